@@ -1,0 +1,1 @@
+"""What runs inside a Ray actor: sessions, their WhatsApp client, the supervisor."""
