@@ -1,0 +1,1 @@
+"""Domain values and errors: no I/O, no library of ours."""

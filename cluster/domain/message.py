@@ -1,0 +1,90 @@
+"""Messages: what a caller asks to send, and what the history keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+__all__ = ["Ack", "MessageFilter", "OutboxState", "SentMessage", "StoredMessage"]
+
+
+class Ack(IntEnum):
+    """WAHA's acknowledgement levels of a message."""
+
+    ERROR = -1
+    PENDING = 0
+    SERVER = 1
+    DEVICE = 2
+    READ = 3
+    PLAYED = 4
+
+
+class OutboxState(StrEnum):
+    """Life of an accepted send."""
+
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentMessage:
+    """The answer to a send: the message has been accepted (and, where told, sent)."""
+
+    #: Final WhatsApp message id, `3EB0…`.
+    message_id: str
+    #: JID of the chat.
+    chat: str
+    state: OutboxState
+    #: Time of acceptance (UTC).
+    timestamp: datetime
+    #: True when an idempotency key or id was seen before and this is the first send's answer.
+    replayed: bool = False
+    #: The message's kind and content as accepted, e.g. {"kind": "text", "text": "hi"}.
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredMessage:
+    """A message of the history, incoming or outgoing."""
+
+    message_id: str
+    #: Chat JID; for a person the phone-number JID where known.
+    chat: str
+    #: Sender's JID without device.
+    sender: str
+    from_me: bool
+    #: When WhatsApp says it was sent (UTC).
+    timestamp: datetime
+    #: `text`, `image`, `reaction` …
+    kind: str
+    #: Text or caption; empty when there is none.
+    body: str = ""
+    ack: Ack = Ack.PENDING
+    #: True when it was sent through the API and not on another device.
+    via_api: bool = False
+    has_media: bool = False
+    #: Id of the quoted message; empty when it is no reply.
+    reply_to: str = ""
+    #: Name the sender shows.
+    push_name: str = ""
+    #: The protobuf message as JSON, and what else the kind needs.
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageFilter:
+    """Which messages of a chat (or of all chats) to list, newest first."""
+
+    chat: str | None = None
+    limit: int = 100
+    offset: int = 0
+    from_me: bool | None = None
+    timestamp_gte: datetime | None = None
+    timestamp_lte: datetime | None = None
+    ack: Ack | None = None
+    ascending: bool = False

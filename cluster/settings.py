@@ -1,0 +1,141 @@
+"""Every setting of the gateway, typed, from the environment or `.env`.
+
+Groups read their own prefix (`LEASE_TTL_SECONDS`, `HTTP_PORT`); the stores keep the names that
+operators already use (`DATABASE_URL`, `REDIS_URL`, `S3_ENDPOINT`). Secrets are `SecretStr`: they
+never appear in a `repr`, a log or an error.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _group(prefix: str) -> SettingsConfigDict:
+    return SettingsConfigDict(
+        env_prefix=prefix, env_file=os.environ.get("GATEWAY_ENV_FILE", ".env"), extra="ignore"
+    )
+
+
+class StoreSettings(BaseSettings):
+    """Where PostgreSQL, Redis and the S3 server are."""
+
+    model_config = _group("")
+
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://gateway:gateway@127.0.0.1:5432/gateway"),
+        description="PostgreSQL connection URL (libpq form).",
+    )
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey URL."
+    )
+    s3_endpoint: str = Field("127.0.0.1:9000", description="host:port of the S3 server.")
+    s3_access_key: SecretStr = Field(SecretStr(""), description="S3 access key.")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
+    s3_bucket: str = Field("gateway", description="Bucket for checkpoints and media.")
+    s3_region: str = Field("us-east-1", description="S3 region.")
+    s3_secure: bool = Field(False, description="Use TLS towards the S3 server.")
+    database_pool_max: int = Field(10, ge=1, description="Connections per process, at most.")
+    # One session needs few; a packed actor raises it.
+    store_timeout_seconds: float = Field(5.0, gt=0, description="Bound on one store call.")
+
+
+class CheckpointSettings(BaseSettings):
+    """How device stores are checkpointed and encrypted."""
+
+    model_config = _group("CHECKPOINT_")
+
+    keys: SecretStr = Field(
+        SecretStr(""),
+        description="Encryption keys, `id:base64(32 bytes)` separated by commas; the first one "
+        "encrypts, all of them decrypt (rotation: put the new key in front).",
+    )
+    interval_seconds: float = Field(
+        1.0, gt=0, description="Least time between two checkpoints of one session under load."
+    )
+
+
+class LeaseSettings(BaseSettings):
+    """Timings of session ownership. See docs/decisions/fencing.md for why they are safe."""
+
+    model_config = _group("LEASE_")
+
+    ttl_seconds: float = Field(6.0, gt=0, description="A lease ends this long after its renewal.")
+    renew_seconds: float = Field(1.5, gt=0, description="The owner renews this often.")
+    fence_margin_seconds: float = Field(
+        2.0, gt=0, description="The owner fences itself this long before its lease would end."
+    )
+
+    @property
+    def ttl(self) -> timedelta:
+        return timedelta(seconds=self.ttl_seconds)
+
+
+class WhatsAppSettings(BaseSettings):
+    """The way to WhatsApp, or to the sandbox in its place."""
+
+    model_config = _group("WHATSAPP_")
+
+    proxy_url: str = Field("", description="HTTP proxy towards WhatsApp; empty: direct.")
+    sandbox_root_key: str = Field(
+        "", description="Sandbox mode: hex of the sandbox's noise root key; empty: real WhatsApp."
+    )
+    sandbox_ca_bundle: str = Field(
+        "", description="Sandbox mode: PEM file with the system's roots and the sandbox's own."
+    )
+    device_name: str = Field("Gateway", description="Name shown under linked devices.")
+    connect_timeout_seconds: float = Field(30.0, gt=0, description="Bound on one connect.")
+
+    @property
+    def sandbox(self) -> bool:
+        return bool(self.sandbox_root_key)
+
+
+class HttpSettings(BaseSettings):
+    """The HTTP front."""
+
+    model_config = _group("HTTP_")
+
+    host: str = Field("127.0.0.1", description="Address that Serve listens on.")
+    port: int = Field(3000, ge=0, le=65535, description="Port that Serve listens on.")
+    api_key: SecretStr = Field(
+        SecretStr(""), description="The admin key for `X-Api-Key`; empty refuses every request."
+    )
+    max_body_bytes: int = Field(
+        1_048_576, gt=0, description="Largest JSON request body; media limits are their own."
+    )
+    replicas: int = Field(1, ge=1, description="Ingress replicas.")
+    request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
+
+
+class PlacementSettings(BaseSettings):
+    """Where session actors run."""
+
+    model_config = _group("PLACEMENT_")
+
+    namespace: str = Field("gateway", description="Ray namespace of every actor of the gateway.")
+    session_slots_per_node: int = Field(100, ge=1, description="`session_slots` a node offers.")
+    reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
+    starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
+
+
+class Settings:
+    """All groups together; each is read from the environment once, on construction."""
+
+    def __init__(self, **groups: Any) -> None:
+        self.stores: StoreSettings = groups.get("stores") or StoreSettings()
+        self.checkpoint: CheckpointSettings = groups.get("checkpoint") or CheckpointSettings()
+        self.lease: LeaseSettings = groups.get("lease") or LeaseSettings()
+        self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
+        self.http: HttpSettings = groups.get("http") or HttpSettings()
+        self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder for what this node keeps on disk: device stores, journals."""
+        return Path(os.environ.get("GATEWAY_DATA_DIR", "data")).resolve()
