@@ -1,0 +1,43 @@
+"""Who holds a lease: a process, named so that another one on the same host can tell it is dead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["holder_id", "is_dead"]
+
+
+def holder_id() -> str:
+    """`boot id/pid namespace/pid/start time` of this process."""
+    return f"{_host()}/{os.getpid()}/{_start_time(os.getpid())}"
+
+
+def is_dead(holder: str) -> bool:
+    """True only when `holder` is proven dead: it ran on this very boot of this host, in this pid
+    namespace, and its pid is gone or belongs to a process that started later."""
+    host, _, rest = holder.rpartition("/")
+    host, _, pid = host.rpartition("/")
+    if host != _host() or not pid.isdigit():
+        return False
+    return _start_time(int(pid)) != rest
+
+
+def boot_id() -> str:
+    """Changes with every boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _host() -> str:
+    return f"{boot_id()}/{os.readlink('/proc/self/ns/pid')}"
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks between boot and the start of `pid`; empty when it is gone or only a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    # The command name may hold anything, so count from the closing bracket (proc(5)).
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -1,0 +1,95 @@
+"""The owner's side of the lease: when to renew, when to fence. Pure decisions, thin loop.
+
+The rule: count from the moment *before* a renewal was sent (monotonic clock), because the store's
+lease ends no earlier than that moment plus the lease's length. An owner that has no newer proof
+fences itself a margin before that end. See docs/decisions/fencing.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cluster.domain.errors import Unavailable
+from cluster.settings import LeaseSettings
+
+__all__ = ["LeaseClock", "LeaseKeeper"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class LeaseClock:
+    """How long the owner may still act. Times are monotonic seconds."""
+
+    #: Length of the lease, seconds.
+    ttl: float
+    #: The owner stops this long before the end, seconds.
+    margin: float
+    #: When the newest successful renewal was *sent*.
+    proven_at: float
+
+    def proven(self, sent_at: float) -> None:
+        self.proven_at = max(self.proven_at, sent_at)
+
+    def remaining(self, now: float) -> float:
+        """Seconds until the owner must fence itself; not positive: it must already have."""
+        return self.proven_at + self.ttl - self.margin - now
+
+
+class LeaseKeeper:
+    """Renews one session's lease until it is stopped; calls `on_lost` once when it is lost."""
+
+    def __init__(
+        self,
+        *,
+        settings: LeaseSettings,
+        renew: Callable[[], Awaitable[bool]],
+        on_lost: Callable[[str], Awaitable[None]],
+        claimed_at: float,
+    ) -> None:
+        """`renew` tells whether the epoch is still the newest, and raises `Unavailable` when the
+        store is away; `claimed_at`: monotonic time from before the claim was sent."""
+        self._settings = settings
+        self._renew = renew
+        self._on_lost = on_lost
+        self.clock = LeaseClock(
+            ttl=settings.ttl_seconds, margin=settings.fence_margin_seconds, proven_at=claimed_at
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="lease")
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def held(self) -> bool:
+        """True while the owner may act."""
+        return self.clock.remaining(time.monotonic()) > 0
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.renew_seconds)
+            sent_at = time.monotonic()
+            left = self.clock.remaining(sent_at)
+            if left <= 0:
+                await self._on_lost("the lease could not be renewed in time")
+                return
+            try:
+                owned = await asyncio.wait_for(self._renew(), left)
+            except (TimeoutError, Unavailable) as error:
+                log.warning("lease.not_renewed", left=round(left, 2), error=str(error))
+                continue
+            if not owned:
+                await self._on_lost("a newer epoch owns the session")
+                return
+            self.clock.proven(sent_at)

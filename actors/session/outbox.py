@@ -1,0 +1,184 @@
+"""The sender: finishes what was accepted, in order per chat, one stanza at a time.
+
+The outbox table is the truth; this is the owner's working copy of it. A message that fails for
+lack of a connection is tried again and holds back its own chat only; after `max_attempts` it is
+failed for good, so that it blocks nothing for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from cluster.domain.errors import GatewayError, NotOwner, Unavailable
+
+__all__ = ["Outbox", "OutboxEntry", "SendOutcome"]
+
+log = structlog.get_logger(__name__)
+
+#: Seconds to the next try after the n-th failed one.
+_BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+MAX_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendOutcome:
+    """What became of one send."""
+
+    #: Server time of the message; None when it failed.
+    sent_at: datetime | None
+    error: GatewayError | None = None
+
+
+@dataclass(slots=True)
+class OutboxEntry:
+    """One accepted message."""
+
+    #: Position in the session's order.
+    seq: int
+    message_id: str
+    chat: str
+    content: dict[str, Any]
+    attempts: int = 0
+    done: asyncio.Future[SendOutcome] | None = field(default=None)
+
+
+class Outbox:
+    """Order per chat, retries, one sender. Storage and the wire come in as functions."""
+
+    def __init__(
+        self,
+        *,
+        send: Callable[[OutboxEntry], Awaitable[datetime]],
+        mark_sent: Callable[[OutboxEntry, datetime], Awaitable[None]],
+        mark_failed: Callable[[OutboxEntry, GatewayError], Awaitable[None]],
+    ) -> None:
+        self._send = send
+        self._mark_sent = mark_sent
+        self._mark_failed = mark_failed
+        self._chats: dict[str, deque[OutboxEntry]] = defaultdict(deque)
+        self._ready: list[tuple[float, int, str]] = []
+        self._tie = itertools.count()
+        self._known: dict[str, OutboxEntry] = {}
+        self._wake = asyncio.Event()
+        self._open = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="outbox")
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for entry in self._known.values():
+            if entry.done is not None and not entry.done.done():
+                entry.done.set_exception(NotOwner("the session is moving; its outbox goes along"))
+
+    def pause(self) -> None:
+        """No connection: hold everything back."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Connected: go on at once, whatever the backoff said."""
+        self._open.set()
+        self._ready = [(0.0, tie, chat) for _, tie, chat in self._ready]
+        heapq.heapify(self._ready)
+        self._wake.set()
+
+    def add(self, entry: OutboxEntry) -> asyncio.Future[SendOutcome]:
+        """Queue an accepted message; the same id twice is one message. The future ends when it was
+        sent or failed for good."""
+        known = self._known.get(entry.message_id, entry)
+        if known.done is None:
+            known.done = asyncio.get_running_loop().create_future()
+        if known is entry:
+            self._known[entry.message_id] = entry
+            queue = self._chats[entry.chat]
+            queue.append(entry)
+            if len(queue) == 1:
+                self._schedule(entry.chat, 0.0)
+        return known.done
+
+    def _schedule(self, chat: str, at: float) -> None:
+        heapq.heappush(self._ready, (at, next(self._tie), chat))
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._open.wait()
+            chat = await self._next_chat()
+            if chat is None:
+                continue
+            entry = self._chats[chat][0]
+            delay = await self._try(entry)
+            if delay is None:
+                self._chats[chat].popleft()
+                self._known.pop(entry.message_id, None)
+            if not self._chats[chat]:
+                del self._chats[chat]
+            else:
+                self._schedule(chat, time.monotonic() + (delay or 0.0))
+
+    async def _next_chat(self) -> str | None:
+        self._wake.clear()
+        if not self._ready:
+            await self._wake.wait()
+            return None
+        wait = self._ready[0][0] - time.monotonic()
+        if wait > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+            return None
+        return heapq.heappop(self._ready)[2] if self._open.is_set() else None
+
+    async def _try(self, entry: OutboxEntry) -> float | None:
+        """Seconds until the next try, or None when the entry is done with."""
+        entry.attempts += 1
+        try:
+            sent_at = await self._send(entry)
+        except Unavailable as error:
+            if entry.attempts < MAX_ATTEMPTS:
+                log.warning("outbox.retry", message_id=entry.message_id, error=error.detail)
+                return _BACKOFF[min(entry.attempts, len(_BACKOFF)) - 1]
+            await self._finish(entry, SendOutcome(sent_at=None, error=error))
+            return None
+        except GatewayError as error:
+            await self._finish(entry, SendOutcome(sent_at=None, error=error))
+            return None
+        await self._finish(entry, SendOutcome(sent_at=sent_at))
+        return None
+
+    async def _finish(self, entry: OutboxEntry, outcome: SendOutcome) -> None:
+        # WhatsApp has it (or refused it): that must be written down, however long it takes,
+        # before the next message of the session goes out.
+        delay = 0.2
+        while True:
+            try:
+                if outcome.sent_at is not None:
+                    await self._mark_sent(entry, outcome.sent_at)
+                elif outcome.error is not None:
+                    await self._mark_failed(entry, outcome.error)
+                break
+            except NotOwner:
+                raise
+            except Unavailable as error:
+                log.warning("outbox.not_recorded", message_id=entry.message_id, error=error.detail)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+        if entry.done is not None and not entry.done.done():
+            entry.done.set_result(outcome)

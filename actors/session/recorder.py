@@ -1,0 +1,112 @@
+"""What arrives is written down, in order, with its event, before anything else is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from actors.whatsapp.port import ReceiptSeen, Received, Undecryptable
+from cluster.domain.errors import Unavailable
+from cluster.domain.message import Ack, OutboxState
+from cluster.stores import Stores
+
+__all__ = ["Recorder"]
+
+log = structlog.get_logger(__name__)
+
+_ACKS = {
+    "delivered": (Ack.DEVICE, OutboxState.DELIVERED),
+    "sender": (Ack.DEVICE, None),
+    "inactive": (Ack.DEVICE, OutboxState.DELIVERED),
+    "read": (Ack.READ, OutboxState.READ),
+    "played": (Ack.PLAYED, OutboxState.READ),
+}
+#: Protocol traffic that is no message for people.
+_SILENT = {"sender_key", "empty", "protocol"}
+_EVENTS = {
+    "reaction": "message.reaction",
+    "revoke": "message.revoked",
+    "edit": "message.edited",
+    "poll_vote": "poll.vote",
+}
+
+
+class Recorder:
+    """The owner's pen. A store that is away is waited for: the order of events is kept."""
+
+    def __init__(self, *, stores: Stores, session_id: int, epoch: int) -> None:
+        self._stores = stores
+        self._session_id = session_id
+        self._epoch = epoch
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def received(self, event: Received) -> None:
+        message = event.message
+        if message.kind in _SILENT:
+            return
+        name = _EVENTS.get(message.kind, "message.any" if message.from_me else "message")
+
+        async def write() -> None:
+            await self._stores.inbox.record_incoming(
+                self._session_id, self._epoch, message, name
+            )
+
+        await self._write(write)
+
+    async def receipt(self, event: ReceiptSeen) -> None:
+        known = _ACKS.get(event.kind)
+        if known is None:
+            return
+        ack, state = known
+
+        async def write() -> None:
+            await self._stores.inbox.record_receipt(
+                self._session_id,
+                self._epoch,
+                chat=event.chat,
+                message_ids=list(event.message_ids),
+                sender=event.sender,
+                ack=ack,
+                state=state,
+                timestamp=event.timestamp,
+            )
+
+        await self._write(write)
+
+    async def undecryptable(self, event: Undecryptable) -> None:
+        async def write() -> None:
+            await self._stores.events.append(
+                self._session_id,
+                "message.waiting",
+                {"id": event.message_id, "chat": event.chat, "from": event.sender},
+            )
+
+        await self._write(write)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing is being written."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            log.warning("recorder.not_drained", pending=self._busy)
+
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+        self._busy += 1
+        self._idle.clear()
+        delay = 0.1
+        try:
+            while True:
+                try:
+                    return await write()
+                except Unavailable as error:
+                    log.warning("recorder.store_away", error=error.detail)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 2.0)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()

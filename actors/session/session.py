@@ -1,0 +1,473 @@
+"""One session under one epoch: claim, restore, connect, serve, let go. Plain asyncio, no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from actors.session.device_store import DeviceFolder
+from actors.session.holder import holder_id, is_dead
+from actors.session.lease import LeaseKeeper
+from actors.session.machine import Step, step
+from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
+from actors.session.recorder import Recorder
+from actors.session.vault import DeviceVault
+from actors.whatsapp.port import (
+    Paired,
+    QrShown,
+    ReceiptSeen,
+    Received,
+    Undecryptable,
+    WhatsAppClient,
+    WhatsAppEvent,
+)
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    NotOwner,
+    SessionNotWorking,
+    Unavailable,
+)
+from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.session import Me, SessionRecord, SessionStatus
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["ClientFactory", "Session", "SessionEnded"]
+
+log = structlog.get_logger(__name__)
+
+ClientFactory = Callable[[Path, str, Callable[[WhatsAppEvent], Awaitable[None]]], WhatsAppClient]
+
+#: Seconds a QR code stays valid: the first of a connection, and each after it (whatsmeow qrchan.go)
+_QR_FIRST, _QR_NEXT = 60, 20
+#: Seconds a send waits for the connection to come back before it is refused.
+_PATIENCE = 5.0
+#: Seconds between tries to get a connection that does not come up.
+_RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionEnded:
+    """Why a session let go of its ownership."""
+
+    #: `stopped`, `failed`, `fenced`
+    how: str
+    reason: str = ""
+
+
+class Session:
+    """One session, owned by this process under one epoch.
+
+    `run()` lives as long as the ownership: it claims the session, waits out the predecessor,
+    restores the device store, connects, serves, and returns how it ended. Everything else is a
+    call from outside while it runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        record: SessionRecord,
+        stores: Stores,
+        settings: Settings,
+        node: str,
+        client_factory: ClientFactory,
+    ) -> None:
+        self.record = record
+        self.epoch = 0
+        self.status = SessionStatus.STARTING
+        self.reason = ""
+        self.me: Me | None = record.me
+        self._stores = stores
+        self._settings = settings
+        self._node = node
+        self._make_client = client_factory
+        self._client: WhatsAppClient | None = None
+        self._attempt = 0
+        self._qr_seen = 0
+        self._folder: DeviceFolder | None = None
+        self._vault: DeviceVault | None = None
+        self._keeper: LeaseKeeper | None = None
+        self._changed = asyncio.Condition()
+        self._ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
+        self._connected_once = False
+        self._log = log.bind(session=record.name, session_id=record.id, node=node)
+        self._recorder: Recorder | None = None
+        self._outbox = Outbox(
+            send=self._send_entry, mark_sent=self._mark_sent, mark_failed=self._mark_failed
+        )
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> SessionEnded:
+        """Own the session until it is stopped, fails or is fenced."""
+        watchdog: asyncio.Task[None] | None = None
+        try:
+            await self._take_ownership()
+            await self._open_device()
+            await self._load_outbox()
+            await self._connect()
+            watchdog = asyncio.create_task(self._watch_connection(), name="watchdog")
+            ended = await self._ended
+        except NotOwner as error:
+            ended = SessionEnded(how="fenced", reason=error.detail)
+        finally:
+            if watchdog is not None:
+                watchdog.cancel()
+        await self._let_go(ended)
+        return ended
+
+    def stop(self, reason: str = "") -> None:
+        """Ask for a clean end; `run` returns when it is done."""
+        self._end(SessionEnded(how="stopped", reason=reason))
+
+    def _end(self, ended: SessionEnded) -> None:
+        if not self._ended.done():
+            self._ended.set_result(ended)
+
+    async def _take_ownership(self) -> None:
+        claimed_at = time.monotonic()
+        claim = await self._stores.ownership.claim(
+            self.record.id, self._node, holder_id(), self._settings.lease.ttl
+        )
+        self.epoch = claim.epoch
+        self._handed_over = claim.handed_over
+        self._log = self._log.bind(epoch=self.epoch)
+        self._keeper = LeaseKeeper(
+            settings=self._settings.lease,
+            renew=lambda: self._stores.ownership.renew(
+                self.record.id, self.epoch, self._settings.lease.ttl
+            ),
+            on_lost=self._fence,
+            claimed_at=claimed_at,
+        )
+        self._keeper.start()
+        await self._set_status(SessionStatus.STARTING, "")
+        wait = claim.connect_after
+        if wait > timedelta() and not is_dead(claim.previous_holder):
+            self._log.info("session.waits_for_predecessor", seconds=wait.total_seconds())
+            waited = asyncio.create_task(asyncio.sleep(wait.total_seconds()))
+            await asyncio.wait({waited, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+            waited.cancel()
+        self._log.info("session.claimed", predecessor=claim.predecessor)
+        self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
+
+    async def _open_device(self) -> None:
+        if self._ended.done():
+            return
+        self._folder = await asyncio.to_thread(
+            DeviceFolder.take, self._settings.data_dir, self.record.id, self.epoch
+        )
+        self._vault = DeviceVault(
+            session_id=self.record.id,
+            epoch=self.epoch,
+            folder=self._folder,
+            stores=self._stores,
+            settings=self._settings,
+            on_not_owner=self._fence,
+        )
+        await self._vault.open(handed_over=self._handed_over)
+
+    async def _load_outbox(self) -> None:
+        for row in await self._stores.outbox.pending(self.record.id):
+            self._outbox.add(
+                OutboxEntry(
+                    seq=row.seq,
+                    message_id=row.message_id,
+                    chat=row.chat,
+                    content=row.content,
+                    attempts=0,
+                )
+            )
+        self._outbox.start()
+
+    async def _connect(self) -> None:
+        if self._ended.done() or self._folder is None:
+            return
+        self._attempt += 1
+        self._qr_seen = 0
+        key = f"{self.record.id}.{self.epoch}.{self._attempt}"
+        client = self._make_client(self._folder.database, key, self._on_event)
+        self._client = client
+        await client.connect()
+
+    async def _let_go(self, ended: SessionEnded) -> None:
+        """Connection first, then everything else: whatever fails here, no stanza follows."""
+        self._outbox.pause()
+        if self._client is not None:
+            await self._client.close()
+        if ended.how == "fenced":
+            await self._outbox.stop()
+            self._release_disk(keep=False)
+            return
+        await self._outbox.stop()
+        clean = False
+        try:
+            if self._recorder is not None:
+                await self._recorder.drain(5.0)
+            if self._vault is not None and self._folder is not None:
+                clean = await self._vault.close()
+            status = SessionStatus.STOPPED if ended.how == "stopped" else SessionStatus.FAILED
+            await self._set_status(status, ended.reason if status is SessionStatus.FAILED else "")
+            if self._keeper is not None:
+                await self._keeper.stop()
+            await self._stores.ownership.release(self.record.id, self.epoch, clean=clean)
+            await self._stores.cache.qr_clear(self.record.id)
+        except GatewayError as error:
+            # The lease runs out by itself; the successor then treats the store as stale.
+            self._log.warning("session.release_failed", error=error.detail)
+        finally:
+            if self._keeper is not None:
+                await self._keeper.stop()
+            self._release_disk(keep=not clean)
+        self._log.info("session.ended", how=ended.how, reason=ended.reason, clean=clean)
+
+    def _release_disk(self, *, keep: bool) -> None:
+        if self._folder is not None:
+            if not keep:
+                self._folder.discard()
+            self._folder.release()
+
+    async def _fence(self, why: str) -> None:
+        """Not the owner any more: drop the connection now."""
+        self._log.error("session.fenced", why=why)
+        self._outbox.pause()
+        if self._client is not None:
+            await self._client.close()
+        self._end(SessionEnded(how="fenced", reason=why))
+
+    # -- events from WhatsApp -----------------------------------------------------------------
+
+    async def _on_event(self, event: WhatsAppEvent) -> None:
+        recorder = self._recorder
+        if recorder is None or self._ended.done():
+            return
+        try:
+            match event:
+                case Received():
+                    await recorder.received(event)
+                    self._touch_store()
+                    return
+                case ReceiptSeen():
+                    await recorder.receipt(event)
+                    return
+                case Undecryptable():
+                    await recorder.undecryptable(event)
+                    return
+                case QrShown():
+                    lifetime = _QR_NEXT if self._qr_seen else _QR_FIRST
+                    self._qr_seen += 1
+                    await self._stores.cache.qr_put(self.record.id, event.text, lifetime)
+                case Paired():
+                    self.me = event.me
+                    await self._stores.cache.qr_clear(self.record.id)
+                    self._touch_store()
+        except NotOwner as error:
+            await self._fence(error.detail)
+            return
+        except Unavailable as error:
+            # A cache that is away must not stop the status from moving on.
+            self._log.warning("session.event_store_away", error=error.detail)
+        following = step(self.status, event)
+        if following is not None:
+            await self._take_step(following)
+
+    async def _take_step(self, following: Step) -> None:
+        if following.status is SessionStatus.WORKING:
+            self._connected_once = True
+            self._attempt = 0 if self._attempt <= 1 else 1
+        if following.unlinked and self._vault is not None:
+            await self._vault.forget()
+            self.me = None
+        changed = (following.status, following.reason) != (self.status, self.reason)
+        if changed or following.status is SessionStatus.WORKING:
+            try:
+                await self._set_status(following.status, following.reason)
+            except NotOwner as error:
+                await self._fence(error.detail)
+                return
+            except Unavailable as error:
+                self._log.warning("session.status_not_stored", error=error.detail)
+        if following.status is SessionStatus.WORKING:
+            self._outbox.resume()
+        else:
+            self._outbox.pause()
+        if following.ends:
+            self._end(SessionEnded(how="failed", reason=following.reason))
+
+    async def _set_status(self, status: SessionStatus, reason: str) -> None:
+        self.status, self.reason = status, reason
+        async with self._changed:
+            self._changed.notify_all()
+        self._log.info("session.status", status=status.value, reason=reason)
+        await self._stores.sessions.set_status(
+            self.record.id, self.epoch, status, reason=reason, me=self.me
+        )
+        await self._stores.events.append(
+            self.record.id, "session.status", {"status": status.value, "reason": reason}
+        )
+
+    async def _watch_connection(self) -> None:
+        """A connection that does not come up is made anew, with patience that grows."""
+        tries = 0
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.status is SessionStatus.STARTING)
+            limit = self._settings.whatsapp.connect_timeout_seconds
+            try:
+                async with asyncio.timeout(limit), self._changed:
+                    await self._changed.wait_for(
+                        lambda: self.status is not SessionStatus.STARTING
+                    )
+                tries = 0
+                continue
+            except TimeoutError:
+                pass
+            self._log.warning("session.reconnect", tries=tries, reason=self.reason)
+            if self._client is not None:
+                await self._client.close()
+            await asyncio.sleep(_RECONNECT[min(tries, len(_RECONNECT) - 1)])
+            tries += 1
+            await self._connect()
+
+    # -- calls from the cluster ---------------------------------------------------------------
+
+    async def send(
+        self,
+        *,
+        chat: str,
+        content: dict[str, Any],
+        message_id: str | None,
+        idempotency_key: str | None,
+        wait: float,
+    ) -> SentMessage:
+        """Accept a message durably, then wait up to `wait` seconds for WhatsApp to take it."""
+        target = parse_chat_id(chat)
+        await self._require_working()
+        assert self._client is not None  # noqa: S101 - WORKING implies a client
+        chosen = message_id or self._client.new_message_id()
+        row, replayed = await self._stores.outbox.accept(
+            self.record.id,
+            epoch=self.epoch,
+            message_id=chosen,
+            chat=target.jid,
+            sender=self._own_jid(),
+            kind=str(content["kind"]),
+            content=content,
+            body=str(content.get("text") or content.get("caption") or ""),
+            idempotency_key=idempotency_key,
+        )
+        state, timestamp = row.state, row.accepted_at
+        if state is OutboxState.ACCEPTED:
+            done = self._outbox.add(
+                OutboxEntry(
+                    seq=row.seq, message_id=row.message_id, chat=row.chat, content=row.content
+                )
+            )
+            with contextlib.suppress(TimeoutError):
+                outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
+                if outcome.error is not None:
+                    raise outcome.error
+                state = OutboxState.SENT
+                timestamp = outcome.sent_at or timestamp
+        return SentMessage(
+            message_id=row.message_id,
+            chat=row.chat,
+            state=state,
+            timestamp=timestamp,
+            replayed=replayed,
+            content=row.content,
+        )
+
+    async def request_code(self, number: str) -> str:
+        if self.status is not SessionStatus.SCAN_QR_CODE or self._client is None:
+            raise self._not_as_expected(SessionStatus.SCAN_QR_CODE)
+        return await self._client.pair_phone(number)
+
+    async def logout(self) -> None:
+        """Unlink the device at WhatsApp (when it is connected), forget its store, and stop."""
+        if self._client is not None and self.status is SessionStatus.WORKING:
+            await self._client.logout()
+        if self._vault is not None:
+            await self._vault.forget()
+        self.me = None
+        self.stop("logged out")
+
+    async def check_numbers(self, numbers: list[str]) -> list[dict[str, Any]]:
+        await self._require_working()
+        assert self._client is not None  # noqa: S101
+        return [
+            {"number": n.number, "exists": n.exists, "jid": n.jid}
+            for n in await self._client.check_numbers(numbers)
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "session": self.record.name,
+            "status": self.status.value,
+            "reason": self.reason,
+            "epoch": self.epoch,
+            "node": self._node,
+            "outbox": len(self._outbox),
+            "lease_held": self._keeper.held if self._keeper else False,
+        }
+
+    async def _require_working(self) -> None:
+        if self._ended.done():
+            raise NotOwner("the session is moving to another owner", retry_after=1)
+        if self.status is SessionStatus.STARTING and self._connected_once:
+            # A short break of the connection is not the caller's business.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE), self._changed:
+                    await self._changed.wait_for(
+                        lambda: self.status is not SessionStatus.STARTING
+                    )
+        if self.status is not SessionStatus.WORKING:
+            raise self._not_as_expected(SessionStatus.WORKING)
+        if self._keeper is None or not self._keeper.held:
+            raise NotOwner("the session's lease is not certain at the moment", retry_after=1)
+
+    def _not_as_expected(self, *expected: SessionStatus) -> GatewayError:
+        if self._ended.done():
+            return Conflict("the session is ending")
+        return SessionNotWorking(
+            session=self.record.name,
+            status=self.status.value,
+            expected=[e.value for e in expected],
+        )
+
+    # -- outbox: the wire and the record --------------------------------------------------------
+
+    async def _send_entry(self, entry: OutboxEntry) -> datetime:
+        if self._client is None or self._keeper is None or not self._keeper.held:
+            raise Unavailable("not connected", retry_after=1)
+        return await self._client.send(
+            chat=entry.chat, content=entry.content, message_id=entry.message_id
+        )
+
+    async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
+        await self._stores.outbox.mark_sent(self.record.id, self.epoch, entry.message_id, sent_at)
+        self._touch_store()
+
+    async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
+        await self._stores.outbox.mark_failed(
+            self.record.id, self.epoch, entry.message_id, error.detail, entry.attempts
+        )
+
+    def _touch_store(self) -> None:
+        if self._vault is not None:
+            self._vault.changed()
+
+    def _own_jid(self) -> str:
+        return (self.me.id.replace("@c.us", "@s.whatsapp.net")) if self.me else ""
+
+

@@ -1,0 +1,1 @@
+"""The way to WhatsApp: a narrow port, and neonize as its adapter."""

@@ -1,0 +1,40 @@
+"""Between the library's JID messages and the strings the rest of the gateway uses."""
+
+from __future__ import annotations
+
+from neonize.proto.Neonize_pb2 import JID
+
+__all__ = ["bare", "digits", "from_text", "to_text"]
+
+
+def to_text(jid: JID, *, device: bool = False) -> str:
+    """`4915100001@s.whatsapp.net`, or with its device `4915100001:3@s.whatsapp.net`."""
+    if not jid.Server:
+        return ""
+    suffix = f":{jid.Device}" if device and jid.Device else ""
+    return f"{jid.User}{suffix}@{jid.Server}" if jid.User else jid.Server
+
+
+def from_text(text: str) -> JID:
+    """The library's form of `user[:device]@server`."""
+    user, _, server = text.rpartition("@")
+    user, _, device = user.partition(":")
+    return JID(
+        User=user,
+        Server=server,
+        Device=int(device or 0),
+        RawAgent=0,
+        Integrator=0,
+        IsEmpty=False,
+    )
+
+
+def bare(text: str) -> str:
+    """Without the device."""
+    user, at, server = text.rpartition("@")
+    return f"{user.partition(':')[0]}{at}{server}"
+
+
+def digits(text: str) -> str:
+    """The user part of a JID."""
+    return text.rpartition("@")[0].partition(":")[0] or text

@@ -1,0 +1,370 @@
+"""The adapter: one linked device, spoken for by neonize (whatsmeow).
+
+What the library does and does not do, and why the adapter is as it is (neonize 0.5.2):
+
+* Every call blocks a thread of the loop's default executor, `connect` for as long as the client
+  lives: the host installs a large one (`actors.host`).
+* Events come from a Go thread, in order, through one callback. They are handed to the session's
+  loop in that order and handled one at a time.
+* A call for a client that was stopped dereferences nil in Go and ends the process. Calls are
+  therefore counted, none starts after `close`, and `Stop` is only called when none is left and
+  pairing is over (`FetchMe` would dereference nil otherwise).
+* `Disconnect` marks the disconnect as expected, which also ends automatic reconnecting
+  (whatsmeow client.go, `autoReconnect`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from neonize._binder import ProxySettings, gocode
+from neonize.aioze.client import NewAClient
+from neonize.exc import IsOnWhatsAppError, LogoutError, MarkReadError, PairPhoneError
+from neonize.proto import Neonize_pb2 as pb
+from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
+from neonize.utils.enum import ReceiptType
+
+from actors.whatsapp import incoming, jids, message_id
+from actors.whatsapp.content import build_message
+from actors.whatsapp.port import (
+    Banned,
+    Connected,
+    Disconnected,
+    Failed,
+    LoggedOut,
+    NumberInfo,
+    Paired,
+    QrShown,
+    QrTimedOut,
+    ReceiptSeen,
+    Received,
+    Replaced,
+    Undecryptable,
+    WhatsAppEvent,
+)
+from actors.whatsapp.sandbox_root import trust_root
+from cluster.domain.errors import Invalid, Unavailable, WhatsAppRefused
+from cluster.domain.session import Me
+from cluster.settings import WhatsAppSettings
+
+__all__ = ["NeonizeClient"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Codes of the library's event callback (neonize/events.py, EVENT_TO_INT).
+_SUBSCRIBED: dict[int, type[Any]] = {
+    2: pb.PairStatus,
+    3: pb.Connected,
+    6: pb.LoggedOut,
+    7: pb.StreamReplaced,
+    8: pb.TemporaryBan,
+    9: pb.ConnectFailure,
+    10: pb.ClientOutdated,
+    11: pb.StreamError,
+    12: pb.Disconnected,
+    17: pb.Message,
+    18: pb.Receipt,
+    44: pb.UndecryptableMessage,
+}
+_RECEIPTS = {
+    pb.Receipt.DELIVERED: "delivered",
+    pb.Receipt.SENDER: "sender",
+    pb.Receipt.RETRY: "retry",
+    pb.Receipt.READ: "read",
+    pb.Receipt.READ_SELF: "read-self",
+    pb.Receipt.PLAYED: "played",
+    pb.Receipt.PLAYED_SELF: "played-self",
+    pb.Receipt.SERVER_ERROR: "server-error",
+    pb.Receipt.INACTIVE: "inactive",
+    pb.Receipt.PEER_MSG: "peer",
+    pb.Receipt.HISTORY_SYNC: "history-sync",
+}
+#: Connect failures that no new try can mend.
+_FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
+
+# whatsmeow's start-up touches process-wide state (DeviceProps, unlocked maps of clients).
+_starting = asyncio.Lock()
+
+
+class NeonizeClient:
+    """One linked device over neonize. See `actors.whatsapp.port.WhatsAppClient`."""
+
+    def __init__(
+        self,
+        *,
+        store: Path,
+        key: str,
+        settings: WhatsAppSettings,
+        on_event: Callable[[WhatsAppEvent], Awaitable[None]],
+    ) -> None:
+        """`store`: the SQLite device store; `key`: unique per client in this process."""
+        self.on_event = on_event
+        self.me: Me | None = None
+        self._settings = settings
+        self._key = key
+        self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
+        self._client.device_props = DeviceProps(
+            os=settings.device_name, platformType=DeviceProps.CHROME
+        )
+        self._events: asyncio.Queue[WhatsAppEvent | pb.Device] = asyncio.Queue()
+        self._pump: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._paired = False
+        #: Set by the first event: from then on the Go side knows the client.
+        self._known = asyncio.Event()
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._settings.sandbox:
+            trust_root(bytes.fromhex(self._settings.sandbox_root_key))
+        event = self._client.event
+        event.list_func = dict.fromkeys(_SUBSCRIBED)
+        event.execute = lambda _uuid, data, size, code: self._from_library(loop, data, size, code)
+        # The two below are private to the library; its own handlers do no more than these.
+        self._client._NewAClient__onQr = lambda _uuid, data: self._post(  # noqa: SLF001
+            loop, QrShown(text=ctypes.string_at(data).decode())
+        )
+        self._client._NewAClient__onLoginStatus = lambda _uuid, data: self._login_status(  # noqa: SLF001
+            loop, ctypes.string_at(data).decode()
+        )
+        self._pump = asyncio.create_task(self._deliver(), name=f"events:{self._key}")
+        proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
+        async with _starting:
+            self._connecting = await self._client.connect(proxy)
+            self._connecting.add_done_callback(self._connect_ended)
+            # A connect that takes long has passed the part that must not run twice at once.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._known.wait(), 5)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._client_known():
+            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+        if self._pump is not None:
+            self._pump.cancel()
+        try:
+            await asyncio.wait_for(self._idle.wait(), 5)
+        except TimeoutError:
+            log.warning("whatsapp.calls_left_at_close", key=self._key, calls=self._calls)
+            return
+        if self._paired and self._client_known():
+            await asyncio.to_thread(gocode.Stop, self._key.encode())
+
+    async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
+        message = build_message(dict(content))
+        response = await self._call(
+            lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
+        )
+        return incoming.timestamp(response.Timestamp)
+
+    async def pair_phone(self, number: str) -> str:
+        try:
+            return str(await self._call(lambda: self._client.PairPhone(number, True)))
+        except PairPhoneError as error:
+            raise WhatsAppRefused(f"WhatsApp gave no pairing code: {error}") from error
+
+    async def logout(self) -> None:
+        try:
+            await self._call(self._client.logout)
+        except LogoutError as error:
+            raise WhatsAppRefused(f"logout was refused: {error}") from error
+
+    async def check_numbers(self, numbers: list[str]) -> list[NumberInfo]:
+        if not numbers:
+            return []
+        try:
+            found = await self._call(lambda: self._client.is_on_whatsapp(*numbers))
+        except IsOnWhatsAppError as error:
+            if "returned nothing" in str(error):
+                return [NumberInfo(number=n, exists=False) for n in numbers]
+            raise WhatsAppRefused(f"the numbers could not be checked: {error}") from error
+        by_query = {f.Query.lstrip("+"): f for f in found}
+        return [
+            NumberInfo(number=n, exists=True, jid=jids.to_text(by_query[n].JID))
+            if n in by_query and by_query[n].IsIn
+            else NumberInfo(number=n, exists=False)
+            for n in numbers
+        ]
+
+    async def mark_read(self, *, chat: str, sender: str, message_ids: list[str]) -> None:
+        try:
+            await self._call(
+                lambda: self._client.mark_read(
+                    *message_ids,
+                    chat=jids.from_text(chat),
+                    sender=jids.from_text(sender),
+                    receipt=ReceiptType.READ,
+                )
+            )
+        except MarkReadError as error:
+            raise WhatsAppRefused(f"the receipt was not sent: {error}") from error
+
+    def new_message_id(self) -> str:
+        return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Count the call, refuse it when the client is closed: see the module's docstring."""
+        if self._closed or not self._client_known():
+            raise Unavailable("the session is not connected to WhatsApp", retry_after=1)
+        self._calls += 1
+        self._idle.clear()
+        try:
+            return await call()
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    def _client_known(self) -> bool:
+        return (
+            self._connecting is not None and not self._connecting.done() and self._known.is_set()
+        )
+
+    # -- events: Go thread → queue of the loop → session, one at a time ---------------------------
+
+    def _post(self, loop: asyncio.AbstractEventLoop, event: WhatsAppEvent | pb.Device) -> None:
+        if not self._closed:
+            loop.call_soon_threadsafe(self._accept, event)
+
+    def _accept(self, event: WhatsAppEvent | pb.Device) -> None:
+        self._known.set()
+        self._events.put_nowait(event)
+
+    def _login_status(self, loop: asyncio.AbstractEventLoop, status: str) -> None:
+        if status == "timeout":
+            self._post(loop, QrTimedOut())
+        elif status != "success":
+            self._post(loop, Failed(reason=f"pairing ended: {status}"))
+
+    def _from_library(
+        self, loop: asyncio.AbstractEventLoop, data: int, size: int, code: int
+    ) -> None:
+        raw = ctypes.string_at(data, size)
+        if code == 0:
+            self._post(loop, pb.Device.FromString(raw))
+            return
+        kind = _SUBSCRIBED.get(code)
+        if kind is None:
+            return
+        event = self._translate(kind.FromString(raw))
+        if event is not None:
+            self._post(loop, event)
+
+    def _translate(self, event: Any) -> WhatsAppEvent | None:
+        match event:
+            case pb.PairStatus():
+                self._paired = event.Status == pb.PairStatus.SUCCESS
+                if not self._paired:
+                    return Failed(reason=f"pairing failed: {event.Error}")
+                return None  # the device event that follows carries the LID as well
+            case pb.Connected():
+                self._paired = True
+                return Connected()
+            case pb.Disconnected():
+                return Disconnected()
+            case pb.StreamReplaced():
+                return Replaced()
+            case pb.LoggedOut():
+                return LoggedOut(reason=pb.ConnectFailureReason.Name(event.Reason))
+            case pb.TemporaryBan():
+                return Banned(code=event.Code, expires_in=_seconds(event.Expire))
+            case pb.ConnectFailure():
+                name = pb.ConnectFailureReason.Name(event.Reason)
+                return Failed(
+                    reason=f"{name} {event.Message}".strip(), temporary=event.Reason not in _FATAL
+                )
+            case pb.ClientOutdated():
+                return Failed(reason="the library's client version is outdated", temporary=False)
+            case pb.StreamError():
+                return Failed(reason=f"stream error {event.Code}")
+            case pb.Message():
+                own = jids.bare(self.me.jid) if self.me else ""
+                return Received(message=incoming.stored_message(event, own))
+            case pb.UndecryptableMessage():
+                source = event.Info.MessageSource
+                return Undecryptable(
+                    message_id=event.Info.ID,
+                    chat=incoming.chat_of(source),
+                    sender=incoming.person(source.Sender, source.SenderAlt),
+                )
+            case pb.Receipt():
+                source = event.MessageSource
+                return ReceiptSeen(
+                    chat=incoming.chat_of(source),
+                    sender=incoming.person(source.Sender, source.SenderAlt),
+                    message_ids=tuple(event.MessageIDs),
+                    kind=_RECEIPTS.get(event.Type, "unknown"),
+                    timestamp=incoming.timestamp(event.Timestamp),
+                )
+        return None
+
+    async def _deliver(self) -> None:
+        while True:
+            event = await self._events.get()
+            if isinstance(event, pb.Device):
+                self._paired = True
+                self.me = _me(event)
+                event = Paired(me=self.me)
+            try:
+                await self.on_event(event)
+            except Exception:
+                # The session decides what an error of its own means; none may stop the stream.
+                log.exception("whatsapp.event_failed", key=self._key, event=type(event).__name__)
+
+    def _connect_ended(self, task: asyncio.Task[None]) -> None:
+        if self._closed or task.cancelled():
+            return
+        error = task.exception()
+        reason = f"the library ended: {error}" if error else "the library ended"
+        self._accept(Failed(reason=reason))
+
+
+async def send_with_id(
+    client: NewAClient, to: pb.JID, message: Any, wanted: str
+) -> pb.SendResponse:
+    """Send under the id `wanted`, and name failures in the gateway's terms."""
+    try:
+        return await message_id.send_with_id(client, to, message, wanted)
+    except message_id.SendFailed as error:
+        raise classify(str(error)) from error
+
+
+def classify(error: str) -> Exception:
+    """Is a failed send to be tried again (no connection, no answer) or is it WhatsApp's no?"""
+    text = error.lower()
+    if "no lid found" in text or "not on whatsapp" in text:
+        return Invalid("the recipient is not on WhatsApp", field="chatId")
+    if any(
+        part in text
+        for part in ("timed out", "disconnect", "websocket", "not connected", "eof", "closed")
+    ):
+        return Unavailable(f"WhatsApp did not answer: {error}", retry_after=2)
+    return WhatsAppRefused(f"WhatsApp refused the message: {error}")
+
+
+def _seconds(expire: int) -> int:
+    # events.TemporaryBan.Expire is a time.Duration (nanoseconds)
+    return int(expire / 1e9) if expire > 1e8 else int(expire)
+
+
+def _me(device: pb.Device) -> Me:
+    return Me(
+        id=f"{device.JID.User}@c.us",
+        push_name=device.PushName,
+        lid=f"{device.LID.User}@lid" if device.LID.User else "",
+        jid=jids.to_text(device.JID, device=True),
+    )

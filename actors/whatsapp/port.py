@@ -1,0 +1,179 @@
+"""The narrow port between a session and whatever speaks WhatsApp's protocol for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from cluster.domain.message import StoredMessage
+from cluster.domain.session import Me
+
+__all__ = [
+    "Banned",
+    "Connected",
+    "Disconnected",
+    "Failed",
+    "LoggedOut",
+    "NumberInfo",
+    "Paired",
+    "QrShown",
+    "QrTimedOut",
+    "ReceiptSeen",
+    "Received",
+    "Replaced",
+    "Undecryptable",
+    "WhatsAppClient",
+    "WhatsAppEvent",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QrShown:
+    """A QR code is on show; the next one replaces it."""
+
+    #: What the QR encodes.
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QrTimedOut:
+    """All QR codes of this connection expired unscanned."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paired:
+    """A phone linked this device."""
+
+    me: Me
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connected:
+    """Logged in: messages flow."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disconnected:
+    """The connection is gone; the library reconnects by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replaced:
+    """Another connection with the same identity took over (`stream:error conflict=replaced`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedOut:
+    """The device is no longer linked."""
+
+    #: What WhatsApp gave as the reason.
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Banned:
+    """WhatsApp refuses the account for a while."""
+
+    #: WhatsApp's code of the reason.
+    code: int
+    #: Seconds until the ban ends.
+    expires_in: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """WhatsApp refused the connection, or the stream ended with an error."""
+
+    reason: str
+    #: False: trying again is pointless (client outdated, bad user agent …).
+    temporary: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A message arrived, or one that this account sent on another device."""
+
+    message: StoredMessage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undecryptable:
+    """A message arrived that could not be decrypted; a retry was asked for."""
+
+    message_id: str
+    chat: str
+    sender: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiptSeen:
+    """Delivery or read receipts for messages."""
+
+    chat: str
+    sender: str
+    message_ids: tuple[str, ...]
+    #: `delivered`, `read`, `played`, `read-self`, `sender`, `server-error` …
+    kind: str
+    timestamp: datetime
+
+
+WhatsAppEvent = (
+    QrShown
+    | QrTimedOut
+    | Paired
+    | Connected
+    | Disconnected
+    | Replaced
+    | LoggedOut
+    | Banned
+    | Failed
+    | Received
+    | Undecryptable
+    | ReceiptSeen
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberInfo:
+    """Whether a phone number is on WhatsApp."""
+
+    #: The number as asked, digits only.
+    number: str
+    exists: bool
+    #: Its JID; empty when it does not exist.
+    jid: str = ""
+
+
+class WhatsAppClient(Protocol):
+    """One linked device. Events reach `on_event` in order, on the session's loop."""
+
+    on_event: Callable[[WhatsAppEvent], Awaitable[None]]
+    me: Me | None = field(default=None)
+
+    async def connect(self) -> None:
+        """Start connecting; returns at once, events tell the rest."""
+
+    async def close(self) -> None:
+        """Drop the connection for good. Idempotent. Returns when no stanza can be sent any more."""
+
+    async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
+        """Send; returns the server's timestamp once the server acknowledged it.
+        Raises `WhatsAppRefused` when it answered with an error, `Unavailable` when there was no
+        connection or no answer."""
+
+    async def pair_phone(self, number: str) -> str:
+        """Ask for a pairing code (`ABCD-EFGH`) for `number` (digits)."""
+
+    async def logout(self) -> None:
+        """Unlink this device at WhatsApp."""
+
+    async def check_numbers(self, numbers: list[str]) -> list[NumberInfo]:
+        """Ask WhatsApp which numbers (digits) it knows."""
+
+    async def mark_read(self, *, chat: str, sender: str, message_ids: list[str]) -> None:
+        """Send read receipts."""
+
+    def new_message_id(self) -> str:
+        """A fresh id of the form WhatsApp's own clients use, `3EB0` and 18 hex digits."""
