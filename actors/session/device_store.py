@@ -73,6 +73,11 @@ class DeviceFolder:
         """Remove the store: the device is unlinked, or its checkpoint is safe elsewhere."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def discard_database(self) -> None:
+        """Remove the store itself, keep the folder and its lock."""
+        for name in ("device.db", "device.db-wal", "device.db-shm", "device.db-journal"):
+            (self.path / name).unlink(missing_ok=True)
+
     def release(self) -> None:
         self._lock.close()
 

@@ -1,0 +1,73 @@
+"""Start or stop the control plane on a running Ray cluster: `python -m actors.bootstrap [--stop]`.
+
+The supervisor is a detached actor: it lives in the cluster, not in this process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import ray
+import structlog
+import typer
+
+from actors.supervisor import SUPERVISOR_NAME, Supervisor
+from cluster.domain.reply import Reply
+from cluster.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def main(
+    stop: Annotated[bool, typer.Option(help="End all sessions cleanly and the supervisor.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
+) -> None:
+    """Start the supervisor (idempotent), or with --stop end all sessions cleanly first."""
+    settings = Settings()
+    ray.init(
+        address=os.environ.get("RAY_ADDRESS", "auto"),
+        namespace=settings.placement.namespace,
+        log_to_driver=False,
+    )
+    try:
+        if stop:
+            _stop(settings, timeout)
+        else:
+            _start(settings, timeout)
+    finally:
+        ray.shutdown()
+
+
+def _start(settings: Settings, timeout: float) -> None:
+    supervisor = (
+        ray.remote(Supervisor)
+        .options(
+            name=SUPERVISOR_NAME,
+            namespace=settings.placement.namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_concurrency=100,
+            num_cpus=0,
+        )
+        .remote()
+    )
+    ray.get(supervisor.ready.remote(), timeout=timeout)
+    log.info("bootstrap.supervisor_up")
+
+
+def _stop(settings: Settings, timeout: float) -> None:
+    try:
+        supervisor = ray.get_actor(SUPERVISOR_NAME, settings.placement.namespace)
+    except ValueError:
+        log.info("bootstrap.no_supervisor")
+        return
+    reply: Reply = ray.get(supervisor.stop_all.remote(), timeout=timeout)
+    log.info("bootstrap.sessions_stopped", count=reply.unwrap())
+    ray.kill(supervisor, no_restart=True)
+
+
+if __name__ == "__main__":
+    sys.exit(typer.run(main))

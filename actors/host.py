@@ -1,0 +1,130 @@
+"""The process side of a session: a thread with an event loop in which the session lives.
+
+Ray runs each concurrency group of an async actor in a loop of its own, and neonize binds its
+callbacks to one loop per process; so the session has its own loop, and actor methods cross over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from actors.session.session import ClientFactory, Session
+from cluster.domain.errors import GatewayError, Unavailable
+from cluster.domain.session import DesiredState, SessionStatus
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["SessionHost"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Exit code of a process that lost its lease.
+FENCED = 70
+#: Threads for the library's blocking calls: one per connected device and some for its calls.
+_THREADS = 64
+
+
+class SessionHost:
+    """Runs one session in its own loop and thread, for as long as the process lives."""
+
+    def __init__(
+        self,
+        *,
+        session_id: int,
+        node: str,
+        settings: Settings,
+        client_factory: Callable[[Settings], ClientFactory],
+    ) -> None:
+        self._session_id = session_id
+        self._node = node
+        self._settings = settings
+        self._client_factory = client_factory
+        self._session: Session | None = None
+        self._stores: Stores | None = None
+        self._over = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="wa"))
+        self._thread = threading.Thread(target=self._main, name="session-loop", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._run(), self._loop)
+
+    @property
+    def session(self) -> Session:
+        """The session. Raises `Unavailable` until it has claimed its ownership, and after."""
+        if self._session is None:
+            raise Unavailable("the session is being started", retry_after=1)
+        return self._session
+
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine in the session's loop."""
+
+        async def run() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop)
+
+    async def stop(self) -> None:
+        """End the session cleanly; returns when its ownership is released. (Session's loop.)"""
+        if self._session is not None:
+            self._session.stop()
+        await asyncio.to_thread(self._over.wait)
+
+    def describe(self) -> dict[str, Any]:
+        """For logs and the dashboard; safe from any thread."""
+        if self._session is None:
+            return {"session_id": self._session_id, "status": "STARTING", "epoch": 0}
+        return self._session.describe()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _run(self) -> None:
+        try:
+            ended_fenced = await self._own()
+        except Exception:
+            # Not fit to go on: let the process end, so that Ray starts a fresh one.
+            log.exception("host.session_crashed", session_id=self._session_id)
+            ended_fenced = True
+        self._over.set()
+        if ended_fenced:
+            log.error("host.exits", session_id=self._session_id)
+            os._exit(FENCED)
+
+    async def _own(self) -> bool:
+        """True when the process must end."""
+        delay = 0.2
+        while True:
+            try:
+                if self._stores is None:
+                    self._stores = await Stores.open(self._settings)
+                record = await self._stores.sessions.get_by_id(self._session_id)
+                break
+            except Unavailable as error:
+                log.warning("host.stores_away", error=error.detail)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 3.0)
+        if record.desired is not DesiredState.RUNNING or record.status is SessionStatus.FAILED:
+            log.info("host.nothing_to_do", session=record.name, desired=record.desired.value)
+            return False
+        self._session = Session(
+            record=record,
+            stores=self._stores,
+            settings=self._settings,
+            node=self._node,
+            client_factory=self._client_factory(self._settings),
+        )
+        try:
+            ended = await self._session.run()
+        except GatewayError as error:
+            log.warning("host.session_failed", error=error.detail)
+            return True
+        return ended.how == "fenced"

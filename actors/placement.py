@@ -1,0 +1,42 @@
+"""Creating and finding session actors. The one place that knows their Ray options."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+
+from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
+from cluster.domain.session import SessionRecord
+from cluster.settings import Settings
+
+__all__ = ["create_session_actor", "session_environment"]
+
+
+
+def session_environment(settings: Settings) -> dict[str, str]:
+    """Environment of a session's process. Go reads `SSL_CERT_FILE` when the process starts."""
+    if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
+        return {"SSL_CERT_FILE": settings.whatsapp.sandbox_ca_bundle}
+    if present := os.environ.get("SSL_CERT_FILE"):
+        return {"SSL_CERT_FILE": present}
+    return {}
+
+
+def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
+    """Create the session's actor, or return the one that exists."""
+    remote = ray.remote(SessionActor)
+    return remote.options(
+        name=record.actor_name,
+        namespace=settings.placement.namespace,
+        lifetime="detached",
+        get_if_exists=True,
+        max_restarts=-1,
+        max_task_retries=0,
+        num_cpus=0,
+        resources={"session_slots": 1},
+        scheduling_strategy="SPREAD",
+        concurrency_groups=CONCURRENCY_GROUPS,
+        runtime_env={"env_vars": session_environment(settings)},
+    ).remote(record.id, f"{record.tenant}/{record.name}")

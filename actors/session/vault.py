@@ -1,0 +1,110 @@
+"""The device store's way in and out of checkpoints, as one session needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from actors.checkpoint import Checkpointer, Sealer, forget_sessions, restore
+from actors.session.device_store import DeviceFolder
+from cluster.domain.errors import GatewayError, NotOwner
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["DeviceVault"]
+
+log = structlog.get_logger(__name__)
+
+
+class DeviceVault:
+    """Restores the store before the first connect, checkpoints it after each change that matters.
+
+    Invariant 2: unless the store is proven to be the very latest (the predecessor's own folder, or
+    a clean handover's checkpoint), all pairwise sessions and sender keys are forgotten first.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: int,
+        epoch: int,
+        folder: DeviceFolder,
+        stores: Stores,
+        settings: Settings,
+        on_not_owner: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._session_id = session_id
+        self._epoch = epoch
+        self._folder = folder
+        self._stores = stores
+        self._on_not_owner = on_not_owner
+        self._sealer = Sealer.from_setting(settings.checkpoint.keys.get_secret_value())
+        self._checkpointer = Checkpointer(
+            session_id=session_id,
+            epoch=epoch,
+            path=folder.database,
+            store=stores.checkpoints,
+            objects=stores.objects,
+            sealer=self._sealer,
+            settings=settings.checkpoint,
+        )
+        self._forgotten = False
+
+    async def open(self, *, handed_over: bool) -> None:
+        """Bring the newest store into the folder. Nothing to bring: the device gets linked anew."""
+        if self._folder.intact:
+            log.info("checkpoint.local_store", session_id=self._session_id, epoch=self._epoch)
+        else:
+            report = await restore(
+                self._session_id,
+                self._folder.database,
+                store=self._stores.checkpoints,
+                objects=self._stores.objects,
+                sealer=self._sealer,
+            )
+            if report is not None:
+                trusted = handed_over and report.epoch == self._epoch - 1 and not report.fell_back
+                if not trusted:
+                    await asyncio.to_thread(forget_sessions, self._folder.database)
+                log.info(
+                    "checkpoint.restored",
+                    session_id=self._session_id,
+                    epoch=self._epoch,
+                    source=json.dumps([report.epoch, report.seq]),
+                    forgot_sessions=not trusted,
+                    problems=report.problems,
+                )
+        await asyncio.to_thread(self._folder.discard_others)
+        self._checkpointer.start(on_not_owner=self._on_not_owner)
+
+    def changed(self) -> None:
+        """Something happened that may have changed the store."""
+        if not self._forgotten:
+            self._checkpointer.request()
+
+    async def close(self) -> bool:
+        """The last checkpoint, after the connection was closed. True: it is the very latest."""
+        try:
+            if self._forgotten:
+                await self._checkpointer.stop()
+                return True
+            await self._checkpointer.stop()
+            await self._checkpointer.checkpoint("stop")
+        except NotOwner:
+            raise
+        except GatewayError as error:
+            log.warning(
+                "checkpoint.last_one_failed", session_id=self._session_id, error=error.detail
+            )
+            return False
+        return True
+
+    async def forget(self) -> None:
+        """The device is unlinked: no checkpoint of it may come back to life."""
+        self._forgotten = True
+        await self._checkpointer.stop()
+        await self._checkpointer.erase()
+        self._folder.discard_database()

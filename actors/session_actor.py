@@ -1,0 +1,86 @@
+"""The Ray shell of a session: a detached, named actor. All work happens in the session's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+
+from actors.host import SessionHost
+from actors.session.session import ClientFactory
+from actors.whatsapp.port import WhatsAppClient
+from cluster.domain.reply import Reply, answer
+from cluster.settings import Settings
+
+__all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
+
+T = TypeVar("T")
+
+#: Calls that must get through while sends are queued up, and the sends themselves.
+CONCURRENCY_GROUPS = {"control": 8, "send": 256}
+
+
+def neonize_factory(settings: Settings) -> ClientFactory:
+    """Clients of the real library. Imported late: the import costs 18 MB and loads Go."""
+
+    def make(store: Path, key: str, on_event: Any) -> WhatsAppClient:
+        from actors.whatsapp.neonize_client import NeonizeClient
+
+        return NeonizeClient(store=store, key=key, settings=settings.whatsapp, on_event=on_event)
+
+    return make
+
+
+class SessionActor:
+    """One session of one tenant. Its name is `session:<tenant>:<session>`."""
+
+    def __init__(self, session_id: int, label: str) -> None:
+        self._label = label
+        self._host = SessionHost(
+            session_id=session_id,
+            node=ray.get_runtime_context().get_node_id(),
+            settings=Settings(),
+            client_factory=neonize_factory,
+        )
+
+    def __repr__(self) -> str:
+        facts = self._host.describe()
+        return f"SessionActor({self._label} {facts['status']} epoch={facts['epoch']})"
+
+    @ray.method(concurrency_group="send")
+    async def send(self, **request: Any) -> Reply:
+        """See `Session.send`."""
+        return await self._cross(lambda: self._host.session.send(**request))
+
+    @ray.method(concurrency_group="send")
+    async def check_numbers(self, numbers: list[str]) -> Reply:
+        return await self._cross(lambda: self._host.session.check_numbers(numbers))
+
+    @ray.method(concurrency_group="control")
+    async def request_code(self, number: str) -> Reply:
+        return await self._cross(lambda: self._host.session.request_code(number))
+
+    @ray.method(concurrency_group="control")
+    async def logout(self) -> Reply:
+        return await self._cross(lambda: self._host.session.logout())
+
+    @ray.method(concurrency_group="control")
+    async def stop(self) -> Reply:
+        """Hand over cleanly; returns when the ownership is released."""
+        return await self._cross(self._host.stop)
+
+    @ray.method(concurrency_group="control")
+    async def describe(self) -> Reply:
+        return Reply(value=self._host.describe())
+
+    async def _cross(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Reply:
+        async def run() -> Reply:
+            async def guarded() -> T:
+                return await work()
+
+            return await answer(guarded())
+
+        return await asyncio.wrap_future(self._host.submit(run))

@@ -1,0 +1,101 @@
+"""The gateway as a whole: sessions, health, version."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Any, Self
+
+from cluster.client.routing import Router, ensure_ray
+from cluster.client.session import SessionClient
+from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["Gateway", "connect"]
+
+DISTRIBUTION = "whatsapp-session-gateway"
+
+
+def connect(settings: Settings | None = None, *, tenant: str = "default") -> Gateway:
+    """The gateway of the cluster that `RAY_ADDRESS` (or this machine) names.
+
+    Connects on first use: `await connect().session("alice").send_text(...)`. Use it as an async
+    context manager, or `await gateway.close()`, to let go of its connections.
+    """
+    return Gateway(settings or Settings(), tenant=tenant)
+
+
+class Gateway:
+    """Sessions of one tenant. Belongs to the event loop of its first use."""
+
+    def __init__(self, settings: Settings, *, tenant: str) -> None:
+        self.tenant = tenant
+        self.settings = settings
+        self.router = Router(settings)
+        self._stores: Stores | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.stores()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the stores. The Ray connection of the process stays."""
+        if self._stores is not None:
+            await self._stores.close()
+            self._stores = None
+
+    async def stores(self) -> Stores:
+        """The open stores (for the verbs). Raises `Unavailable` when PostgreSQL is away."""
+        if self._stores is None:
+            async with self._opening:
+                if self._stores is None:
+                    await asyncio.to_thread(ensure_ray, self.settings)
+                    self._stores = await Stores.open(self.settings)
+        return self._stores
+
+    def session(self, name: str) -> SessionClient:
+        """The verbs of one session. Raises `Invalid` on a name that cannot be one."""
+        return SessionClient(self, name)
+
+    async def create_session(
+        self, name: str, config: dict[str, Any] | None = None, *, start: bool = True
+    ) -> SessionRecord:
+        """Create a session and, unless told otherwise, start it. Raises `Conflict`."""
+        check_session_name(name)
+        stores = await self.stores()
+        desired = DesiredState.RUNNING if start else DesiredState.STOPPED
+        await stores.sessions.create(self.tenant, name, config or {}, desired)
+        session = self.session(name)
+        return await session.start() if start else await session.info()
+
+    async def list_sessions(self, *, all: bool = False) -> list[SessionRecord]:  # noqa: A002
+        """The tenant's sessions by name; stopped ones only with `all`."""
+        stores = await self.stores()
+        records = await stores.sessions.list(self.tenant)
+        return [r for r in records if all or r.status is not SessionStatus.STOPPED]
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """State of each store: `{"postgresql": {"ok": true, "latency_ms": 1.2}, …}`."""
+        stores = await self.stores()
+        return await stores.health()
+
+    async def version(self) -> dict[str, str]:
+        """Versions of the gateway and of what it rests on."""
+        found = {}
+        for name in (DISTRIBUTION, "ray", "neonize"):
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "0.0.0"
+        return found

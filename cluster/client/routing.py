@@ -1,0 +1,116 @@
+"""Session → actor: cached handles, looked up off the request path, dropped when they fail.
+
+`ray.get_actor` blocks while the control store is away, so it runs in a thread, with a bound, and
+only for sessions this process has not spoken to yet. A handle stays good across restarts of its
+actor (Ray, "Actor fault tolerance").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import structlog
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayError
+
+from cluster.domain.errors import NotOwner, Unavailable
+from cluster.domain.reply import Reply
+from cluster.domain.session import SessionRecord
+from cluster.settings import Settings
+
+__all__ = ["Router", "ensure_ray"]
+
+log = structlog.get_logger(__name__)
+
+_LOOKUP_SECONDS = 5.0
+#: How long a call that may be repeated is carried across a takeover, and the pauses in between.
+_CARRY_SECONDS = 15.0
+_PAUSE = 0.25
+SUPERVISOR = "supervisor"
+
+
+def ensure_ray(settings: Settings) -> None:
+    """Join the Ray cluster unless this process is part of it already."""
+    if not ray.is_initialized():
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS", "auto"),
+            namespace=settings.placement.namespace,
+            log_to_driver=False,
+        )
+
+
+class Router:
+    """Calls actors by session. One per process and loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._namespace = settings.placement.namespace
+        self._handles: dict[str, Any] = {}
+
+    async def call(
+        self,
+        record: SessionRecord,
+        invoke: Callable[[Any], Any],
+        *,
+        timeout: float,
+        repeatable: bool = False,
+    ) -> Any:
+        """Call the session's actor and unwrap its reply.
+
+        `invoke` gets the handle and returns the object reference. `repeatable` calls are tried
+        again while the session changes owner. Raises `Unavailable` when there is no actor, it does
+        not answer in `timeout` seconds, or it died; otherwise what the actor raised.
+        """
+        deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
+        while True:
+            try:
+                return await self._once(record.actor_name, invoke, timeout)
+            except Unavailable:
+                if not repeatable or asyncio.get_running_loop().time() + _PAUSE > deadline:
+                    raise
+            await asyncio.sleep(_PAUSE)
+
+    async def supervise(self, invoke: Callable[[Any], Any], *, timeout: float) -> Any:
+        """Call the supervisor."""
+        return await self._once(SUPERVISOR, invoke, timeout)
+
+    async def _once(self, name: str, invoke: Callable[[Any], Any], timeout: float) -> Any:
+        handle = await self._handle(name)
+        try:
+            reply: Reply = await asyncio.wait_for(_reference(invoke(handle)), timeout)
+        except ActorUnavailableError as error:
+            raise Unavailable("the session is being taken over", retry_after=1) from error
+        except (ActorDiedError, RayActorError) as error:
+            self._handles.pop(name, None)
+            raise Unavailable("the session is being taken over", retry_after=1) from error
+        except TimeoutError as error:
+            raise Unavailable("the session did not answer in time", retry_after=5) from error
+        except RayError as error:
+            self._handles.pop(name, None)
+            log.warning("router.call_failed", actor=name, error=str(error))
+            raise Unavailable("the session could not be reached", retry_after=2) from error
+        try:
+            return reply.unwrap()
+        except NotOwner:
+            self._handles.pop(name, None)
+            raise
+
+    async def _handle(self, name: str) -> Any:
+        if name in self._handles:
+            return self._handles[name]
+        try:
+            handle = await asyncio.wait_for(
+                asyncio.to_thread(ray.get_actor, name, self._namespace), _LOOKUP_SECONDS
+            )
+        except ValueError as error:
+            raise Unavailable("the session has no owner yet", retry_after=1) from error
+        except (TimeoutError, RayError) as error:
+            raise Unavailable("the cluster's directory is away", retry_after=2) from error
+        self._handles[name] = handle
+        return handle
+
+
+async def _reference(reference: Any) -> Any:
+    return await reference

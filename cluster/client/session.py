@@ -1,0 +1,263 @@
+"""The verbs of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.errors import Conflict, Invalid, SessionNotWorking
+from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
+from cluster.domain.message_id import check_message_id, new_message_id
+from cluster.domain.session import (
+    DesiredState,
+    Me,
+    SessionRecord,
+    SessionStatus,
+    check_session_name,
+)
+
+if TYPE_CHECKING:
+    from cluster.client.gateway import Gateway
+
+__all__ = ["NumberStatus", "QrCode", "SessionClient"]
+
+#: Longest text WhatsApp's own clients send, characters.
+MAX_TEXT = 65_536
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`.
+_SEND_WAIT = 20.0
+_CONTROL_TIMEOUT = 45.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QrCode:
+    """What the phone has to scan."""
+
+    #: What the QR encodes.
+    text: str
+    #: How long it stays valid.
+    expires_in: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberStatus:
+    """Whether a number is on WhatsApp."""
+
+    number: str
+    exists: bool
+    #: Chat id to write to; empty when it does not exist.
+    chat_id: str = ""
+
+
+class SessionClient:
+    """One session by name. Cheap to make; every verb looks at the present state."""
+
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self._gateway = gateway
+        self.name = check_session_name(name)
+
+    async def info(self) -> SessionRecord:
+        """The session's record. Raises `SessionNotFound`."""
+        stores = await self._gateway.stores()
+        return await stores.sessions.get(self._gateway.tenant, self.name)
+
+    async def update(self, config: dict[str, Any]) -> SessionRecord:
+        """Replace the session's `config`."""
+        record = await self.info()
+        stores = await self._gateway.stores()
+        await stores.sessions.update_config(record.id, config)
+        return await self.info()
+
+    async def start(self) -> SessionRecord:
+        """Have the session running; no change when it is."""
+        return await self._desire(DesiredState.RUNNING)
+
+    async def stop(self) -> SessionRecord:
+        """End the session cleanly; its device stays linked."""
+        return await self._desire(DesiredState.STOPPED)
+
+    async def restart(self) -> SessionRecord:
+        """Stop, then start."""
+        await self.stop()
+        return await self.start()
+
+    async def logout(self) -> SessionRecord:
+        """Unlink the device and stop. The next start shows a new QR code."""
+        record = await self.info()
+        if record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED:
+            await self._gateway.router.call(
+                record, lambda a: a.logout.remote(), timeout=_CONTROL_TIMEOUT
+            )
+        await self._desire(DesiredState.STOPPED)
+        stores = await self._gateway.stores()
+        await stores.forget_device(record.id)
+        return await self.info()
+
+    async def delete(self) -> None:
+        """Unlink (where it can be reached), stop, and remove the session with its history."""
+        record = await self.info()
+        if record.status is SessionStatus.WORKING:
+            await self.logout()
+        else:
+            await self.stop()
+        stores = await self._gateway.stores()
+        await stores.forget_device(record.id)
+        await stores.sessions.delete(record.id)
+
+    async def me(self) -> Me | None:
+        """The account behind the session; None when it is not linked."""
+        return (await self.info()).me
+
+    async def qr(self) -> QrCode:
+        """The QR code on show. Raises `SessionNotWorking` when the session shows none."""
+        record = await self.info()
+        stores = await self._gateway.stores()
+        shown = (
+            await stores.cache.qr_get(record.id)
+            if record.status is SessionStatus.SCAN_QR_CODE
+            else None
+        )
+        if shown is None:
+            raise self._unexpected(record, SessionStatus.SCAN_QR_CODE)
+        text, remaining = shown
+        return QrCode(text=text, expires_in=timedelta(seconds=remaining))
+
+    async def request_code(self, phone_number: str) -> str:
+        """A pairing code `ABCD-EFGH` to type on the phone with `phone_number`."""
+        chat = parse_chat_id(phone_number, "phoneNumber")
+        if chat.server != "s.whatsapp.net":
+            raise Invalid("phoneNumber must be a phone number", field="phoneNumber")
+        record = await self.info()
+        if record.status is not SessionStatus.SCAN_QR_CODE:
+            raise self._unexpected(record, SessionStatus.SCAN_QR_CODE)
+        return str(
+            await self._gateway.router.call(
+                record, lambda a: a.request_code.remote(chat.user), timeout=_CONTROL_TIMEOUT
+            )
+        )
+
+    async def send_text(
+        self,
+        chat_id: str,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        mentions: Sequence[str] = (),
+        link_preview: bool = True,
+        link_preview_high_quality: bool = False,
+        idempotency_key: str | None = None,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Send a text.
+
+        Returns when WhatsApp acknowledged it (state `sent`), or after 20 s with state `accepted`:
+        it is durable then and will be sent. The same `idempotency_key` or `message_id` again is
+        the same message. Raises `Invalid`, `SessionNotFound`, `SessionNotWorking`,
+        `NotOnWhatsApp`, `WhatsAppRefused`, `Unavailable`.
+        """
+        if not text:
+            raise Invalid("text must not be empty", field="text")
+        if len(text) > MAX_TEXT:
+            raise Invalid(f"text is longer than {MAX_TEXT} characters", field="text")
+        content: dict[str, Any] = {"kind": "text", "text": text}
+        if mentions:
+            content["mentions"] = [parse_chat_id(m, "mentions").jid for m in mentions]
+        if reply_to:
+            content["reply_to"] = reply_to
+        if link_preview_high_quality and link_preview:
+            content["link_preview"] = "high"
+        return await self.send(
+            chat_id, content, idempotency_key=idempotency_key, message_id=message_id
+        )
+
+    async def send(
+        self,
+        chat_id: str,
+        content: dict[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Send any content (see `actors.whatsapp.content`); otherwise as `send_text`."""
+        target = parse_chat_id(chat_id)
+        if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
+            raise Invalid("Idempotency-Key must have 1 to 255 characters", field="Idempotency-Key")
+        chosen = check_message_id(message_id) if message_id else new_message_id()
+        record = await self._running(SessionStatus.WORKING)
+        request = {
+            "chat": target.jid,
+            "content": content,
+            "message_id": chosen,
+            "idempotency_key": idempotency_key,
+            "wait": _SEND_WAIT,
+        }
+        sent: SentMessage = await self._gateway.router.call(
+            record,
+            lambda a: a.send.remote(**request),
+            timeout=_SEND_WAIT + 10,
+            # Safe: the id is chosen here, so a second try is the same message.
+            repeatable=True,
+        )
+        return sent
+
+    async def messages(self, wanted: MessageFilter) -> list[StoredMessage]:
+        """The session's history, newest first."""
+        record = await self.info()
+        stores = await self._gateway.stores()
+        return await stores.messages.list(record.id, wanted)
+
+    async def check_number(self, phone: str) -> NumberStatus:
+        """Ask WhatsApp whether a phone number has an account."""
+        chat = parse_chat_id(phone, "phone")
+        if chat.server != "s.whatsapp.net":
+            raise Invalid("phone must be a phone number", field="phone")
+        record = await self._running(SessionStatus.WORKING)
+        found = await self._gateway.router.call(
+            record,
+            lambda a: a.check_numbers.remote([chat.user]),
+            timeout=_CONTROL_TIMEOUT,
+            repeatable=True,
+        )
+        entry = found[0]
+        jid = entry["jid"]
+        return NumberStatus(
+            number=chat.user,
+            exists=entry["exists"],
+            chat_id=parse_chat_id(jid).waha if jid else "",
+        )
+
+    async def _desire(self, desired: DesiredState) -> SessionRecord:
+        record = await self.info()
+        stores = await self._gateway.stores()
+        # Committed first: whatever fails below, the supervisor gets there.
+        await stores.sessions.set_desired(record.id, desired)
+        if desired is DesiredState.RUNNING:
+            await self._gateway.router.supervise(
+                lambda s: s.start.remote(record.id), timeout=_CONTROL_TIMEOUT
+            )
+        else:
+            await self._gateway.router.supervise(
+                lambda s: s.stop.remote(record.id), timeout=_CONTROL_TIMEOUT
+            )
+        return await self.info()
+
+    async def _running(self, *expected: SessionStatus) -> SessionRecord:
+        record = await self.info()
+        if record.desired is not DesiredState.RUNNING or record.status not in (
+            *expected,
+            # A takeover or a short break of the connection: the owner knows better.
+            SessionStatus.STARTING,
+        ):
+            raise self._unexpected(record, *expected)
+        return record
+
+    def _unexpected(self, record: SessionRecord, *expected: SessionStatus) -> Exception:
+        if not expected:
+            return Conflict("the session's state does not allow this")
+        return SessionNotWorking(
+            session=self.name,
+            status=record.status.value,
+            expected=[e.value for e in expected],
+        )
