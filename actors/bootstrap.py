@@ -21,7 +21,9 @@ log = structlog.get_logger(__name__)
 
 
 def main(
-    stop: Annotated[bool, typer.Option(help="End all sessions cleanly and the supervisor.")] = False,
+    stop: Annotated[
+        bool, typer.Option(help="End all sessions cleanly and the supervisor.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
 ) -> None:
     """Start the supervisor (idempotent), or with --stop end all sessions cleanly first."""

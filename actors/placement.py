@@ -14,7 +14,6 @@ from cluster.settings import Settings
 __all__ = ["create_session_actor", "session_environment"]
 
 
-
 def session_environment(settings: Settings) -> dict[str, str]:
     """Environment of a session's process. Go reads `SSL_CERT_FILE` when the process starts."""
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:

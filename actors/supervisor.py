@@ -66,9 +66,7 @@ class Supervisor:
         return await self._cross(self._stop_all())
 
     async def _cross(self, work: Any) -> Reply:
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(answer(work), self._loop)
-        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(work), self._loop))
 
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -100,8 +98,7 @@ class Supervisor:
         alive = await asyncio.to_thread(self._names)
         for record in records:
             wanted = (
-                record.desired is DesiredState.RUNNING
-                and record.status is not SessionStatus.FAILED
+                record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED
             )
             exists = record.actor_name in alive
             if self._lock(record.id).locked():
@@ -118,7 +115,9 @@ class Supervisor:
     async def _pace(self) -> None:
         now = time.monotonic()
         wait = self._next_start - now
-        self._next_start = max(now, self._next_start) + 1 / self._settings.placement.starts_per_second
+        self._next_start = (
+            max(now, self._next_start) + 1 / self._settings.placement.starts_per_second
+        )
         if wait > 0:
             await asyncio.sleep(wait)
 

@@ -48,9 +48,7 @@ def step(status: SessionStatus, event: WhatsAppEvent) -> Step | None:
         case Disconnected() if status is S.WORKING:
             return Step(status=S.STARTING, reason="the connection to WhatsApp was lost")
         case QrTimedOut():
-            return Step(
-                status=S.FAILED, reason="no phone scanned the QR code in time", ends=True
-            )
+            return Step(status=S.FAILED, reason="no phone scanned the QR code in time", ends=True)
         case Replaced():
             return Step(
                 status=S.FAILED,

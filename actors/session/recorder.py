@@ -51,9 +51,7 @@ class Recorder:
         name = _EVENTS.get(message.kind, "message.any" if message.from_me else "message")
 
         async def write() -> None:
-            await self._stores.inbox.record_incoming(
-                self._session_id, self._epoch, message, name
-            )
+            await self._stores.inbox.record_incoming(self._session_id, self._epoch, message, name)
 
         await self._write(write)
 

@@ -325,9 +325,7 @@ class Session:
             limit = self._settings.whatsapp.connect_timeout_seconds
             try:
                 async with asyncio.timeout(limit), self._changed:
-                    await self._changed.wait_for(
-                        lambda: self.status is not SessionStatus.STARTING
-                    )
+                    await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
                 tries = 0
                 continue
             except TimeoutError:
@@ -428,9 +426,7 @@ class Session:
             # A short break of the connection is not the caller's business.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE), self._changed:
-                    await self._changed.wait_for(
-                        lambda: self.status is not SessionStatus.STARTING
-                    )
+                    await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
         if self.status is not SessionStatus.WORKING:
             raise self._not_as_expected(SessionStatus.WORKING)
         if self._keeper is None or not self._keeper.held:
@@ -469,5 +465,3 @@ class Session:
 
     def _own_jid(self) -> str:
         return (self.me.id.replace("@c.us", "@s.whatsapp.net")) if self.me else ""
-
-

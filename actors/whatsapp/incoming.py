@@ -101,7 +101,11 @@ def describe(message: Message) -> tuple[str, str, str]:
     """(kind, text or caption, id of the quoted message) of a protobuf message."""
     fields = [f.name for f, _ in message.ListFields() if f.name not in _QUIET]
     if not fields:
-        return ("sender_key" if message.HasField("senderKeyDistributionMessage") else "empty"), "", ""
+        return (
+            ("sender_key" if message.HasField("senderKeyDistributionMessage") else "empty"),
+            "",
+            "",
+        )
     name = fields[0]
     if name == "conversation":
         return "text", message.conversation, ""

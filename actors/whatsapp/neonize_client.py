@@ -108,6 +108,7 @@ class NeonizeClient:
         """`store`: the SQLite device store; `key`: unique per client in this process."""
         self.on_event = on_event
         self.me: Me | None = None
+        self.me: Me | None = None
         self._settings = settings
         self._key = key
         self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
@@ -133,10 +134,10 @@ class NeonizeClient:
         event.list_func = dict.fromkeys(_SUBSCRIBED)
         event.execute = lambda _uuid, data, size, code: self._from_library(loop, data, size, code)
         # The two below are private to the library; its own handlers do no more than these.
-        self._client._NewAClient__onQr = lambda _uuid, data: self._post(  # noqa: SLF001
+        self._client._NewAClient__onQr = lambda _uuid, data: self._post(
             loop, QrShown(text=ctypes.string_at(data).decode())
         )
-        self._client._NewAClient__onLoginStatus = lambda _uuid, data: self._login_status(  # noqa: SLF001
+        self._client._NewAClient__onLoginStatus = lambda _uuid, data: self._login_status(
             loop, ctypes.string_at(data).decode()
         )
         self._pump = asyncio.create_task(self._deliver(), name=f"events:{self._key}")
@@ -230,9 +231,7 @@ class NeonizeClient:
                 self._idle.set()
 
     def _client_known(self) -> bool:
-        return (
-            self._connecting is not None and not self._connecting.done() and self._known.is_set()
-        )
+        return self._connecting is not None and not self._connecting.done() and self._known.is_set()
 
     # -- events: Go thread → queue of the loop → session, one at a time ---------------------------
 

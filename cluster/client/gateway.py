@@ -79,7 +79,7 @@ class Gateway:
         session = self.session(name)
         return await session.start() if start else await session.info()
 
-    async def list_sessions(self, *, all: bool = False) -> list[SessionRecord]:  # noqa: A002
+    async def list_sessions(self, *, all: bool = False) -> list[SessionRecord]:
         """The tenant's sessions by name; stopped ones only with `all`."""
         stores = await self.stores()
         records = await stores.sessions.list(self.tenant)
