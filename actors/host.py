@@ -50,6 +50,7 @@ class SessionHost:
         self._session: Session | None = None
         self._stores: Stores | None = None
         self._over = threading.Event()
+        self._told_to_stop = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="wa"))
         self._thread = threading.Thread(target=self._main, name="session-loop", daemon=True)
@@ -73,6 +74,7 @@ class SessionHost:
 
     async def stop(self) -> None:
         """End the session cleanly; returns when its ownership is released. (Session's loop.)"""
+        self._told_to_stop = True
         if self._session is not None:
             self._session.stop()
         await asyncio.to_thread(self._over.wait)
@@ -95,9 +97,25 @@ class SessionHost:
             log.exception("host.session_crashed", session_id=self._session_id)
             ended_fenced = True
         self._over.set()
-        if ended_fenced:
-            log.error("host.exits", session_id=self._session_id)
-            os._exit(FENCED)
+        if not ended_fenced:
+            await self._wanted_again()
+        log.warning("host.exits", session_id=self._session_id, fenced=ended_fenced)
+        os._exit(FENCED)
+
+    async def _wanted_again(self) -> None:
+        """Return when the session, ended here, is to run again: a fresh process must do that,
+        because the library leaves threads behind (pairing that timed out, for one)."""
+        while True:
+            await asyncio.sleep(1)
+            if self._told_to_stop or self._stores is None:
+                continue
+            try:
+                record = await self._stores.sessions.get_by_id(self._session_id)
+            except GatewayError as error:
+                log.debug("host.record_not_read", error=error.detail)
+                continue
+            if record.desired is DesiredState.RUNNING and record.status is SessionStatus.STARTING:
+                return
 
     async def _own(self) -> bool:
         """True when the process must end."""

@@ -29,7 +29,7 @@ def boot_id() -> str:
 
 
 def _host() -> str:
-    return f"{boot_id()}/{os.readlink('/proc/self/ns/pid')}"
+    return f"{boot_id()}/{Path('/proc/self/ns/pid').readlink()}"
 
 
 def _start_time(pid: int) -> str:

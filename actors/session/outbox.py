@@ -125,7 +125,11 @@ class Outbox:
             if chat is None:
                 continue
             entry = self._chats[chat][0]
-            delay = await self._try(entry)
+            try:
+                delay = await self._try(entry)
+            except NotOwner as error:
+                log.error("outbox.not_owner", message_id=entry.message_id, error=error.detail)
+                return
             if delay is None:
                 self._chats[chat].popleft()
                 self._known.pop(entry.message_id, None)

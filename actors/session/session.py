@@ -50,8 +50,8 @@ ClientFactory = Callable[[Path, str, Callable[[WhatsAppEvent], Awaitable[None]]]
 
 #: Seconds a QR code stays valid: the first of a connection, and each after it (whatsmeow qrchan.go)
 _QR_FIRST, _QR_NEXT = 60, 20
-#: Seconds a send waits for the connection to come back before it is refused.
-_PATIENCE = 5.0
+#: Seconds a send waits for the connection to come (back) up before it is refused.
+_PATIENCE = 10.0
 #: Seconds between tries to get a connection that does not come up.
 _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 
@@ -99,7 +99,6 @@ class Session:
         self._keeper: LeaseKeeper | None = None
         self._changed = asyncio.Condition()
         self._ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
-        self._connected_once = False
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
         self._outbox = Outbox(
@@ -283,7 +282,6 @@ class Session:
 
     async def _take_step(self, following: Step) -> None:
         if following.status is SessionStatus.WORKING:
-            self._connected_once = True
             self._attempt = 0 if self._attempt <= 1 else 1
         if following.unlinked and self._vault is not None:
             await self._vault.forget()
@@ -422,8 +420,8 @@ class Session:
     async def _require_working(self) -> None:
         if self._ended.done():
             raise NotOwner("the session is moving to another owner", retry_after=1)
-        if self.status is SessionStatus.STARTING and self._connected_once:
-            # A short break of the connection is not the caller's business.
+        if self.status is SessionStatus.STARTING and self.me is not None:
+            # A takeover or a short break of the connection is not the caller's business.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE), self._changed:
                     await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
@@ -451,13 +449,23 @@ class Session:
         )
 
     async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
-        await self._stores.outbox.mark_sent(self.record.id, self.epoch, entry.message_id, sent_at)
+        try:
+            await self._stores.outbox.mark_sent(
+                self.record.id, self.epoch, entry.message_id, sent_at
+            )
+        except NotOwner as error:
+            await self._fence(error.detail)
+            raise
         self._touch_store()
 
     async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
-        await self._stores.outbox.mark_failed(
-            self.record.id, self.epoch, entry.message_id, error.detail, entry.attempts
-        )
+        try:
+            await self._stores.outbox.mark_failed(
+                self.record.id, self.epoch, entry.message_id, error.detail, entry.attempts
+            )
+        except NotOwner as lost:
+            await self._fence(lost.detail)
+            raise
 
     def _touch_store(self) -> None:
         if self._vault is not None:

@@ -108,7 +108,6 @@ class NeonizeClient:
         """`store`: the SQLite device store; `key`: unique per client in this process."""
         self.on_event = on_event
         self.me: Me | None = None
-        self.me: Me | None = None
         self._settings = settings
         self._key = key
         self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
