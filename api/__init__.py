@@ -1,1 +1,1 @@
-"""The HTTP face of the gateway: WAHA-compatible routes over the cluster client."""
+"""The HTTP front: WAHA's API over the cluster's client. `create_app` is the way in."""

@@ -1,0 +1,64 @@
+"""The bound on a request's body: counted as it streams in, never collected here."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+from cluster.domain.errors import BodyTooLarge
+
+__all__ = ["BodyLimitMiddleware"]
+
+
+class _Exceeded(Exception):
+    """Ends the reading inside the application; the answer is given outside."""
+
+
+class BodyLimitMiddleware:
+    """Answers 413 as soon as a body is known to exceed `limit` bytes, by its declared length or
+    by what came in. Whatever the application then says about its broken read is dropped."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        seen = 0
+        exceeded = started = False
+
+        async def counted() -> Message:
+            nonlocal seen, exceeded
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                exceeded = True
+                raise _Exceeded
+            return message
+
+        async def unless_exceeded(message: Message) -> None:
+            nonlocal started
+            if not exceeded:
+                started = True
+                await send(message)
+
+        if self._declares_too_much(scope):
+            exceeded = True
+        else:
+            try:
+                await self._app(scope, counted, unless_exceeded)
+            except _Exceeded:
+                if started:
+                    raise
+        if exceeded and not started:
+            error = BodyTooLarge(f"the body exceeds {self._limit} bytes", limit=self._limit)
+            response = problem_response(error, scope.get("state", {}).get("request_id", ""))
+            response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+
+    def _declares_too_much(self, scope: Scope) -> bool:
+        declared = Headers(scope=scope).get("content-length", "")
+        return declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit

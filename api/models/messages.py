@@ -1,0 +1,154 @@
+"""A message in WAHA's shape, from what the history or a send says of it."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field
+
+from api.message_ids import format_message_id, is_shared, waha_id
+from api.models import WahaModel
+from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
+from cluster.domain.session import Me
+
+__all__ = ["MessageGateway", "ReplyToMessage", "WAMedia", "WAMessage"]
+
+_ACKS = {
+    OutboxState.ACCEPTED: Ack.PENDING,
+    OutboxState.SENT: Ack.SERVER,
+    OutboxState.DELIVERED: Ack.DEVICE,
+    OutboxState.READ: Ack.READ,
+    OutboxState.FAILED: Ack.ERROR,
+}
+
+
+class WAMedia(WahaModel):
+    url: str | None = None
+    mimetype: str | None = None
+    filename: str | None = None
+    s3: dict[str, str] | None = None
+    error: dict[str, Any] | None = None
+
+
+class ReplyToMessage(WahaModel):
+    id: str = Field(description="Bare id of the quoted message.")
+    participant: str | None = None
+    body: str | None = None
+    hasMedia: bool = False
+    media: WAMedia | None = None
+
+
+class MessageGateway(WahaModel):
+    """What this gateway says of a send beyond WAHA."""
+
+    state: OutboxState = Field(description="How far the outbox has brought the message.")
+    replayed: bool = Field(
+        description="The idempotency key or id was seen before; this is the first send's answer."
+    )
+
+
+class WAMessage(WahaModel):
+    """A message. `from` and `to` are chats: one of them is the session's own account."""
+
+    id: str = Field(examples=["true_11111111111@c.us_3EB0AAAAAAAAAAAAAAAAAA"])
+    timestamp: int = Field(description="Unix time in seconds", examples=[1666943582])
+    from_: str = Field(alias="from", examples=["11111111111@c.us"])
+    fromMe: bool
+    source: str = Field(description="`api` or `app`: where the message was written.")
+    to: str = Field(examples=["22222222222@c.us"])
+    participant: str | None = Field(description="Who wrote it, in groups.")
+    body: str = Field(description="Text or caption")
+    hasMedia: bool
+    media: WAMedia | None = None
+    mediaUrl: str | None = Field(None, deprecated=True)
+    ack: int = Field(ge=-1, le=4)
+    ackName: str = Field(examples=["DEVICE"])
+    author: str | None = Field(description="The same as `participant`.")
+    location: dict[str, Any] | None = None
+    vCards: list[str] | None = None
+    replyTo: ReplyToMessage | None = None
+    data: dict[str, Any] = Field(
+        alias="_data", description="The message as the library tells it, in the form of GOWS."
+    )
+    gateway: MessageGateway | None = Field(None, description="In answers to sends.")
+
+    @classmethod
+    def of_history(cls, message: StoredMessage, me: Me | None) -> Self:
+        """A message of the history; `me` is the session's account."""
+        own, chat, sender = (me.id if me else ""), waha_id(message.chat), waha_id(message.sender)
+        participant = sender if is_shared(message.chat) else None
+        quoted = ReplyToMessage(id=message.reply_to) if message.reply_to else None
+        return cls(
+            id=format_message_id(
+                message.chat,
+                message.message_id,
+                from_me=message.from_me,
+                participant=message.sender,
+            ),
+            timestamp=int(message.timestamp.timestamp()),
+            from_=own or sender if message.from_me else chat,
+            fromMe=message.from_me,
+            source="api" if message.via_api else "app",
+            to=chat if message.from_me else own,
+            participant=participant,
+            author=participant,
+            body=message.body,
+            hasMedia=message.has_media,
+            ack=message.ack.value,
+            ackName=message.ack.name,
+            replyTo=quoted,
+            data=_like_gows(message),
+        )
+
+    @classmethod
+    def of_send(cls, sent: SentMessage, me: Me | None) -> Self:
+        """The answer to a send; `me` is the session's account."""
+        own = me.id if me else ""
+        participant = own if own and is_shared(sent.chat) else None
+        ack = _ACKS[sent.state]
+        return cls(
+            id=format_message_id(sent.chat, sent.message_id, from_me=True, participant=own),
+            timestamp=int(sent.timestamp.timestamp()),
+            from_=own,
+            fromMe=True,
+            source="api",
+            to=waha_id(sent.chat),
+            participant=participant,
+            author=participant,
+            body=str(sent.content.get("text", "")),
+            hasMedia=False,
+            ack=ack.value,
+            ackName=ack.name,
+            replyTo=_quoted(sent.content),
+            data={"content": sent.content},
+            gateway=MessageGateway(state=sent.state, replayed=sent.replayed),
+        )
+
+
+def _quoted(content: dict[str, Any]) -> ReplyToMessage | None:
+    quoted = content.get("quoted")
+    if not isinstance(quoted, dict):
+        return None
+    sender = quoted.get("sender")
+    return ReplyToMessage(
+        id=str(quoted.get("id", "")),
+        participant=waha_id(str(sender)) if sender else None,
+        body=quoted.get("body"),
+    )
+
+
+def _like_gows(message: StoredMessage) -> dict[str, Any]:
+    """WAHA's clients for the GOWS engine look into `_data.Info` and `_data.Message`."""
+    return {
+        "Info": {
+            "ID": message.message_id,
+            "Chat": message.chat,
+            "Sender": message.sender,
+            "IsFromMe": message.from_me,
+            "IsGroup": is_shared(message.chat),
+            "PushName": message.push_name,
+            "Timestamp": message.timestamp.isoformat(),
+            "Type": message.kind,
+        },
+        "Message": message.payload.get("message", message.payload),
+    }

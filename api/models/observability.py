@@ -1,0 +1,57 @@
+"""Bodies of the observability group."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from api.models import WahaModel
+
+__all__ = ["Environment", "Health", "Ping", "ServerStatus", "Worker"]
+
+
+class Ping(WahaModel):
+    message: str = "pong"
+
+
+class Worker(WahaModel):
+    id: str | None
+
+
+class Environment(WahaModel):
+    """WAHA's version answer, and ours under `gateway`."""
+
+    version: str = Field(examples=["0.1.0"])
+    engine: str = Field("GOWS", description="whatsmeow, as in WAHA's GOWS.")
+    tier: str = Field("PLUS", description="No feature is held back.")
+    browser: str | None = None
+    platform: str = Field(examples=["linux/x64"])
+    worker: Worker
+    gateway: dict[str, Any] = Field(description="Versions of the parts.")
+
+
+class ServerStatus(WahaModel):
+    startTimestamp: int = Field(description="Start of this replica, Unix time in ms.")
+    uptime: int = Field(description="Milliseconds")
+    worker: Worker
+
+
+class Health(WahaModel):
+    """The form of NestJS Terminus, as WAHA: what is up in `info`, what is down in `error`."""
+
+    status: Literal["ok", "error"]
+    info: dict[str, dict[str, Any]]
+    error: dict[str, dict[str, Any]]
+    details: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, parts: dict[str, dict[str, Any]]) -> Self:
+        """`parts`: per part of the gateway `{"status": "up" | "down", …}`."""
+        down = {name: facts for name, facts in parts.items() if facts.get("status") != "up"}
+        return cls(
+            status="error" if down else "ok",
+            info={name: facts for name, facts in parts.items() if name not in down},
+            error=down,
+            details=parts,
+        )

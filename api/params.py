@@ -1,0 +1,81 @@
+"""Parameters that many routes share: the gateway, the session, chats and messages in paths."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+from pydantic import StringConstraints
+
+from api.message_ids import MessageKey, parse_message_id
+from api.ports import Gateway, SessionClient
+from cluster.domain.chat_id import ChatId, parse_chat_id
+
+__all__ = [
+    "AnyChatPath",
+    "GatewayDep",
+    "MessagePath",
+    "SessionName",
+    "SessionPath",
+    "every_chat_or",
+]
+
+#: The same as `cluster.domain.session.check_session_name`, for OpenAPI and bodies.
+SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+def _gateway(request: Request) -> Gateway:
+    return cast(Gateway, request.app.state.gateway)
+
+
+GatewayDep = Annotated[Gateway, Depends(_gateway)]
+
+
+def _session(
+    session: Annotated[
+        SessionName, Path(description="Session name", openapi_examples={"it": {"value": "default"}})
+    ],
+    gateway: GatewayDep,
+) -> SessionClient:
+    return gateway.session(session)
+
+
+SessionPath = Annotated[SessionClient, Depends(_session)]
+
+
+def every_chat_or(chat_id: str) -> ChatId | None:
+    """WAHA's `all` is every chat: None. Raises `Invalid` naming `chatId`."""
+    return None if chat_id == "all" else parse_chat_id(chat_id)
+
+
+def _chat(
+    chat_id: Annotated[
+        str,
+        Path(
+            alias="chatId",
+            description="Chat ID: `…@c.us`, `…@lid`, `…@g.us`, a plain number, or `all`",
+            openapi_examples={"person": {"value": "11111111111@c.us"}, "every": {"value": "all"}},
+        ),
+    ],
+) -> ChatId | None:
+    return every_chat_or(chat_id)
+
+
+#: A chat of the path; None for `all`.
+AnyChatPath = Annotated[ChatId | None, Depends(_chat)]
+
+
+def _message(
+    message_id: Annotated[
+        str,
+        Path(
+            alias="messageId",
+            description="Message ID, `{true|false}_{chatId}_{id}[_{participant}]`",
+            openapi_examples={"it": {"value": "true_11111111111@c.us_3EB0AAAAAAAAAAAAAAAAAA"}},
+        ),
+    ],
+) -> MessageKey:
+    return parse_message_id(message_id, "messageId")
+
+
+MessagePath = Annotated[MessageKey, Depends(_message)]

@@ -1,0 +1,118 @@
+"""What the HTTP front needs of the cluster: the verbs of `cluster.client`, as protocols.
+
+The routes depend on these and not on Ray, so that they run against any implementation.
+Every verb raises `cluster.domain.errors.GatewayError` and nothing else on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
+from cluster.domain.session import Me, SessionRecord
+
+__all__ = ["Gateway", "GatewayFactory", "NumberStatus", "QrCode", "SessionClient"]
+
+
+class QrCode(Protocol):
+    """A QR code for pairing, while it lasts."""
+
+    @property
+    def text(self) -> str:
+        """What the QR image encodes."""
+
+    @property
+    def expires_in(self) -> timedelta:
+        """WhatsApp replaces the code after this long."""
+
+
+class NumberStatus(Protocol):
+    """Whether a phone number has WhatsApp."""
+
+    @property
+    def exists(self) -> bool:
+        """True when the number is registered."""
+
+    @property
+    def jid(self) -> str:
+        """`4915100001@s.whatsapp.net`; empty when the number is not registered."""
+
+
+class SessionClient(Protocol):
+    """One session, by name."""
+
+    async def info(self) -> SessionRecord:
+        """Raises `SessionNotFound`."""
+
+    async def update(self, config: dict[str, Any]) -> SessionRecord:
+        """Replace the configuration; a running session restarts with it."""
+
+    async def delete(self) -> None:
+        """Log out, stop and forget the session."""
+
+    async def start(self) -> SessionRecord: ...
+
+    async def stop(self) -> SessionRecord: ...
+
+    async def restart(self) -> SessionRecord: ...
+
+    async def logout(self) -> SessionRecord: ...
+
+    async def me(self) -> Me | None:
+        """The account behind the session; None while it is not paired."""
+
+    async def qr(self) -> QrCode:
+        """Raises `SessionNotWorking` (expected SCAN_QR_CODE), `Conflict` when no code is there."""
+
+    async def request_code(self, phone_number: str) -> str:
+        """The pairing code (`ABCD-EFGH`) to type on the phone. `phone_number`: digits."""
+
+    async def send_text(
+        self,
+        chat_id: str,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        mentions: Sequence[str] = (),
+        link_preview: bool = True,
+        link_preview_high_quality: bool = False,
+        idempotency_key: str | None = None,
+        message_id: str | None = None,
+    ) -> SentMessage:
+        """Accept a text for sending. `chat_id` and `mentions` are JIDs, `reply_to` a bare id."""
+
+    async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]: ...
+
+    async def message(self, chat: str, message_id: str) -> StoredMessage:
+        """One message of a chat (JID) by its bare id. Raises `NotFound`."""
+
+    async def check_number(self, phone: str) -> NumberStatus: ...
+
+
+class Gateway(Protocol):
+    """The cluster, for one tenant."""
+
+    def session(self, name: str) -> SessionClient:
+        """Raises `Invalid` when `name` is no session name; asks nobody whether it exists."""
+
+    async def create_session(
+        self, name: str, config: dict[str, Any], start: bool = True
+    ) -> SessionRecord:
+        """Raises `Conflict` when the name is taken."""
+
+    async def list_sessions(self, all: bool = False) -> Sequence[SessionRecord]:  # noqa: A002
+        """Without `all` those that are not STOPPED."""
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """Per part of the gateway `{"status": "up" | "down", …}`."""
+
+    async def version(self) -> dict[str, Any]:
+        """`{"version": "0.1.0", …}`"""
+
+    async def close(self) -> None: ...
+
+
+#: Makes the gateway of one replica; called once, when the application starts.
+GatewayFactory = Callable[[], Gateway]

@@ -1,0 +1,85 @@
+"""The outermost layer of a request: its id, its deadline, and the last resort for exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from datetime import timedelta
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response, unforeseen
+from cluster.domain.errors import Unavailable
+
+__all__ = ["RequestContextMiddleware"]
+
+log = structlog.get_logger(__name__)
+
+HEADER = "X-Request-Id"
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+
+
+class RequestContextMiddleware:
+    """Every request has an id (the caller's `X-Request-Id` when it is a sane one) in its scope, its
+    logs and its answer; ends within `timeout`; and gets a problem body whatever happens.
+
+    Ray Serve's proxy sets the header on the request and on the answer itself
+    (ray/serve/_private/http_util.py, RequestIdMiddleware), so an id that came in is not sent
+    back twice.
+    """
+
+    def __init__(self, app: ASGIApp, *, timeout: timedelta) -> None:
+        self._app = app
+        self._timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER)
+        request_id = given if given and _SAFE_ID.match(given) else str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+        if len(scope["path"]) > 1:
+            # WAHA's documentation writes some paths with a slash at the end, Express ignores it.
+            scope["path"] = scope["path"].rstrip("/") or "/"
+        status = 0
+
+        async def tracked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if given is None:
+                    MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        begun = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                async with asyncio.timeout(self._timeout.total_seconds()) as deadline:
+                    await self._app(scope, receive, tracked)
+            except Exception as error:
+                if status:
+                    raise
+                if isinstance(error, TimeoutError) and deadline.expired():
+                    late = Unavailable(
+                        f"not done within {self._timeout.total_seconds():g} s; whether it was "
+                        "done is unknown: repeat it under the same Idempotency-Key",
+                        retry_after=1,
+                    )
+                    await problem_response(late, request_id)(scope, receive, tracked)
+                else:
+                    log.exception("http.unforeseen", **_facts(scope))
+                    await unforeseen(request_id)(scope, receive, tracked)
+            finally:
+                milliseconds = round((time.perf_counter() - begun) * 1000, 1)
+                log.debug("http.request", status=status, ms=milliseconds, **_facts(scope))
+
+
+def _facts(scope: Scope) -> dict[str, str]:
+    # The route's template, not the path: paths hold phone numbers.
+    route = getattr(scope.get("route"), "path", "")
+    return {"method": scope["method"], "route": route}
