@@ -85,7 +85,9 @@ class LeaseKeeper:
                 await self._on_lost("the lease could not be renewed in time")
                 return
             try:
-                owned = await asyncio.wait_for(self._renew(), left)
+                # Not wait_for: in Python 3.11 it swallows a cancel that meets the answer.
+                async with asyncio.timeout(left):
+                    owned = await self._renew()
             except (TimeoutError, Unavailable) as error:
                 log.warning("lease.not_renewed", left=round(left, 2), error=str(error))
                 continue

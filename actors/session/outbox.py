@@ -146,7 +146,8 @@ class Outbox:
         wait = self._ready[0][0] - time.monotonic()
         if wait > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             return None
         return heapq.heappop(self._ready)[2] if self._open.is_set() else None
 
