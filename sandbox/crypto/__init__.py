@@ -1,0 +1,1 @@
+"""The cryptography a WhatsApp server and its phones need, all without I/O except `tls`."""
