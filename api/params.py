@@ -1,4 +1,4 @@
-"""Parameters that many routes share: the gateway, the session, chats and messages in paths."""
+"""Parameters that many routes share: the gateway, and sessions and chats in paths."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Request
 from pydantic import StringConstraints
 
-from api.message_ids import MessageKey, parse_message_id
 from api.ports import Gateway, SessionClient
 from cluster.domain.chat_id import ChatId, parse_chat_id
 
 __all__ = [
     "AnyChatPath",
     "GatewayDep",
-    "MessagePath",
     "SessionName",
     "SessionPath",
     "every_chat_or",
@@ -63,19 +61,3 @@ def _chat(
 
 #: A chat of the path; None for `all`.
 AnyChatPath = Annotated[ChatId | None, Depends(_chat)]
-
-
-def _message(
-    message_id: Annotated[
-        str,
-        Path(
-            alias="messageId",
-            description="Message ID, `{true|false}_{chatId}_{id}[_{participant}]`",
-            openapi_examples={"it": {"value": "true_11111111111@c.us_3EB0AAAAAAAAAAAAAAAAAA"}},
-        ),
-    ],
-) -> MessageKey:
-    return parse_message_id(message_id, "messageId")
-
-
-MessagePath = Annotated[MessageKey, Depends(_message)]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from cluster.domain.errors import Conflict, GatewayError, SessionNotWorking
+from cluster.domain.errors import SessionNotWorking
 from cluster.domain.session import SessionStatus
 
 __all__ = ["once_started"]
@@ -23,27 +23,20 @@ PATIENCE = timedelta(seconds=5)
 _INTERVAL = 0.2
 
 
-async def once_started(
-    call: Callable[[], Awaitable[T]],
-    *,
-    also: type[Conflict] | None = None,
-    patience: timedelta = PATIENCE,
-) -> T:
-    """The result of `call`, which is repeated while it is refused because the session is
-    STARTING, or with an error of class `also`. Raises its last error when patience ends."""
+async def once_started(call: Callable[[], Awaitable[T]], *, patience: timedelta = PATIENCE) -> T:
+    """The result of `call`, which is repeated while it is refused because the session is on its
+    way: STARTING, or in an expected status whose code has not been written yet. Raises its last
+    error when patience ends."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         try:
             return await call()
-        except (SessionNotWorking, Conflict) as error:
-            passing = _is_starting(error) or (also is not None and isinstance(error, also))
-            if not passing or time.monotonic() + _INTERVAL > deadline:
+        except SessionNotWorking as error:
+            if not _is_passing(error) or time.monotonic() + _INTERVAL > deadline:
                 raise
         await asyncio.sleep(_INTERVAL)
 
 
-def _is_starting(error: GatewayError) -> bool:
-    return (
-        isinstance(error, SessionNotWorking)
-        and error.fields.get("status") == SessionStatus.STARTING
-    )
+def _is_passing(error: SessionNotWorking) -> bool:
+    status = error.fields.get("status")
+    return status == SessionStatus.STARTING or status in error.fields.get("expected", ())

@@ -36,8 +36,8 @@ class NumberStatus(Protocol):
         """True when the number is registered."""
 
     @property
-    def jid(self) -> str:
-        """`4915100001@s.whatsapp.net`; empty when the number is not registered."""
+    def chat_id(self) -> str:
+        """WAHA's id to write to, `4915100001@c.us`; empty when the number is not registered."""
 
 
 class SessionClient(Protocol):
@@ -47,7 +47,7 @@ class SessionClient(Protocol):
         """Raises `SessionNotFound`."""
 
     async def update(self, config: dict[str, Any]) -> SessionRecord:
-        """Replace the configuration; a running session restarts with it."""
+        """Replace the configuration; it counts from the next start on."""
 
     async def delete(self) -> None:
         """Log out, stop and forget the session."""
@@ -64,7 +64,7 @@ class SessionClient(Protocol):
         """The account behind the session; None while it is not paired."""
 
     async def qr(self) -> QrCode:
-        """Raises `SessionNotWorking` (expected SCAN_QR_CODE), `Conflict` when no code is there."""
+        """Raises `SessionNotWorking` (expected SCAN_QR_CODE)."""
 
     async def request_code(self, phone_number: str) -> str:
         """The pairing code (`ABCD-EFGH`) to type on the phone. `phone_number`: digits."""
@@ -85,9 +85,6 @@ class SessionClient(Protocol):
 
     async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]: ...
 
-    async def message(self, chat: str, message_id: str) -> StoredMessage:
-        """One message of a chat (JID) by its bare id. Raises `NotFound`."""
-
     async def check_number(self, phone: str) -> NumberStatus: ...
 
 
@@ -98,18 +95,18 @@ class Gateway(Protocol):
         """Raises `Invalid` when `name` is no session name; asks nobody whether it exists."""
 
     async def create_session(
-        self, name: str, config: dict[str, Any], start: bool = True
+        self, name: str, config: dict[str, Any], *, start: bool = True
     ) -> SessionRecord:
         """Raises `Conflict` when the name is taken."""
 
-    async def list_sessions(self, all: bool = False) -> Sequence[SessionRecord]:  # noqa: A002
+    async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         """Without `all` those that are not STOPPED."""
 
     async def health(self) -> dict[str, dict[str, Any]]:
-        """Per part of the gateway `{"status": "up" | "down", …}`."""
+        """Per store `{"ok": true, …}`."""
 
-    async def version(self) -> dict[str, Any]:
-        """`{"version": "0.1.0", …}`"""
+    async def version(self) -> dict[str, str]:
+        """Versions by distribution: `{"whatsapp-session-gateway": "0.1.0", "ray": …}`"""
 
     async def close(self) -> None: ...
 

@@ -223,7 +223,22 @@ def _body(error: GatewayError, status: int, request_id: str) -> dict[str, Any]:
         # problem details ignore a `status` that is no number; `statusCode` keeps it.
         body["error"] = _headline(SessionNotWorking).rstrip(".")
         body["status"] = facts.get("status", status)
+        if "hint" not in body:
+            body["hint"] = _hint(str(facts.get("session", "")), body["status"])
     return body
+
+
+def _hint(session: str, status: Any) -> str:
+    """What to do about a session that is not in the status a request needs."""
+    return {
+        "STOPPED": f"start it: POST /api/sessions/{session}/start",
+        "STARTING": "it is about to work: try again in a few seconds",
+        "SCAN_QR_CODE": f"link a phone: GET /api/{session}/auth/qr",
+        "WORKING": "it is linked already; to link another account: "
+        f"POST /api/sessions/{session}/logout",
+        "FAILED": f"read why (GET /api/sessions/{session}), then "
+        f"POST /api/sessions/{session}/restart",
+    }.get(str(status), f"look at it: GET /api/sessions/{session}")
 
 
 def _camel(name: str) -> str:

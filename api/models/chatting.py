@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from api.message_ids import MESSAGE_ID_PATTERN
 from api.models import WahaModel
 from api.params import SessionName
 
@@ -16,7 +15,8 @@ __all__ = ["CallerMessageId", "MessageText", "MessageTextRequest"]
 MessageText = Annotated[
     str, StringConstraints(min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")
 ]
-CallerMessageId = Annotated[str, StringConstraints(pattern=MESSAGE_ID_PATTERN)]
+#: The same as `cluster.domain.message_id.check_message_id`, for OpenAPI.
+CallerMessageId = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{16,40}$")]
 
 
 class MessageTextRequest(WahaModel):
@@ -36,7 +36,7 @@ class MessageTextRequest(WahaModel):
     mentions: list[Annotated[str, StringConstraints(max_length=128)]] | None = Field(
         None,
         max_length=1024,
-        description='Chat ids to mention. ["all"] mentions all participants of a group.',
+        description="Chat ids to mention.",
     )
     linkPreview: bool | None = True
     linkPreviewHighQuality: bool | None = False

@@ -14,6 +14,4 @@ class WANumberExistResult(WahaModel):
     chatId: str | None = Field(
         None, description="Missing when the number has no WhatsApp.", examples=["11111111111@c.us"]
     )
-    pn: str | None = Field(
-        None, description="The phone-number id.", examples=["11111111111@c.us"]
-    )
+    pn: str | None = Field(None, description="The phone-number id.", examples=["11111111111@c.us"])

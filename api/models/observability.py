@@ -25,7 +25,7 @@ class Environment(WahaModel):
     version: str = Field(examples=["0.1.0"])
     engine: str = Field("GOWS", description="whatsmeow, as in WAHA's GOWS.")
     tier: str = Field("PLUS", description="No feature is held back.")
-    browser: str | None = None
+    browser: str = Field("", description="Empty: no browser is involved.")
     platform: str = Field(examples=["linux/x64"])
     worker: Worker
     gateway: dict[str, Any] = Field(description="Versions of the parts.")
@@ -46,12 +46,21 @@ class Health(WahaModel):
     details: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, parts: dict[str, dict[str, Any]]) -> Self:
-        """`parts`: per part of the gateway `{"status": "up" | "down", …}`."""
-        down = {name: facts for name, facts in parts.items() if facts.get("status") != "up"}
+    def of(cls, stores: dict[str, dict[str, Any]]) -> Self:
+        """`stores`: per store `{"ok": true, …}`."""
+        parts = {
+            name: {"status": "up" if facts.get("ok") else "down"}
+            | {key: value for key, value in facts.items() if key != "ok"}
+            for name, facts in stores.items()
+        }
+        down = {name: facts for name, facts in parts.items() if facts["status"] != "up"}
         return cls(
             status="error" if down else "ok",
             info={name: facts for name, facts in parts.items() if name not in down},
             error=down,
             details=parts,
         )
+
+    def minimal(self) -> Health:
+        """For callers without a key: the state and nothing about the parts."""
+        return Health(status=self.status, info={}, error={}, details={})

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
-from typing_extensions import Annotated
 
 from api.models import WahaModel
 from api.params import SessionName

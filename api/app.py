@@ -1,0 +1,67 @@
+"""The HTTP application, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from api import docs_page, openapi, problems
+from api.authentication import ApiKey, ApiKeyMiddleware
+from api.body_limit import BodyLimitMiddleware
+from api.ports import GatewayFactory
+from api.request_context import RequestContextMiddleware
+from api.routers import auth, chats, chatting, contacts, observability, sessions
+from cluster.settings import HttpSettings
+
+__all__ = ["create_app"]
+
+_DESCRIPTION = """WhatsApp over HTTP, compatible with WAHA.
+
+Send the key as `X-Api-Key`. Errors are problem details (RFC 9457) with WAHA's `statusCode`, `error`
+and `message` beside them; `503` and `429` carry `Retry-After`."""
+
+
+def create_app(gateway: GatewayFactory, settings: HttpSettings) -> FastAPI:
+    """The application. `gateway` is called once, in the loop that serves requests, when the
+    application starts; what it gives may connect on first use and is closed at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.gateway = gateway()
+        try:
+            yield
+        finally:
+            await app.state.gateway.close()
+
+    app = FastAPI(
+        title="WhatsApp session gateway",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.health = observability.HealthProbe()
+    app.state.api_key = key = ApiKey(settings.api_key.get_secret_value())
+
+    # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
+    for part in (observability, sessions, chatting, contacts, auth, chats):
+        app.include_router(part.router)
+    docs_page.install(app)
+    problems.install(app)
+    openapi.install(app, public=observability.PUBLIC)
+
+    # The last one added is the outermost: id and deadline, then the key, then the body's bound.
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(
+        ApiKeyMiddleware, key=key, open_to_all=observability.PUBLIC | docs_page.PUBLIC
+    )
+    app.add_middleware(
+        RequestContextMiddleware, timeout=timedelta(seconds=settings.request_timeout_seconds)
+    )
+    return app

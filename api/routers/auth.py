@@ -1,0 +1,84 @@
+"""Pairing: the QR code and the pairing code."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestCodeRequest
+from api.params import SessionPath
+from api.patience import once_started
+from api.problems import responses
+from api.qr_image import qr_png
+from api.strict_json import StrictJsonRoute
+from cluster.domain.errors import (
+    Invalid,
+    NotSupported,
+    SessionNotFound,
+    SessionNotWorking,
+    Unauthorized,
+    Unavailable,
+    WhatsAppRefused,
+)
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/api/{session}/auth",
+    tags=["🔑 Auth"],
+    route_class=StrictJsonRoute,
+    responses=responses(Invalid, SessionNotWorking, SessionNotFound, Unauthorized, Unavailable),
+)
+
+_PNG = "image/png"
+#: A code is good for seconds and links a device: nobody on the way may keep it.
+_UNCACHED = {"Cache-Control": "no-store"}
+
+
+@router.get(
+    "/qr",
+    operation_id="AuthController_getQR",
+    summary="Get QR code for pairing WhatsApp API.",
+    description="An image, or its base64 with `Accept: application/json`, or the value itself "
+    "with `format=raw`.",
+    response_model=Base64File | QrValue,
+    responses={200: {"content": {_PNG: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def get_qr(
+    session: SessionPath,
+    response: Response,
+    format: Annotated[QrFormat, Query()] = QrFormat.IMAGE,
+    accept: Annotated[str, Header(include_in_schema=False)] = _PNG,
+) -> Response | Base64File | QrValue:
+    code = await once_started(session.qr)
+    response.headers.update(_UNCACHED)
+    if format is QrFormat.RAW:
+        return QrValue(value=code.text)
+    image = await asyncio.to_thread(qr_png, code.text)
+    if _prefers_json(accept):
+        return Base64File(mimetype=_PNG, data=base64.b64encode(image).decode())
+    return Response(image, media_type=_PNG, headers=_UNCACHED)
+
+
+@router.post(
+    "/request-code",
+    operation_id="AuthController_requestCode",
+    summary="Request authentication code.",
+    status_code=201,
+    responses=responses(WhatsAppRefused, NotSupported),
+)
+async def request_code(session: SessionPath, request: RequestCodeRequest) -> PairingCode:
+    if request.method:
+        raise NotSupported("only pairing of a linked device: leave method empty", field="method")
+    phone = request.phoneNumber
+    return PairingCode(code=await once_started(lambda: session.request_code(phone)))
+
+
+def _prefers_json(accept: str) -> bool:
+    """As WAHA's interceptor: JSON when it is named, unless an image is named before it."""
+    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    named = [k for k in kinds if k == "application/json" or k.startswith("image/")]
+    return bool(named) and named[0] == "application/json"

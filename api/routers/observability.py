@@ -1,0 +1,125 @@
+"""Whether the gateway is alive and well, and what it is made of."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from starlette.responses import JSONResponse
+
+from api.authentication import ApiKey
+from api.models.observability import Environment, Health, Ping, ServerStatus, Worker
+from api.params import GatewayDep
+from api.ports import Gateway
+from api.problems import responses
+from cluster.domain.errors import Unauthorized, Unavailable
+
+__all__ = ["PUBLIC", "HealthProbe", "router"]
+
+#: Served without a key.
+PUBLIC = frozenset({"/ping", "/health"})
+
+router = APIRouter(tags=["🔍 Observability"])
+
+_STARTED = time.time()
+_VERSION_OF = "whatsapp-session-gateway"
+
+
+class HealthProbe:
+    """The stores' health, asked for at most once in `interval`: whoever asks without a key must
+    not be able to load the stores."""
+
+    def __init__(self, *, interval: timedelta = timedelta(seconds=1)) -> None:
+        self._interval = interval.total_seconds()
+        self._taken = float("-inf")
+        self._last: Health | None = None
+
+    async def take(self, gateway: Gateway) -> Health:
+        now = time.monotonic()
+        if self._last is None or now - self._taken >= self._interval:
+            try:
+                self._last = Health.of(await gateway.health())
+            except Unavailable as error:
+                self._last = Health.of({"gateway": {"ok": False, "message": error.detail}})
+            self._taken = time.monotonic()
+        return self._last
+
+
+@router.get(
+    "/ping",
+    operation_id="PingController_ping",
+    summary="Ping the server",
+    description="Check if the server is alive and responding to requests.",
+)
+async def ping() -> Ping:
+    return Ping()
+
+
+@router.get(
+    "/health",
+    operation_id="HealthController_check",
+    summary="Check the health of the server",
+    description="The health of every store; without a key the overall state only.",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "A part is down."}},
+)
+async def health(
+    request: Request,
+    gateway: GatewayDep,
+    x_api_key: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> JSONResponse:
+    probe: HealthProbe = request.app.state.health
+    key: ApiKey = request.app.state.api_key
+    found = await probe.take(gateway)
+    told = found if key.admits(x_api_key) else found.minimal()
+    return JSONResponse(told.model_dump(), 200 if found.status == "ok" else 503)
+
+
+@router.get(
+    "/api/version",
+    operation_id="VersionController_get",
+    summary="Get the server version",
+    description="Use 'GET /api/server/version' instead.",
+    deprecated=True,
+    responses=responses(Unauthorized),
+)
+async def version(gateway: GatewayDep) -> Environment:
+    return await _environment(gateway)
+
+
+@router.get(
+    "/api/server/version",
+    operation_id="ServerController_get",
+    summary="Get the version of the server",
+    responses=responses(Unauthorized),
+)
+async def server_version(gateway: GatewayDep) -> Environment:
+    return await _environment(gateway)
+
+
+@router.get(
+    "/api/server/status",
+    operation_id="ServerController_status",
+    summary="Get the server status",
+    responses=responses(Unauthorized),
+)
+async def server_status() -> ServerStatus:
+    return ServerStatus(
+        startTimestamp=int(_STARTED * 1000),
+        uptime=int((time.time() - _STARTED) * 1000),
+        worker=Worker(id=platform.node()),
+    )
+
+
+async def _environment(gateway: Gateway) -> Environment:
+    versions = await gateway.version()
+    return Environment(
+        version=versions.get(_VERSION_OF, "0.0.0"),
+        platform=f"{sys.platform}/{platform.machine()}",
+        worker=Worker(id=platform.node()),
+        gateway=dict(versions),
+    )

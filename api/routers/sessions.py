@@ -1,0 +1,228 @@
+"""The life of sessions: create, look, start, stop, log out, delete."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.models.sessions import (
+    DeprecatedLogout,
+    DeprecatedStart,
+    DeprecatedStop,
+    MeInfo,
+    SessionCreateRequest,
+    SessionInfo,
+    SessionUpdateRequest,
+)
+from api.params import GatewayDep, SessionPath
+from api.problems import SessionExists, responses
+from api.strict_json import StrictJsonRoute
+from cluster.domain.errors import (
+    BodyTooLarge,
+    Conflict,
+    Invalid,
+    SessionNotFound,
+    Unauthorized,
+    Unavailable,
+)
+from cluster.domain.session import DesiredState
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/api/sessions",
+    tags=["🖥️ Sessions"],
+    route_class=StrictJsonRoute,
+    responses=responses(Unauthorized, Unavailable),
+)
+
+_KNOWN = responses(Invalid, SessionNotFound)
+
+
+@router.get(
+    "",
+    operation_id="SessionsController_list",
+    summary="List all sessions",
+    responses=responses(Invalid),
+)
+async def list_sessions(
+    gateway: GatewayDep,
+    all: Annotated[
+        bool, Query(description="Return all sessions, including those that are STOPPED.")
+    ] = False,
+) -> list[SessionInfo]:
+    return [SessionInfo.of(record) for record in await gateway.list_sessions(all=all)]
+
+
+@router.post(
+    "",
+    operation_id="SessionsController_create",
+    summary="Create a session",
+    description="Create a new session (and start it at the same time if required).",
+    status_code=201,
+    responses=responses(Invalid, SessionExists, BodyTooLarge),
+)
+async def create(gateway: GatewayDep, request: SessionCreateRequest | None = None) -> SessionInfo:
+    request = request or SessionCreateRequest()
+    name = request.name or f"session_{secrets.token_hex(13)}"
+    config = request.config.stored() if request.config else {}
+    try:
+        record = await gateway.create_session(name, config, start=bool(request.start))
+    except Conflict as error:
+        raise SessionExists(
+            f"Session '{name}' already exists. Use PUT to update it.", session=name
+        ) from error
+    return SessionInfo.of(record)
+
+
+# The deprecated three stand before `/{session}/…` although no path of theirs is shadowed: WAHA's
+# `/start` is no session's name there either.
+@router.post(
+    "/start",
+    operation_id="SessionsController_DEPRACATED_start",
+    summary="Upsert and Start session",
+    status_code=201,
+    deprecated=True,
+    responses=responses(Invalid, Conflict, BodyTooLarge),
+)
+async def deprecated_start(gateway: GatewayDep, request: DeprecatedStart) -> SessionInfo:
+    session = gateway.session(request.name)
+    try:
+        await session.info()
+    except SessionNotFound:
+        config = request.config.stored() if request.config else {}
+        return SessionInfo.of(await gateway.create_session(request.name, config, start=True))
+    if request.config:
+        await session.update(request.config.stored())
+    return SessionInfo.of(await session.start())
+
+
+@router.post(
+    "/stop",
+    operation_id="SessionsController_DEPRECATED_stop",
+    summary="Stop (and Logout if asked) session",
+    status_code=201,
+    deprecated=True,
+    responses=_KNOWN,
+)
+async def deprecated_stop(gateway: GatewayDep, request: DeprecatedStop) -> Response:
+    session = gateway.session(request.name)
+    if request.logout:
+        await session.delete()
+    else:
+        await session.stop()
+    return Response(status_code=201)
+
+
+@router.post(
+    "/logout",
+    operation_id="SessionsController_DEPRECATED_logout",
+    summary="Logout and Delete session.",
+    status_code=201,
+    deprecated=True,
+    responses=_KNOWN,
+)
+async def deprecated_logout(gateway: GatewayDep, request: DeprecatedLogout) -> Response:
+    await gateway.session(request.name).delete()
+    return Response(status_code=201)
+
+
+@router.get(
+    "/{session}",
+    operation_id="SessionsController_get",
+    summary="Get session information",
+    responses=_KNOWN,
+)
+async def get(session: SessionPath) -> SessionInfo:
+    return SessionInfo.of(await session.info())
+
+
+@router.put(
+    "/{session}",
+    operation_id="SessionsController_update",
+    summary="Update a session",
+    description="Replace the configuration. A running session restarts with it.",
+    responses=_KNOWN | responses(BodyTooLarge),
+)
+async def update(session: SessionPath, request: SessionUpdateRequest | None = None) -> SessionInfo:
+    config = request.config.stored() if request and request.config else {}
+    record = await session.update(config)
+    if record.desired is DesiredState.RUNNING:
+        record = await session.restart()
+    return SessionInfo.of(record)
+
+
+@router.delete(
+    "/{session}",
+    operation_id="SessionsController_delete",
+    summary="Delete the session",
+    description="Log out, stop and forget the session with its history.",
+    responses=_KNOWN,
+)
+async def delete(session: SessionPath) -> Response:
+    await session.delete()
+    return Response(status_code=200)
+
+
+@router.get(
+    "/{session}/me",
+    operation_id="SessionsController_getMe",
+    summary="Get information about the authenticated account",
+    responses=_KNOWN,
+)
+async def get_me(session: SessionPath) -> MeInfo | None:
+    me = await session.me()
+    return MeInfo.of(me) if me else None
+
+
+@router.post(
+    "/{session}/start",
+    operation_id="SessionsController_start",
+    summary="Start the session",
+    description="The session must exist. Idempotent operation.",
+    status_code=201,
+    responses=_KNOWN,
+)
+async def start(session: SessionPath) -> SessionInfo:
+    return SessionInfo.of(await session.start())
+
+
+@router.post(
+    "/{session}/stop",
+    operation_id="SessionsController_stop",
+    summary="Stop the session",
+    description="The device stays linked. Idempotent operation.",
+    status_code=201,
+    responses=_KNOWN,
+)
+async def stop(session: SessionPath) -> SessionInfo:
+    return SessionInfo.of(await session.stop())
+
+
+@router.post(
+    "/{session}/logout",
+    operation_id="SessionsController_logout",
+    summary="Logout from the session",
+    description="Unlink the device; restart the session if it was not STOPPED.",
+    status_code=201,
+    responses=_KNOWN,
+)
+async def logout(session: SessionPath) -> SessionInfo:
+    before = await session.info()
+    record = await session.logout()
+    if before.desired is DesiredState.RUNNING:
+        record = await session.start()
+    return SessionInfo.of(record)
+
+
+@router.post(
+    "/{session}/restart",
+    operation_id="SessionsController_restart",
+    summary="Restart the session",
+    status_code=201,
+    responses=_KNOWN,
+)
+async def restart(session: SessionPath) -> SessionInfo:
+    return SessionInfo.of(await session.restart())
