@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sandbox.crypto import hkdf
 from sandbox.crypto.keys import KEY_SIZE, KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
 
@@ -58,7 +57,7 @@ class SymmetricState:
         return self._expand(b"")
 
     def _expand(self, secret: bytes) -> tuple[bytes, bytes]:
-        both = HKDF(hashes.SHA256(), 64, self._salt, b"").derive(secret)
+        both = hkdf.derive(secret, 64, salt=self._salt)
         return both[:32], both[32:]
 
     def _next_iv(self) -> bytes:
