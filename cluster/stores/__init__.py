@@ -1,0 +1,71 @@
+"""PostgreSQL, Redis and S3: each table or key family has one module that knows it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Self
+
+from cluster.domain.errors import GatewayError
+from cluster.settings import Settings
+from cluster.stores.cache import Cache
+from cluster.stores.checkpoints import CheckpointStore
+from cluster.stores.database import Database
+from cluster.stores.events import EventStore
+from cluster.stores.inbox import InboxStore
+from cluster.stores.messages import MessageStore
+from cluster.stores.objects import ObjectStore
+from cluster.stores.outbox import OutboxStore
+from cluster.stores.ownership import OwnershipStore
+from cluster.stores.sessions import SessionStore
+from cluster.stores.workers import WorkerStore
+
+__all__ = ["Stores"]
+
+
+class Stores:
+    """All stores of one process and event loop."""
+
+    def __init__(self, db: Database, cache: Cache, objects: ObjectStore) -> None:
+        self.db = db
+        self.cache = cache
+        self.objects = objects
+        self.sessions = SessionStore(db)
+        self.ownership = OwnershipStore(db)
+        self.messages = MessageStore(db)
+        self.outbox = OutboxStore(db)
+        self.events = EventStore(db)
+        self.inbox = InboxStore(db)
+        self.checkpoints = CheckpointStore(db)
+        self.workers = WorkerStore(db)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Open them. Raises `Unavailable` when PostgreSQL is away; the others may come later."""
+        db = await Database.open(settings.stores)
+        return cls(db, Cache(settings.stores), ObjectStore(settings.stores))
+
+    async def close(self) -> None:
+        await self.cache.close()
+        await self.db.close()
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """`{"postgresql": {"ok": true, "latency_ms": 1.2}, "redis": …, "s3": …}`."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, part in (("postgresql", self.db), ("redis", self.cache), ("s3", self.objects)):
+            started = time.perf_counter()
+            try:
+                await part.ping()
+            except GatewayError as error:
+                found[name] = {"ok": False, "error": error.detail}
+            else:
+                found[name] = {
+                    "ok": True,
+                    "latency_ms": round((time.perf_counter() - started) * 1000, 2),
+                }
+        return found
+
+    async def forget_device(self, session_id: int) -> None:
+        """Remove what is kept of a device that is not linked any more."""
+        keys = await self.checkpoints.delete_all(session_id)
+        await self.objects.delete(*keys)
+        await self.sessions.forget_account(session_id)

@@ -1,0 +1,96 @@
+"""Redis: QR codes and other things that may be lost. Nothing here is the truth of anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import structlog
+from redis import asyncio as redis
+from redis.exceptions import RedisError
+
+from cluster.domain.errors import Unavailable
+from cluster.settings import StoreSettings
+
+__all__ = ["Cache"]
+
+log = structlog.get_logger(__name__)
+
+
+class Cache:
+    """Keys `qr:<session>`, `status:<session>`, `worker:<node>`, all with a lifetime."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        timeout = settings.store_timeout_seconds
+        self._redis: redis.Redis = redis.Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            health_check_interval=15,
+            max_connections=20,
+        )
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis is away", retry_after=2) from error
+
+    async def qr_put(self, session_id: int, text: str, seconds: float) -> None:
+        """Put the QR code on show. Raises `Unavailable`."""
+        try:
+            await self._redis.set(f"qr:{session_id}", text, px=int(seconds * 1000))
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis is away", retry_after=2) from error
+
+    async def qr_get(self, session_id: int) -> tuple[str, float] | None:
+        """The QR code on show and its remaining seconds. Raises `Unavailable`."""
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.get(f"qr:{session_id}")
+                pipe.pttl(f"qr:{session_id}")
+                text, left = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis is away", retry_after=2) from error
+        return (text, max(left, 0) / 1000) if text else None
+
+    async def qr_clear(self, session_id: int) -> None:
+        """Take it off show. Raises `Unavailable`."""
+        try:
+            await self._redis.delete(f"qr:{session_id}")
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis is away", retry_after=2) from error
+
+    async def status_put(self, session_id: int, status: dict[str, Any], seconds: float) -> None:
+        """Live status for dashboards; losing it harms nobody."""
+        await self._quiet_put(f"status:{session_id}", status, seconds)
+
+    async def status_get(self, session_id: int) -> dict[str, Any] | None:
+        """None when there is none, or Redis is away."""
+        return await self._quiet_get(f"status:{session_id}")
+
+    async def worker_put(self, node: str, health: dict[str, Any], seconds: float) -> None:
+        """A node's health."""
+        await self._quiet_put(f"worker:{node}", health, seconds)
+
+    async def worker_get(self, node: str) -> dict[str, Any] | None:
+        """None when the node is silent, or Redis is away."""
+        return await self._quiet_get(f"worker:{node}")
+
+    async def _quiet_put(self, key: str, value: dict[str, Any], seconds: float) -> None:
+        try:
+            await self._redis.set(key, json.dumps(value), px=int(seconds * 1000))
+        except (RedisError, OSError) as error:
+            log.warning("cache.away", error=type(error).__name__)
+
+    async def _quiet_get(self, key: str) -> dict[str, Any] | None:
+        try:
+            text = await self._redis.get(key)
+        except (RedisError, OSError) as error:
+            log.warning("cache.away", error=type(error).__name__)
+            return None
+        return dict(json.loads(text)) if text else None

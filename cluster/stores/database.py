@@ -1,0 +1,131 @@
+"""PostgreSQL, as the stores use it: a pool, one statement or one transaction, errors by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, Self, TypeAlias
+
+import psycopg
+import structlog
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from cluster.domain.errors import NotOwner, Unavailable
+from cluster.settings import StoreSettings
+
+__all__ = ["Database", "Row", "fenced", "jsonb", "printable"]
+
+log = structlog.get_logger(__name__)
+
+Row: TypeAlias = DictRow
+Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
+
+
+class Database:
+    """A pool of autocommit connections. Belongs to the event loop it was opened in.
+
+    A connection lost on the way raises `Unavailable`; the pool replaces it by itself.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Connection], timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    @classmethod
+    async def open(cls, settings: StoreSettings) -> Self:
+        """Open the pool. Raises `Unavailable` when PostgreSQL does not answer in time."""
+        timeout = settings.store_timeout_seconds
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            settings.database_url.get_secret_value(),
+            min_size=1,
+            max_size=settings.database_pool_max,
+            timeout=timeout,
+            max_idle=60,
+            reconnect_timeout=timeout,
+            open=False,
+            name="stores",
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": max(2, int(timeout)),
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": int(timeout * 1000),
+                "options": f"-c statement_timeout={int(timeout * 1000)} -c timezone=UTC",
+                "application_name": "gateway",
+            },
+        )
+        try:
+            await pool.open(wait=True, timeout=timeout)
+        except PoolTimeout as error:
+            await pool.close()
+            raise Unavailable("PostgreSQL is away", retry_after=2) from error
+        return cls(pool, timeout)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode; `conn.transaction()` for more than one statement."""
+        try:
+            async with self._pool.connection(timeout=self._timeout) as connection:
+                yield connection
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            PoolTimeout,
+        ) as error:
+            log.warning("database.away", error=type(error).__name__)
+            raise Unavailable("PostgreSQL is away", retry_after=2) from error
+
+    async def all(self, query: LiteralString, values: Mapping[str, Any]) -> list[Row]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query, values)
+            return await cursor.fetchall()
+
+    async def one(self, query: LiteralString, values: Mapping[str, Any]) -> Row | None:
+        """The first row of one statement."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query, values)
+            return await cursor.fetchone()
+
+    async def run(self, query: LiteralString, values: Mapping[str, Any]) -> int:
+        """Run one statement; returns how many rows it touched."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query, values)
+            return cursor.rowcount
+
+    async def ping(self) -> None:
+        await self.one("SELECT 1 AS ok", {})
+
+
+def fenced(row: Row | None, session_id: int, epoch: int) -> Row:
+    """The row of a statement that reports `owner`; raises `NotOwner` when the epoch was stale."""
+    if row is None or not row["owner"]:
+        raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest", retry_after=1)
+    return row
+
+
+def printable(text: str) -> str:
+    """PostgreSQL's text cannot hold NUL, which WhatsApp messages may carry."""
+    return text.replace("\x00", "\ufffd")
+
+
+def jsonb(value: Any) -> Jsonb:
+    """A jsonb parameter, without NUL characters."""
+    return Jsonb(_clean(value))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(str(k)): _clean(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_clean(v) for v in value]
+    return value

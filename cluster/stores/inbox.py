@@ -1,0 +1,151 @@
+"""What WhatsApp tells the owner: history and event in one transaction, fenced by the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.stores.database import Database, fenced, jsonb, printable
+from cluster.stores.events import new_event_id
+
+__all__ = ["InboxStore"]
+
+
+class InboxStore:
+    """Writes `messages`, `outbox` states and `events` for the owner."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def record_incoming(
+        self, session_id: int, epoch: int, message: StoredMessage, event_type: str
+    ) -> bool:
+        """Record a message and its event; False when it was recorded before (then no event).
+
+        Raises `NotOwner`.
+        """
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+            ), history AS (
+                INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind,
+                                      body, ack, via_api, has_media, reply_to, push_name, payload)
+                SELECT session_id, %(chat)s, %(message)s, %(from_me)s, %(sender)s, %(sent_at)s,
+                       %(kind)s, %(body)s, %(ack)s, false, %(has_media)s, %(reply_to)s,
+                       %(push_name)s, %(payload)s
+                FROM fence
+                ON CONFLICT DO NOTHING
+                RETURNING session_id
+            ), stream AS (
+                UPDATE session_streams SET event_seq = event_seq + 1
+                WHERE session_id IN (SELECT session_id FROM history)
+                RETURNING event_seq
+            ), event AS (
+                INSERT INTO events (session_id, seq, id, type, payload)
+                SELECT %(id)s, event_seq, %(event)s, %(type)s, %(told)s FROM stream
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+                   EXISTS (SELECT 1 FROM history) AS fresh
+            """,
+            {
+                "id": session_id,
+                "epoch": epoch,
+                "chat": message.chat,
+                "message": printable(message.message_id),
+                "from_me": message.from_me,
+                "sender": message.sender,
+                "sent_at": message.timestamp,
+                "kind": message.kind,
+                "body": printable(message.body),
+                "ack": int(message.ack),
+                "has_media": message.has_media,
+                "reply_to": printable(message.reply_to),
+                "push_name": printable(message.push_name),
+                "payload": jsonb(message.payload),
+                "event": new_event_id(),
+                "type": event_type,
+                "told": jsonb(_told(message)),
+            },
+        )
+        return bool(fenced(row, session_id, epoch)["fresh"])
+
+    async def record_receipt(
+        self,
+        session_id: int,
+        epoch: int,
+        *,
+        chat: str,
+        message_ids: Sequence[str],
+        sender: str,
+        ack: Ack,
+        state: OutboxState | None,
+        timestamp: datetime,
+    ) -> int:
+        """Raise the acks of own messages and tell of each raised one; returns how many.
+
+        An ack never goes down. Raises `NotOwner`.
+        """
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+            ), raised AS (
+                UPDATE messages SET ack = %(ack)s
+                WHERE session_id IN (SELECT session_id FROM fence)
+                  AND message_id = ANY(%(messages)s) AND from_me AND ack < %(ack)s
+                RETURNING message_id, chat
+            ), sent AS (
+                UPDATE outbox SET state = %(state)s
+                WHERE %(state)s::text IS NOT NULL AND session_id = %(id)s
+                  AND message_id IN (SELECT message_id FROM raised)
+                  AND state NOT IN ('failed', 'read')
+            ), numbered AS (
+                SELECT message_id, chat, row_number() OVER () AS n FROM raised
+            ), stream AS (
+                UPDATE session_streams
+                SET event_seq = event_seq + (SELECT count(*) FROM raised)
+                WHERE session_id IN (SELECT session_id FROM fence)
+                  AND EXISTS (SELECT 1 FROM raised)
+                RETURNING event_seq - (SELECT count(*) FROM raised) AS before
+            ), event AS (
+                INSERT INTO events (session_id, seq, id, type, payload)
+                SELECT %(id)s, stream.before + n,
+                       'evt_' || replace(gen_random_uuid()::text, '-', ''), 'message.ack',
+                       jsonb_build_object('id', message_id, 'chat', chat, 'ack', %(ack)s::int,
+                                          'by', %(sender)s::text,
+                                          'timestamp', %(timestamp)s::timestamptz)
+                FROM numbered, stream
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM raised) AS raised
+            """,
+            {
+                "id": session_id,
+                "epoch": epoch,
+                "messages": [printable(m) for m in message_ids],
+                "ack": int(ack),
+                "state": state.value if state else None,
+                "sender": sender,
+                "timestamp": timestamp,
+            },
+        )
+        return int(fenced(row, session_id, epoch)["raised"])
+
+
+def _told(message: StoredMessage) -> dict[str, object]:
+    return {
+        "id": message.message_id,
+        "chat": message.chat,
+        "sender": message.sender,
+        "from_me": message.from_me,
+        "timestamp": int(message.timestamp.timestamp()),
+        "kind": message.kind,
+        "body": message.body,
+        "has_media": message.has_media,
+        "reply_to": message.reply_to,
+        "push_name": message.push_name,
+        "ack": int(message.ack),
+    }

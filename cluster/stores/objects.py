@@ -1,0 +1,117 @@
+"""S3: bytes by key. The MinIO SDK, in threads, with bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import structlog
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException, S3Error
+
+from cluster.domain.errors import NotFound, Unavailable
+from cluster.settings import StoreSettings
+
+__all__ = ["ObjectStore"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
+
+
+class ObjectStore:
+    """One bucket. Any S3 server that the MinIO SDK speaks to."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        timeout = settings.store_timeout_seconds
+        self._bucket = settings.s3_bucket
+        self._client = Minio(
+            settings.s3_endpoint,
+            access_key=settings.s3_access_key.get_secret_value() or None,
+            secret_key=settings.s3_secret_key.get_secret_value() or None,
+            secure=settings.s3_secure,
+            region=settings.s3_region,
+            http_client=urllib3.PoolManager(
+                num_pools=2,
+                maxsize=8,
+                timeout=urllib3.Timeout(connect=timeout, read=timeout * 2),
+                retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503]),
+            ),
+        )
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket unless it exists."""
+
+        def ensure() -> None:
+            if not self._client.bucket_exists(self._bucket):
+                try:
+                    self._client.make_bucket(self._bucket)
+                except S3Error as error:
+                    if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                        raise
+
+        await self._call(ensure)
+
+    async def put(
+        self, key: str, data: bytes, *, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Store an object whole."""
+        await self._call(
+            lambda: self._client.put_object(
+                self._bucket, key, io.BytesIO(data), len(data), content_type=content_type
+            )
+        )
+
+    async def get(self, key: str) -> bytes:
+        """Read an object whole. Raises `NotFound`."""
+
+        def read() -> bytes:
+            response = self._client.get_object(self._bucket, key)
+            try:
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+        return await self._call(read)
+
+    async def delete(self, *keys: str) -> None:
+        """Remove objects; none is missed."""
+
+        def remove() -> None:
+            wanted = [DeleteObject(key) for key in keys]
+            problems = list(self._client.remove_objects(self._bucket, wanted))
+            if problems:
+                raise Unavailable(f"{len(problems)} objects were not deleted", retry_after=5)
+
+        if keys:
+            await self._call(remove)
+
+    async def list(self, prefix: str) -> Sequence[str]:
+        """Keys under a prefix."""
+        return await self._call(
+            lambda: [
+                str(found.object_name)
+                for found in self._client.list_objects(self._bucket, prefix, recursive=True)
+            ]
+        )
+
+    async def ping(self) -> None:
+        await self._call(lambda: self._client.bucket_exists(self._bucket))
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(call)
+        except S3Error as error:
+            if error.code in _MISSING:
+                raise NotFound("no such object") from error
+            log.warning("objects.refused", code=error.code)
+            raise Unavailable(f"the S3 server refused: {error.code}", retry_after=5) from error
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            log.warning("objects.away", error=type(error).__name__)
+            raise Unavailable("the S3 server is away", retry_after=5) from error

@@ -1,0 +1,197 @@
+"""Accepted sends. What is in here will be sent, whoever owns the session by then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cluster.domain.errors import Conflict
+from cluster.domain.message import OutboxState
+from cluster.stores.database import Database, Row, fenced, jsonb, printable
+
+__all__ = ["OutboxRow", "OutboxStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRow:
+    """One accepted message."""
+
+    #: Order within the session.
+    seq: int
+    message_id: str
+    chat: str
+    content: dict[str, Any]
+    state: OutboxState
+    attempts: int
+    error: str
+    accepted_at: datetime
+
+
+class OutboxStore:
+    """Table `outbox`, and the history row of each of its messages."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def accept(
+        self,
+        session_id: int,
+        *,
+        epoch: int,
+        message_id: str,
+        chat: str,
+        sender: str,
+        kind: str,
+        content: dict[str, Any],
+        body: str,
+        idempotency_key: str | None = None,
+    ) -> tuple[OutboxRow, bool]:
+        """Accept a message, in one transaction with its history row.
+
+        The same id or idempotency key again gives the first row and True. Raises `NotOwner`, and
+        `Conflict` when the id or key was used for something else.
+        """
+        fingerprint = _fingerprint(chat, content)
+        values = {
+            "id": session_id,
+            "epoch": epoch,
+            "message": message_id,
+            "chat": chat,
+            "sender": sender,
+            "kind": kind,
+            "content": jsonb(content),
+            "body": printable(body),
+            "key": idempotency_key,
+            "fingerprint": fingerprint,
+            "reply_to": str(content.get("reply_to") or ""),
+        }
+        row = fenced(await self._db.one(_ACCEPT, values), session_id, epoch)
+        if row["seq"] is not None:
+            return _row(row), False
+        first = await self._db.one(
+            """
+            SELECT * FROM outbox WHERE session_id = %(id)s
+               AND (message_id = %(message)s OR idempotency_key = %(key)s)
+            ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
+            """,
+            values,
+        )
+        if first is None or first["fingerprint"] != fingerprint:
+            raise Conflict(
+                "this Idempotency-Key or message id was used for another message",
+                field="Idempotency-Key" if idempotency_key else "id",
+            )
+        return _row(first), True
+
+    async def pending(self, session_id: int) -> list[OutboxRow]:
+        """What was accepted and not sent yet, in order."""
+        rows = await self._db.all(
+            """
+            SELECT * FROM outbox WHERE session_id = %(id)s AND state = 'accepted' ORDER BY seq
+            """,
+            {"id": session_id},
+        )
+        return [_row(row) for row in rows]
+
+    async def mark_sent(
+        self, session_id: int, epoch: int, message_id: str, sent_at: datetime
+    ) -> None:
+        """WhatsApp took it. Raises `NotOwner`."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
+            ), entry AS (
+                UPDATE outbox SET sent_at = %(at)s,
+                       state = CASE WHEN state = 'accepted' THEN 'sent' ELSE state END
+                WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
+                RETURNING chat
+            ), history AS (
+                UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
+                WHERE m.session_id = %(id)s AND m.message_id = %(message)s
+                  AND m.chat = entry.chat AND m.from_me
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner
+            """,
+            {"id": session_id, "epoch": epoch, "message": message_id, "at": sent_at},
+        )
+        fenced(row, session_id, epoch)
+
+    async def mark_failed(
+        self, session_id: int, epoch: int, message_id: str, error: str, attempts: int
+    ) -> None:
+        """It cannot be sent, for good. Raises `NotOwner`."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
+            ), entry AS (
+                UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s
+                WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
+                  AND state = 'accepted'
+                RETURNING chat
+            ), history AS (
+                UPDATE messages m SET ack = -1 FROM entry
+                WHERE m.session_id = %(id)s AND m.message_id = %(message)s
+                  AND m.chat = entry.chat AND m.from_me
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner
+            """,
+            {
+                "id": session_id,
+                "epoch": epoch,
+                "message": message_id,
+                "error": printable(error),
+                "attempts": attempts,
+            },
+        )
+        fenced(row, session_id, epoch)
+
+
+_ACCEPT = """
+    WITH fence AS (
+        UPDATE session_streams SET outbox_seq = outbox_seq + 1
+        WHERE session_id = %(id)s AND epoch = %(epoch)s
+        RETURNING outbox_seq
+    ), entry AS (
+        INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,
+                            idempotency_key)
+        SELECT %(id)s, outbox_seq, %(message)s, %(chat)s, %(kind)s, %(content)s, %(fingerprint)s,
+               %(key)s
+        FROM fence
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), history AS (
+        INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body,
+                              ack, via_api, reply_to, payload)
+        SELECT session_id, chat, message_id, true, %(sender)s, accepted_at, kind, %(body)s, 0,
+               true, %(reply_to)s, jsonb_build_object('content', content)
+        FROM entry
+        ON CONFLICT DO NOTHING
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.*
+    FROM (SELECT 1) AS always LEFT JOIN entry ON true
+"""
+
+
+def _fingerprint(chat: str, content: dict[str, Any]) -> str:
+    text = json.dumps([chat, content], sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _row(row: Row) -> OutboxRow:
+    return OutboxRow(
+        seq=row["seq"],
+        message_id=row["message_id"],
+        chat=row["chat"],
+        content=row["content"],
+        state=OutboxState(row["state"]),
+        attempts=row["attempts"],
+        error=row["error"],
+        accepted_at=row["accepted_at"],
+    )

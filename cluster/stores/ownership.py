@@ -1,0 +1,116 @@
+"""The lease protocol: who owns a session, by epochs that only grow. All times are the database's.
+
+Safety rests on two rules kept here. A claim always makes a newer epoch, in one statement, so two
+owners never share one. And no lease is ever shortened by a claim: the successor learns how long
+its predecessor may still act (`connect_after`) and stays away from WhatsApp until then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cluster.domain.errors import SessionNotFound
+from cluster.stores.database import Database
+
+__all__ = ["Claim", "OwnershipStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What a new owner learns."""
+
+    #: The fencing token of the new owner.
+    epoch: int
+    #: How long the predecessor may still be connected.
+    connect_after: timedelta
+    #: `none`, `released`, `expired` or `alive`: what became of the predecessor's lease.
+    predecessor: str
+    #: The predecessor let go cleanly: its last checkpoint is the very latest store.
+    handed_over: bool
+    #: Holder id of the predecessor; empty when there was none.
+    previous_holder: str
+
+
+class OwnershipStore:
+    """Table `ownership`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def claim(self, session_id: int, node: str, holder: str, ttl: timedelta) -> Claim:
+        """Become the owner under a new epoch. Raises `SessionNotFound`."""
+        row = await self._db.one(
+            """
+            WITH old AS (
+                SELECT *, clock_timestamp() AS now FROM ownership
+                WHERE session_id = %(id)s FOR UPDATE
+            ), claimed AS (
+                UPDATE ownership o SET
+                    epoch = old.epoch + 1, node = %(node)s, holder = %(holder)s,
+                    lease_until = greatest(
+                        CASE WHEN old.released THEN '-infinity' ELSE old.lease_until END,
+                        old.now + %(ttl)s),
+                    released = false, clean = false
+                FROM old WHERE o.session_id = old.session_id
+                RETURNING o.epoch
+            ), fence AS (
+                UPDATE session_streams s SET epoch = claimed.epoch FROM claimed
+                WHERE s.session_id = %(id)s
+            )
+            SELECT claimed.epoch, old.epoch AS old_epoch, old.released, old.clean,
+                   old.holder AS previous,
+                   CASE WHEN old.released OR old.lease_until <= old.now THEN interval '0'
+                        ELSE old.lease_until - old.now END AS remaining
+            FROM old, claimed
+            """,
+            {"id": session_id, "node": node, "holder": holder, "ttl": ttl},
+        )
+        if row is None:
+            raise SessionNotFound(str(session_id))
+        remaining: timedelta = row["remaining"]
+        if not row["old_epoch"]:
+            predecessor = "none"
+        elif row["released"]:
+            predecessor = "released"
+        else:
+            predecessor = "alive" if remaining else "expired"
+        return Claim(
+            epoch=row["epoch"],
+            connect_after=remaining,
+            predecessor=predecessor,
+            handed_over=bool(row["old_epoch"]) and row["released"] and row["clean"],
+            previous_holder=row["previous"],
+        )
+
+    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> bool:
+        """Lengthen the lease; False when a newer epoch exists."""
+        touched = await self._db.run(
+            """
+            UPDATE ownership SET lease_until = greatest(lease_until, clock_timestamp() + %(ttl)s)
+            WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
+            """,
+            {"id": session_id, "epoch": epoch, "ttl": ttl},
+        )
+        return touched > 0
+
+    async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
+        """Let go. `clean`: the last checkpoint is the very latest store. False: was not owner."""
+        touched = await self._db.run(
+            """
+            UPDATE ownership SET released = true, clean = %(clean)s, node = '',
+                   lease_until = clock_timestamp()
+            WHERE session_id = %(id)s AND epoch = %(epoch)s
+            """,
+            {"id": session_id, "epoch": epoch, "clean": clean},
+        )
+        return touched > 0
+
+    async def newest_epoch(self, session_id: int) -> int:
+        """Raises `SessionNotFound`."""
+        row = await self._db.one(
+            "SELECT epoch FROM ownership WHERE session_id = %(id)s", {"id": session_id}
+        )
+        if row is None:
+            raise SessionNotFound(str(session_id))
+        return int(row["epoch"])

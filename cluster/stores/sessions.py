@@ -1,0 +1,190 @@
+"""Session metadata: what callers asked for, and the state the owner reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+
+from cluster.domain.errors import Conflict, SessionNotFound
+from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.stores.database import Database, Row, fenced, jsonb, printable
+
+__all__ = ["SessionStore"]
+
+
+class SessionStore:
+    """Table `sessions` (with its rows in `ownership` and `session_streams`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(
+        self, tenant: str, name: str, config: dict[str, Any], desired: DesiredState
+    ) -> SessionRecord:
+        """Create a session. Raises `Conflict` when the tenant has one of that name."""
+        status = (
+            SessionStatus.STARTING if desired is DesiredState.RUNNING else SessionStatus.STOPPED
+        )
+        try:
+            row = await self._db.one(
+                """
+                WITH made AS (
+                    INSERT INTO sessions (tenant, name, desired, status, config)
+                    VALUES (%(tenant)s, %(name)s, %(desired)s, %(status)s, %(config)s)
+                    RETURNING *
+                ), owner AS (INSERT INTO ownership (session_id) SELECT id FROM made),
+                   stream AS (INSERT INTO session_streams (session_id) SELECT id FROM made)
+                SELECT made.*, 0::bigint AS epoch, '' AS node FROM made
+                """,
+                {
+                    "tenant": tenant,
+                    "name": name,
+                    "desired": desired.value,
+                    "status": status.value,
+                    "config": jsonb(config),
+                },
+            )
+        except UniqueViolation as error:
+            raise Conflict(f"session '{name}' already exists", field="name") from error
+        assert row is not None  # noqa: S101 - RETURNING of one inserted row
+        return _record(row)
+
+    async def get(self, tenant: str, name: str) -> SessionRecord:
+        """Raises `SessionNotFound`."""
+        row = await self._db.one(
+            """
+            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            WHERE s.tenant = %(tenant)s AND s.name = %(name)s
+            """,
+            {"tenant": tenant, "name": name},
+        )
+        if row is None:
+            raise SessionNotFound(name)
+        return _record(row)
+
+    async def get_by_id(self, session_id: int) -> SessionRecord:
+        """Raises `SessionNotFound`."""
+        row = await self._db.one(
+            """
+            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            WHERE s.id = %(id)s
+            """,
+            {"id": session_id},
+        )
+        if row is None:
+            raise SessionNotFound(str(session_id))
+        return _record(row)
+
+    async def list(self, tenant: str | None) -> list[SessionRecord]:
+        """The tenant's sessions by name; of all tenants when it is None."""
+        rows = await self._db.all(
+            """
+            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            WHERE %(tenant)s::text IS NULL OR s.tenant = %(tenant)s
+            ORDER BY s.tenant, s.name
+            """,
+            {"tenant": tenant},
+        )
+        return [_record(row) for row in rows]
+
+    async def update_config(self, session_id: int, config: dict[str, Any]) -> None:
+        """Raises `SessionNotFound`."""
+        touched = await self._db.run(
+            """
+            UPDATE sessions SET config = %(config)s, updated_at = clock_timestamp()
+            WHERE id = %(id)s
+            """,
+            {"id": session_id, "config": jsonb(config)},
+        )
+        if not touched:
+            raise SessionNotFound(str(session_id))
+
+    async def set_desired(self, session_id: int, desired: DesiredState) -> None:
+        """Say what the supervisor shall bring the session to. RUNNING lifts FAILED and STOPPED."""
+        touched = await self._db.run(
+            """
+            UPDATE sessions SET
+                desired = %(desired)s,
+                status = CASE WHEN %(desired)s = 'RUNNING' AND status IN ('FAILED', 'STOPPED')
+                         THEN 'STARTING' ELSE status END,
+                reason = CASE WHEN %(desired)s = 'RUNNING' AND status IN ('FAILED', 'STOPPED')
+                         THEN '' ELSE reason END,
+                updated_at = clock_timestamp()
+            WHERE id = %(id)s
+            """,
+            {"id": session_id, "desired": desired.value},
+        )
+        if not touched:
+            raise SessionNotFound(str(session_id))
+
+    async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
+        """Report the status of a session without a live owner; False when one lives."""
+        touched = await self._db.run(
+            """
+            UPDATE sessions s SET status = %(status)s, updated_at = clock_timestamp()
+            FROM ownership o
+            WHERE s.id = %(id)s AND o.session_id = s.id
+              AND (o.released OR o.lease_until < clock_timestamp())
+            """,
+            {"id": session_id, "status": status.value},
+        )
+        return touched > 0
+
+    async def forget_account(self, session_id: int) -> None:
+        """No device is linked any more."""
+        await self._db.run("UPDATE sessions SET me = NULL WHERE id = %(id)s", {"id": session_id})
+
+    async def set_status(
+        self,
+        session_id: int,
+        epoch: int,
+        status: SessionStatus,
+        *,
+        reason: str = "",
+        me: Me | None = None,
+    ) -> None:
+        """The owner's report. Raises `NotOwner` when `epoch` is not the newest."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
+            ), changed AS (
+                UPDATE sessions SET status = %(status)s, reason = %(reason)s, me = %(me)s,
+                       updated_at = clock_timestamp()
+                WHERE id IN (SELECT session_id FROM fence)
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner
+            """,
+            {
+                "id": session_id,
+                "epoch": epoch,
+                "status": status.value,
+                "reason": printable(reason),
+                "me": jsonb(asdict(me)) if me else None,
+            },
+        )
+        fenced(row, session_id, epoch)
+
+    async def delete(self, session_id: int) -> None:
+        """Remove the session with its history, outbox, events and checkpoints."""
+        await self._db.run("DELETE FROM sessions WHERE id = %(id)s", {"id": session_id})
+
+
+def _record(row: Row) -> SessionRecord:
+    return SessionRecord(
+        id=row["id"],
+        tenant=row["tenant"],
+        name=row["name"],
+        desired=DesiredState(row["desired"]),
+        status=SessionStatus(row["status"]),
+        config=row["config"],
+        me=Me(**row["me"]) if row["me"] else None,
+        epoch=row["epoch"],
+        node=row["node"],
+        reason=row["reason"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
