@@ -1,0 +1,92 @@
+"""The Ray Serve application: wires the HTTP front to the cluster's client.
+
+`python -m serve_app` deploys it on the Ray cluster that `RAY_ADDRESS` names, waits until it runs
+and prints its URL; `--stop` removes it. Replicas read their settings from the environment of the
+node that runs them: it is inherited from the raylet. Nothing is passed by `runtime_env`, which
+Ray's dashboard and state API show in clear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.config import HTTPOptions
+
+from api.app import create_app
+from cluster.client import connect
+from cluster.settings import HttpSettings, PlacementSettings, Settings
+
+__all__ = ["APPLICATION", "build", "deploy", "main", "remove"]
+
+APPLICATION = "gateway"
+#: Requests wait for WhatsApp more than they compute: many fit into one replica. What exceeds the
+#: queue is answered 503 by Serve itself.
+_ONGOING = 256
+_QUEUED = 1024
+
+
+def build() -> FastAPI:
+    """The application of one replica. Called there; connects on its first request."""
+    settings = Settings()
+    return create_app(lambda: connect(settings), settings.http)
+
+
+def deploy(http: HttpSettings) -> str:
+    """Deploy on the connected cluster, wait until every replica runs, return the URL.
+    Raises `RuntimeError` when the deployment fails."""
+    serve.start(http_options=HTTPOptions(host=http.host, port=http.port))
+    ingress = serve.deployment(
+        serve.ingress(build)(),  # a builder: made in the replica, in its own event loop
+        name="ingress",
+        num_replicas=http.replicas,
+        max_ongoing_requests=_ONGOING,
+        max_queued_requests=_QUEUED,
+        # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
+        # would not bring them back, and `/health` tells of them.
+        health_check_period_s=5,
+        health_check_timeout_s=15,
+        # Sends under way end first.
+        graceful_shutdown_timeout_s=http.request_timeout_seconds,
+        ray_actor_options={"num_cpus": 0},
+    )
+    serve.run(ingress.bind(), name=APPLICATION, route_prefix="/")
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    return f"http://{host}:{http.port}"
+
+
+def remove() -> None:
+    """Remove the application, and Serve with it when it runs nothing else."""
+    serve.delete(APPLICATION)
+    if not serve.status().applications:
+        serve.shutdown()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="serve_app", description="Deploy the HTTP front.")
+    parser.add_argument("--stop", action="store_true", help="remove the application")
+    arguments = parser.parse_args()
+    ray.init(
+        address=os.environ.get("RAY_ADDRESS", "auto"),
+        namespace=PlacementSettings().namespace,
+        log_to_driver=False,
+    )
+    try:
+        if arguments.stop:
+            remove()
+        else:
+            sys.stdout.write(deploy(HttpSettings()) + "\n")
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    # By its own name: what is pickled from `__main__` goes by value and drags this module along.
+    from serve_app import main as run
+
+    run()
