@@ -40,8 +40,7 @@ def deploy(http: HttpSettings) -> str:
     """Deploy on the connected cluster, wait until every replica runs, return the URL.
     Raises `RuntimeError` when the deployment fails."""
     serve.start(http_options=HTTPOptions(host=http.host, port=http.port))
-    ingress = serve.deployment(
-        serve.ingress(build)(),  # a builder: made in the replica, in its own event loop
+    configure = serve.deployment(
         name="ingress",
         num_replicas=http.replicas,
         max_ongoing_requests=_ONGOING,
@@ -54,6 +53,8 @@ def deploy(http: HttpSettings) -> str:
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
         ray_actor_options={"num_cpus": 0},
     )
+    # A builder: the application is made in the replica, in its own event loop.
+    ingress = configure(serve.ingress(build)())
     serve.run(ingress.bind(), name=APPLICATION, route_prefix="/")
     host = f"[{http.host}]" if ":" in http.host else http.host
     return f"http://{host}:{http.port}"
@@ -63,7 +64,7 @@ def remove() -> None:
     """Remove the application, and Serve with it when it runs nothing else."""
     serve.delete(APPLICATION)
     if not serve.status().applications:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def main() -> None:

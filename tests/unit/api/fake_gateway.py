@@ -1,0 +1,165 @@
+"""A gateway that answers from memory: for shapes and refusals of the HTTP front only. What really
+happens to sessions and messages is shown by the acceptance tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cluster.client import NumberStatus, QrCode
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    SessionNotFound,
+    SessionNotWorking,
+)
+from cluster.domain.message import Ack, MessageFilter, OutboxState, SentMessage, StoredMessage
+from cluster.domain.session import (
+    DesiredState,
+    Me,
+    SessionRecord,
+    SessionStatus,
+    check_session_name,
+)
+
+KEY = "the-key"
+#: Bytes of a body, in these tests.
+LIMIT = 4096
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ME = Me(id="4915100001@c.us", push_name="Alice", jid="4915100001:3@s.whatsapp.net")
+
+
+@dataclass
+class FakeGateway:
+    """`fail` is raised by every verb when set; `sends` and `filters` record what came through."""
+
+    records: dict[str, SessionRecord] = field(default_factory=dict)
+    sends: list[dict[str, Any]] = field(default_factory=list)
+    filters: list[MessageFilter] = field(default_factory=list)
+    fail: GatewayError | None = None
+    closed: bool = False
+    store_ok: bool = True
+
+    def add(self, name: str, status: SessionStatus) -> None:
+        desired = DesiredState.STOPPED if status is SessionStatus.STOPPED else DesiredState.RUNNING
+        self.records[name] = SessionRecord(
+            id=len(self.records) + 1,
+            tenant="default",
+            name=name,
+            desired=desired,
+            status=status,
+            me=ME if status is SessionStatus.WORKING else None,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+
+    def session(self, name: str) -> FakeSession:
+        return FakeSession(self, check_session_name(name))
+
+    async def create_session(
+        self, name: str, config: dict[str, Any], *, start: bool = True
+    ) -> SessionRecord:
+        if name in self.records:
+            raise Conflict(session=name)
+        self.add(name, SessionStatus.STARTING if start else SessionStatus.STOPPED)
+        return await self.session(name).update(config)
+
+    async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
+        return [r for r in self.records.values() if all or r.status is not SessionStatus.STOPPED]
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        return {"postgresql": {"ok": self.store_ok, "latency_ms": 1.2}, "redis": {"ok": True}}
+
+    async def version(self) -> dict[str, str]:
+        return {"whatsapp-session-gateway": "1.2.3", "ray": "2.60.0"}
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeSession:
+    def __init__(self, gateway: FakeGateway, name: str) -> None:
+        self._gateway, self._name = gateway, name
+
+    async def info(self) -> SessionRecord:
+        if self._gateway.fail:
+            raise self._gateway.fail
+        if self._name not in self._gateway.records:
+            raise SessionNotFound(session=self._name)
+        return self._gateway.records[self._name]
+
+    async def _set(self, **changes: Any) -> SessionRecord:
+        self._gateway.records[self._name] = replace(await self.info(), **changes)
+        return await self.info()
+
+    async def update(self, config: dict[str, Any]) -> SessionRecord:
+        return await self._set(config=config)
+
+    async def delete(self) -> None:
+        await self.info()
+        del self._gateway.records[self._name]
+
+    async def start(self) -> SessionRecord:
+        return await self._set(status=SessionStatus.STARTING, desired=DesiredState.RUNNING)
+
+    async def stop(self) -> SessionRecord:
+        return await self._set(status=SessionStatus.STOPPED, desired=DesiredState.STOPPED)
+
+    async def restart(self) -> SessionRecord:
+        return await self.start()
+
+    async def logout(self) -> SessionRecord:
+        await self._set(me=None)
+        return await self.stop()
+
+    async def me(self) -> Me | None:
+        return (await self.info()).me
+
+    async def _expect(self, status: SessionStatus) -> None:
+        present = (await self.info()).status
+        if present is not status:
+            raise SessionNotWorking(
+                session=self._name, status=present.value, expected=[status.value]
+            )
+
+    async def qr(self) -> QrCode:
+        await self._expect(SessionStatus.SCAN_QR_CODE)
+        return QrCode(text="2@ref,noise,identity,adv", expires_in=timedelta(seconds=20))
+
+    async def request_code(self, phone_number: str) -> str:
+        await self._expect(SessionStatus.SCAN_QR_CODE)
+        return "ABCD-EFGH"
+
+    async def send_text(self, chat_id: str, text: str, **options: Any) -> SentMessage:
+        await self._expect(SessionStatus.WORKING)
+        self._gateway.sends.append({"chat_id": chat_id, "text": text} | options)
+        return SentMessage(
+            message_id="3EB0AAAAAAAAAAAAAAAAAA",
+            chat=chat_id,
+            state=OutboxState.SENT,
+            timestamp=NOW,
+            content={"kind": "text", "text": text},
+        )
+
+    async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]:
+        await self.info()
+        self._gateway.filters.append(wanted)
+        return [
+            StoredMessage(
+                message_id="3EB0BBBBBBBBBBBBBBBBBB",
+                chat="4915100002@s.whatsapp.net",
+                sender="4915100002@s.whatsapp.net",
+                from_me=False,
+                timestamp=NOW,
+                kind="text",
+                body="hello",
+                ack=Ack.DEVICE,
+            )
+        ]
+
+    async def check_number(self, phone: str) -> NumberStatus:
+        await self._expect(SessionStatus.WORKING)
+        exists = phone.endswith("2")
+        return NumberStatus(number=phone, exists=exists, chat_id=f"{phone}@c.us" if exists else "")
