@@ -166,6 +166,7 @@ class SessionClient:
             content["mentions"] = [parse_chat_id(m, "mentions").jid for m in mentions]
         if reply_to:
             content["reply_to"] = reply_to
+            content["quoted"] = await self._quoted(reply_to)
         if link_preview_high_quality and link_preview:
             content["link_preview"] = "high"
         return await self.send(
@@ -227,6 +228,14 @@ class SessionClient:
             exists=entry["exists"],
             chat_id=parse_chat_id(jid).waha if jid else "",
         )
+
+    async def _quoted(self, message_id: str) -> dict[str, str]:
+        record = await self.info()
+        stores = await self._gateway.stores()
+        message = await stores.messages.get(record.id, message_id)
+        if message is None:
+            raise Invalid("reply_to is no message of this session's history", field="reply_to")
+        return {"id": message_id, "sender": message.sender, "body": message.body}
 
     async def _desire(self, desired: DesiredState) -> SessionRecord:
         record = await self.info()
