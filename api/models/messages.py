@@ -56,14 +56,14 @@ class WAMessage(WahaModel):
     fromMe: bool
     source: str = Field(description="`api` or `app`: where the message was written.")
     to: str = Field(examples=["22222222222@c.us"])
-    participant: str | None = Field(description="Who wrote it, in groups.")
+    participant: str = Field(description="Who wrote it, in groups; empty elsewhere.")
     body: str = Field(description="Text or caption")
     hasMedia: bool
     media: WAMedia | None = None
-    mediaUrl: str | None = Field(None, deprecated=True)
+    mediaUrl: str = Field("", deprecated=True, description="Use `media.url`.")
     ack: int = Field(ge=-1, le=4)
     ackName: str = Field(examples=["DEVICE"])
-    author: str | None = Field(description="The same as `participant`.")
+    author: str | None = Field(description="The same as `participant`, null without one.")
     location: dict[str, Any] | None = None
     vCards: list[str] | None = None
     replyTo: ReplyToMessage | None = None
@@ -76,7 +76,7 @@ class WAMessage(WahaModel):
     def of_history(cls, message: StoredMessage, me: Me | None) -> Self:
         """A message of the history; `me` is the session's account."""
         own, chat, sender = (me.id if me else ""), waha_id(message.chat), waha_id(message.sender)
-        participant = sender if is_shared(message.chat) else None
+        participant = sender if is_shared(message.chat) else ""
         quoted = ReplyToMessage(id=message.reply_to) if message.reply_to else None
         return cls(
             id=format_message_id(
@@ -91,7 +91,7 @@ class WAMessage(WahaModel):
             source="api" if message.via_api else "app",
             to=chat if message.from_me else own,
             participant=participant,
-            author=participant,
+            author=participant or None,
             body=message.body,
             hasMedia=message.has_media,
             ack=message.ack.value,
@@ -104,7 +104,7 @@ class WAMessage(WahaModel):
     def of_send(cls, sent: SentMessage, me: Me | None) -> Self:
         """The answer to a send; `me` is the session's account."""
         own = me.id if me else ""
-        participant = own if own and is_shared(sent.chat) else None
+        participant = own if is_shared(sent.chat) else ""
         ack = _ACKS[sent.state]
         return cls(
             id=format_message_id(sent.chat, sent.message_id, from_me=True, participant=own),
@@ -114,7 +114,7 @@ class WAMessage(WahaModel):
             source="api",
             to=waha_id(sent.chat),
             participant=participant,
-            author=participant,
+            author=participant or None,
             body=str(sent.content.get("text", "")),
             hasMedia=False,
             ack=ack.value,

@@ -29,7 +29,7 @@ async def waha(gateway: FakeGateway) -> AsyncIterator[AsyncWahaClient]:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         client = AsyncWahaClient(f"http://127.0.0.1:{listener.getsockname()[1]}", api_key=KEY)
         yield client
-        await client.aclose()
+        await client.close()
         server.should_exit = True
         await serving
     assert gateway.closed
