@@ -87,8 +87,8 @@ async def health(
     deprecated=True,
     responses=responses(Unauthorized),
 )
-async def version(gateway: GatewayDep) -> Environment:
-    return await _environment(gateway)
+async def version(request: Request, gateway: GatewayDep) -> Environment:
+    return await _environment(gateway, request.app.version)
 
 
 @router.get(
@@ -97,8 +97,8 @@ async def version(gateway: GatewayDep) -> Environment:
     summary="Get the version of the server",
     responses=responses(Unauthorized),
 )
-async def server_version(gateway: GatewayDep) -> Environment:
-    return await _environment(gateway)
+async def server_version(request: Request, gateway: GatewayDep) -> Environment:
+    return await _environment(gateway, request.app.version)
 
 
 @router.get(
@@ -115,10 +115,12 @@ async def server_status() -> ServerStatus:
     )
 
 
-async def _environment(gateway: Gateway) -> Environment:
+async def _environment(gateway: Gateway, own: str) -> Environment:
     versions = await gateway.version()
+    found = versions.get(_VERSION_OF, "0.0.0")
     return Environment(
-        version=versions.get(_VERSION_OF, "0.0.0"),
+        # A checkout that runs in place is no installed distribution.
+        version=own if found == "0.0.0" else found,
         platform=f"{sys.platform}/{platform.machine()}",
         worker=Worker(id=platform.node()),
         gateway=dict(versions),
