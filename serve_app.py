@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 
+import httpx
 import ray
 from fastapi import FastAPI
 from ray import serve
@@ -28,6 +30,7 @@ APPLICATION = "gateway"
 #: queue is answered 503 by Serve itself.
 _ONGOING = 256
 _QUEUED = 1024
+_ANSWER_SECONDS = 15.0
 
 
 def build() -> FastAPI:
@@ -38,7 +41,7 @@ def build() -> FastAPI:
 
 def deploy(http: HttpSettings) -> str:
     """Deploy on the connected cluster, wait until every replica runs, return the URL.
-    Raises `RuntimeError` when the deployment fails."""
+    Raises `RuntimeError` when the deployment fails or nothing answers at the URL."""
     serve.start(http_options=HTTPOptions(host=http.host, port=http.port))
     configure = serve.deployment(
         name="ingress",
@@ -56,8 +59,33 @@ def deploy(http: HttpSettings) -> str:
     # A builder: the application is made in the replica, in its own event loop.
     ingress = configure(serve.ingress(build)())
     serve.run(ingress.bind(), name=APPLICATION, route_prefix="/")
-    host = f"[{http.host}]" if ":" in http.host else http.host
-    return f"http://{host}:{http.port}"
+    url = f"http://{_reachable(http.host)}:{http.port}"
+    _wait_for_answer(url)
+    return url
+
+
+def _wait_for_answer(url: str) -> None:
+    """The proxy learns of the application a moment after it runs; and a Serve instance that was
+    there before keeps its own address, which only asking shows."""
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        try:
+            httpx.get(f"{url}/ping", timeout=2, trust_env=False).raise_for_status()
+        except httpx.HTTPError as error:
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the application runs, but nothing answers at {url}: {error}. If Serve was "
+                    "started with another address, stop it first: python -m serve_app --stop"
+                ) from error
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _reachable(host: str) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def remove() -> None:
