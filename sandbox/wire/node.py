@@ -25,13 +25,13 @@ class Node:
     ) -> Node:
         """Build a node from Python values.
 
-        Integer attributes become text, `None` attributes are left out, `from_` (and any other
+        Integers and booleans become text, `None` attributes are left out, `from_` (and any other
         trailing underscore, for Python's keywords) loses it; text content becomes UTF-8.
         """
         return cls(
             tag,
             {
-                key.removesuffix("_"): str(value) if isinstance(value, int) else value
+                key.removesuffix("_"): _attribute(value)
                 for key, value in attrs.items()
                 if value is not None
             },
@@ -81,3 +81,9 @@ class Node:
         else:
             body = "".join(map(str, self.content))
         return f"<{self.tag}{attrs}>{body}</{self.tag}>"
+
+
+def _attribute(value: str | int | Jid) -> str | Jid:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else value
