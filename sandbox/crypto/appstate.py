@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sandbox.crypto import aes_cbc, hkdf, lthash
@@ -74,7 +73,7 @@ class Collection:
     #: LTHash over the value MACs of all records, 128 bytes
     hash: bytes = field(default=lthash.EMPTY, repr=False)
     #: index MAC -> serialised SyncdRecord
-    records: Mapping[bytes, bytes] = field(default=MappingProxyType({}), repr=False)
+    records: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
     #: snapshot MAC of the last patch; proves version and hash to those who have the key
     mac: bytes = field(default=b"", repr=False)
     #: id of the sync key that MAC was made with

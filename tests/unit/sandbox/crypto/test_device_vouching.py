@@ -49,9 +49,7 @@ def answer() -> bytes:
 
 
 def test_a_device_that_signs_itself_is_linked_under_its_key_index(answer: bytes) -> None:
-    assert adv.check_device_sign(
-        answer, account=ACCOUNT.public, device_identity=DEVICE.public
-    ) == 3
+    assert adv.check_device_sign(answer, account=ACCOUNT.public, device_identity=DEVICE.public) == 3
 
 
 def test_another_account_or_device_is_refused(answer: bytes) -> None:
