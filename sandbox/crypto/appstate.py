@@ -285,7 +285,7 @@ def _read(operation: int, record: Any, keys: Mapping[bytes, SyncKey]) -> Mutatio
     try:
         data = _parse(wa.SyncActionData, aes_cbc.decrypt(expanded.value, iv, ciphertext))
         index = tuple(json.loads(data.index))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise AppStateError("a setting does not decrypt") from error
     if not hmac.compare_digest(expanded.index_mac(data.index), record.index.blob):
         raise AppStateError("index MAC of a setting differs")
