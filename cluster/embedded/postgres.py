@@ -113,7 +113,9 @@ class EmbeddedPostgres:
                 capture_output=True,
                 timeout=60,
                 cwd="/",
-                **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
             )
         except subprocess.CalledProcessError as error:
             raise Unavailable(

@@ -88,7 +88,9 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=bind_life,
-                **({} if uid is None else {"user": uid, "group": uid, "extra_groups": []}),
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
             )
         created = psutil.Process(self._child.pid).create_time()
         private_file(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}))
