@@ -1,0 +1,58 @@
+"""Real stores for the tests that need them: started once, a fresh client each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cluster.embedded import EmbeddedStores
+from cluster.settings import Settings, StoreSettings
+from cluster.stores import Stores
+from cluster.stores.migrate import migrate
+
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def embedded_stores() -> Iterator[EmbeddedStores]:
+    """The running servers, migrated."""
+    with tempfile.TemporaryDirectory(prefix="gateway-stores-") as folder:
+        # As root, PostgreSQL runs as another user and has to get through.
+        Path(folder).chmod(0o711)
+        with EmbeddedStores(Path(folder)) as stores:
+            migrate(stores.env()["DATABASE_URL"])
+            yield stores
+
+
+@pytest.fixture(scope="session")
+def stores_env(embedded_stores: EmbeddedStores) -> dict[str, str]:
+    """`DATABASE_URL`, `REDIS_URL`, `S3_…` of the servers."""
+    return embedded_stores.env()
+
+
+@pytest.fixture
+def store_settings(stores_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings that lead to the embedded servers."""
+    for name, value in stores_env.items():
+        monkeypatch.setenv(name, value)
+    return Settings(stores=StoreSettings(_env_file=os.devnull))  # type: ignore[call-arg, unused-ignore]
+
+
+@pytest_asyncio.fixture
+async def stores(store_settings: Settings) -> AsyncIterator[Stores]:
+    """Open stores of this test's event loop."""
+    opened = await Stores.open(store_settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def session_name() -> Callable[[], str]:
+    """Names that no other test uses."""
+    return lambda: f"test-{os.getpid()}-{next(_names)}"
