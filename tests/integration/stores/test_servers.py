@@ -107,11 +107,25 @@ async def test_a_name_is_taken_once_per_tenant_and_free_again_after_delete(
     assert again.id != first.id
 
 
-async def test_migrations_run_once_however_often_they_are_asked_for(
+async def test_concurrent_starts_migrate_a_new_database_once(stores_env: dict[str, str]) -> None:
+    url = stores_env["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fresh")
+    fresh = url.rpartition("/")[0] + "/fresh"
+
+    applied = await asyncio.gather(*(asyncio.to_thread(migrate, fresh) for _ in range(4)))
+
+    assert sorted(applied) == [0, 0, 0, 1]
+
+
+def test_a_migration_that_died_half_way_does_not_lock_out_the_next(
     stores_env: dict[str, str],
 ) -> None:
     url = stores_env["DATABASE_URL"]
-    assert await asyncio.gather(*(asyncio.to_thread(migrate, url) for _ in range(3))) == [0, 0, 0]
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 999999)")
+
+    assert migrate(url) == 0
 
 
 async def test_a_restart_of_postgresql_is_survived_by_the_open_pool(
