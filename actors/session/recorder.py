@@ -81,6 +81,7 @@ class Recorder:
                 self._session_id,
                 "message.waiting",
                 {"id": event.message_id, "chat": event.chat, "from": event.sender},
+                epoch=self._epoch,
             )
 
         await self._write(write)

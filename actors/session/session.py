@@ -311,7 +311,10 @@ class Session:
             self.record.id, self.epoch, status, reason=reason, me=self.me
         )
         await self._stores.events.append(
-            self.record.id, "session.status", {"status": status.value, "reason": reason}
+            self.record.id,
+            "session.status",
+            {"status": status.value, "reason": reason},
+            epoch=self.epoch,
         )
 
     async def _watch_connection(self) -> None:

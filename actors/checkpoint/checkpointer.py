@@ -1,0 +1,210 @@
+"""Writing checkpoints of one session under one epoch, with group commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from actors.checkpoint import pages
+from actors.checkpoint.pages import DamagedCheckpoint, Image
+from actors.checkpoint.sealer import Binding, Sealer
+from actors.checkpoint.snapshot import take_snapshot
+from cluster.domain.errors import GatewayError, NotOwner, Unavailable
+from cluster.settings import CheckpointSettings
+from cluster.stores.checkpoints import CheckpointStore
+from cluster.stores.objects import ObjectStore
+
+__all__ = ["Checkpointer"]
+
+log = structlog.get_logger(__name__)
+
+_RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
+#: A chain longer than this takes long to restore; a new base is cheaper then.
+_MAX_DELTAS = 64
+#: Chains kept: the newest, and one to fall back to.
+_KEPT_CHAINS = 2
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The chain that the next delta would continue."""
+
+    base_seq: int
+    image: Image
+    digest: bytes
+    base_size: int
+    deltas: int = 0
+    delta_bytes: int = 0
+
+
+class Checkpointer:
+    """Checkpoints one device store. Requests while one is being written become one more."""
+
+    def __init__(
+        self,
+        *,
+        session_id: int,
+        epoch: int,
+        path: Path,
+        store: CheckpointStore,
+        objects: ObjectStore,
+        sealer: Sealer,
+        settings: CheckpointSettings,
+    ) -> None:
+        """`path`: the live SQLite store, open in the WhatsApp library."""
+        self._session_id = session_id
+        self._epoch = epoch
+        self._path = path
+        self._store = store
+        self._objects = objects
+        self._sealer = sealer
+        self._settings = settings
+        self._seq = 0
+        self._chain: _Chain | None = None
+        self._wanted = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._log = log.bind(session_id=session_id, epoch=epoch)
+
+    def start(self, *, on_not_owner: Callable[[str], Awaitable[None]]) -> None:
+        """Serve requests in the background; `on_not_owner` is called when the epoch is over."""
+        self._task = asyncio.create_task(self._run(on_not_owner), name="checkpointer")
+
+    def request(self) -> None:
+        """The store changed: checkpoint it soon."""
+        self._wanted.set()
+
+    async def stop(self) -> None:
+        """End the background work; one that is being written is finished first."""
+        task, self._task = self._task, None
+        if task is None or task is asyncio.current_task():
+            return
+        async with self._lock:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def checkpoint(self, reason: str) -> None:
+        """Write one now, unless nothing changed since the last one of this epoch.
+
+        Raises `NotOwner`, or `Unavailable` when a store is away.
+        """
+        async with self._lock:
+            await self._write(reason)
+
+    async def erase(self) -> None:
+        """Remove every checkpoint of the session."""
+        async with self._lock:
+            self._chain = None
+            # Rows first: a row without its object would be a damaged checkpoint.
+            keys = await self._store.delete_all(self._session_id)
+            await self._objects.delete(*keys)
+
+    async def _run(self, on_not_owner: Callable[[str], Awaitable[None]]) -> None:
+        delay = _RETRY_FIRST
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.checkpoint("change")
+            except NotOwner as error:
+                await on_not_owner(error.detail)
+                return
+            except GatewayError as error:
+                self._log.warning("checkpoint.failed", error=error.detail, retry_in=delay)
+                self._wanted.set()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _RETRY_MOST)
+            else:
+                delay = _RETRY_FIRST
+                await asyncio.sleep(self._settings.interval_seconds)
+
+    async def _write(self, reason: str) -> None:
+        if not await asyncio.to_thread(self._path.exists):
+            return
+        data = await take_snapshot(self._path, self._path.with_name("snapshot.db"))
+        try:
+            image = await asyncio.to_thread(Image.of, data)
+        except DamagedCheckpoint as error:
+            raise Unavailable(f"the device store cannot be read: {error}") from error
+        digest = hashlib.sha256(data).digest()
+        if self._chain is not None and self._chain.digest == digest:
+            return
+        piece = await asyncio.to_thread(self._delta, data, image)
+        kind = "base" if piece is None else "delta"
+        seq = self._seq
+        # Never used again, whatever becomes of it: a commit whose answer got lost may stand.
+        self._seq += 1
+        chain = self._chain
+        self._chain = None
+        base_seq = chain.base_seq if piece is not None and chain is not None else seq
+        if piece is None:
+            piece = await asyncio.to_thread(pages.base, data)
+        size = await self._commit(piece, seq=seq, kind=kind, base_seq=base_seq)
+        if kind == "base" or chain is None:
+            self._chain = _Chain(base_seq=seq, image=image, digest=digest, base_size=size)
+            await self._collect()
+        else:
+            chain.image, chain.digest = image, digest
+            chain.deltas += 1
+            chain.delta_bytes += size
+            self._chain = chain
+        self._log.info("checkpoint.written", seq=seq, kind=kind, size=size, reason=reason)
+
+    def _delta(self, data: bytes, image: Image) -> bytes | None:
+        chain = self._chain
+        if (
+            chain is None
+            or chain.deltas >= _MAX_DELTAS
+            or chain.delta_bytes > max(chain.base_size, 1 << 18)
+        ):
+            return None
+        return pages.delta(chain.image, data, image)
+
+    async def _commit(self, piece: bytes, *, seq: int, kind: str, base_seq: int) -> int:
+        """Upload, then make it part of the truth under the epoch."""
+        binding = Binding(
+            session_id=self._session_id, epoch=self._epoch, seq=seq, kind=kind, base_seq=base_seq
+        )
+        sealed = await asyncio.to_thread(self._sealer.seal, piece, binding)
+        key = f"checkpoints/{self._session_id}/{self._epoch:010d}/{seq:08d}-{kind}"
+        await self._objects.put(key, sealed)
+        try:
+            await self._store.commit(
+                self._session_id,
+                self._epoch,
+                seq=seq,
+                kind=kind,
+                base_seq=base_seq,
+                object_key=key,
+                size=len(sealed),
+                sha256=hashlib.sha256(sealed).hexdigest(),
+                key_id=self._sealer.key_id,
+            )
+        except NotOwner:
+            await self._discard(key)
+            raise
+        return len(sealed)
+
+    async def _discard(self, key: str) -> None:
+        try:
+            await self._objects.delete(key)
+        except GatewayError as error:
+            self._log.warning("checkpoint.orphan", object_key=key, error=error.detail)
+
+    async def _collect(self) -> None:
+        """Remove the chains that no restore would look at. Failing to is tried with the next."""
+        try:
+            rows = await self._store.rows(self._session_id)
+            chains = list(dict.fromkeys((r.epoch, r.base_seq) for r in rows if not r.bad))
+            kept = set(chains[:_KEPT_CHAINS])
+            old = [r.object_key for r in rows if (r.epoch, r.base_seq) not in kept]
+            if old:
+                await self._objects.delete(*old)
+                await self._store.delete(self._session_id, old)
+        except Unavailable as error:
+            self._log.warning("checkpoint.not_collected", error=error.detail)

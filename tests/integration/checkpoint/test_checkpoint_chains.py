@@ -1,0 +1,182 @@
+"""Checkpoints on real PostgreSQL and S3: what was written comes back, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from owned_session import Owned
+
+from actors.checkpoint import Checkpointer, Sealer, restore
+from cluster.domain.errors import NotOwner, Unavailable
+from cluster.settings import CheckpointSettings
+
+SEALER = Sealer.from_setting("test:" + base64.b64encode(os.urandom(32)).decode())
+
+
+class Device:
+    """A device store that another process would hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "device.db"
+        with closing(sqlite3.connect(self.path)) as store:
+            store.execute("PRAGMA journal_mode=WAL")
+            store.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, data BLOB)")
+            store.execute("INSERT INTO kept VALUES (0, ?)", (os.urandom(200_000),))
+            store.commit()
+
+    def write(self, number: int) -> None:
+        with closing(sqlite3.connect(self.path)) as store:
+            store.execute("INSERT INTO kept VALUES (?, ?)", (number, os.urandom(300)))
+            store.commit()
+
+
+def newest(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as store:
+        return int(store.execute("SELECT max(id) FROM kept").fetchone()[0])
+
+
+def checkpointer(owned: Owned, device: Device, epoch: int | None = None) -> Checkpointer:
+    return Checkpointer(
+        session_id=owned.id,
+        epoch=epoch or owned.epoch,
+        path=device.path,
+        store=owned.stores.checkpoints,
+        objects=owned.stores.objects,
+        sealer=SEALER,
+        settings=CheckpointSettings(interval_seconds=0.01),
+    )
+
+
+async def bring_back(owned: Owned, folder: Path) -> tuple[int, int, int, bool]:
+    """(newest row in the restored store, epoch, seq, fell back)"""
+    target = folder / "restored.db"
+    report = await restore(
+        owned.id,
+        target,
+        store=owned.stores.checkpoints,
+        objects=owned.stores.objects,
+        sealer=SEALER,
+    )
+    assert report is not None
+    return newest(target), report.epoch, report.seq, report.fell_back
+
+
+async def test_base_and_deltas_come_back(owned: Owned, tmp_path: Path) -> None:
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    for number in range(1, 6):
+        device.write(number)
+        await writer.checkpoint("test")
+        await writer.checkpoint("nothing changed")
+        assert await bring_back(owned, tmp_path) == (number, owned.epoch, number - 1, False)
+    rows = await owned.stores.checkpoints.rows(owned.id)
+    assert [row.kind for row in rows] == ["delta"] * 4 + ["base"]
+    assert max(row.size for row in rows[:4]) < 10_000 < rows[4].size
+
+
+async def test_a_session_without_checkpoints_has_nothing_to_restore(
+    owned: Owned, tmp_path: Path
+) -> None:
+    assert (
+        await restore(
+            owned.id,
+            tmp_path / "x.db",
+            store=owned.stores.checkpoints,
+            objects=owned.stores.objects,
+            sealer=SEALER,
+        )
+        is None
+    )
+
+
+async def test_a_damaged_object_falls_back_to_the_newest_whole_one(
+    owned: Owned, tmp_path: Path
+) -> None:
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    for number in (1, 2, 3):
+        device.write(number)
+        await writer.checkpoint("test")
+    rows = await owned.stores.checkpoints.rows(owned.id)
+    await owned.stores.objects.put(rows[0].object_key, b"rubbish")
+    assert await bring_back(owned, tmp_path) == (2, owned.epoch, 1, True)
+    await owned.stores.objects.delete(rows[1].object_key)
+    assert await bring_back(owned, tmp_path) == (1, owned.epoch, 0, True)
+    assert [r.bad for r in await owned.stores.checkpoints.rows(owned.id)] == [True, True, False]
+    await owned.stores.objects.delete(rows[2].object_key)
+    with pytest.raises(Unavailable):
+        await bring_back(owned, tmp_path)
+
+
+async def test_objects_are_sealed(owned: Owned, tmp_path: Path) -> None:
+    device = Device(tmp_path)
+    await checkpointer(owned, device).checkpoint("test")
+    (row,) = await owned.stores.checkpoints.rows(owned.id)
+    sealed = await owned.stores.objects.get(row.object_key)
+    assert b"SQLite" not in sealed
+    assert row.key_id == "test"
+
+
+async def test_a_stale_owner_writes_nothing(owned: Owned, tmp_path: Path) -> None:
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    device.write(1)
+    await writer.checkpoint("test")
+    newer = await owned.taken_over()
+    device.write(2)
+    with pytest.raises(NotOwner):
+        await writer.checkpoint("late")
+    assert await bring_back(owned, tmp_path) == (1, owned.epoch, 0, False)
+    keys = await owned.stores.objects.list(f"checkpoints/{owned.id}/")
+    assert len(keys) == 1, "the late object was removed"
+    await checkpointer(owned, device, newer).checkpoint("successor")
+    assert await bring_back(owned, tmp_path) == (2, newer, 0, False)
+
+
+async def test_requests_are_grouped_and_a_lost_epoch_is_told(owned: Owned, tmp_path: Path) -> None:
+    import asyncio
+
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def on_not_owner(why: str) -> None:
+        lost.set_result(why)
+
+    writer.start(on_not_owner=on_not_owner)
+    for number in range(1, 21):
+        device.write(number)
+        writer.request()
+    async with asyncio.timeout(10):
+        while not await owned.stores.checkpoints.rows(owned.id):
+            await asyncio.sleep(0.05)
+    assert await bring_back(owned, tmp_path) >= (20, owned.epoch, 0, False)
+    assert len(await owned.stores.checkpoints.rows(owned.id)) <= 2
+    await owned.taken_over()
+    device.write(21)
+    writer.request()
+    async with asyncio.timeout(10):
+        assert await lost
+    await writer.stop()
+
+
+async def test_old_chains_are_collected_and_erase_leaves_nothing(
+    owned: Owned, tmp_path: Path
+) -> None:
+    device = Device(tmp_path)
+    for number in (1, 2, 3, 4):
+        device.write(number)
+        writer = checkpointer(owned, device, await owned.taken_over())
+        await writer.checkpoint("new epoch, new base")
+    rows = await owned.stores.checkpoints.rows(owned.id)
+    keys = await owned.stores.objects.list(f"checkpoints/{owned.id}/")
+    assert len(rows) == 2
+    assert sorted(keys) == sorted(row.object_key for row in rows)
+    await writer.erase()
+    assert await owned.stores.checkpoints.rows(owned.id) == []
+    assert await owned.stores.objects.list(f"checkpoints/{owned.id}/") == []
