@@ -1,0 +1,100 @@
+"""Where the functions of a loaded Go library are: its function table read, its text located.
+
+A Go binary carries the names and entries of all its functions in the section `.gopclntab`, stripped
+or not. Layout: Go's runtime/symtab.go (`pcHeader`, `functab`) and internal/abi/symtab.go, the same
+from Go 1.20 on (magic `0xfffffff1`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Function", "SymbolsNotFound", "locate", "read_functions"]
+
+_MAGIC_GO_1_20 = 0xFFFFFFF1
+#: magic, two zero bytes, instruction quantum, pointer size, functions, files, text start, and the
+#: offsets of function names, compilation units, files, pc tables, function table.
+_HEADER = struct.Struct("<IHBBQQQQQQQQ")
+
+
+class SymbolsNotFound(Exception):
+    """The file is no Go library of the expected layout, or is not the one that is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Go function: `[start, end)`, counted from the start of the library's Go text, or, once
+    located, addresses in this process."""
+
+    start: int
+    end: int
+
+
+def read_functions(library: Path) -> dict[str, Function]:
+    """All functions of the ELF file `library`, by name, counted from the start of its Go text.
+    Raises `SymbolsNotFound`."""
+    try:
+        with (
+            library.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as elf,
+        ):
+            return _functions(_section(elf, b".gopclntab"))
+    except (OSError, ValueError, struct.error) as error:
+        raise SymbolsNotFound(f"no readable Go function table: {error}") from error
+
+
+def locate(loaded: ctypes.CDLL, functions: dict[str, Function], *names: str) -> list[Function]:
+    """The addresses of the functions `names` in the library `loaded`.
+
+    cgo's entry points are in the dynamic symbols as well as in the function table; each gives the
+    address of the text. Raises `SymbolsNotFound` when they disagree or a name is missing.
+    """
+    anchors = {name: f for name, f in functions.items() if name.startswith("_cgoexp_")}
+    texts = {_address(loaded, name) - f.start for name, f in anchors.items()}
+    if len(texts) != 1:
+        raise SymbolsNotFound(f"{len(anchors)} entry points give {len(texts)} places of the text")
+    text = texts.pop()
+    if missing := [name for name in names if name not in functions]:
+        raise SymbolsNotFound(f"not in the function table: {', '.join(missing)}")
+    return [Function(text + functions[n].start, text + functions[n].end) for n in names]
+
+
+def _address(loaded: ctypes.CDLL, name: str) -> int:
+    try:
+        return ctypes.cast(getattr(loaded, name), ctypes.c_void_p).value or 0
+    except AttributeError as error:
+        raise SymbolsNotFound(f"{name} is not in the loaded library") from error
+
+
+def _section(elf: mmap.mmap, wanted: bytes) -> bytes:
+    if elf[:6] != b"\x7fELF\x02\x01":
+        raise SymbolsNotFound("no 64-bit little-endian ELF file")
+    (headers,) = struct.unpack_from("<Q", elf, 0x28)
+    size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
+    # sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size
+    sections = [struct.unpack_from("<IIQQQQ", elf, headers + i * size) for i in range(count)]
+    names = sections[names_index][4]
+    for name, _type, _flags, _address, offset, length in sections:
+        if elf[names + name : names + name + len(wanted) + 1] == wanted + b"\0":
+            return elf[offset : offset + length]
+    raise SymbolsNotFound(f"no section {wanted.decode()}")
+
+
+def _functions(table: bytes) -> dict[str, Function]:
+    magic, _, _, pointer, count, _, _, names, _, _, _, functab = _HEADER.unpack_from(table)
+    if magic != _MAGIC_GO_1_20 or pointer != 8:
+        raise SymbolsNotFound(f"function table with magic {magic:#x}, {pointer}-byte pointers")
+    # pairs (entry, offset of its _func), closed by the end of the text
+    entries = struct.unpack_from(f"<{2 * count + 1}I", table, functab)
+    found = {}
+    for i in range(count):
+        start, described, end = entries[2 * i : 2 * i + 3]
+        (name_offset,) = struct.unpack_from("<i", table, functab + described + 4)
+        begin = names + name_offset
+        name = table[begin : table.index(b"\0", begin)].decode()
+        found[name] = Function(start, end)
+    return found
