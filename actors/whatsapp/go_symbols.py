@@ -35,8 +35,11 @@ class Function:
 
 
 def read_functions(library: Path) -> dict[str, Function]:
-    """All functions of the ELF file `library`, by name, counted from the start of its Go text.
-    Raises `SymbolsNotFound`."""
+    """The functions of the ELF file `library`, by name, counted from the start of its Go text.
+
+    A name that two functions share (one of them a wrapper between Go's two calling conventions) is
+    left out. Raises `SymbolsNotFound`.
+    """
     try:
         with (
             library.open("rb") as file,
@@ -90,11 +93,14 @@ def _functions(table: bytes) -> dict[str, Function]:
         raise SymbolsNotFound(f"function table with magic {magic:#x}, {pointer}-byte pointers")
     # pairs (entry, offset of its _func), closed by the end of the text
     entries = struct.unpack_from(f"<{2 * count + 1}I", table, functab)
-    found = {}
+    found: dict[str, Function] = {}
+    shared = set()
     for i in range(count):
         start, described, end = entries[2 * i : 2 * i + 3]
         (name_offset,) = struct.unpack_from("<i", table, functab + described + 4)
         begin = names + name_offset
         name = table[begin : table.index(b"\0", begin)].decode()
+        if name in found:
+            shared.add(name)
         found[name] = Function(start, end)
-    return found
+    return {name: function for name, function in found.items() if name not in shared}
