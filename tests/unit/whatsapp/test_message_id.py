@@ -249,6 +249,18 @@ def test_the_library_uses_the_wanted_id_and_its_own_otherwise(tmp_path: Path) ->
     assert re.fullmatch(r"3EB0[0-9A-F]{18}", chosen_by_the_library)
 
 
+def test_a_system_that_forbids_new_code_is_respected() -> None:
+    allowed = in_a_fresh_process(
+        "import ctypes; from actors.whatsapp import message_id;"
+        # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN (Linux 6.3)
+        "refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"
+        "print('unsupported' if refused else message_id.ids_are_ours())"
+    )
+    if allowed == "unsupported":
+        pytest.skip("this kernel cannot forbid it")
+    assert allowed == "False"
+
+
 def in_a_fresh_process(code: str, *arguments: str) -> str:
     """What `code` prints last."""
     done = subprocess.run(
