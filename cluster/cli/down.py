@@ -1,0 +1,40 @@
+"""`gateway down`."""
+
+from __future__ import annotations
+
+import time
+
+from cluster.cli.console import console, fail
+from cluster.cli.data_folder import DataOption, present_state
+from cluster.local.background import end
+from cluster.local.layout import Layout
+from cluster.local.leftovers import end_leftovers
+from cluster.local.state import State
+
+__all__ = ["down", "take_down"]
+
+
+def down(data: DataOption = None) -> None:
+    """End everything cleanly: sessions, front, Ray, sandbox, stores. Data stays."""
+    layout, state = present_state(data)
+    if state is None:
+        console.print("nothing is up")
+        return
+    take_down(layout, state)
+
+
+def take_down(layout: Layout, state: State) -> None:
+    """End the host, and whatever of its run is left."""
+    began = time.monotonic()
+    was_up = state.alive
+    with console.status("going down"):
+        clean = end(state)
+        left = end_leftovers(State.read(layout.state) or state)
+    if not clean:
+        fail(f"the host did not answer and was killed, with {left} processes", log=layout.log)
+    if not was_up and not left:
+        console.print("nothing is up")
+    elif was_up:
+        console.print(f"[green]down[/] after {time.monotonic() - began:.1f} s")
+    else:
+        console.print(f"the host had ended; ended {left} processes it left")

@@ -1,0 +1,64 @@
+"""Starting a local gateway with progress on the terminal; `up` and `demo` share it."""
+
+from __future__ import annotations
+
+import time
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cluster.cli.console import console
+from cluster.local.background import end, launch, wait_until_up
+from cluster.local.layout import Layout
+from cluster.local.lifecycle import Wanted
+from cluster.local.state import Phase, State
+
+__all__ = ["start_gateway"]
+
+
+def start_gateway(wanted: Wanted, env: dict[str, str]) -> State:
+    """Launch the host, or join the one that is starting, and wait until it is up.
+    Ctrl-C ends it again. Raises `Unavailable` with the reason."""
+    present = State.read(Layout.at(wanted.data).state)
+    host = None if present is not None and present.alive else launch(wanted, env)
+    with _Phases() as phases:
+        try:
+            return wait_until_up(wanted.data, host, phases.told)
+        except KeyboardInterrupt:
+            console.print("going down …")
+            state = State.read(Layout.at(wanted.data).state)
+            if state is not None:
+                end(state)
+            raise
+
+
+class _Phases:
+    """A bar that follows the phases, and a line for each that is done."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting the host", total=len(Phase.starting()))
+        self._done: set[str] = set()
+
+    def __enter__(self) -> _Phases:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def told(self, state: State) -> None:
+        """Show where the host is."""
+        for phase in Phase.starting():
+            seconds = state.seconds.get(phase.name.lower())
+            if seconds is not None and phase.name not in self._done:
+                self._done.add(phase.name)
+                self._bar.print(f"[green]✓[/] {phase.value} [dim]{seconds:.1f} s[/]")
+        self._bar.update(self._task, description=str(state.phase), completed=len(self._done))

@@ -1,0 +1,86 @@
+"""`gateway status`."""
+
+from __future__ import annotations
+
+import socket
+
+import typer
+from rich.table import Table
+
+from cluster.cli.console import console, errors
+from cluster.cli.data_folder import DataOption, present_state
+from cluster.cli.http import gateway_api
+from cluster.domain.errors import Unavailable
+from cluster.local.state import PartState, Phase, State
+
+__all__ = ["session_table", "status"]
+
+_NOT_UP = 3
+_OK, _BAD = "[green]ok[/]", "[red]down[/]"
+
+
+def status(data: DataOption = None) -> None:
+    """Show the parts and the sessions. Exit code 3 when the gateway is not up."""
+    layout, state = present_state(data)
+    if state is None or not state.alive:
+        console.print("not up" if state is None else f"not up: {layout.data}")
+        if state is not None and state.error:
+            errors.print(f"the last start failed: {state.error}")
+        raise typer.Exit(_NOT_UP)
+    console.print(_parts(state))
+    if state.phase is not Phase.UP:
+        raise typer.Exit(_NOT_UP)
+    try:
+        with gateway_api(state, timeout=10) as api:
+            console.print(session_table(api.get("/api/sessions", all=True)))
+    except Unavailable as error:
+        errors.print(f"sessions: {error.detail}")
+        raise typer.Exit(_NOT_UP) from error
+
+
+def _parts(state: State) -> Table:
+    table = Table("part", "pid", "health", "port", "restarts", title=f"gateway: {state.phase}")
+    table.add_row("host", str(state.host.pid), _OK, "", "")
+    for part in state.parts:
+        table.add_row(
+            part.name,
+            str(part.process.pid) if part.process else "–",
+            _health(part),
+            str(part.port or ""),
+            str(part.restarts or ""),
+        )
+    if state.phase is Phase.UP:
+        with gateway_api(state, timeout=10) as api:
+            answered = api.status_of("/health")
+        health = _OK if answered == 200 else _BAD if answered is None else f"[red]{answered}[/]"
+        table.add_row("http", "", health, state.url.rpartition(":")[2], "")
+    return table
+
+
+def _health(part: PartState) -> str:
+    if part.process is None or not part.process.alive:
+        return _BAD
+    return _OK if part.port is None or _answers(part.port) else "[red]silent[/]"
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def session_table(sessions: list[dict[str, object]]) -> Table:
+    """Sessions as the API tells them."""
+    table = Table("session", "status", "account", "node", "epoch", title="sessions")
+    for session in sessions:
+        me, own = session.get("me"), session.get("gateway")
+        table.add_row(
+            str(session["name"]),
+            str(session["status"]),
+            str(me["id"]) if isinstance(me, dict) else "–",
+            str(own["node"] or "–")[:12] if isinstance(own, dict) else "–",
+            str(own["epoch"]) if isinstance(own, dict) else "–",
+        )
+    return table

@@ -1,0 +1,1 @@
+"""The whole gateway on one machine: stores, sandbox, Ray nodes and the front, under one host."""

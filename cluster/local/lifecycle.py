@@ -1,0 +1,239 @@
+"""The gateway's life on one machine: start all parts in order, keep them up, end them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from cluster.domain.errors import Conflict, GatewayError
+from cluster.embedded.process import free_ports
+from cluster.local.layout import ROOT, Layout
+from cluster.local.leftovers import RUN_VARIABLE, end_leftovers
+from cluster.local.own_settings import OwnSettings
+from cluster.local.part import Part
+from cluster.local.ports import is_free
+from cluster.local.processes import ProcessId
+from cluster.local.ray_cluster import RAY_SETTINGS, RayCluster
+from cluster.local.restarts import Restarts
+from cluster.local.sandbox import SandboxAddresses, SandboxPart
+from cluster.local.state import Phase, State
+from cluster.local.steps import run_module
+from cluster.local.stores import StorePart, needed_stores
+from cluster.settings import StoreSettings
+from cluster.stores.migrate import migrate
+
+__all__ = ["LocalGateway", "Wanted"]
+
+log = structlog.get_logger(__name__)
+
+_STEP_SECONDS = 120.0
+_STOP_SESSIONS_SECONDS = 60
+_STOP_STEP_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+#: Families are recorded this often: looking costs a walk through all processes.
+_RECORD_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What was asked for on the command line."""
+
+    data: Path
+    nodes: int = 1
+    sandbox: bool = False
+    #: 0: any free one; the user's HTTP_PORT comes first.
+    http_port: int = 0
+
+
+class LocalGateway:
+    """Use it from the main thread only: children end with the thread that started them."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._layout = Layout.at(wanted.data)
+        host = ProcessId.of(os.getpid())
+        assert host is not None  # noqa: S101 - we are it
+        self._state = State(
+            run=secrets.token_hex(8), host=host, sandboxed=wanted.sandbox, nodes=wanted.nodes
+        )
+        self._stores: list[StorePart] = []
+        self._sandbox: SandboxPart | None = None
+        self._ray: RayCluster | None = None
+        self._served = False
+        self._recorded = 0.0
+
+    def start(self) -> None:
+        """Start everything. Raises `GatewayError`; call `stop` in any case."""
+        with self._phase(Phase.CLEANING):
+            self._clean()
+        own = OwnSettings.read()
+        os.environ.update(self._environment(own))
+        with self._phase(Phase.STORES):
+            self._stores = needed_stores(own, self._layout)
+            for store in self._stores:
+                store.start()
+                os.environ.update(store.env())
+                self._record()
+        with self._phase(Phase.MIGRATING):
+            migrate(StoreSettings().database_url.get_secret_value())
+        if self._wanted.sandbox:
+            with self._phase(Phase.SANDBOX):
+                self._sandbox = SandboxPart(self._layout.sandbox, self._sandbox_restarted)
+                self._sandbox.start()
+                self._note_sandbox(self._sandbox.addresses)
+        with self._phase(Phase.RAY):
+            slots = own.settings.placement.session_slots_per_node
+            self._ray = RayCluster(self._layout, nodes=self._wanted.nodes, slots=slots)
+            os.environ["RAY_ADDRESS"] = self._state.ray_address = self._ray.head.address
+            self._state.dashboard_url = self._ray.head.dashboard_url
+            self._ray.start()
+        self._start_application()
+        self._state.phase = Phase.UP
+        self._record()
+        log.info("local.up", url=self._state.url, seconds=self._state.seconds)
+
+    def watch(self) -> None:
+        """Keep the parts up, for ever."""
+        restarts = Restarts()
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            for part in self._lone_parts():
+                if part.ended and restarts.due(part.name):
+                    log.warning("local.part_ended", part=part.name)
+                    restarts.attempt(part.name, part.start)
+                    self._record()
+            if self._ray is not None and self._ray.head.ended and restarts.due("ray"):
+                log.warning("local.ray_head_ended")
+                restarts.attempt("ray", self._restart_ray)
+            if time.monotonic() - self._recorded > _RECORD_SECONDS:
+                self._record()
+
+    def stop(self) -> None:
+        """End everything, in reverse order; each step is bounded and none stops the others."""
+        failed = self._state.phase is Phase.FAILED
+        if not failed:
+            self._state.phase = Phase.STOPPING
+            self._record()
+        began = time.monotonic()
+        if self._ray is not None and not self._ray.head.ended:
+            if self._served:
+                self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
+            self._try(self._stop_sessions)
+        for part in (self._ray, self._sandbox, *reversed(self._stores)):
+            if part is not None:
+                self._try(part.stop)
+        self._state.parts = []
+        if not failed:
+            self._state.phase = Phase.DOWN
+        self._state.write(self._layout.state)
+        log.info("local.down", seconds=round(time.monotonic() - began, 1))
+
+    def fail(self, reason: str) -> None:
+        """Note why it cannot start or go on."""
+        self._state.error = reason
+        self._state.phase = Phase.FAILED
+        self._record()
+
+    def _clean(self) -> None:
+        self._layout.claim(sandbox=self._wanted.sandbox)
+        earlier = State.read(self._layout.state)
+        if earlier is not None:
+            end_leftovers(earlier)
+        self._record()
+
+    def _environment(self, own: OwnSettings) -> dict[str, str]:
+        """What every process of this run finds in its environment, but for the parts' addresses."""
+        port = own.http_port or self._wanted.http_port or free_ports(1)[0]
+        if not is_free(own.settings.http.host, port):
+            raise Conflict(f"port {port} is taken by another program: set HTTP_PORT to a free one")
+        found = {
+            RUN_VARIABLE: self._state.run,
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_DATA_DIR": str(self._layout.node("node-1")),
+            "HTTP_PORT": str(port),
+            **own.secrets(self._layout.secrets),
+            **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
+        }
+        host = own.settings.http.host
+        reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+        self._state.url = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+        self._state.api_key = found["HTTP_API_KEY"]
+        return found
+
+    def _start_application(self) -> None:
+        with self._phase(Phase.SUPERVISOR):
+            self._module("actors.bootstrap", timeout=_STEP_SECONDS)
+        with self._phase(Phase.HTTP):
+            self._module("serve_app", timeout=_STEP_SECONDS)
+            self._served = True
+
+    def _restart_ray(self) -> None:
+        """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
+        if self._ray is not None:
+            self._served = False
+            self._ray.stop()
+            self._ray.start()
+            self._start_application()
+            self._state.phase = Phase.UP
+            self._record()
+
+    def _stop_sessions(self) -> None:
+        self._module(
+            *("actors.bootstrap", "--stop", "--timeout", str(_STOP_SESSIONS_SECONDS)),
+            timeout=_STOP_SESSIONS_SECONDS + _STOP_STEP_SECONDS,
+        )
+
+    def _sandbox_restarted(self, addresses: SandboxAddresses) -> None:
+        moved = any(os.environ.get(name) != value for name, value in addresses.env().items())
+        self._note_sandbox(addresses)
+        if moved:
+            # Sessions hold the old address in their environment.
+            log.warning("local.sandbox_moved")
+            self._restart_ray()
+
+    def _note_sandbox(self, addresses: SandboxAddresses) -> None:
+        os.environ.update(addresses.env())
+        self._state.sandbox_control_url = addresses.control_url
+        self._state.sandbox_control_token = addresses.control_token.get_secret_value()
+
+    def _lone_parts(self) -> list[Part]:
+        """All that can be restarted without the others."""
+        parts: list[Part] = [*self._stores]
+        if self._sandbox is not None:
+            parts.append(self._sandbox)
+        if self._ray is not None and not self._ray.head.ended:
+            parts += self._ray.others
+        return parts
+
+    def _record(self) -> None:
+        parts = self._lone_parts()
+        if self._ray is not None:
+            parts = [*(p for p in parts if p not in self._ray.others), *self._ray.nodes]
+        self._state.parts = [part.report() for part in parts]
+        self._state.write(self._layout.state)
+        self._recorded = time.monotonic()
+
+    @contextlib.contextmanager
+    def _phase(self, phase: Phase) -> Iterator[None]:
+        self._state.phase = phase
+        self._record()
+        log.info("local.phase", phase=phase.value)
+        began = time.monotonic()
+        yield
+        self._state.seconds[phase.name.lower()] = round(time.monotonic() - began, 1)
+
+    def _module(self, module: str, *arguments: str, timeout: float) -> None:
+        run_module(module, *arguments, timeout=timeout, output=self._layout.log)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (GatewayError, OSError) as error:
+            log.warning("local.stop_failed", reason=str(error))

@@ -1,0 +1,65 @@
+"""Which settings the user made: those parts are theirs, the host starts the others itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from cluster.local.kept_secrets import api_key, checkpoint_keys
+from cluster.settings import Settings
+
+__all__ = ["OwnSettings", "groups", "variable_of"]
+
+
+def groups(settings: Settings) -> Iterator[BaseSettings]:
+    """The groups of the settings, in their order."""
+    yield from (
+        *(settings.stores, settings.checkpoint, settings.lease),
+        *(settings.whatsapp, settings.http, settings.placement),
+    )
+
+
+def variable_of(group: BaseSettings, field: str) -> str:
+    """The environment variable of a setting."""
+    return f"{group.model_config.get('env_prefix', '')}{field}".upper()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSettings:
+    """What the user set, read once from the environment and `.env`."""
+
+    settings: Settings
+
+    @classmethod
+    def read(cls) -> OwnSettings:
+        return cls(Settings())
+
+    @property
+    def has_database(self) -> bool:
+        return "database_url" in self.settings.stores.model_fields_set
+
+    @property
+    def has_redis(self) -> bool:
+        return "redis_url" in self.settings.stores.model_fields_set
+
+    @property
+    def has_objects(self) -> bool:
+        return "s3_endpoint" in self.settings.stores.model_fields_set
+
+    @property
+    def http_port(self) -> int | None:
+        """None where the user left it open."""
+        http = self.settings.http
+        return (http.port or None) if "port" in http.model_fields_set else None
+
+    def secrets(self, folder: Path) -> dict[str, str]:
+        """The user's secrets; those not set are made and kept in `folder`."""
+        keys = self.settings.checkpoint.keys.get_secret_value()
+        key = self.settings.http.api_key.get_secret_value()
+        return {
+            "CHECKPOINT_KEYS": keys or checkpoint_keys(folder),
+            "HTTP_API_KEY": key or api_key(folder),
+        }

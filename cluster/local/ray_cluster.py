@@ -1,0 +1,95 @@
+"""The Ray nodes together, and the settings they and their clients need."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import httpx
+
+from cluster.domain.errors import Unavailable
+from cluster.local.layout import Layout
+from cluster.local.ray_node import RayNode
+
+__all__ = ["RAY_SETTINGS", "RayCluster"]
+
+#: Defaults; what the user set in the environment stands.
+RAY_SETTINGS = {
+    # A dead node is noticed after 2.5 s instead of 15.
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ROTATION_MAX_BYTES": "20000000",
+    "RAY_ROTATION_BACKUP_COUNT": "3",
+}
+_JOIN_SECONDS = 90.0
+
+
+class RayCluster:
+    """A head and further nodes on this machine, each with its own data folder."""
+
+    def __init__(self, layout: Layout, *, nodes: int, slots: int) -> None:
+        self._layout = layout
+        self.head = RayNode("node-1", layout, slots=slots)
+        self.others = [
+            RayNode(f"node-{number}", layout, slots=slots, head=self.head)
+            for number in range(2, nodes + 1)
+        ]
+
+    @property
+    def nodes(self) -> list[RayNode]:
+        return [self.head, *self.others]
+
+    def start(self) -> None:
+        """Start all nodes and wait until the cluster has them. Raises `Unavailable`."""
+        # Logs and sockets of earlier runs.
+        for old in self._layout.ray.glob("session_*"):
+            if old.is_symlink():
+                old.unlink()
+            else:
+                shutil.rmtree(old, ignore_errors=True)
+        for node in self.nodes:
+            node.start()
+            if node is self.head and self.others:
+                # The others need its GCS, and not yet its dashboard.
+                self._wait_for_gcs()
+        self._wait({node.name for node in self.nodes})
+
+    def stop(self) -> None:
+        for node in reversed(self.nodes):
+            node.stop()
+
+    def _wait(self, names: set[str]) -> None:
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while not self._alive() >= names:
+            for node in self.nodes:
+                if node.ended:
+                    raise Unavailable(f"Ray's {node.name} ended at once; see {node.report().log}")
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the Ray cluster did not have {', '.join(sorted(names))} within "
+                    f"{_JOIN_SECONDS:.0f} s; see {self._layout.ray / 'session_latest' / 'logs'}"
+                )
+            time.sleep(0.1)
+
+    def _wait_for_gcs(self) -> None:
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while not self.head.answers():
+            if self.head.ended or time.monotonic() > deadline:
+                raise Unavailable(f"Ray's head did not start; see {self.head.report().log}")
+            time.sleep(0.1)
+
+    def _alive(self) -> set[str]:
+        """Names of the nodes that the cluster counts as alive."""
+        try:
+            answer = httpx.get(
+                f"{self.head.dashboard_url}/api/v0/nodes", timeout=5, trust_env=False
+            ).raise_for_status()
+        except httpx.HTTPError:
+            return set()
+        rows = answer.json()["data"]["result"]["result"]
+        return {str(row["node_name"]) for row in rows if row["state"] == "ALIVE"}

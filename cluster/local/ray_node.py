@@ -1,0 +1,132 @@
+"""One Ray node: `ray start --block` with ports of its own, and everything under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sysconfig
+from pathlib import Path
+
+from cluster.embedded.process import ServerProcess, free_ports
+from cluster.local.layout import Layout
+from cluster.local.part import Part
+from cluster.local.processes import ProcessId, descendants, end_all
+from cluster.local.state import PartState
+
+__all__ = ["RayNode"]
+
+_OBJECT_STORE_BYTES = 100_000_000
+_LOOPBACK = "127.0.0.1"
+#: After the end of `ray start` its own children have this long.
+_FAMILY_SECONDS = 3.0
+
+
+class RayNode(Part):
+    """The head (without `head`), or a further node of the head at `head`'s address."""
+
+    def __init__(
+        self, name: str, layout: Layout, *, slots: int, head: RayNode | None = None
+    ) -> None:
+        self._name = name
+        self._layout = layout
+        self._slots = slots
+        self._head = head
+        self._folder = layout.node(name)
+        self._process = ServerProcess("ray", self._folder)
+        self._family: frozenset[ProcessId] = frozenset()
+        self._started = False
+        self._restarts = 0
+        # The head keeps these: its address is in everybody's environment.
+        self._gcs_port, self._dashboard_port = (0, 0) if head else free_ports(2)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def address(self) -> str:
+        """Of the cluster."""
+        return f"{_LOOPBACK}:{(self._head or self)._gcs_port}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{_LOOPBACK}:{(self._head or self)._dashboard_port}"
+
+    @property
+    def ended(self) -> bool:
+        return self._started and self._process.pid is None
+
+    def answers(self) -> bool:
+        """Whether its GCS takes connections (the head's)."""
+        try:
+            with socket.create_connection((_LOOPBACK, self._gcs_port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def start(self) -> None:
+        """Start `ray start`; that the cluster has the node, `RayCluster` looks."""
+        self._restarts += self._started
+        self._end_family()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._process.start(
+            self._command(),
+            answers=lambda: True,
+            environment={"GATEWAY_DATA_DIR": str(self._folder)},
+        )
+        self._started = True
+
+    def stop(self) -> None:
+        self._started = False
+        self._note_family()
+        self._process.stop()
+        self._end_family()
+
+    def report(self) -> PartState:
+        self._note_family()
+        return PartState(
+            name=self._name,
+            process=ProcessId.of(self._process.pid) if self._process.pid else None,
+            port=self._gcs_port or None,
+            log=self._process.log_file,
+            restarts=self._restarts,
+            family=sorted(self._family, key=lambda one: one.pid),
+        )
+
+    def _note_family(self) -> None:
+        """Remember what is under it, while it can be asked."""
+        if self._process.pid and (root := ProcessId.of(self._process.pid)):
+            self._family = descendants(root) | {one for one in self._family if one.alive}
+
+    def _end_family(self) -> None:
+        end_all(self._family, patience=_FAMILY_SECONDS)
+        self._family = frozenset()
+
+    def _command(self) -> list[str]:
+        manager, objects, agent, agent_grpc, runtime_env, metrics, client = free_ports(7)
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "ray"),
+            *("start", "--block", "--disable-usage-stats", "--log-color=false"),
+            f"--node-ip-address={_LOOPBACK}",
+            f"--node-name={self._name}",
+            f"--num-cpus={max(2, os.cpu_count() or 1)}",
+            f"--resources={json.dumps({'session_slots': self._slots})}",
+            f"--object-store-memory={_OBJECT_STORE_BYTES}",
+            f"--node-manager-port={manager}",
+            f"--object-manager-port={objects}",
+            f"--dashboard-agent-listen-port={agent}",
+            f"--dashboard-agent-grpc-port={agent_grpc}",
+            f"--runtime-env-agent-port={runtime_env}",
+            f"--metrics-export-port={metrics}",
+            *("--min-worker-port=0", "--max-worker-port=0"),
+        ]
+        if self._head is not None:
+            return [*command, f"--address={self.address}"]
+        return [
+            *command,
+            *("--head", f"--port={self._gcs_port}", f"--ray-client-server-port={client}"),
+            *("--include-dashboard=true", f"--dashboard-host={_LOOPBACK}"),
+            f"--dashboard-port={self._dashboard_port}",
+            f"--temp-dir={self._layout.ray}",
+        ]

@@ -1,0 +1,107 @@
+"""The local WhatsApp as a part: a child process that tells its addresses in a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from cluster.embedded.process import ServerProcess
+from cluster.local.part import Part
+from cluster.local.processes import ProcessId, descendants
+from cluster.local.state import PartState
+
+__all__ = ["SandboxAddresses", "SandboxPart", "sandbox_command"]
+
+
+class SandboxAddresses(BaseModel):
+    """What the sandbox writes into its port file once it answers."""
+
+    proxy_url: str
+    #: Hex of the public key that its noise certificates hang on.
+    root_key: str
+    #: PEM file: the system's roots and its own.
+    ca_bundle: str
+    control_url: str
+    control_token: SecretStr
+    pid: int
+
+    def env(self) -> dict[str, str]:
+        """The gateway's settings for it."""
+        return {
+            "WHATSAPP_PROXY_URL": self.proxy_url,
+            "WHATSAPP_SANDBOX_ROOT_KEY": self.root_key,
+            "WHATSAPP_SANDBOX_CA_BUNDLE": self.ca_bundle,
+        }
+
+
+def sandbox_command(folder: Path) -> list[str]:
+    """How the sandbox is started on a folder; its addresses come in `ports.json` there."""
+    return [
+        *(sys.executable, "-m", "sandbox"),
+        *("--data-dir", str(folder)),
+        *("--port-file", str(folder / "ports.json")),
+    ]
+
+
+class SandboxPart(Part):
+    """`python -m sandbox`."""
+
+    def __init__(self, folder: Path, restarted: Callable[[SandboxAddresses], None]) -> None:
+        """`restarted` is told where it is after each start but the first."""
+        self._folder = folder
+        self._restarted = restarted
+        self._process = ServerProcess("sandbox", folder)
+        self._addresses: SandboxAddresses | None = None
+        self._restarts = 0
+
+    @property
+    def name(self) -> str:
+        return "sandbox"
+
+    @property
+    def addresses(self) -> SandboxAddresses:
+        if self._addresses is None:
+            raise RuntimeError("the sandbox was not started")
+        return self._addresses
+
+    @property
+    def ended(self) -> bool:
+        return self._addresses is not None and self._process.pid is None
+
+    def start(self) -> None:
+        again = self._addresses is not None
+        # Its port file stays: it takes the same ports again.
+        self._process.start(sandbox_command(self._folder), answers=self._told)
+        if again:
+            self._restarts += 1
+            self._restarted(self.addresses)
+
+    def stop(self) -> None:
+        self._addresses = None
+        self._process.stop()
+
+    def report(self) -> PartState:
+        process = ProcessId.of(self._process.pid) if self._process.pid else None
+        return PartState(
+            name=self.name,
+            process=process,
+            port=urlsplit(self._addresses.control_url).port if self._addresses else None,
+            log=self._process.log_file,
+            restarts=self._restarts,
+            family=sorted(descendants(process), key=lambda one: one.pid) if process else [],
+        )
+
+    def _told(self) -> bool:
+        try:
+            text = (self._folder / "ports.json").read_text()
+            told = SandboxAddresses.model_validate_json(text)
+        except (FileNotFoundError, ValidationError):
+            return False
+        if told.pid != self._process.pid:
+            return False  # of an earlier one
+        self._addresses = told
+        return True
