@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from cluster.cli import down, logs, status, up
+from cluster.cli import (
+    checks,
+    demo,
+    down,
+    lock,
+    logs,
+    sandbox,
+    show_config,
+    status,
+    up,
+    version,
+)
 
 __all__ = ["application"]
 
@@ -15,5 +26,9 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (up.up, down.down, status.status, logs.logs):
+for command in (
+    *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
+    *(show_config.config, version.version, lock.lock),
+):
     application.command()(command)
+application.command("test", context_settings={"ignore_unknown_options": True})(checks.run_checks)

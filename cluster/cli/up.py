@@ -74,7 +74,7 @@ def show_addresses(state: State, layout: Layout, *, show_key: bool) -> None:
         key = "your HTTP_API_KEY"
     table.add_row("X-Api-Key", key)
     table.add_row("Ray dashboard", state.dashboard_url)
-    table.add_row("RAY_ADDRESS", state.ray_address)
+    table.add_row("its token", f"in {layout.secrets / 'ray-token'}")
     if state.sandboxed:
         token = state.sandbox_control_token if show_key else f"in {layout.state}"
         table.add_row("sandbox control", state.sandbox_control_url)

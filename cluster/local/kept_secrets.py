@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cluster.embedded.process import private_file
 
-__all__ = ["api_key", "checkpoint_keys"]
+__all__ = ["api_key", "checkpoint_keys", "ray_token"]
 
 
 def api_key(folder: Path) -> str:
@@ -23,6 +23,12 @@ def checkpoint_keys(folder: Path) -> str:
     return _kept(
         folder / "checkpoint-keys", lambda: "k1:" + base64.b64encode(os.urandom(32)).decode()
     )
+
+
+def ray_token(folder: Path) -> tuple[Path, str]:
+    """What the Ray nodes and their clients know each other by: its file, and itself."""
+    path = folder / "ray-token"
+    return path, _kept(path, lambda: secrets.token_hex(32))
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -14,13 +14,14 @@ import structlog
 
 from cluster.domain.errors import Conflict, GatewayError
 from cluster.embedded.process import free_ports
+from cluster.local.kept_secrets import ray_token
 from cluster.local.layout import ROOT, Layout
 from cluster.local.leftovers import RUN_VARIABLE, end_leftovers
 from cluster.local.own_settings import OwnSettings
 from cluster.local.part import Part
 from cluster.local.ports import is_free
 from cluster.local.processes import ProcessId
-from cluster.local.ray_cluster import RAY_SETTINGS, RayCluster
+from cluster.local.ray_cluster import RAY_SETTINGS, RayCluster, access
 from cluster.local.restarts import Restarts
 from cluster.local.sandbox import SandboxAddresses, SandboxPart
 from cluster.local.state import Phase, State
@@ -90,7 +91,10 @@ class LocalGateway:
                 self._note_sandbox(self._sandbox.addresses)
         with self._phase(Phase.RAY):
             slots = own.settings.placement.session_slots_per_node
-            self._ray = RayCluster(self._layout, nodes=self._wanted.nodes, slots=slots)
+            token_file, token = ray_token(self._layout.secrets)
+            os.environ.update(access(token_file))
+            nodes = self._wanted.nodes
+            self._ray = RayCluster(self._layout, nodes=nodes, slots=slots, token=token)
             os.environ["RAY_ADDRESS"] = self._state.ray_address = self._ray.head.address
             self._state.dashboard_url = self._ray.head.dashboard_url
             self._ray.start()

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from cluster.local.kept_secrets import api_key, checkpoint_keys
 from cluster.settings import Settings
 
-__all__ = ["OwnSettings", "groups", "variable_of"]
+__all__ = ["OwnSettings", "groups", "variable_of", "variables"]
 
 
 def groups(settings: Settings) -> Iterator[BaseSettings]:
@@ -25,6 +25,15 @@ def groups(settings: Settings) -> Iterator[BaseSettings]:
 def variable_of(group: BaseSettings, field: str) -> str:
     """The environment variable of a setting."""
     return f"{group.model_config.get('env_prefix', '')}{field}".upper()
+
+
+def variables() -> set[str]:
+    """The environment variables of all settings."""
+    return {
+        variable_of(group, field)
+        for group in groups(Settings())
+        for field in type(group).model_fields
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-
-import httpx
+from pathlib import Path
 
 from cluster.domain.errors import Unavailable
 from cluster.local.layout import Layout
 from cluster.local.ray_node import RayNode
+from cluster.local.ray_state import node_names
 
-__all__ = ["RAY_SETTINGS", "RayCluster"]
+__all__ = ["RAY_SETTINGS", "RayCluster", "access"]
 
 #: Defaults; what the user set in the environment stands.
 RAY_SETTINGS = {
@@ -20,6 +20,8 @@ RAY_SETTINGS = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
+    # The host has stopped the sessions before it ends a node; a node whose host died ends at once.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -29,11 +31,22 @@ RAY_SETTINGS = {
 _JOIN_SECONDS = 90.0
 
 
+def access(token_file: Path) -> dict[str, str]:
+    """What a process needs to be let into the cluster: whoever is let in can run code."""
+    return {
+        # On Linux too: everything listens on 127.0.0.1 only. See ray_start.py.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token_file),
+    }
+
+
 class RayCluster:
     """A head and further nodes on this machine, each with its own data folder."""
 
-    def __init__(self, layout: Layout, *, nodes: int, slots: int) -> None:
+    def __init__(self, layout: Layout, *, nodes: int, slots: int, token: str) -> None:
         self._layout = layout
+        self._token = token
         self.head = RayNode("node-1", layout, slots=slots)
         self.others = [
             RayNode(f"node-{number}", layout, slots=slots, head=self.head)
@@ -86,10 +99,6 @@ class RayCluster:
     def _alive(self) -> set[str]:
         """Names of the nodes that the cluster counts as alive."""
         try:
-            answer = httpx.get(
-                f"{self.head.dashboard_url}/api/v0/nodes", timeout=5, trust_env=False
-            ).raise_for_status()
-        except httpx.HTTPError:
+            return set(node_names(self.head.dashboard_url, self._token).values())
+        except Unavailable:
             return set()
-        rows = answer.json()["data"]["result"]["result"]
-        return {str(row["node_name"]) for row in rows if row["state"] == "ALIVE"}

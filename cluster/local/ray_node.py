@@ -1,12 +1,11 @@
-"""One Ray node: `ray start --block` with ports of its own, and everything under it."""
+"""One Ray node: `ray start --block` on loopback with ports of its own, and what is under it."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import sysconfig
-from pathlib import Path
+import sys
 
 from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.layout import Layout
@@ -106,8 +105,8 @@ class RayNode(Part):
     def _command(self) -> list[str]:
         manager, objects, agent, agent_grpc, runtime_env, metrics, client = free_ports(7)
         command = [
-            str(Path(sysconfig.get_path("scripts")) / "ray"),
-            *("start", "--block", "--disable-usage-stats", "--log-color=false"),
+            *(sys.executable, "-m", "cluster.local.ray_start"),
+            *("--block", "--disable-usage-stats", "--log-color=false"),
             f"--node-ip-address={_LOOPBACK}",
             f"--node-name={self._name}",
             f"--num-cpus={max(2, os.cpu_count() or 1)}",

@@ -1,0 +1,22 @@
+"""`ray start` for nodes that stay on loopback: `python -m cluster.local.ray_start --head …`.
+
+On Linux Ray puts the machine's outward address in the place of 127.0.0.1 and listens on every
+interface, where whoever reaches it runs code. It knows loopback clusters, but for macOS and
+Windows only, and there refuses a second node. The cluster's environment chooses them
+(ray_cluster.py); this lets further nodes in.
+"""
+
+from __future__ import annotations
+
+from ray._private import ray_constants, services
+from ray.scripts.scripts import start
+
+
+def _same(host: str) -> str:
+    return host
+
+
+if __name__ == "__main__":
+    services.resolve_ip_for_localhost = _same
+    ray_constants.ENABLE_RAY_CLUSTER = True
+    start()
