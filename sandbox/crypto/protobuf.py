@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from pyaileys.proto import WAProto_pb2
 
 __all__ = ["DecodeError", "wa"]

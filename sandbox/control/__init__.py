@@ -1,0 +1,1 @@
+"""The control API: phones, faults and what the server saw, over HTTP."""

@@ -1,0 +1,152 @@
+"""Bodies of the control API."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sandbox.server.faults import FaultKind
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewPhone(_Body):
+    """An account to register."""
+
+    number: str = Field(description="Digits with country code.", examples=["4915100000001"])
+    name: str = Field("", description="Push name.", max_length=100)
+
+
+class PhoneChange(_Body):
+    """What to change about a phone."""
+
+    name: str | None = Field(None, description="Another push name.", max_length=100)
+    sends_receipts: bool | None = Field(None, description="Answer messages with receipts.")
+    available: bool | None = Field(None, description="Online, or not.")
+
+
+class Scan(_Body):
+    """A QR code."""
+
+    qr: str = Field(description="The text that the QR code encodes.")
+
+
+class Code(_Body):
+    """A pairing code."""
+
+    code: str = Field(examples=["ABCD-EFGH"])
+
+
+class NewMessage(_Body):
+    """A message to send from the phone."""
+
+    to: str = Field(description="Number, chat id (`…@c.us`), JID or group JID.")
+    text: str = Field("", description="The text, or the caption of an attachment.")
+    reply_to: str = Field("", description="Id of a message in the inbox.")
+    media: Literal["", "image", "video", "audio", "document", "sticker"] = ""
+    data: str = Field("", description="The attachment, base64.")
+    mimetype: str = "application/octet-stream"
+    filename: str = ""
+
+
+class Reaction(_Body):
+    """A reaction to a message of the inbox."""
+
+    message_id: str
+    emoji: str = Field(description="Empty takes the reaction back.")
+
+
+class Change(_Body):
+    """Another text for a message that the phone sent; without a text it is deleted."""
+
+    message_id: str
+    text: str | None = None
+
+
+class Messages(_Body):
+    """Messages of the inbox."""
+
+    message_ids: list[str] = Field(min_length=1)
+
+
+class Typing(_Body):
+    """Typing in a chat."""
+
+    to: str
+    state: Literal["composing", "paused"] = "composing"
+
+
+class ChatSetting(_Body):
+    """A setting of the phone's for a chat or a contact."""
+
+    chat: str
+    setting: Literal["mute", "pin", "archive", "contact"]
+    on: bool = True
+    name: str = Field("", description="Of a contact.")
+
+
+class NewFault(_Body):
+    """A fault to set; see docs/sandbox.md."""
+
+    kind: FaultKind
+    number: str = Field("", description="Whose; empty: everyone's.")
+    device: int | None = Field(None, description="Which linked device; null: all of them.")
+    seconds: float = Field(0, ge=0, description="Length of a delay or freeze, or the skew.")
+    times: int | None = Field(None, ge=1, description="How often; null: until removed.")
+    code: int = Field(0, description="Reason of a failure, or code of a stream error.")
+    conflict: str = Field("", description="`replaced`, for a stream error.")
+    expire: int = Field(0, description="Seconds a temporary ban lasts.")
+
+
+class PrekeysLeft(_Body):
+    """Let a device run out of one-time keys."""
+
+    keep: int = Field(0, ge=0)
+
+
+class Sent(BaseModel):
+    """A message that the server took."""
+
+    id: str
+
+
+class PhoneInfo(BaseModel):
+    """A phone."""
+
+    number: str
+    name: str
+    lid: str
+    about: str
+    devices: list[DeviceInfo]
+    waits_for_code: bool
+
+
+class DeviceInfo(BaseModel):
+    """A linked device."""
+
+    device: int
+    platform: str
+    linked_at: float
+    connected: bool
+    active: bool
+    queued: int
+    prekeys: int
+
+
+class State(BaseModel):
+    """What the server saw."""
+
+    unhandled: dict[str, int]
+    counters: dict[str, int]
+    most_connections: dict[str, int]
+    phones: int
+    connected: list[str]
+
+
+class Entries(BaseModel):
+    """Entries of an inbox or of the journal."""
+
+    entries: list[dict[str, Any]]

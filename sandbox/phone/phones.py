@@ -1,0 +1,56 @@
+"""All virtual phones of a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.phone.phone import Phone
+from sandbox.server.errors import SandboxError
+from sandbox.server.store import Device
+
+if TYPE_CHECKING:
+    from sandbox.server.server import Server
+
+__all__ = ["Phones"]
+
+
+class Phones:
+    """One phone for each account; switched on while the server runs."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._phones: dict[str, Phone] = {}
+        server.on_new_device.append(self._greet)
+
+    async def start(self) -> None:
+        """Switch on the phones of all known accounts."""
+        for account in self._server.directory.accounts():
+            phone = self._phones[account.number] = Phone(self._server, account)
+            await phone.start()
+
+    async def stop(self) -> None:
+        for phone in self._phones.values():
+            await phone.stop()
+
+    async def add(self, number: str, name: str = "") -> Phone:
+        """A new account with its phone. Raises `SandboxError` when there is one."""
+        account = self._server.directory.register(number, name or f"Phone {number[-4:]}")
+        phone = self._phones[number] = Phone(self._server, account)
+        await phone.start()
+        return phone
+
+    def get(self, number: str) -> Phone:
+        """Raises `SandboxError` when there is none."""
+        try:
+            return self._phones[number.lstrip("+")]
+        except KeyError:
+            raise SandboxError(f"there is no phone {number}", status=404) from None
+
+    def all(self) -> list[Phone]:
+        return list(self._phones.values())
+
+    async def _greet(self, device: Device) -> None:
+        """What a phone sends to a device it just linked: the keys of its settings."""
+        phone = self._phones.get(device.number)
+        if phone is not None:
+            await phone.share_keys(device.device)

@@ -1,0 +1,1 @@
+"""The server: connections, stanza handlers, the store of accounts and what waits for them."""

@@ -1,0 +1,114 @@
+"""One websocket: frames, Noise, stanzas in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from sandbox.crypto.keys import KeyPair
+from sandbox.crypto.protobuf import DecodeError, wa
+from sandbox.server.faults import Faults
+from sandbox.wire import codec
+from sandbox.wire.frames import FrameReader, frame
+from sandbox.wire.node import Node
+from sandbox.wire.noise import NoiseError, NoiseResponder, Transport
+
+__all__ = ["Connection"]
+
+log = structlog.get_logger(__name__)
+
+#: how long the client has to close after the last stanza, seconds
+_LINGER = 2.0
+
+
+class Connection:
+    """A client's connection; a `Peer` once it has logged in."""
+
+    def __init__(self, socket: ServerConnection, faults: Faults) -> None:
+        self.number = ""
+        self.device = 0
+        self.active = False
+        self.available = False
+        self.noise_public = b""
+        #: the `ClientPayload` it began with
+        self.payload: Any = None
+        self._socket = socket
+        self._faults = faults
+        self._reader = FrameReader()
+        self._frames: list[bytes] = []
+        self._transport: Transport | None = None
+        # Encryption counts: what is encrypted first must be sent first.
+        self._sending = asyncio.Lock()
+        self._ending: asyncio.Task[None] | None = None
+
+    async def handshake(self, static: KeyPair, certificate: bytes) -> None:
+        """Noise; raises NoiseError, FrameError or ConnectionClosed."""
+        hello = await self._frame()
+        responder = NoiseResponder(static, certificate, self._reader.header or b"")
+        await self._socket.send(frame(responder.respond(hello)))
+        try:
+            self.payload = wa.ClientPayload.FromString(responder.finish(await self._frame()))
+        except DecodeError as error:
+            raise NoiseError("the client payload is malformed") from error
+        self.noise_public = responder.client_static
+        self._transport = responder.split()
+
+    async def stanzas(self) -> AsyncIterator[Node]:
+        """Stanzas as they come, until the connection ends."""
+        if self._transport is None:
+            raise NoiseError("no handshake yet")
+        try:
+            while True:
+                data = await self._frame()
+                await self._suffer()
+                yield codec.decode(codec.unpack(self._transport.decrypt(data)))
+        except ConnectionClosed:
+            return
+
+    async def send(self, node: Node) -> None:
+        if self._transport is None:
+            return
+        await self._suffer()
+        async with self._sending:
+            data = self._transport.encrypt(codec.pack(codec.encode(node)))
+            try:
+                await self._socket.send(frame(data))
+            except ConnectionClosed:
+                log.debug("sandbox.connection_gone", number=self.number, device=self.device)
+
+    async def end(self, node: Node | None = None) -> None:
+        """Send a last stanza; the client closes, or is cut off two seconds later."""
+        self.active = False
+        if node is not None:
+            await self.send(node)
+            self._ending = asyncio.create_task(self._cut_off(_LINGER))
+        else:
+            self._socket.transport.abort()
+
+    async def _cut_off(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._socket.close()
+
+    async def _suffer(self) -> None:
+        """Whatever faults are set for this device."""
+        if self._faults.strike("drop", self.number, self.device):
+            self._socket.transport.abort()
+        if fault := self._faults.strike("delay", self.number, self.device):
+            await asyncio.sleep(fault.seconds)
+        if fault := self._faults.strike("freeze", self.number, self.device):
+            try:
+                async with asyncio.timeout(fault.seconds or None):
+                    await fault.over.wait()
+            except TimeoutError:
+                self._faults.remove(fault.id)
+
+    async def _frame(self) -> bytes:
+        while not self._frames:
+            data = await self._socket.recv()
+            self._frames += self._reader.feed(data if isinstance(data, bytes) else data.encode())
+        return self._frames.pop(0)

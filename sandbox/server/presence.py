@@ -1,0 +1,37 @@
+"""Who is online, and who is typing. Told to those who are there; nobody is told later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox.server.directory import jid_of
+from sandbox.server.peer import Peer
+from sandbox.wire.node import Node
+
+if TYPE_CHECKING:
+    from sandbox.server.server import Server
+
+__all__ = ["presence_node", "subscribe", "tell_presence"]
+
+
+def presence_node(server: Server, number: str) -> Node:
+    """How an account is now."""
+    account = server.directory.account(number)
+    if any(peer.available for peer in server.peers.of_account(number)):
+        return Node.make("presence", from_=jid_of(account))
+    return Node.make("presence", from_=jid_of(account), type="unavailable", last=server.now())
+
+
+async def tell_presence(server: Server, number: str) -> None:
+    """Tell the subscribers of an account."""
+    node = presence_node(server, number)
+    for subscriber in server.presence_of.get(number, set()):
+        peer = server.peers.get(*subscriber)
+        if peer is not None and peer.active:
+            await peer.send(node)
+
+
+async def subscribe(server: Server, peer: Peer, number: str) -> None:
+    """A device wants to know of an account; it is told at once how it is."""
+    server.presence_of.setdefault(number, set()).add((peer.number, peer.device))
+    await peer.send(presence_node(server, number))
