@@ -86,9 +86,8 @@ class LocalGateway:
             migrate(StoreSettings().database_url.get_secret_value())
         if self._wanted.sandbox:
             with self._phase(Phase.SANDBOX):
-                self._sandbox = SandboxPart(self._layout.sandbox, self._sandbox_restarted)
+                self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
                 self._sandbox.start()
-                self._note_sandbox(self._sandbox.addresses)
         with self._phase(Phase.RAY):
             slots = own.settings.placement.session_slots_per_node
             token_file, token = ray_token(self._layout.secrets)
@@ -194,15 +193,8 @@ class LocalGateway:
             timeout=_STOP_SESSIONS_SECONDS + _STOP_STEP_SECONDS,
         )
 
-    def _sandbox_restarted(self, addresses: SandboxAddresses) -> None:
-        moved = any(os.environ.get(name) != value for name, value in addresses.env().items())
-        self._note_sandbox(addresses)
-        if moved:
-            # Sessions hold the old address in their environment.
-            log.warning("local.sandbox_moved")
-            self._restart_ray()
-
     def _note_sandbox(self, addresses: SandboxAddresses) -> None:
+        """Ports and root key stay over restarts, the token does not."""
         os.environ.update(addresses.env())
         self._state.sandbox_control_url = addresses.control_url
         self._state.sandbox_control_token = addresses.control_token.get_secret_value()

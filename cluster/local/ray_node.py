@@ -17,8 +17,8 @@ __all__ = ["RayNode"]
 
 _OBJECT_STORE_BYTES = 100_000_000
 _LOOPBACK = "127.0.0.1"
-#: After the end of `ray start` its own children have this long.
-_FAMILY_SECONDS = 3.0
+#: Sessions have stopped by then, and the rest has nothing to lose.
+_FAMILY_SECONDS = 1.0
 
 
 class RayNode(Part):
@@ -78,9 +78,10 @@ class RayNode(Part):
 
     def stop(self) -> None:
         self._started = False
+        # All at once: `ray start` alone would end them one after the other.
         self._note_family()
-        self._process.stop()
         self._end_family()
+        self._process.stop()
 
     def report(self) -> PartState:
         self._note_family()

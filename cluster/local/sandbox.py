@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from cluster.embedded.process import ServerProcess
+from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.part import Part
 from cluster.local.processes import ProcessId, descendants
 from cluster.local.state import PartState
 
 __all__ = ["SandboxAddresses", "SandboxPart", "sandbox_command"]
+
+_PORT_FILE = "ports.json"
 
 
 class SandboxAddresses(BaseModel):
@@ -38,24 +39,21 @@ class SandboxAddresses(BaseModel):
         }
 
 
-def sandbox_command(folder: Path) -> list[str]:
-    """How the sandbox is started on a folder; its addresses come in `ports.json` there."""
-    return [
-        *(sys.executable, "-m", "sandbox"),
-        *("--data-dir", str(folder)),
-        *("--port-file", str(folder / "ports.json")),
-    ]
+def sandbox_command(folder: Path, *arguments: str) -> list[str]:
+    """How the sandbox is started on a folder."""
+    return [sys.executable, "-m", "sandbox", "--data-dir", str(folder), *arguments]
 
 
 class SandboxPart(Part):
     """`python -m sandbox`."""
 
-    def __init__(self, folder: Path, restarted: Callable[[SandboxAddresses], None]) -> None:
-        """`restarted` is told where it is after each start but the first."""
+    def __init__(self, folder: Path, started: Callable[[SandboxAddresses], None]) -> None:
+        """`started` is told its addresses after each start."""
         self._folder = folder
-        self._restarted = restarted
+        self._started = started
         self._process = ServerProcess("sandbox", folder)
         self._addresses: SandboxAddresses | None = None
+        self._ports: list[int] = []
         self._restarts = 0
 
     @property
@@ -73,12 +71,20 @@ class SandboxPart(Part):
         return self._addresses is not None and self._process.pid is None
 
     def start(self) -> None:
-        again = self._addresses is not None
-        # Its port file stays: it takes the same ports again.
-        self._process.start(sandbox_command(self._folder), answers=self._told)
-        if again:
+        if self._addresses is not None:
             self._restarts += 1
-            self._restarted(self.addresses)
+        # The sessions that run hold its proxy's address in their environment.
+        self._ports = self._ports or free_ports(2)
+        proxy, control = self._ports
+        self._process.start(
+            sandbox_command(
+                self._folder,
+                *("--port-file", str(self._folder / _PORT_FILE)),
+                *("--proxy-port", str(proxy), "--control-port", str(control)),
+            ),
+            answers=self._told,
+        )
+        self._started(self.addresses)
 
     def stop(self) -> None:
         self._addresses = None
@@ -89,7 +95,7 @@ class SandboxPart(Part):
         return PartState(
             name=self.name,
             process=process,
-            port=urlsplit(self._addresses.control_url).port if self._addresses else None,
+            port=self._ports[1] if self._ports else None,
             log=self._process.log_file,
             restarts=self._restarts,
             family=sorted(descendants(process), key=lambda one: one.pid) if process else [],
@@ -97,7 +103,7 @@ class SandboxPart(Part):
 
     def _told(self) -> bool:
         try:
-            text = (self._folder / "ports.json").read_text()
+            text = (self._folder / _PORT_FILE).read_text()
             told = SandboxAddresses.model_validate_json(text)
         except (FileNotFoundError, ValidationError):
             return False
