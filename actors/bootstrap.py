@@ -6,15 +6,13 @@ The supervisor is a detached actor: it lives in the cluster, not in this process
 from __future__ import annotations
 
 import os
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import ray
 import structlog
 import typer
 
 from actors.supervisor import SUPERVISOR_NAME, Supervisor
-from cluster.domain.reply import Reply
 from cluster.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -43,7 +41,7 @@ def main(
 
 
 def _start(settings: Settings, timeout: float) -> None:
-    supervisor = (
+    supervisor: Any = (
         ray.remote(Supervisor)
         .options(
             name=SUPERVISOR_NAME,
@@ -66,10 +64,11 @@ def _stop(settings: Settings, timeout: float) -> None:
     except ValueError:
         log.info("bootstrap.no_supervisor")
         return
-    reply: Reply = ray.get(supervisor.stop_all.remote(), timeout=timeout)
+    pending: Any = supervisor.stop_all.remote()
+    reply: Any = ray.get(pending, timeout=timeout)
     log.info("bootstrap.sessions_stopped", count=reply.unwrap())
     ray.kill(supervisor, no_restart=True)
 
 
 if __name__ == "__main__":
-    sys.exit(typer.run(main))
+    typer.run(main)

@@ -32,7 +32,7 @@ async def take_snapshot(live: Path, scratch: Path) -> bytes:
 
     `scratch`: a file of the caller's, overwritten and removed.
     """
-    scratch.unlink(missing_ok=True)
+    await asyncio.to_thread(_remove, scratch)
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-I", "-S", "-c", _COPY),
@@ -55,5 +55,9 @@ async def take_snapshot(live: Path, scratch: Path) -> bytes:
         if child.returncode is None:
             child.kill()
             await child.wait()
-        for name in (scratch.name, f"{scratch.name}-wal", f"{scratch.name}-shm"):
-            scratch.with_name(name).unlink(missing_ok=True)
+        await asyncio.to_thread(_remove, scratch)
+
+
+def _remove(scratch: Path) -> None:
+    for name in (scratch.name, f"{scratch.name}-wal", f"{scratch.name}-shm"):
+        scratch.with_name(name).unlink(missing_ok=True)

@@ -154,9 +154,10 @@ class Session:
         wait = claim.connect_after
         if wait > timedelta() and not is_dead(claim.previous_holder):
             self._log.info("session.waits_for_predecessor", seconds=wait.total_seconds())
-            waited = asyncio.create_task(asyncio.sleep(wait.total_seconds()))
-            await asyncio.wait({waited, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-            waited.cancel()
+            # Ended before it began: there is nothing to wait for.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait.total_seconds()):
+                    await asyncio.shield(self._ended)
         self._log.info("session.claimed", predecessor=claim.predecessor)
         self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
 

@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import ctypes
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,13 @@ from typing import Any, TypeVar
 import structlog
 from neonize._binder import ProxySettings, gocode
 from neonize.aioze.client import NewAClient
-from neonize.exc import IsOnWhatsAppError, LogoutError, MarkReadError, PairPhoneError
+from neonize.exc import (
+    GetJIDFromStoreError,
+    IsOnWhatsAppError,
+    LogoutError,
+    MarkReadError,
+    PairPhoneError,
+)
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import ReceiptType
@@ -122,11 +129,15 @@ class NeonizeClient:
         self._idle.set()
         self._closed = False
         self._paired = False
+        #: LID -> phone number, as the library learned them
+        self._phones: dict[str, str] = {}
         #: Set by the first event: from then on the Go side knows the client.
         self._known = asyncio.Event()
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
+        # Patches the library on the first call of the process: before any client runs in it.
+        await asyncio.to_thread(message_id.ids_are_ours)
         if self._settings.sandbox:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))
         event = self._client.event
@@ -194,7 +205,9 @@ class NeonizeClient:
             raise WhatsAppRefused(f"the numbers could not be checked: {error}") from error
         by_query = {f.Query.lstrip("+"): f for f in found}
         return [
-            NumberInfo(number=n, exists=True, jid=jids.to_text(by_query[n].JID))
+            NumberInfo(
+                number=n, exists=True, jid=await self._by_phone(jids.to_text(by_query[n].JID))
+            )
             if n in by_query and by_query[n].IsIn
             else NumberInfo(number=n, exists=False)
             for n in numbers
@@ -318,10 +331,47 @@ class NeonizeClient:
                 self.me = _me(event)
                 event = Paired(me=self.me)
             try:
-                await self.on_event(event)
+                await self.on_event(await self._with_phones(event))
             except Exception:
                 # The session decides what an error of its own means; none may stop the stream.
                 log.exception("whatsapp.event_failed", key=self._key, event=type(event).__name__)
+
+    async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
+        """People by phone number where the library knows it: one person is one chat."""
+        match event:
+            case Received(message=message):
+                return replace(
+                    event,
+                    message=replace(
+                        message,
+                        chat=await self._by_phone(message.chat),
+                        sender=await self._by_phone(message.sender),
+                    ),
+                )
+            case ReceiptSeen() | Undecryptable():
+                return replace(
+                    event,
+                    chat=await self._by_phone(event.chat),
+                    sender=await self._by_phone(event.sender),
+                )
+            case _:
+                return event
+
+    async def _by_phone(self, jid: str) -> str:
+        if not jid.endswith("@lid"):
+            return jid
+        if jid not in self._phones:
+            try:
+                found = await self._call(
+                    lambda: self._client.get_pn_from_lid(jids.from_text(jids.bare(jid)))
+                )
+            except (GetJIDFromStoreError, Unavailable) as error:
+                log.debug("whatsapp.no_phone_of_lid", error=str(error))
+                return jid
+            if not found.User:
+                return jid
+            self._phones[jid] = jids.to_text(found)
+        return self._phones[jid]
 
     def _connect_ended(self, task: asyncio.Task[None]) -> None:
         if self._closed or task.cancelled():
