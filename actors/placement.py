@@ -25,7 +25,8 @@ def session_environment(settings: Settings) -> dict[str, str]:
 
 def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
     """Create the session's actor, or return the one that exists."""
-    remote = ray.remote(SessionActor)
+    # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
+    remote: Any = ray.remote(concurrency_groups=CONCURRENCY_GROUPS)(SessionActor)
     return remote.options(
         name=record.actor_name,
         namespace=settings.placement.namespace,
@@ -36,6 +37,5 @@ def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
         num_cpus=0,
         resources={"session_slots": 1},
         scheduling_strategy="SPREAD",
-        concurrency_groups=CONCURRENCY_GROUPS,
         runtime_env={"env_vars": session_environment(settings)},
     ).remote(record.id, f"{record.tenant}/{record.name}")
