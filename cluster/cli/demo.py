@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cluster.cli.console import console, fail
 from cluster.cli.conversation import Account, Conversation
@@ -104,12 +104,12 @@ def _sessions(talk: Conversation, names: dict[str, str]) -> Table:
 
 def _messages(talk: Conversation) -> Table:
     table = Table(
-        *("from", "to", "text", "message id", "accepted", "received"),
+        *("from", "to", Column("message id", overflow="fold"), "accepted", "received"),
         title="messages: in the recipient's history and on the recipient's phone",
     )
     for one in talk.deliveries:
         table.add_row(
-            *(one.sender.session, one.recipient.session, one.text, one.message_id),
+            *(one.sender.session, one.recipient.session, one.message_id),
             *(f"{one.accepted_ms:.0f} ms", f"{one.seen_ms:.0f} ms"),
         )
     return table

@@ -129,9 +129,12 @@ class LocalGateway:
             if self._served:
                 self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
             self._try(self._stop_sessions)
-        for part in (self._ray, self._sandbox, *reversed(self._stores)):
-            if part is not None:
-                self._try(part.stop)
+        parts: list[Part] = [*self._stores, *([self._sandbox] if self._sandbox else [])]
+        for part in (*parts, *(self._ray.nodes if self._ray else []))[::-1]:
+            asked = time.monotonic()
+            self._try(part.stop)
+            seconds = round(time.monotonic() - asked, 1)
+            log.info("local.part_stopped", part=part.name, seconds=seconds)
         self._state.parts = []
         if not failed:
             self._state.phase = Phase.DOWN
