@@ -26,7 +26,8 @@ def session_environment(settings: Settings) -> dict[str, str]:
 def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
     """Create the session's actor, or return the one that exists."""
     # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
-    remote: Any = ray.remote(concurrency_groups=CONCURRENCY_GROUPS)(SessionActor)
+    class_options: dict[str, Any] = {"concurrency_groups": CONCURRENCY_GROUPS}
+    remote: Any = ray.remote(**class_options)(SessionActor)
     return remote.options(
         name=record.actor_name,
         namespace=settings.placement.namespace,

@@ -59,6 +59,11 @@ class SessionActor:
     async def check_numbers(self, numbers: list[str]) -> Reply:
         return await self._cross(lambda: self._host.session.check_numbers(numbers))
 
+    @ray.method(concurrency_group="send")
+    async def request(self, verb: str, arguments: dict[str, Any]) -> Reply:
+        """See `Session.request`."""
+        return await self._cross(lambda: self._host.session.request(verb, arguments))
+
     @ray.method(concurrency_group="control")
     async def request_code(self, number: str) -> Reply:
         return await self._cross(lambda: self._host.session.request_code(number))

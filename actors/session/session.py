@@ -410,6 +410,14 @@ class Session:
             for n in await self._client.check_numbers(numbers)
         ]
 
+    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
+        """Anything else that WhatsApp can do, by name: see `actors.whatsapp.verbs`."""
+        await self._require_working()
+        assert self._client is not None  # noqa: S101
+        answer = await self._client.request(verb, arguments)
+        self._touch_store()
+        return answer
+
     def describe(self) -> dict[str, Any]:
         return {
             "session": self.record.name,

@@ -31,14 +31,13 @@ from neonize.exc import (
     GetJIDFromStoreError,
     IsOnWhatsAppError,
     LogoutError,
-    MarkReadError,
+    NeonizeError,
     PairPhoneError,
 )
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
-from neonize.utils.enum import ReceiptType
 
-from actors.whatsapp import incoming, jids, message_id
+from actors.whatsapp import incoming, jids, message_id, verbs
 from actors.whatsapp.content import build_message
 from actors.whatsapp.port import (
     Banned,
@@ -206,25 +205,22 @@ class NeonizeClient:
         by_query = {f.Query.lstrip("+"): f for f in found}
         return [
             NumberInfo(
-                number=n, exists=True, jid=await self._by_phone(jids.to_text(by_query[n].JID))
+                number=n, exists=True, jid=await self.by_phone(jids.to_text(by_query[n].JID))
             )
             if n in by_query and by_query[n].IsIn
             else NumberInfo(number=n, exists=False)
             for n in numbers
         ]
 
-    async def mark_read(self, *, chat: str, sender: str, message_ids: list[str]) -> None:
+    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
+        return await verbs.find(verb)(self, **arguments)
+
+    async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
+        """See `actors.whatsapp.verbs.Device`."""
         try:
-            await self._call(
-                lambda: self._client.mark_read(
-                    *message_ids,
-                    chat=jids.from_text(chat),
-                    sender=jids.from_text(sender),
-                    receipt=ReceiptType.READ,
-                )
-            )
-        except MarkReadError as error:
-            raise WhatsAppRefused(f"the receipt was not sent: {error}") from error
+            return await self._call(lambda: use(self._client))
+        except NeonizeError as error:
+            raise classify(str(error)) from error
 
     def new_message_id(self) -> str:
         return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")
@@ -344,20 +340,21 @@ class NeonizeClient:
                     event,
                     message=replace(
                         message,
-                        chat=await self._by_phone(message.chat),
-                        sender=await self._by_phone(message.sender),
+                        chat=await self.by_phone(message.chat),
+                        sender=await self.by_phone(message.sender),
                     ),
                 )
             case ReceiptSeen() | Undecryptable():
                 return replace(
                     event,
-                    chat=await self._by_phone(event.chat),
-                    sender=await self._by_phone(event.sender),
+                    chat=await self.by_phone(event.chat),
+                    sender=await self.by_phone(event.sender),
                 )
             case _:
                 return event
 
-    async def _by_phone(self, jid: str) -> str:
+    async def by_phone(self, jid: str) -> str:
+        """See `actors.whatsapp.verbs.Device`."""
         if not jid.endswith("@lid"):
             return jid
         if jid not in self._phones:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
@@ -172,8 +172,9 @@ class WhatsAppClient(Protocol):
     async def check_numbers(self, numbers: list[str]) -> list[NumberInfo]:
         """Ask WhatsApp which numbers (digits) it knows."""
 
-    async def mark_read(self, *, chat: str, sender: str, message_ids: list[str]) -> None:
-        """Send read receipts."""
+    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
+        """Anything else, by name: see `actors.whatsapp.verbs`. Raises `NotSupported` for an
+        unknown verb, `WhatsAppRefused` and `Unavailable` like `send`."""
 
     def new_message_id(self) -> str:
         """A fresh id of the form WhatsApp's own clients use, `3EB0` and 18 hex digits."""

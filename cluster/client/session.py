@@ -29,6 +29,7 @@ MAX_TEXT = 65_536
 #: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`.
 _SEND_WAIT = 20.0
 _CONTROL_TIMEOUT = 45.0
+_REQUEST_TIMEOUT = 40.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +203,27 @@ class SessionClient:
             repeatable=True,
         )
         return sent
+
+    async def request(
+        self,
+        verb: str,
+        *,
+        timeout: float = _REQUEST_TIMEOUT,
+        repeatable: bool = False,
+        **arguments: Any,
+    ) -> Any:
+        """Do anything else at WhatsApp, by name (see `actors.whatsapp.verbs`).
+
+        `arguments` and the answer are JSON-able. `repeatable`: doing it twice does no harm, so it
+        is carried over a takeover.
+        """
+        record = await self._running(SessionStatus.WORKING)
+        return await self._gateway.router.call(
+            record,
+            lambda a: a.request.remote(verb, arguments),
+            timeout=timeout,
+            repeatable=repeatable,
+        )
 
     async def messages(self, wanted: MessageFilter) -> list[StoredMessage]:
         """The session's history, newest first."""

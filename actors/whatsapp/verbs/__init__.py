@@ -1,0 +1,13 @@
+"""What a session can do at WhatsApp besides sending: one module per subject.
+
+A verb is a coroutine function `(device, **arguments)`; arguments and results are JSON-able, JIDs
+are strings. Importing this package registers all of them. A new subject is a new module, named
+here.
+"""
+
+from __future__ import annotations
+
+from actors.whatsapp.verbs import chatting
+from actors.whatsapp.verbs.registry import Device, find, verb
+
+__all__ = ["Device", "chatting", "find", "verb"]

@@ -1,0 +1,54 @@
+"""The table of verbs, and what a verb works on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from neonize.aioze.client import NewAClient
+
+from cluster.domain.errors import NotSupported
+from cluster.domain.session import Me
+
+__all__ = ["Device", "Verb", "find", "verb"]
+
+T = TypeVar("T")
+
+
+class Device(Protocol):
+    """The linked device, as verbs use it."""
+
+    @property
+    def me(self) -> Me | None:
+        """The account; known while it is connected."""
+
+    async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
+        """Use the library, safely: raises `Unavailable` when the connection is closed, and turns
+        its errors into `WhatsAppRefused` or `Unavailable`."""
+
+    async def by_phone(self, jid: str) -> str:
+        """A LID as phone-number JID where the library knows it; everything else as it is."""
+
+
+Verb = Callable[..., Awaitable[Any]]
+_VERBS: dict[str, Verb] = {}
+
+
+def verb(name: str) -> Callable[[Verb], Verb]:
+    """Register a verb, such as `groups.create`."""
+
+    def register(function: Verb) -> Verb:
+        if name in _VERBS:
+            raise ValueError(f"there is a verb {name} already")
+        _VERBS[name] = function
+        return function
+
+    return register
+
+
+def find(name: str) -> Verb:
+    """Raises `NotSupported` for an unknown verb."""
+    try:
+        return _VERBS[name]
+    except KeyError:
+        raise NotSupported(f"this version of the session cannot do {name}") from None
