@@ -1,0 +1,50 @@
+"""What the user set stays theirs; the rest is made once and kept."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+
+from cluster.local.own_settings import OwnSettings, variables
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_settings_every_store_is_ours() -> None:
+    own = OwnSettings.read()
+    assert [own.has_database, own.has_redis, own.has_objects] == [False] * 3
+    assert own.http_port is None
+
+
+def test_each_store_can_be_replaced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
+    own = OwnSettings.read()
+    assert own.has_redis
+    assert not own.has_database
+    assert not own.has_objects
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    first = OwnSettings.read().secrets(tmp_path)
+    assert OwnSettings.read().secrets(tmp_path) == first
+    assert len(base64.b64decode(first["CHECKPOINT_KEYS"].removeprefix("k1:"))) == 32
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_users_secrets_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTP_API_KEY", "mine")
+    assert OwnSettings.read().secrets(tmp_path)["HTTP_API_KEY"] == "mine"
+    assert not (tmp_path / "http-api-key").exists()
+
+
+def test_the_demo_knows_every_variable_it_must_not_inherit() -> None:
+    assert {"DATABASE_URL", "S3_SECRET_KEY", "HTTP_PORT", "WHATSAPP_PROXY_URL"} <= variables()
