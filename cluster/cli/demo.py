@@ -94,11 +94,15 @@ def _show_qr(account: Account, code: str) -> None:
 
 
 def _sessions(talk: Conversation, names: dict[str, str]) -> Table:
-    table = Table("session", "phone", "status", "node", "actor", "epoch", title="sessions")
+    table = Table(
+        *("session", "status", "node", Column("actor", overflow="fold"), "epoch", "paired in"),
+        title="sessions",
+    )
     for one in talk.participants:
-        node = f"{names.get(one.node, '?')} ({one.node[:8]})"
-        account = one.account
-        table.add_row(account.session, account.number, one.status, node, one.actor, str(one.epoch))
+        table.add_row(
+            *(one.account.session, one.status, f"{names.get(one.node, '?')} {one.node[:8]}"),
+            *(one.actor, str(one.epoch), f"{one.pairing_seconds:.1f} s"),
+        )
     return table
 
 
