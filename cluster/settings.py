@@ -18,7 +18,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 def _group(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(
-        env_prefix=prefix, env_file=os.environ.get("GATEWAY_ENV_FILE", ".env"), extra="ignore"
+        env_prefix=prefix,
+        env_file=os.environ.get("GATEWAY_ENV_FILE", ".env"),
+        # `NAME=` in a file or a manifest means "not set".
+        env_ignore_empty=True,
+        extra="ignore",
     )
 
 

@@ -1,0 +1,50 @@
+"""One running gateway for all acceptance tests: two Ray nodes, real stores, the sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from running_gateway import Phone, RunningGateway
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Iterator[Path]:
+    # Short: Ray's sockets live under it; open to the user that PostgreSQL runs as under root.
+    with tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def gateway(data_folder: Path) -> Iterator[RunningGateway]:
+    """Up for the whole run; nothing in it is shared but the processes."""
+    running = RunningGateway(data_folder / "main")
+    try:
+        yield running.up()
+    finally:
+        running.down()
+
+
+@pytest.fixture
+def session_name() -> Callable[[], str]:
+    """Names that no other test uses."""
+    return lambda: f"s{os.getpid()}-{next(_names)}"
+
+
+@pytest.fixture(scope="module")
+def pair(gateway: RunningGateway) -> tuple[tuple[str, Phone], tuple[str, Phone]]:
+    """Two working sessions of this module, with their phones."""
+    both = []
+    for number in (1, 2):
+        name = f"pair{next(_names)}-{number}"
+        phone = gateway.phone(f"Person {number}")
+        gateway.paired(name, phone)
+        both.append((name, phone))
+    return both[0], both[1]
