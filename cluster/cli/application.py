@@ -8,8 +8,10 @@ from cluster.cli import (
     checks,
     demo,
     down,
+    environment,
     lock,
     logs,
+    run,
     sandbox,
     show_config,
     status,
@@ -28,7 +30,8 @@ application = typer.Typer(
 )
 for command in (
     *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
-    *(show_config.config, version.version, lock.lock),
+    *(environment.env, show_config.config, version.version, lock.lock),
 ):
     application.command()(command)
+application.command(context_settings={"allow_interspersed_args": False})(run.run)
 application.command("test", context_settings={"ignore_unknown_options": True})(checks.run_checks)

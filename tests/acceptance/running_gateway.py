@@ -96,7 +96,7 @@ class RunningGateway:
     def command(self, name: str, *arguments: str, check: bool = True) -> str:
         """Run the command line on this gateway's folder; returns what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "cluster.cli", name, *arguments, "--data", str(self.data)],
+            [sys.executable, "-m", "cluster.cli", name, "--data", str(self.data), *arguments],
             cwd=ROOT,
             env={
                 **os.environ,

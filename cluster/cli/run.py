@@ -1,0 +1,44 @@
+"""`gateway run`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import psutil
+import typer
+
+from cluster.cli.console import fail
+from cluster.cli.data_folder import DataOption, present_state
+from cluster.local.state import State
+
+__all__ = ["run"]
+
+_NODE = "node-"
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+    data: DataOption = None,
+) -> None:
+    """Run a program with the settings of the gateway that is up: `cluster.connect()` finds it.
+
+    For example: ./gateway run -- python my_program.py
+    """
+    _, state = present_state(data)
+    if state is None or not state.alive:
+        fail("no gateway is up")
+    os.environ.update(_environment(state))
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - what the user asked for
+    except OSError as error:
+        fail(f"{command[0]}: {error.strerror}")
+
+
+def _environment(state: State) -> dict[str, str]:
+    """What the gateway's own programs have: no file holds all of it, their environment does."""
+    nodes = (part.process for part in state.parts if part.name.startswith(_NODE))
+    alive = next((process for process in nodes if process is not None and process.alive), None)
+    if alive is None:
+        fail("the gateway's Ray node does not run")
+    return psutil.Process(alive.pid).environ()
