@@ -8,7 +8,6 @@ from cluster.cli import (
     checks,
     demo,
     down,
-    environment,
     lock,
     logs,
     run,
@@ -30,7 +29,7 @@ application = typer.Typer(
 )
 for command in (
     *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
-    *(environment.env, show_config.config, version.version, lock.lock),
+    *(show_config.config, version.version, lock.lock),
 ):
     application.command()(command)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)

@@ -77,15 +77,18 @@ def wait_until_up(
     while time.monotonic() < deadline:
         ended = host is not None and host.poll() is not None
         state = State.read(path)
-        if state is not None and (host is None or state.host.pid == host.pid or ended):
+        if state is not None and ended and state.alive:
+            host = None  # Another was faster: wait for that one.
+        if state is not None and (host is None or state.host.pid == host.pid):
             told(state)
             if state.phase is Phase.UP and state.alive:
                 return state
-            if state.phase is Phase.FAILED or (state.phase is Phase.DOWN and not state.alive):
-                raise Unavailable(state.error or "it was stopped while it started")
-            ended = ended or not state.alive
-        if ended:
-            raise Unavailable("the host process ended without a word")
+            if state.phase is Phase.FAILED:
+                raise Unavailable(state.error)
+            if not state.alive:
+                raise Unavailable("it was stopped while it started")
+        elif ended:
+            raise Unavailable("the host process ended at once")
         time.sleep(_LOOK_SECONDS)
     raise Unavailable(f"it was not up after {_START_SECONDS:.0f} s")
 

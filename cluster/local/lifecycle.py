@@ -64,16 +64,21 @@ class LocalGateway:
         self._state = State(
             run=secrets.token_hex(8), host=host, sandboxed=wanted.sandbox, nodes=wanted.nodes
         )
+        # Before the first record of this run takes its place.
+        self._earlier = State.read(self._layout.state)
         self._stores: list[StorePart] = []
         self._sandbox: SandboxPart | None = None
         self._ray: RayCluster | None = None
+        self._supervised = False
         self._served = False
         self._recorded = 0.0
 
     def start(self) -> None:
         """Start everything. Raises `GatewayError`; call `stop` in any case."""
         with self._phase(Phase.CLEANING):
-            self._clean()
+            self._layout.claim(sandbox=self._wanted.sandbox)
+            if self._earlier is not None:
+                end_leftovers(self._earlier)
         own = OwnSettings.read()
         os.environ.update(self._environment(own))
         with self._phase(Phase.STORES):
@@ -128,7 +133,8 @@ class LocalGateway:
         if self._ray is not None and not self._ray.head.ended:
             if self._served:
                 self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
-            self._try(self._stop_sessions)
+            if self._supervised:
+                self._try(self._stop_sessions)
         parts: list[Part] = [*self._stores, *([self._sandbox] if self._sandbox else [])]
         for part in (*parts, *(self._ray.nodes if self._ray else []))[::-1]:
             asked = time.monotonic()
@@ -145,13 +151,6 @@ class LocalGateway:
         """Note why it cannot start or go on."""
         self._state.error = reason
         self._state.phase = Phase.FAILED
-        self._record()
-
-    def _clean(self) -> None:
-        self._layout.claim(sandbox=self._wanted.sandbox)
-        earlier = State.read(self._layout.state)
-        if earlier is not None:
-            end_leftovers(earlier)
         self._record()
 
     def _environment(self, own: OwnSettings) -> dict[str, str]:
@@ -175,6 +174,7 @@ class LocalGateway:
 
     def _start_application(self) -> None:
         with self._phase(Phase.SUPERVISOR):
+            self._supervised = True
             self._module("actors.bootstrap", timeout=_STEP_SECONDS)
         with self._phase(Phase.HTTP):
             self._module("serve_app", timeout=_STEP_SECONDS)
@@ -183,7 +183,7 @@ class LocalGateway:
     def _restart_ray(self) -> None:
         """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
         if self._ray is not None:
-            self._served = False
+            self._supervised = self._served = False
             self._ray.stop()
             self._ray.start()
             self._start_application()

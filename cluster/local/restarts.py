@@ -38,8 +38,12 @@ class Restarts:
         self._pause[name] = min(_LONGEST_PAUSE, pause * 2)
         try:
             start()
-        except (GatewayError, OSError) as error:
-            log.warning("local.restart_failed", part=name, reason=str(error), pause=pause)
+        except GatewayError as error:
+            log.warning("local.restart_failed", part=name, reason=error.detail, pause=pause)
+            return False
+        except Exception:
+            # Whatever it is: the other parts need their host.
+            log.exception("local.restart_failed", part=name, pause=pause)
             return False
         finally:
             self._next[name] = self._clock() + pause
