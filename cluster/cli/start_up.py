@@ -7,6 +7,7 @@ import time
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cluster.cli.console import console
+from cluster.domain.errors import Unavailable
 from cluster.local.background import end, launch, wait_until_up
 from cluster.local.layout import Layout
 from cluster.local.lifecycle import Wanted
@@ -14,21 +15,26 @@ from cluster.local.state import Phase, State
 
 __all__ = ["start_gateway"]
 
+_LEAVING = {Phase.STOPPING, Phase.FAILED, Phase.DOWN}
+
 
 def start_gateway(wanted: Wanted, env: dict[str, str]) -> State:
     """Launch the host, or join the one that is starting, and wait until it is up.
     Ctrl-C ends it again. Raises `Unavailable` with the reason."""
-    present = State.read(Layout.at(wanted.data).state)
+    path = Layout.at(wanted.data).state
+    present = State.read(path)
+    if present is not None and present.phase in _LEAVING:
+        end(present)
     host = None if present is not None and present.alive else launch(wanted, env)
-    with _Phases() as phases:
-        try:
+    try:
+        with _Phases() as phases:
             return wait_until_up(wanted.data, host, phases.told)
-        except KeyboardInterrupt:
-            console.print("going down …")
-            state = State.read(Layout.at(wanted.data).state)
-            if state is not None:
+    except (KeyboardInterrupt, Unavailable):
+        # Whoever starts again finds ports and files free.
+        if (state := State.read(path)) is not None:
+            with console.status("going down"):
                 end(state)
-            raise
+        raise
 
 
 class _Phases:

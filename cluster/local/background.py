@@ -94,11 +94,12 @@ def wait_until_up(
 
 
 def end(state: State) -> bool:
-    """Ask the host to go down and wait; tells whether it went by itself."""
+    """Have the host go down and wait; tells whether it went by itself."""
     process = state.host.find()
     if process is None:
         return True
     with contextlib.suppress(psutil.NoSuchProcess):
+        # A host on its way down ignores it.
         process.terminate()
     try:
         process.wait(_END_SECONDS)
