@@ -9,6 +9,7 @@ import psycopg
 from yoyo import get_backend, read_migrations
 
 from cluster.domain.errors import Unavailable
+from cluster.settings import StoreSettings
 
 __all__ = ["migrate"]
 
@@ -44,3 +45,7 @@ def _apply(yoyo_url: str) -> int:
             return len(pending)
     finally:
         backend.connection.close()
+
+
+if __name__ == "__main__":
+    migrate(StoreSettings().database_url.get_secret_value())

@@ -1,0 +1,25 @@
+"""`ray-cluster.yaml` is what Ray's own launcher takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+FILE = Path(__file__).parents[3] / "ray-cluster.yaml"
+
+
+def test_ray_accepts_the_cluster_file() -> None:
+    config = prepare_config(yaml.safe_load(FILE.read_text()))
+    validate_config(config)
+    workers = config["available_node_types"]["sessions"]
+    assert workers["resources"]["session_slots"] > 0, "the autoscaler grows by session slots"
+    assert workers["min_workers"] >= 2, "a takeover needs a second node"
+    assert config["head_node_type"] == "head"
+
+
+def test_no_secret_is_in_the_cluster_file() -> None:
+    text = FILE.read_text()
+    for name in ("API_KEY=", "CHECKPOINT_KEYS=", "DATABASE_URL=", "SECRET_KEY="):
+        assert name not in text
