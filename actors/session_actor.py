@@ -14,6 +14,7 @@ from actors.session.session import ClientFactory
 from actors.whatsapp.port import WhatsAppClient
 from cluster.domain.reply import Reply, answer
 from cluster.settings import Settings
+from cluster.stores.objects import ObjectStore
 
 __all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
 
@@ -26,10 +27,21 @@ CONCURRENCY_GROUPS = {"control": 8, "send": 256}
 def neonize_factory(settings: Settings) -> ClientFactory:
     """Clients of the real library. Imported late: the import costs 18 MB and loads Go."""
 
+    uploads: Any = None
+
     def make(store: Path, key: str, on_event: Any) -> WhatsAppClient:
+        nonlocal uploads
+        from actors.media.uploads import Uploads
         from actors.whatsapp.neonize_client import NeonizeClient
 
-        return NeonizeClient(store=store, key=key, settings=settings.whatsapp, on_event=on_event)
+        uploads = uploads or Uploads(ObjectStore(settings.stores))
+        return NeonizeClient(
+            store=store,
+            key=key,
+            settings=settings.whatsapp,
+            on_event=on_event,
+            uploads=uploads,
+        )
 
     return make
 

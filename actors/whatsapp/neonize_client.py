@@ -36,9 +36,11 @@ from neonize.exc import (
 )
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
+from neonize.utils.enum import MediaType
 
+from actors.media.uploads import Uploads, upload_file
 from actors.whatsapp import incoming, jids, message_id, verbs
-from actors.whatsapp.content import build_message
+from actors.whatsapp.content import compose
 from actors.whatsapp.port import (
     Banned,
     Connected,
@@ -56,7 +58,7 @@ from actors.whatsapp.port import (
     WhatsAppEvent,
 )
 from actors.whatsapp.sandbox_root import trust_root
-from cluster.domain.errors import Invalid, Unavailable, WhatsAppRefused
+from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
 from cluster.settings import WhatsAppSettings
 
@@ -110,11 +112,14 @@ class NeonizeClient:
         key: str,
         settings: WhatsAppSettings,
         on_event: Callable[[WhatsAppEvent], Awaitable[None]],
+        uploads: Uploads | None = None,
     ) -> None:
-        """`store`: the SQLite device store; `key`: unique per client in this process."""
+        """`store`: the SQLite device store; `key`: unique per client in this process; `uploads`:
+        where the files of attachments come from."""
         self.on_event = on_event
         self.me: Me | None = None
         self._settings = settings
+        self._uploads = uploads
         self._key = key
         self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
         self._client.device_props = DeviceProps(
@@ -175,7 +180,7 @@ class NeonizeClient:
             await asyncio.to_thread(gocode.Stop, self._key.encode())
 
     async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
-        message = build_message(dict(content))
+        message = await compose(dict(content), self)
         response = await self._call(
             lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
         )
@@ -221,6 +226,16 @@ class NeonizeClient:
             return await self._call(lambda: use(self._client))
         except NeonizeError as error:
             raise classify(str(error)) from error
+
+    async def upload(self, file: dict[str, Any], kind: MediaType) -> pb.UploadResponse:
+        """See `actors.whatsapp.content.Composer`."""
+        if self._uploads is None:
+            raise NotSupported("this session was started without a place for media")
+
+        async def send(path: Path) -> pb.UploadResponse:
+            return await self.call(lambda library: upload_file(library, path, kind))
+
+        return await self._uploads.upload(file, kind, send)
 
     def new_message_id(self) -> str:
         return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
@@ -21,6 +22,9 @@ __all__ = ["ObjectStore"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+#: Bytes read at a time, and of a part of a multipart upload (S3 takes none below 5 MiB).
+_CHUNK = 256 << 10
+_PART = 5 << 20
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 
 
@@ -66,6 +70,52 @@ class ObjectStore:
                 self._bucket, key, io.BytesIO(data), len(data), content_type=content_type
             )
         )
+
+    async def put_file(
+        self, key: str, path: Path, *, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Store a file; large ones in parts, so that memory stays flat."""
+        await self._call(
+            lambda: self._client.fput_object(
+                self._bucket, key, str(path), content_type=content_type, part_size=_PART
+            )
+        )
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Write an object to a new file, part by part. Raises `NotFound`."""
+
+        def copy() -> None:
+            response = self._client.get_object(self._bucket, key)
+            try:
+                with path.open("xb") as file:
+                    for part in response.stream(_CHUNK):
+                        file.write(part)
+            finally:
+                response.close()
+                response.release_conn()
+
+        await self._call(copy)
+
+    async def size(self, key: str) -> int | None:
+        """Bytes of an object; None when there is none."""
+        try:
+            found = await self._call(lambda: self._client.stat_object(self._bucket, key))
+        except NotFound:
+            return None
+        return int(found.size or 0)
+
+    async def stream(self, key: str, *, offset: int = 0, length: int = 0) -> AsyncIterator[bytes]:
+        """An object's bytes in parts, from `offset`, all of them without a `length`. Raises
+        `NotFound` at the first part."""
+        response = await self._call(
+            lambda: self._client.get_object(self._bucket, key, offset=offset, length=length)
+        )
+        try:
+            while part := await self._call(lambda: response.read(_CHUNK)):
+                yield bytes(part)
+        finally:
+            response.close()
+            response.release_conn()
 
     async def get(self, key: str) -> bytes:
         """Read an object whole. Raises `NotFound`."""

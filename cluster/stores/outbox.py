@@ -168,9 +168,9 @@ _ACCEPT = """
         RETURNING *
     ), history AS (
         INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body,
-                              ack, via_api, reply_to, payload)
+                              ack, via_api, has_media, reply_to, payload)
         SELECT session_id, chat, message_id, true, %(sender)s, accepted_at, kind, %(body)s, 0,
-               true, %(reply_to)s, jsonb_build_object('content', content)
+               true, content ? 'file', %(reply_to)s, jsonb_build_object('content', content)
         FROM entry
         ON CONFLICT DO NOTHING
     )
@@ -180,8 +180,16 @@ _ACCEPT = """
 
 
 def _fingerprint(chat: str, content: dict[str, Any]) -> str:
-    text = json.dumps([chat, content], sort_keys=True, ensure_ascii=False, default=str)
+    """Of what the caller asked for. Keys with `_` in front are the gateway's own additions (random
+    secrets, previews, keys of stored objects): they differ from try to try."""
+    text = json.dumps([chat, _asked(content)], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _asked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _asked(v) for k, v in value.items() if not str(k).startswith("_")}
+    return [_asked(v) for v in value] if isinstance(value, list) else value
 
 
 def _row(row: Row) -> OutboxRow:

@@ -1,10 +1,10 @@
-"""Seen and typing."""
+"""Seen and typing, and who is in a group."""
 
 from __future__ import annotations
 
 from neonize.utils.enum import ChatPresence, ChatPresenceMedia, ReceiptType
 
-from actors.whatsapp.jids import from_text
+from actors.whatsapp.jids import bare, from_text, to_text
 from actors.whatsapp.verbs.registry import Device, verb
 
 
@@ -31,3 +31,12 @@ async def typing(device: Device, *, chat: str, typing: bool, recording: bool = F
         else ChatPresenceMedia.CHAT_PRESENCE_MEDIA_TEXT
     )
     await device.call(lambda library: library.send_chat_presence(from_text(chat), state, media))
+
+
+@verb("chatting.members")
+async def members(device: Device, *, chat: str) -> list[str]:
+    """JIDs of everybody in a group but this account, for "mention all"."""
+    info = await device.call(lambda library: library.get_group_info(from_text(chat)))
+    own = {bare(device.me.jid), device.me.lid} if device.me else set()
+    found = [to_text(participant.JID) for participant in info.Participants]
+    return [jid for jid in found if jid not in own]

@@ -1,0 +1,1 @@
+"""Attachments between the object store and WhatsApp's media servers."""

@@ -1,0 +1,63 @@
+"""What a caller accepted for sending (JSON in the outbox), turned into a protobuf message.
+
+A content is a dict with a `kind`; each kind has one builder in a module of its subject. The same
+content always builds the same message, so that a successor can finish what its predecessor
+accepted. Most builders are pure; attachments and poll votes need the library.
+
+Keys that begin with `_` are the gateway's own additions (keys of stored objects, random secrets):
+two requests that differ in them only are the same request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import ParseError
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
+
+from actors.whatsapp.content import (
+    attachments,
+    changes,
+    contacts,
+    forwards,
+    lists,
+    polls,
+    texts,
+)
+from actors.whatsapp.content.composer import Composer
+from cluster.domain.errors import Invalid, NotSupported
+
+__all__ = ["Composer", "compose"]
+
+_PURE = {
+    **texts.BUILDERS,
+    **contacts.BUILDERS,
+    **changes.BUILDERS,
+    **forwards.BUILDERS,
+    **lists.BUILDERS,
+    **polls.BUILDERS,
+}
+_NEEDING_LIBRARY = {**attachments.BUILDERS, **polls.VOTE_BUILDERS}
+
+
+async def compose(content: dict[str, Any], composer: Composer | None = None) -> Message:
+    """Build the message of `content["kind"]`.
+
+    `composer`: what attachments and poll votes are made with. Raises `Invalid` for an unknown
+    kind and for a content that its builder cannot read, `NotSupported` when a composer is needed
+    and not there, and what uploading raises.
+    """
+    kind = str(content.get("kind"))
+    try:
+        if kind in _PURE:
+            message = _PURE[kind](content)
+            if composer is not None and kind == "text":
+                await attachments.add_preview_image(message, content, composer)
+            return message
+        if kind not in _NEEDING_LIBRARY:
+            raise Invalid(f"unknown kind of message: {kind!r}", field="kind")
+        if composer is None:
+            raise NotSupported(f"this session cannot send {kind}")
+        return await _NEEDING_LIBRARY[kind](content, composer)
+    except (KeyError, TypeError, ValueError, ParseError) as error:
+        raise Invalid(f"a content of kind {kind} cannot be read: {error!r}") from error

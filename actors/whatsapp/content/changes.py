@@ -1,0 +1,87 @@
+"""Messages about other messages: reactions, edits, deletions, pins.
+
+`key` names the other message: `id`, `from_me`, and in groups `sender`, all in the protocol's terms
+(whatsmeow: message.go and send.go, BuildMessageKey, BuildEdit, BuildRevoke).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from neonize.proto.waCommon.WACommon_pb2 import MessageKey
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    FutureProofMessage,
+    Message,
+    MessageContextInfo,
+    PinInChatMessage,
+    ProtocolMessage,
+    ReactionMessage,
+)
+
+from actors.whatsapp.content.texts import text
+
+__all__ = ["BUILDERS", "message_key"]
+
+
+def message_key(key: dict[str, Any]) -> MessageKey:
+    """The protocol's name of a message: chat, id, and who wrote it."""
+    named = MessageKey(remoteJID=key["chat"], fromMe=bool(key["from_me"]), ID=key["id"])
+    grouped = str(key["chat"]).endswith(("@g.us", "@broadcast"))
+    if grouped and not key["from_me"] and key.get("sender"):
+        named.participant = str(key["sender"])
+    return named
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _reaction(content: dict[str, Any]) -> Message:
+    """`text`: the emoji; empty takes the reaction back."""
+    return Message(
+        reactionMessage=ReactionMessage(
+            key=message_key(content["key"]), text=str(content["text"]), senderTimestampMS=_now()
+        )
+    )
+
+
+def _edit(content: dict[str, Any]) -> Message:
+    change = ProtocolMessage(
+        key=message_key(content["key"]),
+        type=ProtocolMessage.MESSAGE_EDIT,
+        editedMessage=text(content),
+        timestampMS=_now(),
+    )
+    return Message(editedMessage=FutureProofMessage(message=Message(protocolMessage=change)))
+
+
+def _revoke(content: dict[str, Any]) -> Message:
+    return Message(
+        protocolMessage=ProtocolMessage(
+            key=message_key(content["key"]), type=ProtocolMessage.REVOKE
+        )
+    )
+
+
+def _pin(content: dict[str, Any]) -> Message:
+    """`seconds`: how long it stays pinned; 0 takes the pin away."""
+    seconds = int(content["seconds"])
+    kind = PinInChatMessage.PIN_FOR_ALL if seconds else PinInChatMessage.UNPIN_FOR_ALL
+    message = Message(
+        pinInChatMessage=PinInChatMessage(
+            key=message_key(content["key"]), type=kind, senderTimestampMS=_now()
+        )
+    )
+    if seconds:
+        message.messageContextInfo.CopyFrom(MessageContextInfo(messageAddOnDurationInSecs=seconds))
+    return message
+
+
+BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "reaction": _reaction,
+    "edit": _edit,
+    "revoke": _revoke,
+    "pin": _pin,
+}

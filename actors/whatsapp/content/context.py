@@ -1,0 +1,38 @@
+"""Mentions, quotes and forwards: the context that most kinds of messages can carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import ContextInfo, Message
+
+__all__ = ["context_of", "with_context"]
+
+
+def context_of(content: dict[str, Any]) -> ContextInfo | None:
+    """The context that `mentions` and `quoted` ask for; None when there is none."""
+    mentions = [str(m) for m in content.get("mentions", ())]
+    quoted = content.get("quoted")
+    if not mentions and not quoted:
+        return None
+    context = ContextInfo(mentionedJID=mentions)
+    if quoted:
+        context.stanzaID = quoted["id"]
+        context.participant = quoted["sender"]
+        context.quotedMessage.CopyFrom(_quoted_message(quoted))
+    return context
+
+
+def with_context(part: Any, content: dict[str, Any]) -> Any:
+    """Put the context into a message part that has `contextInfo`; returns the part."""
+    context = context_of(content)
+    if context is not None:
+        part.contextInfo.CopyFrom(context)
+    return part
+
+
+def _quoted_message(quoted: dict[str, Any]) -> Message:
+    if message := quoted.get("_message"):
+        return ParseDict(message, Message(), ignore_unknown_fields=True)
+    return Message(conversation=str(quoted.get("body", "")))

@@ -1,0 +1,56 @@
+"""Lists to choose from, and answers to buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    ButtonsResponseMessage,
+    ListMessage,
+    Message,
+)
+
+from actors.whatsapp.content.context import with_context
+
+__all__ = ["BUILDERS"]
+
+
+def _list(content: dict[str, Any]) -> Message:
+    part = ListMessage(
+        title=str(content["text"]),
+        description=str(content.get("description") or ""),
+        buttonText=str(content["button"]),
+        footerText=str(content.get("footer") or ""),
+        listType=ListMessage.SINGLE_SELECT,
+        sections=[
+            ListMessage.Section(
+                title=str(section["title"]),
+                rows=[
+                    ListMessage.Row(
+                        title=str(row["title"]),
+                        description=str(row.get("description") or ""),
+                        rowID=str(row["id"]),
+                    )
+                    for row in section["rows"]
+                ],
+            )
+            for section in content["sections"]
+        ],
+    )
+    return Message(listMessage=with_context(part, content))
+
+
+def _button_reply(content: dict[str, Any]) -> Message:
+    part = ButtonsResponseMessage(
+        selectedDisplayText=str(content["text"]),
+        selectedButtonID=str(content["button_id"]),
+        type=ButtonsResponseMessage.DISPLAY_TEXT,
+    )
+    return Message(buttonsResponseMessage=with_context(part, content))
+
+
+BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+    "list": _list,
+    "buttons_response": _button_reply,
+}
