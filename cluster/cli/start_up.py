@@ -31,8 +31,11 @@ def start_gateway(wanted: Wanted, env: dict[str, str]) -> State:
             return wait_until_up(wanted.data, host, phases.told)
     except (KeyboardInterrupt, Unavailable):
         # Whoever starts again finds ports and files free.
-        if (state := State.read(path)) is not None:
-            with console.status("going down"):
+        with console.status("going down"):
+            if host is not None:
+                host.terminate()
+                host.wait()
+            if (state := State.read(path)) is not None:
                 end(state)
         raise
 
