@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from cluster.local.layout import Layout
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path) -> Iterator[Layout]:
     layout = Layout.at(tmp_path / "data")
     layout.prepare()
-    return layout
+    yield layout
+    layout.ray.rmdir()
 
 
 def test_nobody_else_can_look_inside(layout: Layout) -> None:
@@ -44,5 +46,6 @@ def test_root_is_told_of_a_folder_that_postgres_cannot_enter(tmp_path: Path) -> 
     closed.mkdir(mode=0o700)
     layout = Layout.at(closed / "data")
     layout.prepare()
+    layout.ray.rmdir()
     with pytest.raises(Invalid, match="DATABASE_URL"):
         layout.check_postgres_can_reach()
