@@ -1,9 +1,4 @@
-"""WAHA's names for chats and messages, and back.
-
-A chat is `…@c.us` where the protocol says `…@s.whatsapp.net`; a message is
-`{fromMe}_{chat}_{id}[_{participant}]`, the participant in groups and broadcasts only
-(devlikeapro/waha, session.gows.core.ts, buildMessageId).
-"""
+"""Reading WAHA's names of messages; `cluster.domain.waha_id` makes them."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from dataclasses import dataclass
 
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import Invalid
+from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 
 __all__ = ["MessageKey", "format_message_id", "is_shared", "parse_message_id", "waha_id"]
 
@@ -46,24 +42,3 @@ def parse_message_id(text: str, field: str) -> MessageKey:
     return MessageKey(
         message_id=bare, chat=parse_chat_id(full[2], field), from_me=full[1] == "true"
     )
-
-
-def format_message_id(chat: str, message_id: str, *, from_me: bool, participant: str = "") -> str:
-    """WAHA's long form. `chat` and `participant` are JIDs; the latter counts in shared chats."""
-    parts = ["true" if from_me else "false", waha_id(chat), message_id]
-    if participant and is_shared(chat):
-        parts.append(waha_id(participant))
-    return "_".join(parts)
-
-
-def waha_id(jid: str) -> str:
-    """`4915100001:3@s.whatsapp.net` → `4915100001@c.us`; other JIDs stay as they are."""
-    user, at, server = jid.partition("@")
-    if server in {"s.whatsapp.net", "lid", "c.us"}:
-        user = user.partition(":")[0]
-    return f"{user}{at}{'c.us' if server == 's.whatsapp.net' else server}"
-
-
-def is_shared(chat: str) -> bool:
-    """True for chats in which more than one other can write: groups and broadcasts."""
-    return chat.endswith(("@g.us", "@broadcast"))

@@ -10,6 +10,7 @@ from api.message_ids import format_message_id, is_shared, waha_id
 from api.models import WahaModel
 from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
 from cluster.domain.session import Me
+from cluster.events.message_shape import message_payload
 
 __all__ = ["MessageGateway", "ReplyToMessage", "WAMedia", "WAMessage"]
 
@@ -75,30 +76,7 @@ class WAMessage(WahaModel):
     @classmethod
     def of_history(cls, message: StoredMessage, me: Me | None) -> Self:
         """A message of the history; `me` is the session's account."""
-        own, chat, sender = (me.id if me else ""), waha_id(message.chat), waha_id(message.sender)
-        participant = sender if is_shared(message.chat) else ""
-        quoted = ReplyToMessage(id=message.reply_to) if message.reply_to else None
-        return cls(
-            id=format_message_id(
-                message.chat,
-                message.message_id,
-                from_me=message.from_me,
-                participant=message.sender,
-            ),
-            timestamp=int(message.timestamp.timestamp()),
-            from_=own or sender if message.from_me else chat,
-            fromMe=message.from_me,
-            source="api" if message.via_api else "app",
-            to=chat if message.from_me else own,
-            participant=participant,
-            author=participant or None,
-            body=message.body,
-            hasMedia=message.has_media,
-            ack=message.ack.value,
-            ackName=message.ack.name,
-            replyTo=quoted,
-            data=_like_gows(message),
-        )
+        return cls.model_validate(message_payload(message, me))
 
     @classmethod
     def of_send(cls, sent: SentMessage, me: Me | None) -> Self:
@@ -135,20 +113,3 @@ def _quoted(content: dict[str, Any]) -> ReplyToMessage | None:
         participant=waha_id(str(sender)) if sender else None,
         body=quoted.get("body"),
     )
-
-
-def _like_gows(message: StoredMessage) -> dict[str, Any]:
-    """WAHA's clients for the GOWS engine look into `_data.Info` and `_data.Message`."""
-    return {
-        "Info": {
-            "ID": message.message_id,
-            "Chat": message.chat,
-            "Sender": message.sender,
-            "IsFromMe": message.from_me,
-            "IsGroup": is_shared(message.chat),
-            "PushName": message.push_name,
-            "Timestamp": message.timestamp.isoformat(),
-            "Type": message.kind,
-        },
-        "Message": message.payload.get("message", message.payload),
-    }

@@ -1,0 +1,57 @@
+"""Votes in polls in WAHA's shape (`PollVotePayload`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.domain.message import StoredMessage
+from cluster.domain.session import Me
+from cluster.domain.waha_id import format_message_id, is_shared, waha_id
+
+__all__ = ["SELECTED", "vote_payload"]
+
+#: Key of a vote's `payload` with the chosen options' texts; missing when it was not decrypted.
+SELECTED = "selected_options"
+
+
+def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+    """`vote` is who voted what, `poll` the message that asked."""
+    update = message.payload.get("message", {}).get("pollUpdateMessage", {})
+    key = update.get("pollCreationMessageKey", {}) if isinstance(update, dict) else {}
+    asked_by_voter = bool(key.get("fromMe"))
+    chat, own = waha_id(message.chat), me.id if me else "me"
+    voter = waha_id(message.sender)
+    shared = is_shared(message.chat)
+    asker = str(key.get("participant", ""))
+    if shared:
+        own_poll = (asked_by_voter and message.from_me) or (
+            me is not None and waha_id(asker) in {me.id, me.lid}
+        )
+    else:
+        own_poll = asked_by_voter is message.from_me
+    return {
+        "vote": {
+            "id": format_message_id(
+                message.chat,
+                message.message_id,
+                from_me=message.from_me,
+                participant=message.sender,
+            ),
+            "to": chat if message.from_me or shared else own,
+            "from": own if message.from_me else voter,
+            "fromMe": message.from_me,
+            "participant": voter if shared else None,
+            "selectedOptions": message.payload.get(SELECTED) or [],
+            "timestamp": int(message.timestamp.timestamp() * 1000),
+        },
+        "poll": {
+            "id": format_message_id(
+                message.chat, str(key.get("ID", "")), from_me=own_poll, participant=asker
+            ),
+            "to": chat if own_poll or shared else own,
+            "from": own if own_poll else waha_id(asker) or chat,
+            "fromMe": own_poll,
+            "participant": (waha_id(asker) or None) if shared else None,
+        },
+        "_data": message.payload,
+    }
