@@ -9,7 +9,8 @@ import structlog
 
 from actors.whatsapp.port import ReceiptSeen, Received, Undecryptable
 from cluster.domain.errors import Unavailable
-from cluster.domain.message import Ack, OutboxState
+from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.events.poll_shape import SELECTED
 from cluster.stores import Stores
 
 __all__ = ["Recorder"]
@@ -29,7 +30,6 @@ _EVENTS = {
     "reaction": "message.reaction",
     "revoke": "message.revoked",
     "edit": "message.edited",
-    "poll_vote": "poll.vote",
 }
 
 
@@ -48,10 +48,10 @@ class Recorder:
         message = event.message
         if message.kind in _SILENT:
             return
-        name = _EVENTS.get(message.kind, "message.any" if message.from_me else "message")
+        names = _names(message)
 
         async def write() -> None:
-            await self._stores.inbox.record_incoming(self._session_id, self._epoch, message, name)
+            await self._stores.inbox.record_incoming(self._session_id, self._epoch, message, *names)
 
         await self._write(write)
 
@@ -109,3 +109,12 @@ class Recorder:
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+
+
+def _names(message: StoredMessage) -> tuple[str, ...]:
+    """WAHA's events of a message: `message` is an incoming one, `message.any` every one."""
+    if message.kind in _EVENTS:
+        return (_EVENTS[message.kind],)
+    if message.kind == "poll_vote":
+        return ("poll.vote" if SELECTED in message.payload else "poll.vote.failed",)
+    return ("message.any",) if message.from_me else ("message", "message.any")

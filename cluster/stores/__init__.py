@@ -17,6 +17,7 @@ from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.sessions import SessionStore
+from cluster.stores.wake import EventWaker
 from cluster.stores.workers import WorkerStore
 
 __all__ = ["Stores"]
@@ -32,9 +33,10 @@ class Stores:
         self.sessions = SessionStore(db)
         self.ownership = OwnershipStore(db)
         self.messages = MessageStore(db)
-        self.outbox = OutboxStore(db)
-        self.events = EventStore(db)
-        self.inbox = InboxStore(db)
+        self._waker = EventWaker(db)
+        self.outbox = OutboxStore(db, self._waker)
+        self.events = EventStore(db, self._waker)
+        self.inbox = InboxStore(db, self._waker)
         self.checkpoints = CheckpointStore(db)
         self.workers = WorkerStore(db)
 
@@ -45,6 +47,7 @@ class Stores:
         return cls(db, Cache(settings.stores), ObjectStore(settings.stores))
 
     async def close(self) -> None:
+        await self._waker.close()
         await self.cache.close()
         await self.db.close()
 

@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cluster.domain.errors import NotOwner, SessionNotFound
+from cluster.events.envelope import Event
+from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, jsonb
+from cluster.stores.wake import EventWaker
 
 __all__ = ["Event", "EventStore"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One event."""
-
-    #: Unique everywhere, for consumers that drop duplicates.
-    id: str
-    session_id: int
-    #: Grows by one with every event of the session.
-    seq: int
-    #: `message`, `message.ack`, `session.status` …
-    type: str
-    payload: dict[str, Any]
-    happened_at: datetime
 
 
 class EventStore:
     """Table `events`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waker: EventWaker) -> None:
         self._db = database
+        self._waker = waker
 
     async def append(
         self, session_id: int, type: str, payload: dict[str, Any], *, epoch: int | None = None
     ) -> Event:
-        """Append an event; with `epoch`, as the owner: raises `NotOwner` when it is stale."""
+        """Append an event; with `epoch`, as the owner: raises `NotOwner` when it is stale.
+
+        A `session.status` is kept with WAHA's `statuses`: the last three with their times.
+        """
         row = await self._db.one(
-            """
-            WITH stream AS (
-                UPDATE session_streams SET event_seq = event_seq + 1
-                WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
-                RETURNING event_seq
-            )
-            INSERT INTO events (session_id, seq, id, type, payload)
-            SELECT %(id)s, event_seq, %(event)s, %(type)s, %(payload)s FROM stream
-            RETURNING *
-            """,
+            _APPEND_STATUS if type == "session.status" else _APPEND,
             {
                 "id": session_id,
                 "epoch": epoch,
@@ -62,22 +43,100 @@ class EventStore:
             if epoch is None:
                 raise SessionNotFound(str(session_id))
             raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest")
+        self._waker.touch(session_id)
         return Event(**row)
 
     async def list(
-        self, session_id: int, *, after: int = 0, limit: int = 100, types: Sequence[str] = ()
+        self,
+        session_id: int,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        limit: int = 100,
+        types: Sequence[str] = (),
     ) -> list[Event]:
-        """Events with a seq above `after`, in order."""
+        """Events with a seq above `after` and up to `until`, in order."""
         rows = await self._db.all(
             """
             SELECT * FROM events WHERE session_id = %(id)s AND seq > %(after)s
+               AND (%(until)s::bigint IS NULL OR seq <= %(until)s)
                AND (%(types)s::text[] = '{}' OR type = ANY(%(types)s))
             ORDER BY seq LIMIT %(limit)s
             """,
-            {"id": session_id, "after": after, "limit": limit, "types": list(types)},
+            {
+                "id": session_id,
+                "after": after,
+                "until": until,
+                "limit": limit,
+                "types": list(types),
+            },
         )
         return [Event(**row) for row in rows]
 
+    async def newest(self, session_id: int) -> int:
+        """Seq of the session's newest event; 0 when there is none."""
+        row = await self._db.one(
+            "SELECT event_seq FROM session_streams WHERE session_id = %(id)s", {"id": session_id}
+        )
+        return int(row["event_seq"]) if row else 0
 
-def new_event_id() -> str:
-    return f"evt_{uuid.uuid4().hex}"
+    async def newest_of(self, session_ids: Sequence[int]) -> dict[int, int]:
+        """`newest` of many sessions."""
+        rows = await self._db.all(
+            """
+            SELECT session_id, event_seq FROM session_streams WHERE session_id = ANY(%(ids)s)
+            """,
+            {"ids": list(session_ids)},
+        )
+        return {row["session_id"]: row["event_seq"] for row in rows}
+
+    async def span(
+        self, session_id: int, since: datetime | None, until: datetime | None
+    ) -> tuple[int, int] | None:
+        """First and last seq of the events of a time range; None when it has none."""
+        row = await self._db.one(
+            """
+            SELECT min(seq) AS first, max(seq) AS last FROM events
+            WHERE session_id = %(id)s
+              AND (%(since)s::timestamptz IS NULL OR happened_at >= %(since)s)
+              AND (%(until)s::timestamptz IS NULL OR happened_at < %(until)s)
+            """,
+            {"id": session_id, "since": since, "until": until},
+        )
+        return (row["first"], row["last"]) if row and row["first"] is not None else None
+
+
+_APPEND = """
+    WITH stream AS (
+        UPDATE session_streams SET event_seq = event_seq + 1
+        WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+        RETURNING event_seq
+    )
+    INSERT INTO events (session_id, seq, id, type, payload)
+    SELECT %(id)s, event_seq, %(event)s, %(type)s, %(payload)s FROM stream
+    RETURNING *
+"""
+
+_APPEND_STATUS = """
+    WITH stream AS (
+        UPDATE session_streams SET event_seq = event_seq + 1
+        WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+        RETURNING event_seq
+    ), recent AS (
+        SELECT * FROM (
+            SELECT seq, payload->>'status' AS status, happened_at FROM events
+            WHERE session_id = %(id)s AND type = 'session.status' ORDER BY seq DESC LIMIT 2
+        ) AS earlier
+        UNION ALL
+        SELECT event_seq, %(payload)s::jsonb->>'status', clock_timestamp() FROM stream
+    )
+    INSERT INTO events (session_id, seq, id, type, payload)
+    SELECT %(id)s, event_seq, %(event)s, %(type)s,
+           %(payload)s::jsonb || jsonb_build_object('statuses', (
+               SELECT jsonb_agg(jsonb_build_object(
+                   'status', status,
+                   'timestamp', (extract(epoch FROM happened_at) * 1000)::bigint) ORDER BY seq)
+               FROM recent))
+    FROM stream
+    RETURNING *
+"""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.events.event_id import new_event_id
+from cluster.events.stored_message import to_event
 from cluster.stores.database import Database, fenced, jsonb, printable
-from cluster.stores.events import new_event_id
+from cluster.stores.wake import EventWaker
 
 __all__ = ["InboxStore"]
 
@@ -15,13 +17,15 @@ __all__ = ["InboxStore"]
 class InboxStore:
     """Writes `messages`, `outbox` states and `events` for the owner."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waker: EventWaker) -> None:
         self._db = database
+        self._waker = waker
 
     async def record_incoming(
-        self, session_id: int, epoch: int, message: StoredMessage, event_type: str
+        self, session_id: int, epoch: int, message: StoredMessage, *events: str
     ) -> bool:
-        """Record a message and its event; False when it was recorded before (then no event).
+        """Record a message and its events (by name, in order); False when it was recorded before
+        (then there is no event).
 
         Raises `NotOwner`.
         """
@@ -40,12 +44,14 @@ class InboxStore:
                 ON CONFLICT DO NOTHING
                 RETURNING session_id
             ), stream AS (
-                UPDATE session_streams SET event_seq = event_seq + 1
+                UPDATE session_streams SET event_seq = event_seq + cardinality(%(types)s::text[])
                 WHERE session_id IN (SELECT session_id FROM history)
-                RETURNING event_seq
+                RETURNING event_seq - cardinality(%(types)s::text[]) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload)
-                SELECT %(id)s, event_seq, %(event)s, %(type)s, %(told)s FROM stream
+                SELECT %(id)s, before + told.n, told.id, told.type, %(told)s
+                FROM stream, unnest(%(ids)s::text[], %(types)s::text[])
+                             WITH ORDINALITY AS told(id, type, n)
             )
             SELECT EXISTS (SELECT 1 FROM fence) AS owner,
                    EXISTS (SELECT 1 FROM history) AS fresh
@@ -65,12 +71,15 @@ class InboxStore:
                 "reply_to": printable(message.reply_to),
                 "push_name": printable(message.push_name),
                 "payload": jsonb(message.payload),
-                "event": new_event_id(),
-                "type": event_type,
-                "told": jsonb(_told(message)),
+                "ids": [new_event_id() for _ in events],
+                "types": list(events),
+                "told": jsonb(to_event(message)),
             },
         )
-        return bool(fenced(row, session_id, epoch)["fresh"])
+        fresh = bool(fenced(row, session_id, epoch)["fresh"])
+        if fresh:
+            self._waker.touch(session_id)
+        return fresh
 
     async def record_receipt(
         self,
@@ -113,8 +122,7 @@ class InboxStore:
                 RETURNING event_seq - (SELECT count(*) FROM raised) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload)
-                SELECT %(id)s, stream.before + n,
-                       'evt_' || replace(gen_random_uuid()::text, '-', ''), 'message.ack',
+                SELECT %(id)s, stream.before + n, (%(ids)s::text[])[n], 'message.ack',
                        jsonb_build_object('id', message_id, 'chat', chat, 'ack', %(ack)s::int,
                                           'by', %(sender)s::text,
                                           'timestamp', %(timestamp)s::timestamptz)
@@ -130,22 +138,11 @@ class InboxStore:
                 "state": state.value if state else None,
                 "sender": sender,
                 "timestamp": timestamp,
+                # One id in several chats: the table allows for it, WhatsApp does not do it.
+                "ids": [new_event_id() for _ in range(2 * len(message_ids))],
             },
         )
-        return int(fenced(row, session_id, epoch)["raised"])
-
-
-def _told(message: StoredMessage) -> dict[str, object]:
-    return {
-        "id": message.message_id,
-        "chat": message.chat,
-        "sender": message.sender,
-        "from_me": message.from_me,
-        "timestamp": int(message.timestamp.timestamp()),
-        "kind": message.kind,
-        "body": message.body,
-        "has_media": message.has_media,
-        "reply_to": message.reply_to,
-        "push_name": message.push_name,
-        "ack": int(message.ack),
-    }
+        raised = int(fenced(row, session_id, epoch)["raised"])
+        if raised:
+            self._waker.touch(session_id)
+        return raised

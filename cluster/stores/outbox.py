@@ -10,7 +10,9 @@ from typing import Any
 
 from cluster.domain.errors import Conflict
 from cluster.domain.message import OutboxState
+from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
+from cluster.stores.wake import EventWaker
 
 __all__ = ["OutboxRow", "OutboxStore"]
 
@@ -33,8 +35,9 @@ class OutboxRow:
 class OutboxStore:
     """Table `outbox`, and the history row of each of its messages."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, waker: EventWaker) -> None:
         self._db = database
+        self._waker = waker
 
     async def accept(
         self,
@@ -99,58 +102,37 @@ class OutboxStore:
     async def mark_sent(
         self, session_id: int, epoch: int, message_id: str, sent_at: datetime
     ) -> None:
-        """WhatsApp took it. Raises `NotOwner`."""
+        """WhatsApp took it: the first time this is told as an event. Raises `NotOwner`."""
         row = await self._db.one(
-            """
-            WITH fence AS (
-                SELECT session_id FROM session_streams
-                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
-            ), entry AS (
-                UPDATE outbox SET sent_at = %(at)s,
-                       state = CASE WHEN state = 'accepted' THEN 'sent' ELSE state END
-                WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
-                RETURNING chat
-            ), history AS (
-                UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
-                WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-                  AND m.chat = entry.chat AND m.from_me
-            )
-            SELECT EXISTS (SELECT 1 FROM fence) AS owner
-            """,
-            {"id": session_id, "epoch": epoch, "message": message_id, "at": sent_at},
+            _MARK_SENT,
+            {
+                "id": session_id,
+                "epoch": epoch,
+                "message": message_id,
+                "at": sent_at,
+                "events": [new_event_id(), new_event_id()],
+            },
         )
-        fenced(row, session_id, epoch)
+        if fenced(row, session_id, epoch)["told"]:
+            self._waker.touch(session_id)
 
     async def mark_failed(
         self, session_id: int, epoch: int, message_id: str, error: str, attempts: int
     ) -> None:
-        """It cannot be sent, for good. Raises `NotOwner`."""
+        """It cannot be sent, for good: that is told as an event. Raises `NotOwner`."""
         row = await self._db.one(
-            """
-            WITH fence AS (
-                SELECT session_id FROM session_streams
-                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
-            ), entry AS (
-                UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s
-                WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
-                  AND state = 'accepted'
-                RETURNING chat
-            ), history AS (
-                UPDATE messages m SET ack = -1 FROM entry
-                WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-                  AND m.chat = entry.chat AND m.from_me
-            )
-            SELECT EXISTS (SELECT 1 FROM fence) AS owner
-            """,
+            _MARK_FAILED,
             {
                 "id": session_id,
                 "epoch": epoch,
                 "message": message_id,
                 "error": printable(error),
                 "attempts": attempts,
+                "events": [new_event_id(), new_event_id()],
             },
         )
-        fenced(row, session_id, epoch)
+        if fenced(row, session_id, epoch)["told"]:
+            self._waker.touch(session_id)
 
 
 _ACCEPT = """
@@ -176,6 +158,81 @@ _ACCEPT = """
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.*
     FROM (SELECT 1) AS always LEFT JOIN entry ON true
+"""
+
+
+#: The message as `cluster.events.stored_message` reads it, under WAHA's name for what it is.
+_MARK_SENT = """
+    WITH fence AS (
+        SELECT session_id FROM session_streams
+        WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+    ), before AS (
+        SELECT sent_at FROM outbox
+        WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s FOR UPDATE
+    ), entry AS (
+        UPDATE outbox SET sent_at = %(at)s,
+               state = CASE WHEN state = 'accepted' THEN 'sent' ELSE state END
+        WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
+        RETURNING chat, state
+    ), history AS (
+        UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
+        WHERE m.session_id = %(id)s AND m.message_id = %(message)s
+          AND m.chat = entry.chat AND m.from_me
+        RETURNING m.*
+    ), told AS (
+        SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
+                                 WHEN 'edit' THEN 'message.edited'
+                                 WHEN 'revoke' THEN 'message.revoked'
+                                 ELSE 'message.any' END AS type,
+               jsonb_build_object(
+                   'message_id', message_id, 'chat', chat, 'sender', sender, 'from_me', true,
+                   'timestamp', extract(epoch FROM sent_at), 'kind', kind, 'body', body,
+                   'ack', ack, 'via_api', true, 'has_media', has_media, 'reply_to', reply_to,
+                   'push_name', push_name, 'payload', payload) AS payload
+        FROM history WHERE EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+        UNION ALL
+        SELECT 2, 'message.status', jsonb_build_object(
+                   'id', message_id, 'chat', chat, 'status', (SELECT state FROM entry))
+        FROM history WHERE EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+    ), stream AS (
+        UPDATE session_streams SET event_seq = event_seq + 2
+        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
+        RETURNING event_seq - 2 AS before
+    ), event AS (
+        INSERT INTO events (session_id, seq, id, type, payload)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload FROM told, stream
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
+"""
+
+_MARK_FAILED = """
+    WITH fence AS (
+        SELECT session_id FROM session_streams
+        WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+    ), entry AS (
+        UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s
+        WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
+          AND state = 'accepted'
+        RETURNING chat
+    ), history AS (
+        UPDATE messages m SET ack = -1 FROM entry
+        WHERE m.session_id = %(id)s AND m.message_id = %(message)s
+          AND m.chat = entry.chat AND m.from_me
+    ), told AS (
+        SELECT 1 AS n, 'message.ack' AS type, jsonb_build_object(
+                   'id', %(message)s::text, 'chat', chat, 'ack', -1) AS payload FROM entry
+        UNION ALL
+        SELECT 2, 'message.status', jsonb_build_object('id', %(message)s::text, 'chat', chat,
+                   'status', 'failed', 'error', %(error)s::text) FROM entry
+    ), stream AS (
+        UPDATE session_streams SET event_seq = event_seq + 2
+        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
+        RETURNING event_seq - 2 AS before
+    ), event AS (
+        INSERT INTO events (session_id, seq, id, type, payload)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload FROM told, stream
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
 """
 
 

@@ -95,8 +95,8 @@ async def test_an_ack_never_goes_down(owned: Owned) -> None:
     assert stored is not None
     assert stored.ack is Ack.READ
     assert replay.state is OutboxState.READ
-    events = await owned.stores.events.list(owned.id)
-    assert [(e.type, e.payload["ack"]) for e in events] == [("message.ack", 3)]
+    events = await owned.stores.events.list(owned.id, types=["message.ack", "message.any"])
+    assert [(e.type, e.payload["ack"]) for e in events] == [("message.ack", 3), ("message.any", 3)]
 
 
 async def test_a_message_delivered_twice_is_one_message_and_one_event(owned: Owned) -> None:
@@ -111,7 +111,7 @@ async def test_a_message_delivered_twice_is_one_message_and_one_event(owned: Own
 
     assert fresh.count(True) == 1
     events = await owned.stores.events.list(owned.id)
-    assert [(e.seq, e.payload["id"]) for e in events] == [(1, message.message_id)]
+    assert [(e.seq, e.payload["message_id"]) for e in events] == [(1, message.message_id)]
     assert await owned.stores.messages.list(owned.id, MessageFilter()) == [message]
 
 

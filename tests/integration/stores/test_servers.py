@@ -115,7 +115,8 @@ async def test_concurrent_starts_migrate_a_new_database_once(stores_env: dict[st
 
     applied = await asyncio.gather(*(asyncio.to_thread(migrate, fresh) for _ in range(4)))
 
-    assert sorted(applied) == [0, 0, 0, 1]
+    assert sorted(applied)[:3] == [0, 0, 0]
+    assert max(applied) >= 1
 
 
 def test_a_migration_that_died_half_way_does_not_lock_out_the_next(

@@ -1,0 +1,57 @@
+"""Listening for the hints of `cluster.stores.wake`, over a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import psycopg
+import structlog
+
+from cluster.settings import StoreSettings
+from cluster.stores.wake import CHANNEL
+
+__all__ = ["EVERY", "EventSignals"]
+
+log = structlog.get_logger(__name__)
+
+#: Told after a pause or a broken connection: any session may have something new.
+EVERY: frozenset[int] | None = None
+_RECONNECT_SECONDS = 1.0
+
+
+class EventSignals:
+    """Which sessions have new events, as a stream that never ends."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._url = settings.database_url.get_secret_value()
+
+    async def hints(self, *, at_least_every: float) -> AsyncIterator[frozenset[int] | None]:
+        """Sessions with new events; `EVERY` (None) at the start, after a gap of the connection,
+        and after `at_least_every` seconds without a word."""
+        while True:
+            with suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=5, application_name="gateway-events"
+                ) as connection:
+                    await connection.execute("LISTEN " + CHANNEL)
+                    yield EVERY
+                    while True:
+                        heard = False
+                        async for notice in connection.notifies(
+                            timeout=at_least_every, stop_after=1
+                        ):
+                            heard = True
+                            yield _sessions(notice.payload)
+                        if not heard:
+                            yield EVERY
+            log.warning("events.listener_away")
+            yield EVERY
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+
+def _sessions(payload: str) -> frozenset[int] | None:
+    if payload == "*":
+        return EVERY
+    return frozenset(int(part) for part in payload.split(",") if part)
