@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -117,6 +117,44 @@ class HttpSettings(BaseSettings):
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
 
 
+class MediaSettings(BaseSettings):
+    """Attachments: sizes, times, and what may be fetched from where."""
+
+    model_config = _group("MEDIA_")
+
+    max_bytes: int = Field(
+        134_217_728, gt=0, description="Largest attachment, however it is given."
+    )
+    inline_max_bytes: int = Field(
+        50_331_648, gt=0, description="Largest request body with an attachment as base64 in it."
+    )
+    fetch_timeout_seconds: float = Field(
+        60.0, gt=0, description="Bound on fetching an attachment from a URL."
+    )
+    fetch_allow: str = Field(
+        "",
+        description="Networks (`10.1.0.0/16`, comma-separated) that URLs of callers may lead to "
+        "although they are not public.",
+    )
+    link_previews: bool = Field(
+        True, description="Look at the pages that texts link to, for their previews."
+    )
+    convert_timeout_seconds: float = Field(
+        180.0, gt=0, description="Bound on converting or looking at one attachment."
+    )
+    lifetime_seconds: float = Field(
+        604_800.0, ge=0, description="Stored attachments are kept this long; 0: for ever."
+    )
+    download: Literal["lazy", "eager"] = Field(
+        "lazy",
+        description="When attachments of received messages are downloaded from WhatsApp: on the "
+        "first request for the file, or as they arrive.",
+    )
+    public_url: str = Field(
+        "", description="How callers reach the gateway, for links to files; empty: as they did."
+    )
+
+
 class PlacementSettings(BaseSettings):
     """Where session actors run."""
 
@@ -137,6 +175,7 @@ class Settings:
         self.lease: LeaseSettings = groups.get("lease") or LeaseSettings()
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
+        self.media: MediaSettings = groups.get("media") or MediaSettings()
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
 
     @property

@@ -46,7 +46,7 @@ class Uploads:
     """One per process. The same file in many messages is uploaded once."""
 
     def __init__(self, objects: ObjectStore) -> None:
-        self._objects = objects
+        self.objects = objects
         self._done: OrderedDict[tuple[str, int], _Done] = OrderedDict()
         self._alone = asyncio.Lock()
 
@@ -64,7 +64,7 @@ class Uploads:
         known = self._done.get(name)
         if known is not None and time.monotonic() - known.at < _GOOD_FOR:
             return known.response
-        if int(file.get("size") or 0) >= _LARGE:
+        if int(file.get("_size") or 0) >= _LARGE:
             async with self._alone:
                 return await self._upload(name, send)
         return await self._upload(name, send)
@@ -74,7 +74,7 @@ class Uploads:
     ) -> UploadResponse:
         with tempfile.TemporaryDirectory(prefix="upload-") as folder:
             path = Path(folder) / "file"
-            await self._objects.fetch(name[0], path)
+            await self.objects.fetch(name[0], path)
             response = await send(path)
         self._done[name] = _Done(time.monotonic(), response)
         while len(self._done) > _REMEMBERED:

@@ -38,6 +38,7 @@ from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import MediaType
 
+from actors.media import downloads
 from actors.media.uploads import Uploads, upload_file
 from actors.whatsapp import incoming, jids, message_id, verbs
 from actors.whatsapp.content import compose
@@ -236,6 +237,18 @@ class NeonizeClient:
             return await self.call(lambda library: upload_file(library, path, kind))
 
         return await self._uploads.upload(file, kind, send)
+
+    async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
+        """See `actors.whatsapp.verbs.Device`."""
+        if self._uploads is None:
+            raise NotSupported("this session was started without a place for media")
+        return await downloads.keep(
+            self._uploads.objects,
+            part=part,
+            kind=kind,
+            key=key,
+            proxy_url=self._settings.proxy_url,
+        )
 
     def new_message_id(self) -> str:
         return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")

@@ -10,6 +10,7 @@ from typing import Any, Self
 from cluster.client.routing import Router, ensure_ray
 from cluster.client.session import SessionClient
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
+from cluster.media.workshop import Workshop
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -36,6 +37,7 @@ class Gateway:
         self.router = Router(settings)
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
+        self.workshop = Workshop(settings.media)
 
     async def __aenter__(self) -> Self:
         await self.stores()

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from cluster.client import references
+from cluster.client.chats import Chats
+from cluster.client.chatting import Chatting
+from cluster.client.media import Media
+from cluster.client.status import Status
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Conflict, Invalid, SessionNotWorking
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
 from cluster.domain.message_id import check_message_id, new_message_id
+from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import (
     DesiredState,
     Me,
@@ -18,6 +24,8 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
+from cluster.media.workshop import Workshop
+from cluster.stores import Stores
 
 if TYPE_CHECKING:
     from cluster.client.gateway import Gateway
@@ -58,6 +66,40 @@ class SessionClient:
     def __init__(self, gateway: Gateway, name: str) -> None:
         self._gateway = gateway
         self.name = check_session_name(name)
+
+    @property
+    def chatting(self) -> Chatting:
+        """Polls, places, contacts, reactions, edits …"""
+        return Chatting(self)
+
+    @property
+    def chats(self) -> Chats:
+        """The list of chats, and what can be done to a chat as a whole."""
+        return Chats(self)
+
+    @property
+    def media(self) -> Media:
+        """Attachments, out and in."""
+        return Media(self)
+
+    @property
+    def status(self) -> Status:
+        """Stories."""
+        return Status(self)
+
+    @property
+    def workshop(self) -> Workshop:
+        """What works on attachments in this process."""
+        return self._gateway.workshop
+
+    async def working(self) -> tuple[Stores, SessionRecord]:
+        """Like `opened`; raises `SessionNotWorking` when nothing can be sent."""
+        record = await self._running(SessionStatus.WORKING)
+        return await self._gateway.stores(), record
+
+    async def opened(self) -> tuple[Stores, SessionRecord]:
+        """The stores and the session's record. Raises `SessionNotFound`."""
+        return await self._gateway.stores(), await self.info()
 
     async def info(self) -> SessionRecord:
         """The session's record. Raises `SessionNotFound`."""
@@ -144,14 +186,17 @@ class SessionClient:
         chat_id: str,
         text: str,
         *,
-        reply_to: str | None = None,
+        reply_to: str | MessageRef | None = None,
         mentions: Sequence[str] = (),
         link_preview: bool = True,
         link_preview_high_quality: bool = False,
+        preview: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         message_id: str | None = None,
     ) -> SentMessage:
-        """Send a text.
+        """Send a text. `mentions`: chat ids, or `all` in a group. With `link_preview` the first
+        link's page is looked at, and what it says of itself goes along; `preview` (`url`, `title`,
+        `description`, `image`) is used in its place.
 
         Returns when WhatsApp acknowledged it (state `sent`), or after 20 s with state `accepted`:
         it is durable then and will be sent. The same `idempotency_key` or `message_id` again is
@@ -164,12 +209,14 @@ class SessionClient:
             raise Invalid(f"text is longer than {MAX_TEXT} characters", field="text")
         content: dict[str, Any] = {"kind": "text", "text": text}
         if mentions:
-            content["mentions"] = [parse_chat_id(m, "mentions").jid for m in mentions]
+            content["mentions"] = await self.chatting.mentioned(chat_id, mentions)
         if reply_to:
-            content["reply_to"] = reply_to
-            content["quoted"] = await self._quoted(reply_to)
-        if link_preview_high_quality and link_preview:
-            content["link_preview"] = "high"
+            ref = reply_to if isinstance(reply_to, MessageRef) else MessageRef(message_id=reply_to)
+            stores, record = await self.opened()
+            content["reply_to"] = ref.message_id
+            content["quoted"] = await references.quotation(stores, record, ref)
+        if preview is not None or link_preview:
+            await self.media.add_preview(content, preview, large=link_preview_high_quality)
         return await self.send(
             chat_id, content, idempotency_key=idempotency_key, message_id=message_id
         )
@@ -225,7 +272,7 @@ class SessionClient:
             repeatable=repeatable,
         )
 
-    async def messages(self, wanted: MessageFilter) -> list[StoredMessage]:
+    async def messages(self, wanted: MessageFilter) -> Sequence[StoredMessage]:
         """The session's history, newest first."""
         record = await self.info()
         stores = await self._gateway.stores()
@@ -250,14 +297,6 @@ class SessionClient:
             exists=entry["exists"],
             chat_id=parse_chat_id(jid).waha if jid else "",
         )
-
-    async def _quoted(self, message_id: str) -> dict[str, str]:
-        record = await self.info()
-        stores = await self._gateway.stores()
-        message = await stores.messages.get(record.id, message_id)
-        if message is None:
-            raise Invalid("reply_to is no message of this session's history", field="reply_to")
-        return {"id": message_id, "sender": message.sender, "body": message.body}
 
     async def _desire(self, desired: DesiredState) -> SessionRecord:
         record = await self.info()

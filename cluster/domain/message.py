@@ -74,6 +74,9 @@ class StoredMessage:
     push_name: str = ""
     #: The protobuf message as JSON, and what else the kind needs.
     payload: dict[str, Any] = field(default_factory=dict)
+    #: When its text was last changed, and when it was deleted for everyone (UTC).
+    edited_at: datetime | None = None
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,12 @@ from typing import Any, Self
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
 from cluster.stores.cache import Cache
+from cluster.stores.chats import ChatStore
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.database import Database
 from cluster.stores.events import EventStore
 from cluster.stores.inbox import InboxStore
+from cluster.stores.media import MediaStore
 from cluster.stores.messages import MessageStore
 from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
@@ -33,6 +35,8 @@ class Stores:
         self.sessions = SessionStore(db)
         self.ownership = OwnershipStore(db)
         self.messages = MessageStore(db)
+        self.chats = ChatStore(db)
+        self.media = MediaStore(db)
         self._waker = EventWaker(db)
         self.outbox = OutboxStore(db, self._waker)
         self.events = EventStore(db, self._waker)

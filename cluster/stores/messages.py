@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.stores.database import Database, Row
 
@@ -16,7 +18,7 @@ class MessageStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def list(self, session_id: int, wanted: MessageFilter) -> list[StoredMessage]:
+    async def list(self, session_id: int, wanted: MessageFilter) -> Sequence[StoredMessage]:
         """Messages of one chat or all, by time."""
         values = {
             "id": session_id,
@@ -33,6 +35,47 @@ class MessageStore:
         else:
             rows = await self._db.all(_DESCENDING, values)
         return [message_of(row) for row in rows]
+
+    async def find(self, session_id: int, message_id: str) -> Sequence[StoredMessage]:
+        """All messages with an id (ids of different senders may be the same), newest first."""
+        rows = await self._db.all(
+            """
+            SELECT * FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
+            ORDER BY sent_at DESC LIMIT 10
+            """,
+            {"id": session_id, "message": message_id},
+        )
+        return [message_of(row) for row in rows]
+
+    async def unread(self, session_id: int, chat: str, limit: int) -> Sequence[StoredMessage]:
+        """Received messages of a chat that were not read yet, newest first."""
+        rows = await self._db.all(
+            """
+            SELECT * FROM messages
+            WHERE session_id = %(id)s AND chat = %(chat)s AND NOT from_me AND ack < 3
+              AND kind <> ALL (messages_about_messages())
+            ORDER BY sent_at DESC LIMIT %(limit)s
+            """,
+            {"id": session_id, "chat": chat, "limit": limit},
+        )
+        return [message_of(row) for row in rows]
+
+    async def mark_seen(self, session_id: int, chat: str, message_ids: Sequence[str]) -> None:
+        """Received messages were read here or on another device."""
+        await self._db.run(
+            """
+            WITH seen AS (
+                UPDATE messages SET ack = 3
+                WHERE session_id = %(id)s AND chat = %(chat)s AND message_id = ANY(%(ids)s)
+                  AND NOT from_me AND ack < 3
+                RETURNING message_id
+            )
+            UPDATE chats SET marked_unread = false,
+                   unread = greatest(0, unread - (SELECT count(*) FROM seen))
+            WHERE session_id = %(id)s AND chat = %(chat)s
+            """,
+            {"id": session_id, "chat": chat, "ids": list(message_ids)},
+        )
 
     async def get(self, session_id: int, message_id: str) -> StoredMessage | None:
         """One message by its id, the newest when several chats share it."""
@@ -54,6 +97,7 @@ _SELECT = """
       AND (%(since)s::timestamptz IS NULL OR sent_at >= %(since)s)
       AND (%(until)s::timestamptz IS NULL OR sent_at <= %(until)s)
       AND (%(ack)s::smallint IS NULL OR ack = %(ack)s)
+      AND kind <> ALL (messages_about_messages())
 """
 _DESCENDING = _SELECT + " ORDER BY sent_at DESC, stored_at DESC LIMIT %(limit)s OFFSET %(offset)s"
 _ASCENDING = _SELECT + " ORDER BY sent_at, stored_at LIMIT %(limit)s OFFSET %(offset)s"
@@ -74,4 +118,6 @@ def message_of(row: Row) -> StoredMessage:
         reply_to=row["reply_to"],
         push_name=row["push_name"],
         payload=row["payload"],
+        edited_at=row["edited_at"],
+        revoked_at=row["revoked_at"],
     )

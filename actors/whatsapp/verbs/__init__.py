@@ -7,7 +7,7 @@ here.
 
 from __future__ import annotations
 
-from actors.whatsapp.verbs import chats, chatting
+from actors.whatsapp.verbs import chats, chatting, media
 from actors.whatsapp.verbs.registry import Device, find, verb
 
-__all__ = ["Device", "chats", "chatting", "find", "verb"]
+__all__ = ["Device", "chats", "chatting", "find", "media", "verb"]

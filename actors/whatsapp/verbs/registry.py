@@ -26,6 +26,9 @@ class Device(Protocol):
         """Use the library, safely: raises `Unavailable` when the connection is closed, and turns
         its errors into `WhatsAppRefused` or `Unavailable`."""
 
+    async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
+        """See `actors.media.downloads.keep`."""
+
     async def by_phone(self, jid: str) -> str:
         """A LID as phone-number JID where the library knows it; everything else as it is."""
 

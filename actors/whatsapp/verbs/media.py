@@ -1,0 +1,16 @@
+"""Received attachments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.whatsapp.verbs.registry import Device, verb
+
+__all__: list[str] = []
+
+
+@verb("media.keep")
+async def keep(device: Device, *, part: dict[str, Any], kind: str, key: str) -> int:
+    """Bring the attachment of a received message into the object store, as `key`; returns its
+    size. See `actors.media.downloads.keep`."""
+    return await device.keep_media(part, kind, key)

@@ -1,0 +1,90 @@
+"""Chats of a session: the list, and what is done to a chat as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cluster.client import references
+from cluster.domain.chat import Chat
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.errors import NotFound
+from cluster.domain.message import MessageFilter, StoredMessage
+from cluster.domain.message_ref import MessageRef
+
+if TYPE_CHECKING:
+    from cluster.client.session import SessionClient
+
+__all__ = ["Chats"]
+
+
+class Chats:
+    """Verbs of a session about its chats. What was read or written comes from the gateway's own
+    history; changes go to WhatsApp first, and so to all devices of the account."""
+
+    def __init__(self, session: SessionClient) -> None:
+        self._session = session
+
+    async def list(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        limit: int = 100,
+        offset: int = 0,
+        by_name: bool = False,
+        ascending: bool = False,
+    ) -> Sequence[Chat]:
+        """Chats with their last messages, the latest first; `ids` narrows them."""
+        stores, record = await self._session.opened()
+        wanted = [parse_chat_id(chat, "ids").jid for chat in ids]
+        return await stores.chats.list(
+            record.id,
+            ids=wanted or None,
+            limit=limit,
+            offset=offset,
+            by_name=by_name,
+            ascending=ascending,
+        )
+
+    async def message(self, ref: MessageRef) -> StoredMessage:
+        """One message. Raises `NotFound`."""
+        stores, record = await self._session.opened()
+        message = await references.known_message(stores, record, ref)
+        if message is None:
+            raise NotFound("there is no such message in this session's history")
+        return message
+
+    async def archive(self, chat_id: str, archived: bool) -> None:
+        """Archive a chat, or bring it back."""
+        jid = await self._ask("chats.archive", chat_id, archived=archived)
+        stores, record = await self._session.opened()
+        await stores.chats.set_archived(record.id, jid, archived)
+
+    async def mark_read(self, chat_id: str, read: bool) -> None:
+        """Mark a whole chat as read or unread. Sends no read receipts."""
+        jid = await self._ask("chats.mark_read", chat_id, read=read)
+        stores, record = await self._session.opened()
+        await stores.chats.set_unread(record.id, jid, marked=not read)
+
+    async def delete(self, chat_id: str) -> None:
+        """Remove a chat from all devices of the account and from the history."""
+        jid = await self._ask("chats.delete", chat_id)
+        stores, record = await self._session.opened()
+        await stores.chats.delete(record.id, jid)
+
+    async def clear(self, chat_id: str) -> None:
+        """Remove the messages of a chat from all devices of the account and from the history."""
+        jid = await self._ask("chats.clear", chat_id)
+        stores, record = await self._session.opened()
+        await stores.chats.clear(record.id, jid)
+
+    async def _ask(self, verb: str, chat_id: str, **arguments: Any) -> str:
+        jid = parse_chat_id(chat_id).jid
+        stores, record = await self._session.opened()
+        newest = await stores.messages.list(record.id, MessageFilter(chat=jid, limit=1))
+        last = None
+        if newest:
+            timestamp = int(newest[0].timestamp.timestamp())
+            last = references.key_of(newest[0]) | {"timestamp": timestamp}
+        await self._session.request(verb, chat=jid, last=last, repeatable=True, **arguments)
+        return jid

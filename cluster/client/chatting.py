@@ -1,0 +1,326 @@
+"""What one can do in a chat besides sending a text."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cluster.client import references
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.errors import Invalid, NotFound, NotSupported
+from cluster.domain.message import SentMessage
+from cluster.domain.message_id import new_message_id
+from cluster.domain.message_ref import MessageRef
+
+if TYPE_CHECKING:
+    from cluster.client.session import SessionClient
+
+__all__ = ["Chatting"]
+
+#: WhatsApp's own limits of a poll.
+_MIN_OPTIONS, _MAX_OPTIONS = 2, 12
+#: Newest unread messages that are marked as read at once, when the caller names none.
+_SEEN_AT_ONCE = 200
+#: Seconds after which WhatsApp's clients take no more edits of a message.
+EDIT_WINDOW = 20 * 60
+
+
+class Chatting:
+    """Verbs of a session. Sends go through its outbox; `options` are those of
+    `SessionClient.send`: `idempotency_key` and `message_id`."""
+
+    def __init__(self, session: SessionClient) -> None:
+        self._session = session
+
+    async def send_poll(
+        self,
+        chat_id: str,
+        question: str,
+        poll_options: Sequence[str],
+        *,
+        multiple: bool = False,
+        reply_to: MessageRef | None = None,
+        **options: Any,
+    ) -> SentMessage:
+        """Ask a question with 2 to 12 different answers, of which one (or more) can be chosen."""
+        if not _MIN_OPTIONS <= len(poll_options) <= _MAX_OPTIONS:
+            raise Invalid(
+                f"a poll has {_MIN_OPTIONS} to {_MAX_OPTIONS} options", field="poll.options"
+            )
+        if len(set(poll_options)) != len(poll_options):
+            raise Invalid("the options of a poll must differ", field="poll.options")
+        content = {
+            "kind": "poll",
+            "text": question,
+            "options": list(poll_options),
+            "selectable": 0 if multiple else 1,
+            "_secret": base64.b64encode(os.urandom(32)).decode(),
+        }
+        return await self._send(chat_id, content, reply_to, options)
+
+    async def vote(
+        self, chat_id: str, poll: MessageRef, choices: Sequence[str], **options: Any
+    ) -> SentMessage:
+        """Vote in a poll; no choice takes the vote back. Raises `NotFound` when the session did
+        not see the poll (its key came with it), `Invalid` for a choice that it does not have."""
+        target = parse_chat_id(chat_id)
+        if target.server == "newsletter":
+            raise NotSupported("the library cannot vote in polls of channels")
+        stores, record = await self._session.opened()
+        message = await references.known_message(stores, record, poll)
+        if message is None or message.kind != "poll":
+            raise NotFound(
+                "pollMessageId is no poll of this session's history", field="pollMessageId"
+            )
+        known = _poll_options(message.payload)
+        if known and (strange := [c for c in choices if c not in known]):
+            raise Invalid(f"the poll has no option {strange[0]!r}", field="votes")
+        key = references.key_of(message)
+        if not message.from_me:
+            # The library looks up the poll's secret under the addresses it arrived with.
+            key["chat"] = message.payload.get("chat_address") or key["chat"]
+            key["sender"] = _bare(message.payload.get("sender_address") or key["sender"])
+        content = {
+            "kind": "poll_vote",
+            "reply_to": poll.message_id,
+            "text": ", ".join(choices),
+            "options": list(choices),
+            "key": key,
+        }
+        return await self._session.send(target.jid, content, **options)
+
+    async def send_location(
+        self,
+        chat_id: str,
+        latitude: float,
+        longitude: float,
+        title: str = "",
+        *,
+        address: str = "",
+        reply_to: MessageRef | None = None,
+        **options: Any,
+    ) -> SentMessage:
+        """Send a place, degrees north and east."""
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+            field = "longitude" if -90 <= latitude <= 90 else "latitude"
+            raise Invalid("there is no such place", field=field)
+        content = {
+            "kind": "location",
+            "text": title,
+            "address": address,
+            "latitude": latitude,
+            "longitude": longitude,
+        }
+        return await self._send(chat_id, content, reply_to, options)
+
+    async def send_contacts(
+        self,
+        chat_id: str,
+        cards: Sequence[tuple[str, str]],
+        *,
+        reply_to: MessageRef | None = None,
+        **options: Any,
+    ) -> SentMessage:
+        """Send contact cards: (name to show, vCard)."""
+        if not cards:
+            raise Invalid("at least one contact is needed", field="contacts")
+        shown = cards[0][0] if len(cards) == 1 else f"{len(cards)} contacts"
+        content = {
+            "kind": "contact",
+            "text": shown,
+            "contacts": [{"name": name, "vcard": card} for name, card in cards],
+        }
+        return await self._send(chat_id, content, reply_to, options)
+
+    async def send_list(
+        self,
+        chat_id: str,
+        listing: dict[str, Any],
+        *,
+        reply_to: MessageRef | None = None,
+        **options: Any,
+    ) -> SentMessage:
+        """Send a list to choose from: `text` (title), `description`, `button`, `footer`,
+        `sections` with `title` and `rows` of `id`, `title`, `description`."""
+        return await self._send(chat_id, {"kind": "list", **listing}, reply_to, options)
+
+    async def reply_button(
+        self, chat_id: str, button_id: str, text: str, reply_to: MessageRef | None, **options: Any
+    ) -> SentMessage:
+        """Answer a message with buttons."""
+        content = {"kind": "buttons_response", "button_id": button_id, "text": text}
+        return await self._send(chat_id, content, reply_to, options)
+
+    async def forward(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
+        """Forward a message of the history. Raises `NotFound`, `Invalid` for what cannot be."""
+        stores, record = await self._session.opened()
+        known = await references.known_message(stores, record, message)
+        if known is None:
+            raise NotFound("messageId is no message of this session's history", field="messageId")
+        original = known.payload.get("message")
+        if original is None:
+            content = dict(known.payload.get("content") or {})
+            for own in ("quoted", "reply_to", "mentions"):
+                content.pop(own, None)
+            if content.get("kind") in (None, "poll", "poll_vote", "reaction", "edit", "revoke"):
+                raise Invalid("this message cannot be forwarded", field="messageId")
+            return await self._session.send(chat_id, content, **options)
+        content = {
+            "kind": "forward",
+            "forwarded": message.message_id,
+            "message": original,
+            "text": known.body,
+        }
+        return await self._session.send(chat_id, content, **options)
+
+    async def react(self, message: MessageRef, emoji: str, **options: Any) -> SentMessage:
+        """React to a message; an empty emoji takes the reaction back."""
+        key = await self._key(message)
+        content = {
+            "kind": "reaction",
+            "text": emoji,
+            "reply_to": message.message_id,
+            "key": key,
+        }
+        return await self._session.send(key["chat"], content, **options)
+
+    async def star(self, message: MessageRef, starred: bool) -> None:
+        """Star a message on all devices of the account, or take the star away."""
+        key = await self._key(message)
+        await self._session.request("chats.star", key=key, starred=starred, repeatable=True)
+
+    async def edit(
+        self,
+        chat_id: str,
+        message: MessageRef,
+        text: str,
+        *,
+        mentions: Sequence[str] = (),
+        **options: Any,
+    ) -> SentMessage:
+        """Give another text to an own message. WhatsApp's clients take it for 20 minutes."""
+        target, key = parse_chat_id(chat_id), await self._key(message)
+        if not key["from_me"]:
+            raise Invalid("only own messages can be edited", field="messageId")
+        content: dict[str, Any] = {
+            "kind": "edit",
+            "text": text,
+            "reply_to": message.message_id,
+            "key": key,
+        }
+        if mentions:
+            content["mentions"] = await self.mentioned(chat_id, mentions)
+        return await self._session.send(target.jid, content, **options)
+
+    async def revoke(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
+        """Delete a message for everyone: an own one, or as an admin of the group any."""
+        target, key = parse_chat_id(chat_id), await self._key(message)
+        if not key["from_me"] and target.server != "g.us":
+            raise Invalid("only own messages can be deleted for everyone", field="messageId")
+        content = {"kind": "revoke", "reply_to": message.message_id, "key": key}
+        return await self._session.send(target.jid, content, **options)
+
+    async def pin(
+        self, chat_id: str, message: MessageRef, seconds: int, **options: Any
+    ) -> SentMessage:
+        """Pin a message in its chat for everyone; 0 seconds take the pin away."""
+        target, key = parse_chat_id(chat_id), await self._key(message)
+        content = {
+            "kind": "pin",
+            "seconds": seconds,
+            "reply_to": message.message_id,
+            "key": key,
+        }
+        return await self._session.send(target.jid, content, **options)
+
+    async def seen(
+        self, chat_id: str, message_ids: Sequence[MessageRef] = (), *, participant: str = ""
+    ) -> list[str]:
+        """Send read receipts: for the messages named, or for the newest unread ones of the chat.
+        Returns the ids."""
+        target = parse_chat_id(chat_id)
+        stores, record = await self._session.opened()
+        by_sender: dict[str, list[str]] = defaultdict(list)
+        if message_ids:
+            fallback = participant or (target.jid if target.server != "g.us" else "")
+            for ref in message_ids:
+                message = await references.known_message(stores, record, ref)
+                sender = references.bare_sender(message) if message else ref.sender or fallback
+                if not sender:
+                    raise Invalid("participant is needed in groups", field="participant")
+                by_sender[sender].append(ref.message_id)
+        else:
+            for message in await stores.messages.unread(record.id, target.jid, _SEEN_AT_ONCE):
+                by_sender[references.bare_sender(message)].append(message.message_id)
+        done = []
+        for sender, ids in by_sender.items():
+            await self._session.request(
+                "chatting.seen",
+                chat=target.jid,
+                sender=sender,
+                message_ids=ids,
+                repeatable=True,
+            )
+            done += ids
+        await stores.messages.mark_seen(record.id, target.jid, done)
+        return done
+
+    async def typing(self, chat_id: str, *, typing: bool, recording: bool = False) -> None:
+        """Show as typing (or as recording), or as having stopped."""
+        target = parse_chat_id(chat_id)
+        await self._session.request(
+            "chatting.typing",
+            chat=target.jid,
+            typing=typing,
+            recording=recording,
+            repeatable=True,
+        )
+
+    async def new_message_id(self) -> str:
+        """An id to send a message under. Raises `SessionNotFound`."""
+        record = await self._session.info()
+        return new_message_id(record.me.id.partition("@")[0] if record.me else "")
+
+    async def mentioned(self, chat_id: str, mentions: Sequence[str]) -> list[str]:
+        """JIDs to mention; `all` is everybody in the group."""
+        if not any(mention == "all" for mention in mentions):
+            return [parse_chat_id(mention, "mentions").jid for mention in mentions]
+        target = parse_chat_id(chat_id)
+        if target.server != "g.us":
+            raise Invalid("`all` can be mentioned in groups only", field="mentions")
+        found = await self._session.request("chatting.members", chat=target.jid, repeatable=True)
+        return [str(jid) for jid in found]
+
+    async def _send(
+        self,
+        chat_id: str,
+        content: dict[str, Any],
+        reply_to: MessageRef | None,
+        options: dict[str, Any],
+    ) -> SentMessage:
+        if reply_to is not None:
+            stores, record = await self._session.opened()
+            content["reply_to"] = reply_to.message_id
+            content["quoted"] = await references.quotation(stores, record, reply_to)
+        return await self._session.send(chat_id, content, **options)
+
+    async def _key(self, message: MessageRef) -> dict[str, Any]:
+        stores, record = await self._session.opened()
+        return await references.message_key(stores, record, message)
+
+
+def _poll_options(payload: dict[str, Any]) -> list[str]:
+    if content := payload.get("content"):
+        return [str(option) for option in content.get("options", ())]
+    for name, part in (payload.get("message") or {}).items():
+        if name.startswith("pollCreationMessage"):
+            return [str(option.get("optionName", "")) for option in part.get("options", ())]
+    return []
+
+
+def _bare(jid: str) -> str:
+    user, _, server = jid.rpartition("@")
+    return f"{user.partition(':')[0]}@{server}"

@@ -1,0 +1,1 @@
+"""Attachments on their way in and out: fetched, checked, looked at, converted, stored."""

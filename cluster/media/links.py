@@ -1,0 +1,113 @@
+"""Which file a message of the history carries, and the path where callers get it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cluster.domain.message import StoredMessage
+
+__all__ = ["MessageFile", "file_of", "file_path", "object_key"]
+
+#: Parts of a message that carry a file, with the kind its keys are derived for.
+_PARTS = {
+    "imageMessage": "image",
+    "videoMessage": "video",
+    "ptvMessage": "video",
+    "audioMessage": "audio",
+    "documentMessage": "document",
+    "stickerMessage": "image",
+}
+#: Parts that wrap a message in another one.
+_WRAPPINGS = {
+    "documentWithCaptionMessage",
+    "ephemeralMessage",
+    "viewOnceMessage",
+    "viewOnceMessageV2",
+    "viewOnceMessageV2Extension",
+    "lottieStickerMessage",
+    "deviceSentMessage",
+    "editedMessage",
+}
+#: What `mimetypes` does not know, or names differently from everybody else.
+_ENDINGS = {"audio/ogg": ".oga", "image/webp": ".webp", "image/jpeg": ".jpeg"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageFile:
+    """The file of a message."""
+
+    mimetype: str
+    #: Empty when the sender gave none.
+    filename: str
+    #: SHA-256 of the content, hex.
+    sha256: str
+    #: bytes; 0 when it is not told
+    size: int
+    #: Where it is on WhatsApp's media servers, for received ones: the message's own part.
+    part: dict[str, Any] | None = None
+    #: `image`, `video`, `audio` or `document`
+    kind: str = "document"
+
+    @property
+    def ending(self) -> str:
+        """`.jpeg`, or empty for an unknown type."""
+        bare = self.mimetype.partition(";")[0].strip().lower()
+        return _ENDINGS.get(bare) or mimetypes.guess_extension(bare) or ""
+
+
+def file_of(message: StoredMessage) -> MessageFile | None:
+    """The file of a message; None when it has none that can be got."""
+    content = message.payload.get("content")
+    if isinstance(content, dict) and isinstance(content.get("file"), dict):
+        file = content["file"]
+        return MessageFile(
+            mimetype=str(file.get("mimetype") or ""),
+            filename=str(file.get("filename") or ""),
+            sha256=str(file.get("_object") or "").rpartition("/")[2],
+            size=int(file.get("_size") or 0),
+        )
+    raw = message.payload.get("message")
+    found = _part(raw, 0) if isinstance(raw, dict) else None
+    if found is None:
+        return None
+    name, part = found
+    try:
+        digest = base64.b64decode(part.get("fileSHA256") or "").hex()
+    except binascii.Error:
+        return None
+    if not digest or not part.get("directPath"):
+        return None
+    return MessageFile(
+        mimetype=str(part.get("mimetype") or ""),
+        filename=str(part.get("fileName") or ""),
+        sha256=digest,
+        size=int(part.get("fileLength") or 0),
+        part=part,
+        kind=_PARTS[name],
+    )
+
+
+def file_path(session: str, waha_message_id: str, file: MessageFile) -> str:
+    """`/api/files/{session}/{message id}.jpeg`."""
+    return f"/api/files/{session}/{quote(waha_message_id, safe='@')}{file.ending}"
+
+
+def object_key(session_id: int, sha256: str) -> str:
+    """Where a session's file is in the object store: by content, so that each is stored once."""
+    return f"media/{session_id}/{sha256}"
+
+
+def _part(message: dict[str, Any], depth: int) -> tuple[str, dict[str, Any]] | None:
+    for name, part in message.items():
+        if name in _PARTS and isinstance(part, dict):
+            return name, part
+        if name in _WRAPPINGS and isinstance(part, dict) and depth < 4:
+            inner = part.get("message")
+            if isinstance(inner, dict) and (found := _part(inner, depth + 1)):
+                return found
+    return None

@@ -1,0 +1,97 @@
+"""What works on attachments in one process: fetching, looking, converting."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from cluster.domain.errors import Invalid
+from cluster.media.fetch import Fetcher
+from cluster.media.pages import PagePreview, read_page
+from cluster.media.prepare import Preparer
+from cluster.media.spool import LocalFile, Spool
+from cluster.settings import MediaSettings
+from cluster.stores.objects import ObjectStore
+
+__all__ = ["UPLOAD_SCHEME", "Attachment", "Workshop"]
+
+#: URLs of files that the caller uploaded to the gateway before: `upload:<sha256>`.
+UPLOAD_SCHEME = "upload:"
+_PAGE_BYTES = 1 << 20
+_PREVIEW_SECONDS = 6.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """A file as a caller gives it: by `url` (http, https, or `upload:<sha256>`), as base64, or as
+    bytes."""
+
+    url: str = ""
+    base64: str = ""
+    data: bytes = b""
+    mimetype: str = ""
+    filename: str = ""
+
+
+class Workshop:
+    """One per process and event loop."""
+
+    def __init__(self, settings: MediaSettings) -> None:
+        self.settings = settings
+        self.fetcher = Fetcher(settings)
+        self.preparer = Preparer(settings)
+
+    def spool(self) -> Spool:
+        """A place for one request's files."""
+        return Spool(self.settings.max_bytes)
+
+    async def collect(
+        self, given: Attachment, spool: Spool, objects: ObjectStore, uploads: str
+    ) -> LocalFile:
+        """Bring a caller's file into a spool. `uploads`: where this session's uploads are. Raises
+        `Invalid`, `BodyTooLarge`, `NotFound` for an upload that is not there."""
+        if given.url.startswith(UPLOAD_SCHEME):
+            digest = given.url.removeprefix(UPLOAD_SCHEME)
+            if len(digest) != 64 or not digest.isalnum():
+                raise Invalid("an upload is named upload:<sha256>", field="file.url")
+            found = await spool.take("file", objects.stream(f"{uploads}{digest}"))
+        elif given.url:
+            found = await self.fetcher.fetch(given.url, spool)
+        else:
+            data = given.data or _decoded(given.base64)
+            found = await spool.take("file", _once(data))
+        if found.size == 0:
+            raise Invalid("the file is empty", field="file")
+        return LocalFile(
+            path=found.path,
+            size=found.size,
+            sha256=found.sha256,
+            mimetype=given.mimetype or found.mimetype,
+            filename=given.filename or found.filename,
+        )
+
+    async def page(self, url: str) -> PagePreview | None:
+        """What a page says of itself; None when it says nothing or cannot be had."""
+        async with Spool(_PAGE_BYTES) as spool:
+            try:
+                file = await self.fetcher.fetch(url, spool, seconds=_PREVIEW_SECONDS)
+            except Invalid:
+                return None
+            if file.mimetype not in {"text/html", "application/xhtml+xml"}:
+                return None
+            return read_page(url, file.path.read_bytes())
+
+
+def _decoded(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("file.data is not base64", field="file.data") from error
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
