@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
-from sandbox.server.faults import Faults
+from sandbox.server.faults import Fault, Faults
 from sandbox.wire import codec
 from sandbox.wire.frames import FrameReader, frame
 from sandbox.wire.node import Node
@@ -42,9 +43,12 @@ class Connection:
         self._reader = FrameReader()
         self._frames: list[bytes] = []
         self._transport: Transport | None = None
-        # Encryption counts: what is encrypted first must be sent first.
-        self._sending = asyncio.Lock()
+        # A queue of its own: a slow device must not hold up whoever sends to it.
+        self._outgoing: asyncio.Queue[Node] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        #: the freeze that this connection is under
+        self._thaw: Fault | None = None
 
     async def handshake(self, static: KeyPair, certificate: bytes) -> None:
         """Noise; raises NoiseError, FrameError or ConnectionClosed."""
@@ -57,6 +61,7 @@ class Connection:
             raise NoiseError("the client payload is malformed") from error
         self.noise_public = responder.client_static
         self._transport = responder.split()
+        self._writer = asyncio.create_task(self._write(self._transport))
 
     async def stanzas(self) -> AsyncIterator[Node]:
         """Stanzas as they come, until the connection ends."""
@@ -71,15 +76,12 @@ class Connection:
             return
 
     async def send(self, node: Node) -> None:
-        if self._transport is None:
-            return
-        await self._suffer()
-        async with self._sending:
-            data = self._transport.encrypt(codec.pack(codec.encode(node)))
-            try:
-                await self._socket.send(frame(data))
-            except ConnectionClosed:
-                log.debug("sandbox.connection_gone", number=self.number, device=self.device)
+        self._outgoing.put_nowait(node)
+
+    def gone(self) -> None:
+        """The socket has ended: nothing more is written."""
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def end(self, node: Node | None = None) -> None:
         """Send a last stanza; the client closes, or is cut off two seconds later."""
@@ -89,6 +91,16 @@ class Connection:
             self._ending = asyncio.create_task(self._cut_off(_LINGER))
         else:
             self._socket.transport.abort()
+
+    async def _write(self, transport: Transport) -> None:
+        try:
+            while True:
+                node = await self._outgoing.get()
+                await self._suffer()
+                data = transport.encrypt(codec.pack(codec.encode(node)))
+                await self._socket.send(frame(data))
+        except ConnectionClosed:
+            log.debug("sandbox.connection_gone", number=self.number, device=self.device)
 
     async def _cut_off(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -101,11 +113,13 @@ class Connection:
         if fault := self._faults.strike("delay", self.number, self.device):
             await asyncio.sleep(fault.seconds)
         if fault := self._faults.strike("freeze", self.number, self.device):
-            try:
+            self._thaw = fault
+        if (fault := self._thaw) is not None:
+            # Both directions stand still, whichever of them met the fault.
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(fault.seconds or None):
                     await fault.over.wait()
-            except TimeoutError:
-                self._faults.remove(fault.id)
+            self._thaw = None
 
     async def _frame(self) -> bytes:
         while not self._frames:

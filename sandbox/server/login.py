@@ -90,7 +90,8 @@ async def _refuse(server: Server, connection: Connection, reason: int, expire: i
             reason=reason,
             location="sandbox",
             t=server.now(),
-            code=1 if reason == 402 else None,
+            # one of events.TempBanReason
+            code=101 if reason == 402 else None,
             expire=expire or (3600 if reason == 402 else None),
         )
     )

@@ -46,19 +46,24 @@ async def devices_changed(server: Server, account: Account) -> None:
     devices = sorted(server.directory.devices(account.number))
     by_number = [jid_of(account, device=d, lid=False) for d in devices]
     by_lid = [jid_of(account, device=d) for d in devices]
-    update = Node.make("update", hash=secrets.token_hex(4), device_hash=device_hash(by_number))
-    told = Node.make(
-        "notification",
-        [update],
-        from_=jid_of(account, lid=False),
-        lid=jid_of(account),
-        type="devices",
-        t=server.now(),
-        id=new_id(),
-    )
-    for number, device in server.store.watchers(account.number):
-        if number != account.number:
-            await server.delivery.deliver(number, device, told)
+    for number, device, asked_by_lid in server.store.watchers(account.number):
+        if number == account.number:
+            continue
+        # Clients keep the list under the address they asked for, and look it up by `from`.
+        update = Node.make(
+            "update",
+            hash=secrets.token_hex(4),
+            device_hash=device_hash(by_lid if asked_by_lid else by_number),
+        )
+        told = Node.make(
+            "notification",
+            [update],
+            from_=jid_of(account, lid=asked_by_lid),
+            type="devices",
+            t=server.now(),
+            id=new_id(),
+        )
+        await server.delivery.deliver(number, device, told)
     listing = Node.make(
         "devices",
         [Node.make("device", jid=jid) for jid in by_lid],
@@ -138,5 +143,6 @@ async def picture_changed(server: Server, of: Jid, by: Account, picture_id: str)
         else Node.make("delete", jid=of, author=jid_of(by, lid=False))
     )
     node = Node.make("notification", [child], from_=of, type="picture", t=server.now(), id=new_id())
-    for number, device in server.store.watchers(by.number):
+    told = {(number, device) for number, device, _ in server.store.watchers(by.number)}
+    for number, device in sorted(told):
         await server.delivery.deliver(number, device, node)

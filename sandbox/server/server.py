@@ -81,6 +81,8 @@ class Server:
         return int(next(iter(self._listener.sockets)).getsockname()[1])
 
     async def stop(self) -> None:
+        # Whoever waits for a fault's end would wait for ever.
+        self.faults.clear()
         if self._listener is not None:
             self._listener.close()
             await self._listener.wait_closed()
@@ -137,6 +139,7 @@ class Server:
         except Exception:
             log.exception("sandbox.connection_failed")
         finally:
+            connection.gone()
             self.pairing.forget(connection)
             if connection.number:
                 await login.left(self, connection)

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS queue (
 CREATE INDEX IF NOT EXISTS queue_of_device ON queue (number, device, stanza_id);
 CREATE TABLE IF NOT EXISTS watchers (
     number TEXT NOT NULL, by_number TEXT NOT NULL, by_device INTEGER NOT NULL,
-    PRIMARY KEY (number, by_number, by_device)) WITHOUT ROWID;
+    by_lid INTEGER NOT NULL, PRIMARY KEY (number, by_number, by_device, by_lid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
     kind TEXT NOT NULL, id TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, id));
 CREATE TABLE IF NOT EXISTS collections (
@@ -279,16 +279,19 @@ class Store:
 
     # -- who has whose device list ------------------------------------------------------------
 
-    def watch(self, number: str, by_number: str, by_device: int) -> None:
+    def watch(self, number: str, by_number: str, by_device: int, *, by_lid: bool) -> None:
+        """A device asked for the device list of an account, by LID or by phone number."""
         self._db.execute(
-            "INSERT OR IGNORE INTO watchers VALUES (?, ?, ?)", (number, by_number, by_device)
+            "INSERT OR IGNORE INTO watchers VALUES (?, ?, ?, ?)",
+            (number, by_number, by_device, by_lid),
         )
 
-    def watchers(self, number: str) -> list[tuple[str, int]]:
+    def watchers(self, number: str) -> list[tuple[str, int, bool]]:
+        """(number, device, whether it asked by LID)"""
         rows = self._db.execute(
-            "SELECT by_number, by_device FROM watchers WHERE number = ?", (number,)
+            "SELECT by_number, by_device, by_lid FROM watchers WHERE number = ?", (number,)
         )
-        return [(row[0], row[1]) for row in rows]
+        return [(row[0], row[1], bool(row[2])) for row in rows]
 
     # -- app state ----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from sandbox.server.errors import IqError
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.server.store import Account
-from sandbox.wire.jid import PN, Jid
+from sandbox.wire.jid import LID, PN, Jid
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _user(server: Server, peer: Peer, user: Node, wanted: dict[str, Node]) -> No
     else:
         jid = user.jid("jid")
     account = server.directory.find(jid)
+    if account is not None and "devices" in wanted:
+        server.store.watch(account.number, peer.number, peer.device, by_lid=jid.server == LID)
     content: list[Node] = []
     for tag, query in wanted.items():
         content += _ANSWERS.get(tag, _nothing)(server, peer, account, query)
@@ -81,7 +83,6 @@ def _nothing(server: Server, peer: Peer, account: Account | None, query: Node) -
 def _devices(server: Server, peer: Peer, account: Account | None, query: Node) -> list[Node]:
     if account is None:
         return [Node.make("devices", [Node.make("device-list")])]
-    server.store.watch(account.number, peer.number, peer.device)
     devices = sorted(server.directory.devices(account.number))
     now = datetime.now(UTC)
     index = sign_key_index_list(
