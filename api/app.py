@@ -13,7 +13,7 @@ from api.authentication import ApiKey, ApiKeyMiddleware
 from api.body_limit import BodyLimitMiddleware
 from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
-from api.routers import auth, chats, chatting, contacts, observability, sessions
+from api.routers import auth, chats, chatting, contacts, groups, observability, sessions
 from cluster.settings import HttpSettings
 
 __all__ = ["create_app"]
@@ -50,7 +50,7 @@ def create_app(gateway: GatewayFactory, settings: HttpSettings) -> FastAPI:
     app.state.api_key = key = ApiKey(settings.api_key.get_secret_value())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, sessions, chatting, contacts, auth, chats):
+    for part in (observability, sessions, chatting, contacts, auth, chats, groups):
         app.include_router(part.router)
     docs_page.install(app)
     problems.install(app)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from api.ports_subjects import SubjectsPort
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
 from cluster.domain.session import Me, SessionRecord
 
@@ -40,7 +41,7 @@ class NumberStatus(Protocol):
         """WAHA's id to write to, `4915100001@c.us`; empty when the number is not registered."""
 
 
-class SessionClient(Protocol):
+class SessionClient(SubjectsPort, Protocol):
     """One session, by name."""
 
     async def info(self) -> SessionRecord:

@@ -29,6 +29,7 @@ from cluster.domain.errors import (
     Invalid,
     NotFound,
     NotOnWhatsApp,
+    NotPermitted,
     NotSupported,
     SessionNotFound,
     SessionNotWorking,
@@ -73,6 +74,7 @@ STATUS: dict[type[GatewayError], int] = {
     SessionNotFound: 404,
     SessionNotWorking: 422,
     NotOnWhatsApp: 422,
+    NotPermitted: 403,
     Conflict: 409,
     SessionExists: 422,  # as WAHA
     BodyTooLarge: 413,

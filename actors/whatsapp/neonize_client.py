@@ -58,6 +58,7 @@ from actors.whatsapp.port import (
     Undecryptable,
     WhatsAppEvent,
 )
+from actors.whatsapp.presences import Presences
 from actors.whatsapp.sandbox_root import trust_root
 from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
@@ -81,6 +82,8 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     12: pb.Disconnected,
     17: pb.Message,
     18: pb.Receipt,
+    19: pb.ChatPresence,
+    20: pb.Presence,
     44: pb.UndecryptableMessage,
 }
 _RECEIPTS = {
@@ -119,6 +122,8 @@ class NeonizeClient:
         where the files of attachments come from."""
         self.on_event = on_event
         self.me: Me | None = None
+        self.store = store
+        self.presences = Presences()
         self._settings = settings
         self._uploads = uploads
         self._key = key
@@ -310,7 +315,11 @@ class NeonizeClient:
                 self._paired = True
                 return Connected()
             case pb.Disconnected():
+                self.presences.clear()
                 return Disconnected()
+            case pb.Presence() | pb.ChatPresence():
+                self.presences.take(event)
+                return None
             case pb.StreamReplaced():
                 return Replaced()
             case pb.LoggedOut():

@@ -12,6 +12,7 @@ from cluster.client.chats import Chats
 from cluster.client.chatting import Chatting
 from cluster.client.media import Media
 from cluster.client.status import Status
+from cluster.client.subjects import Subjects
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Conflict, Invalid, SessionNotWorking
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
@@ -60,7 +61,7 @@ class NumberStatus:
     chat_id: str = ""
 
 
-class SessionClient:
+class SessionClient(Subjects):
     """One session by name. Cheap to make; every verb looks at the present state."""
 
     def __init__(self, gateway: Gateway, name: str) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "NotFound",
     "NotOnWhatsApp",
     "NotOwner",
+    "NotPermitted",
     "NotSupported",
     "SessionNotFound",
     "SessionNotWorking",
@@ -100,6 +101,12 @@ class WhatsAppRefused(GatewayError):
     """WhatsApp answered the request with an error."""
 
     code = "whatsapp_refused"
+
+
+class NotPermitted(GatewayError):
+    """WhatsApp does not let this account do that: it is no member, or no admin."""
+
+    code = "not_permitted"
 
 
 class Unavailable(GatewayError):

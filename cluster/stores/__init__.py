@@ -14,6 +14,7 @@ from cluster.stores.database import Database
 from cluster.stores.events import EventStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.media import MediaStore
+from cluster.stores.labels import LabelStore
 from cluster.stores.messages import MessageStore
 from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
@@ -41,6 +42,7 @@ class Stores:
         self.outbox = OutboxStore(db, self._waker)
         self.events = EventStore(db, self._waker)
         self.inbox = InboxStore(db, self._waker)
+        self.labels = LabelStore(db)
         self.checkpoints = CheckpointStore(db)
         self.workers = WorkerStore(db)
 

@@ -7,7 +7,34 @@ here.
 
 from __future__ import annotations
 
-from actors.whatsapp.verbs import chats, chatting, media
+from actors.whatsapp.verbs import (
+    calls,
+    channels,
+    chats,
+    chatting,
+    contacts,
+    groups,
+    labels,
+    lids,
+    media,
+    presence,
+    profile,
+)
 from actors.whatsapp.verbs.registry import Device, find, verb
 
-__all__ = ["Device", "chats", "chatting", "find", "media", "verb"]
+__all__ = [
+    "Device",
+    "calls",
+    "channels",
+    "chats",
+    "chatting",
+    "contacts",
+    "find",
+    "groups",
+    "labels",
+    "lids",
+    "media",
+    "presence",
+    "profile",
+    "verb",
+]

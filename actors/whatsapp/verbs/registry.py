@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from neonize.aioze.client import NewAClient
 
+from actors.whatsapp.presences import Presences
 from cluster.domain.errors import NotSupported
 from cluster.domain.session import Me
 
@@ -21,6 +23,14 @@ class Device(Protocol):
     @property
     def me(self) -> Me | None:
         """The account; known while it is connected."""
+
+    @property
+    def store(self) -> Path:
+        """The library's SQLite database, to be read only."""
+
+    @property
+    def presences(self) -> Presences:
+        """What WhatsApp told of people's presence since the connection was made."""
 
     async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
         """Use the library, safely: raises `Unavailable` when the connection is closed, and turns

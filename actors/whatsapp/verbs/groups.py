@@ -1,0 +1,191 @@
+"""Groups: looking, creating, members, settings, invitations."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from neonize.proto.Neonize_pb2 import JID
+from neonize.proto.Neonize_pb2 import GroupInfo as LibraryGroup
+from neonize.proto.Neonize_pb2 import GroupParticipant as LibraryMember
+from neonize.utils.enum import ParticipantChange
+
+from actors.whatsapp.jids import from_text, to_text
+from actors.whatsapp.verbs.asking import ask
+from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.group import GroupRole, MemberAction
+
+_CHANGES = {
+    MemberAction.ADD: ParticipantChange.ADD,
+    MemberAction.REMOVE: ParticipantChange.REMOVE,
+    MemberAction.PROMOTE: ParticipantChange.PROMOTE,
+    MemberAction.DEMOTE: ParticipantChange.DEMOTE,
+}
+
+
+@verb("groups.list")
+async def list_groups(device: Device) -> list[dict[str, Any]]:
+    """The groups this account is in, asked of WhatsApp."""
+    return [describe(g) for g in await ask(device, lambda library: library.get_joined_groups())]
+
+
+@verb("groups.get")
+async def get(device: Device, *, group: str) -> dict[str, Any]:
+    return describe(await ask(device, lambda library: library.get_group_info(from_text(group))))
+
+
+@verb("groups.create")
+async def create(device: Device, *, subject: str, participants: list[str]) -> dict[str, Any]:
+    """Members that could not be added are in the answer with their `error`."""
+    people = [from_text(p) for p in participants]
+    return describe(await ask(device, lambda library: library.create_group(subject, people)))
+
+
+@verb("groups.leave")
+async def leave(device: Device, *, group: str) -> None:
+    await ask(device, lambda library: library.leave_group(from_text(group)))
+
+
+@verb("groups.subject")
+async def set_subject(device: Device, *, group: str, subject: str) -> None:
+    await ask(device, lambda library: library.set_group_name(from_text(group), subject))
+
+
+@verb("groups.description")
+async def set_description(device: Device, *, group: str, description: str) -> None:
+    """Empty removes it. The library looks up the present one, whose id must be named."""
+    await ask(
+        device, lambda library: library.set_group_topic(from_text(group), "", "", description)
+    )
+
+
+@verb("groups.picture")
+async def set_picture(device: Device, *, group: str, jpeg: str) -> None:
+    """`jpeg`: base64; empty removes the picture."""
+    data = base64.b64decode(jpeg)
+    await ask(device, lambda library: library.set_group_photo(from_text(group), data))
+
+
+@verb("groups.locked")
+async def set_locked(device: Device, *, group: str, locked: bool) -> None:
+    await ask(device, lambda library: library.set_group_locked(from_text(group), locked))
+
+
+@verb("groups.announce")
+async def set_announce(device: Device, *, group: str, announce: bool) -> None:
+    await ask(device, lambda library: library.set_group_announce(from_text(group), announce))
+
+
+@verb("groups.invite")
+async def invite(device: Device, *, group: str, revoke: bool = False) -> str:
+    """The link `https://chat.whatsapp.com/<code>`; with `revoke` a new one."""
+    return str(
+        await ask(device, lambda library: library.get_group_invite_link(from_text(group), revoke))
+    )
+
+
+@verb("groups.preview")
+async def preview(device: Device, *, code: str) -> dict[str, Any]:
+    """The group behind an invite code or link, without joining."""
+    return describe(await ask(device, lambda library: library.get_group_info_from_link(code)))
+
+
+@verb("groups.join")
+async def join(device: Device, *, code: str) -> str:
+    """The JID of the group; in one that approves its members this is a request to join."""
+    return to_text(await ask(device, lambda library: library.join_group_with_link(code)))
+
+
+@verb("groups.members")
+async def change_members(
+    device: Device, *, group: str, participants: list[str], action: str
+) -> list[dict[str, Any]]:
+    """The outcome for each; people are named to WhatsApp as the group names its members."""
+    jid, change = from_text(group), MemberAction(action)
+    people = [from_text(p) for p in participants]
+    if change is not MemberAction.ADD:
+        info = await ask(device, lambda library: library.get_group_info(jid))
+        people = [_as_member(p, info) for p in people]
+    outcome = await ask(
+        device,
+        lambda library: library.update_group_participants(jid, people, _CHANGES[change]),
+    )
+    return [member(one) for one in outcome]
+
+
+@verb("groups.join_requests")
+async def join_requests(device: Device, *, group: str) -> list[dict[str, Any]]:
+    found = await ask(
+        device, lambda library: library.get_group_request_participants(from_text(group))
+    )
+    requests = []
+    for request in found:
+        jid = to_text(request.Participant)
+        phone = await device.by_phone(jid)
+        requests.append(
+            {
+                "jid": jid,
+                "phone": "" if phone.endswith("@lid") else phone,
+                "requested_at": float(request.TimeAt),
+            }
+        )
+    return requests
+
+
+def describe(info: LibraryGroup) -> dict[str, Any]:
+    """The fields of `cluster.domain.group.Group`; times in Unix seconds, 0 for none."""
+    ephemeral = info.GroupEphemeral
+    return {
+        "jid": to_text(info.JID),
+        "subject": info.GroupName.Name,
+        "subject_by": to_text(info.GroupName.NameSetBy),
+        "subject_at": _time(info.GroupName.NameSetAt),
+        "description": info.GroupTopic.Topic,
+        "description_id": info.GroupTopic.TopicID,
+        "description_by": to_text(info.GroupTopic.TopicSetBy),
+        "description_at": _time(info.GroupTopic.TopicSetAt),
+        "owner": to_text(info.OwnerJID),
+        "owner_phone": to_text(info.OwnerPN),
+        "created_at": _time(info.GroupCreated),
+        "locked": info.GroupLocked.isLocked,
+        "announce": info.GroupAnnounce.IsAnnounce,
+        "ephemeral_seconds": ephemeral.DisappearingTimer if ephemeral.IsEphemeral else 0,
+        "incognito": info.GroupIncognito.IsIncognito,
+        "parent": info.GroupParent.IsParent,
+        "linked_parent": to_text(info.GroupLinkedParent.LinkedParentJID),
+        "default_subgroup": info.GroupIsDefaultSub.IsDefaultSubGroup,
+        "participant_version": info.ParticipantVersionID,
+        "members": [member(one) for one in info.Participants],
+    }
+
+
+def member(one: LibraryMember) -> dict[str, Any]:
+    """The fields of `cluster.domain.group.GroupMember`."""
+    role = GroupRole.PARTICIPANT
+    if one.IsSuperAdmin:
+        role = GroupRole.SUPERADMIN
+    elif one.IsAdmin:
+        role = GroupRole.ADMIN
+    return {
+        "jid": to_text(one.JID),
+        "lid": to_text(one.LID),
+        "phone": to_text(one.PhoneNumber),
+        "role": role.value,
+        "display_name": one.DisplayName,
+        "error": one.Error,
+        "invite_code": one.AddRequest.Code,
+        "invite_expires": one.AddRequest.Expiration,
+    }
+
+
+def _as_member(person: JID, info: LibraryGroup) -> JID:
+    text = to_text(person)
+    for one in info.Participants:
+        if text in (to_text(one.JID), to_text(one.LID), to_text(one.PhoneNumber)):
+            return one.JID
+    return person
+
+
+def _time(value: float) -> float:
+    # Go's zero time is the year 1.
+    return max(0.0, float(value))

@@ -1,0 +1,72 @@
+"""LIDs: the other address of a person, which says nothing of the phone number."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from neonize.exc import GetJIDFromStoreError
+from neonize.proto.Neonize_pb2 import JID
+
+from actors.whatsapp.jids import from_text, to_text
+from actors.whatsapp.verbs.asking import ask
+from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.errors import WhatsAppRefused
+
+__all__ = ["known", "phone_of"]
+
+
+@verb("lids.all")
+async def all_lids(device: Device) -> list[list[str]]:
+    """Pairs of LID and phone-number JID, by LID."""
+    return [[lid, phone] for lid, phone in sorted((await known(device)).items())]
+
+
+@verb("lids.phone")
+async def phone(device: Device, *, lid: str) -> str:
+    """The phone-number JID; empty when it is not known."""
+    return await phone_of(device, lid)
+
+
+@verb("lids.lid")
+async def lid(device: Device, *, phone: str) -> str:
+    """The LID of a phone-number JID, asked of WhatsApp when the library does not know it; empty
+    when WhatsApp does not either."""
+    found = await _stored_lid(device, phone)
+    if not found:
+        # The answer teaches the library the mapping.
+        await ask(device, lambda library: library.get_user_info(from_text(phone)))
+        found = await _stored_lid(device, phone)
+    return found
+
+
+async def known(device: Device) -> dict[str, str]:
+    """LID → phone-number JID, all that the library has learned."""
+    return await asyncio.to_thread(_read, device.store)
+
+
+async def phone_of(device: Device, lid: str) -> str:
+    """The phone-number JID; empty when it is not known."""
+    found = await device.by_phone(lid)
+    return "" if found.endswith("@lid") else found
+
+
+def _read(store: Path) -> dict[str, str]:
+    # The library has no call that lists them. Its table is read beside it, as SQLite allows.
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)
+    try:
+        rows = connection.execute("SELECT lid, pn FROM whatsmeow_lid_map").fetchall()
+    finally:
+        connection.close()
+    return {f"{lid}@lid": f"{phone}@s.whatsapp.net" for lid, phone in rows}
+
+
+async def _stored_lid(device: Device, phone: str) -> str:
+    async def look(jid: JID) -> JID:
+        try:
+            return await device.call(lambda library: library.get_lid_from_pn(jid))
+        except (GetJIDFromStoreError, WhatsAppRefused):
+            return JID()
+
+    return to_text(await look(from_text(phone)))

@@ -1,0 +1,41 @@
+"""Files in bodies: by URL, or as base64."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from api.models import WahaModel
+from cluster.media.workshop import Attachment
+
+__all__ = ["FileBody", "attachment"]
+
+
+class FileBody(WahaModel):
+    """WAHA's RemoteFile (`url`) or BinaryFile (`data`)."""
+
+    mimetype: str | None = Field(None, max_length=255, examples=["image/jpeg"])
+    filename: str | None = Field(None, max_length=255, examples=["filename.jpg"])
+    url: str | None = Field(
+        None,
+        max_length=4096,
+        description="http, https, or `upload:<sha256>` of a file uploaded before.",
+        examples=["https://github.com/devlikeapro/waha/raw/core/examples/waha.jpg"],
+    )
+    data: str | None = Field(None, description="Base64.")
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if bool(self.url) == bool(self.data):
+            raise ValueError("give either url or data")
+        return self
+
+
+def attachment(file: FileBody) -> Attachment:
+    return Attachment(
+        url=file.url or "",
+        base64=file.data or "",
+        mimetype=file.mimetype or "",
+        filename=file.filename or "",
+    )

@@ -1,0 +1,45 @@
+"""Paging of lists that are asked of WhatsApp as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Query
+
+__all__ = ["Paging", "Sort", "SortDirection"]
+
+T = TypeVar("T")
+
+
+class SortDirection(StrEnum):
+    ASC = "asc"
+    DESC = "desc"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """WAHA's `limit`, `offset` and `sortOrder`."""
+
+    limit: int | None
+    offset: int
+    direction: SortDirection
+
+    def page(self, items: Sequence[T], key: Callable[[T], Any]) -> list[T]:
+        """The part of `items`, sorted by `key`, that is asked for."""
+        reverse = self.direction is SortDirection.DESC
+        found = sorted(items, key=key, reverse=reverse)
+        return found[self.offset : None if self.limit is None else self.offset + self.limit]
+
+
+def _sort(
+    limit: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="All without it.")] = None,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    sort_order: Annotated[SortDirection, Query(alias="sortOrder")] = SortDirection.ASC,
+) -> Sort:
+    return Sort(limit, offset, sort_order)
+
+
+Paging = Annotated[Sort, Depends(_sort)]

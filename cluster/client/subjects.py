@@ -1,0 +1,59 @@
+"""The verbs of a session by subject: `session.groups.create(…)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from cluster.client.calls import Calls
+from cluster.client.channels import Channels
+from cluster.client.contacts import Contacts
+from cluster.client.groups import Groups
+from cluster.client.labels import Labels
+from cluster.client.lids import Lids
+from cluster.client.presence import Presence
+from cluster.client.profile import Profile
+
+if TYPE_CHECKING:
+    from cluster.client.session import SessionClient
+
+__all__ = ["Subjects"]
+
+
+class Subjects:
+    """What `SessionClient` offers besides chats and messages."""
+
+    @property
+    def groups(self) -> Groups:
+        return Groups(self._session)
+
+    @property
+    def contacts(self) -> Contacts:
+        return Contacts(self._session)
+
+    @property
+    def lids(self) -> Lids:
+        return Lids(self._session)
+
+    @property
+    def profile(self) -> Profile:
+        return Profile(self._session)
+
+    @property
+    def presence(self) -> Presence:
+        return Presence(self._session)
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(self._session)
+
+    @property
+    def channels(self) -> Channels:
+        return Channels(self._session)
+
+    @property
+    def calls(self) -> Calls:
+        return Calls(self._session)
+
+    @property
+    def _session(self) -> SessionClient:
+        return cast("SessionClient", self)
