@@ -155,6 +155,91 @@ class MediaSettings(BaseSettings):
     )
 
 
+class EventSettings(BaseSettings):
+    """The log of events, and those who read it live."""
+
+    model_config = _group("EVENTS_")
+
+    retention_seconds: float = Field(
+        1_209_600.0,
+        gt=0,
+        description="Events are kept this long; those a webhook, sink or dead letter still needs, "
+        "longer.",
+    )
+    live_buffer: int = Field(
+        1000, ge=1, description="A live reader that is this many events behind is cut off."
+    )
+
+
+class WebhookSettings(BaseSettings):
+    """How events are delivered to webhooks."""
+
+    model_config = _group("WEBHOOK_")
+
+    dispatchers: int = Field(2, ge=0, description="Dispatcher actors in the cluster.")
+    concurrency: int = Field(128, ge=1, description="POSTs under way per dispatcher.")
+    concurrency_per_endpoint: int = Field(
+        16, ge=1, description="Of those to one URL. Events of one session always go one by one."
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="Bound on one POST as a whole.")
+    poll_seconds: float = Field(
+        1.0, gt=0, description="Look for undelivered events this often when nothing tells of them."
+    )
+    longest_pause_seconds: float = Field(
+        600.0, gt=0, description="Bound on the pause between two tries, whatever the policy."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="So many failures in a row of one URL open its circuit breaker."
+    )
+    breaker_pause_seconds: float = Field(
+        5.0, gt=0, description="An open circuit is tried again after this; it doubles each time."
+    )
+    breaker_longest_seconds: float = Field(60.0, gt=0, description="Bound on that pause.")
+    log_seconds: float = Field(
+        259_200.0, gt=0, description="The log of deliveries is kept this long."
+    )
+    allow: str = Field(
+        "",
+        description="Networks (`10.1.0.0/16`, comma-separated) that webhooks may lead to although "
+        "they are not public; `0.0.0.0/0,::/0` allows all.",
+    )
+
+
+class GlobalWebhookSettings(BaseSettings):
+    """One webhook for every session, by the names WAHA gives these settings."""
+
+    model_config = _group("WHATSAPP_HOOK_")
+
+    url: str = Field("", description="Where events of every session go; empty: nowhere.")
+    events: str = Field("", description="Which: names with commas in between, or `*`.")
+    hmac_key: SecretStr = Field(SecretStr(""), description="Key of the signatures.")
+    retries_policy: Literal["constant", "linear", "exponential", ""] = Field(
+        "", description="How the pauses between tries grow."
+    )
+    retries_delay_seconds: float | None = Field(None, ge=0, description="The first pause.")
+    retries_attempts: int | None = Field(None, ge=0, description="Tries after the first one.")
+    custom_headers: str = Field("", description="`Name:Value;Name:Value`.")
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """In the form of WAHA's `WebhookConfig`; several URLs with commas in between."""
+        retries = {
+            "policy": self.retries_policy or None,
+            "delaySeconds": self.retries_delay_seconds,
+            "attempts": self.retries_attempts,
+        }
+        headers = [part.partition(":") for part in self.custom_headers.split(";") if ":" in part]
+        common: dict[str, Any] = {"events": [e.strip() for e in self.events.split(",") if e]}
+        if key := self.hmac_key.get_secret_value():
+            common["hmac"] = {"key": key}
+        if any(value is not None for value in retries.values()):
+            common["retries"] = retries
+        if headers:
+            common["customHeaders"] = [
+                {"name": name.strip(), "value": value.strip()} for name, _, value in headers
+            ]
+        return [{"url": url.strip()} | common for url in self.url.split(",") if url.strip()]
+
+
 class PlacementSettings(BaseSettings):
     """Where session actors run."""
 
@@ -176,6 +261,11 @@ class Settings:
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
         self.media: MediaSettings = groups.get("media") or MediaSettings()
+        self.events: EventSettings = groups.get("events") or EventSettings()
+        self.webhooks: WebhookSettings = groups.get("webhooks") or WebhookSettings()
+        self.global_webhooks: GlobalWebhookSettings = (
+            groups.get("global_webhooks") or GlobalWebhookSettings()
+        )
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
 
     @property

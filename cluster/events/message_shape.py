@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.domain.content import asked
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
+from cluster.events.message_parts import location_of, media_of, vcards_of
 
 __all__ = ["edited_payload", "message_payload", "reaction_payload", "revoked_payload"]
 
@@ -17,19 +19,22 @@ __all__ = ["edited_payload", "message_payload", "reaction_payload", "revoked_pay
 _ACTS = {"reaction", "revoke", "edit", "poll_vote", "pin"}
 
 
-def message_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
-    """WAHA's `WAMessage`. `me` is the session's account."""
+def message_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
+    """WAHA's `WAMessage`. `me` is the session's account; `files` the URL under which the session's
+    files are (`https://host/api/files/{session}`): without it no file has a URL."""
     quotes = bool(message.reply_to) and message.kind not in _ACTS
-    return _head(message, me) | {
+    head = _head(message, me)
+    media = media_of(message, head["id"], files)
+    return head | {
         "body": message.body,
         "hasMedia": message.has_media,
-        "media": None,
-        "mediaUrl": "",
+        "media": media,
+        "mediaUrl": (media or {}).get("url") or "",
         "ack": message.ack.value,
         "ackName": message.ack.name,
         "author": _participant(message) or None,
-        "location": None,
-        "vCards": None,
+        "location": location_of(message),
+        "vCards": vcards_of(message),
         "replyTo": {"id": message.reply_to, "hasMedia": False} if quotes else None,
         "_data": _like_gows(message),
     }
@@ -113,5 +118,5 @@ def _like_gows(message: StoredMessage) -> dict[str, Any]:
             "Timestamp": message.timestamp.isoformat(),
             "Type": message.kind,
         },
-        "Message": message.payload.get("message", message.payload),
+        "Message": message.payload.get("message", asked(message.payload)),
     }

@@ -11,16 +11,18 @@ from cluster.stores.cache import Cache
 from cluster.stores.chats import ChatStore
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.database import Database
+from cluster.stores.dead_letters import DeadLetterStore
 from cluster.stores.events import EventStore
 from cluster.stores.inbox import InboxStore
-from cluster.stores.media import MediaStore
 from cluster.stores.labels import LabelStore
+from cluster.stores.media import MediaStore
 from cluster.stores.messages import MessageStore
 from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.wake import EventWaker
+from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
 
 __all__ = ["Stores"]
@@ -42,6 +44,8 @@ class Stores:
         self.outbox = OutboxStore(db, self._waker)
         self.events = EventStore(db, self._waker)
         self.inbox = InboxStore(db, self._waker)
+        self.webhooks = WebhookStore(db)
+        self.dead_letters = DeadLetterStore(db)
         self.labels = LabelStore(db)
         self.checkpoints = CheckpointStore(db)
         self.workers = WorkerStore(db)

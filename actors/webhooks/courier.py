@@ -1,0 +1,146 @@
+"""One endpoint of one session: its next events, one after the other, until the lease is given back.
+
+Order is kept because only the holder of the lease delivers, and moves on only when the event before
+was delivered or became a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+
+from cluster.domain.errors import Unavailable
+from cluster.events.endpoint import Endpoint
+from cluster.events.envelope import Event, body_of
+from cluster.events.poster import Outcome, Poster
+from cluster.settings import WebhookSettings
+from cluster.stores import Stores
+from cluster.stores.webhooks import BreakerRule, LeasedWebhook
+
+__all__ = ["Courier"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Events read at once, and events delivered before others get their turn.
+_PAGE, _TURN = 50, 200
+#: Beyond the time of one POST, for writing down what became of it.
+_LEASE_MARGIN = timedelta(seconds=5)
+#: How long the outcome of a POST is tried to be written down while PostgreSQL is away.
+_WRITE_PATIENCE = 120.0
+
+
+class Courier:
+    """Delivers for leased webhooks. One per dispatcher."""
+
+    def __init__(self, stores: Stores, poster: Poster, settings: WebhookSettings) -> None:
+        self._stores = stores
+        self._poster = poster
+        self._longest = timedelta(seconds=settings.longest_pause_seconds)
+        self.lease_for = timedelta(seconds=settings.timeout_seconds) + _LEASE_MARGIN
+        self.rule = BreakerRule(
+            failures=settings.breaker_failures,
+            pause=timedelta(seconds=settings.breaker_pause_seconds),
+            longest=timedelta(seconds=settings.breaker_longest_seconds),
+        )
+        self.stopping = False
+        self.delivered = 0
+
+    async def deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
+        """Deliver what waits for `hook`, leased at `leased_at` (monotonic, before the lease was
+        asked for). Returns when the lease is given back or lost."""
+        endpoint = Endpoint.of(hook.config)
+        turn = 0
+        while True:
+            # Read before the events: all up to here are visible then.
+            newest = await self._stores.events.newest(hook.session_id)
+            if hook.until is not None:
+                newest = min(newest, hook.until)
+            events = await self._stores.events.list(
+                hook.session_id,
+                after=hook.cursor,
+                until=newest,
+                limit=_PAGE,
+                types=sorted(endpoint.events) or ["-"],
+            )
+            for event in events:
+                going_on = await self._one(hook, endpoint, event, leased_at)
+                if going_on is None:
+                    return
+                hook, leased_at = going_on
+                turn += 1
+            if len(events) < _PAGE or turn >= _TURN or self.stopping:
+                dealt_with = newest if len(events) < _PAGE else hook.cursor
+                await self._stores.webhooks.let_go(hook, dealt_with)
+                return
+
+    async def _one(
+        self, hook: LeasedWebhook, endpoint: Endpoint, event: Event, leased_at: float
+    ) -> tuple[LeasedWebhook, float] | None:
+        """Deliver one event; the lease as it is then, or None without one."""
+        late = time.monotonic() > leased_at + _LEASE_MARGIN.total_seconds()
+        if self.stopping or late:
+            # Late: this process stood still, and what is left of the lease may not do for a POST.
+            await self._stores.webhooks.let_go(hook, hook.cursor)
+            return None
+        body = body_of(event, hook.teller)
+        headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
+        if hook.origin == "replay":
+            headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
+        outcome = await self._poster.post(endpoint.url, body, headers)
+        renewed_at = time.monotonic()
+        hooks = self._stores.webhooks
+        if outcome.delivered:
+            self.delivered += 1
+            held = await _written(lambda: hooks.delivered(hook, event, outcome, self.lease_for))
+        else:
+            pause = self._pause(endpoint, hook, outcome)
+            log.info(
+                "webhook.failed", hook=hook.key, seq=event.seq, error=outcome.error, again=pause
+            )
+            if pause is not None:
+                await _written(
+                    lambda: hooks.failed(hook, event, outcome, pause=pause, rule=self.rule)
+                )
+                return None
+            held = await _written(
+                lambda: hooks.buried(hook, event, outcome, rule=self.rule, lease_for=self.lease_for)
+            )
+            if held:
+                # The next event has its turn when the circuit lets it.
+                await hooks.let_go(hook, event.seq)
+            return None
+        if not held:
+            log.warning("webhook.lease_lost", hook=hook.key, seq=event.seq)
+            return None
+        return replace(hook, cursor=event.seq, attempts=0), renewed_at
+
+    def _pause(self, endpoint: Endpoint, hook: LeasedWebhook, outcome: Outcome) -> timedelta | None:
+        pause = endpoint.retries.pause(
+            hook.attempts + 1,
+            chance=random.random(),  # noqa: S311 - jitter
+            longest=self._longest,
+        )
+        if pause is not None and outcome.retry_after is not None:
+            pause = max(pause, min(outcome.retry_after, self._longest))
+        return pause
+
+
+async def _written(write: Callable[[], Awaitable[T]]) -> T:
+    """The receiver has it: writing that down is worth waiting for PostgreSQL, up to a bound."""
+    deadline, pause = time.monotonic() + _WRITE_PATIENCE, 0.05
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 1.0)

@@ -1,0 +1,178 @@
+"""A dispatcher: takes endpoints that have events waiting, and delivers. Plain asyncio, no Ray.
+
+Any number of dispatchers share the work through PostgreSQL: a row that one has leased is skipped by
+the others, and free again when its lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from actors.webhooks.courier import Courier
+from cluster.domain.errors import GatewayError
+from cluster.events.poster import Poster
+from cluster.settings import Settings
+from cluster.stores import Stores
+from cluster.stores.event_signals import EventSignals
+from cluster.stores.webhooks import LeasedWebhook
+
+__all__ = ["Dispatcher"]
+
+log = structlog.get_logger(__name__)
+
+_AWAY_SECONDS = 0.5
+_TIDY_SECONDS = 600.0
+
+
+class Dispatcher:
+    """Delivers until it is stopped."""
+
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        hooks = settings.webhooks
+        self._stores = stores
+        self._settings = settings
+        self._poster = Poster(
+            timeout=hooks.timeout_seconds, allow=hooks.allow, connections=hooks.concurrency
+        )
+        self._courier = Courier(stores, self._poster, hooks)
+        self._signals = EventSignals(settings.stores)
+        self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
+        #: More may wait than there was room for.
+        self._full = False
+        self._wake = asyncio.Event()
+        #: Sessions that somebody told of; None: look at all.
+        self._hinted: set[int] | None = None
+        self._stopping = False
+
+    @property
+    def delivered(self) -> int:
+        """Events delivered by this dispatcher."""
+        return self._courier.delivered
+
+    @property
+    def under_way(self) -> int:
+        """Endpoints it holds at the moment."""
+        return len(self._under_way)
+
+    async def run(self) -> None:
+        """Deliver until `stop`."""
+        listener = asyncio.create_task(self._listen(), name="webhook-listener")
+        keeper = asyncio.create_task(self._tidy(), name="webhook-keeper")
+        try:
+            while not self._stopping:
+                await self._round()
+        finally:
+            listener.cancel()
+            keeper.cancel()
+            self._courier.stopping = True
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=self._courier.lease_for.total_seconds())
+            await self._poster.close()
+
+    def stop(self) -> None:
+        """Finish what is under way; `run` returns then."""
+        self._stopping = True
+        self._courier.stopping = True
+        self._wake.set()
+
+    async def _round(self) -> None:
+        hinted, self._hinted = self._hinted, set()
+        self._wake.clear()
+        try:
+            taken = await self._take(hinted)
+            pause = await self._stores.webhooks.next_due(self._poll) if not taken else None
+        except GatewayError as error:
+            log.warning("webhook.stores_away", error=error.detail)
+            self._hinted = None
+            await asyncio.sleep(_AWAY_SECONDS)
+            return
+        if pause is None and self._free:
+            return
+        seconds = max(0.01, pause.total_seconds()) if pause is not None else None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            self._hinted = None
+
+    @property
+    def _poll(self) -> timedelta:
+        return timedelta(seconds=self._settings.webhooks.poll_seconds)
+
+    @property
+    def _free(self) -> int:
+        return self._settings.webhooks.concurrency - len(self._under_way)
+
+    async def _take(self, hinted: set[int] | None) -> int:
+        if self._free <= 0 or hinted == set():
+            return 0
+        each = self._settings.webhooks.concurrency_per_endpoint
+        busy = Counter(hook.target for hook in self._under_way.values())
+        lease, asked_at = uuid.uuid4().hex, time.monotonic()
+        taken = await self._stores.webhooks.take(
+            lease=lease,
+            lease_for=self._courier.lease_for,
+            most=self._free,
+            room={target: max(0, each - count) for target, count in busy.items()},
+            room_each=each,
+            rule=self._courier.rule,
+            sessions=sorted(hinted) if hinted is not None else None,
+        )
+        if hinted is None:
+            taken += await self._stores.webhooks.take_probes(
+                lease=lease, lease_for=self._courier.lease_for, rule=self._courier.rule
+            )
+        busy.update(hook.target for hook in taken)
+        self._full = len(taken) >= self._free or any(count >= each for count in busy.values())
+        for hook in taken:
+            task = asyncio.create_task(self._deliver(hook, asked_at), name=f"webhook-{hook.id}")
+            self._under_way[task] = hook
+            task.add_done_callback(self._done)
+        return len(taken)
+
+    async def _deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
+        try:
+            await self._courier.deliver(hook, leased_at)
+        except GatewayError as error:
+            # The lease ends by itself; another try then begins where this one was written down.
+            log.warning("webhook.interrupted", hook=hook.key, error=error.detail)
+        except Exception:
+            # One endpoint's surprise must not end the others' deliveries.
+            log.exception("webhook.crashed", hook=hook.key, session_id=hook.session_id)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        hook = self._under_way.pop(task)
+        if self._full or self._hinted is None:
+            self._hinted = None
+        else:
+            # Told of while it was leased: that hint found nothing to take.
+            self._hinted.add(hook.session_id)
+        self._wake.set()
+
+    async def _listen(self) -> None:
+        hints = self._signals.hints(at_least_every=self._settings.webhooks.poll_seconds)
+        async for sessions in hints:
+            if sessions is None or self._hinted is None:
+                self._hinted = None
+            else:
+                self._hinted |= sessions
+            self._wake.set()
+
+    async def _tidy(self) -> None:
+        """Endpoints of the settings, and the length of the logs."""
+        registered = False
+        while True:
+            with suppress(GatewayError):
+                if not registered:
+                    await self._stores.webhooks.set_global(self._settings.global_webhooks.hooks())
+                    registered = True
+                age = timedelta(seconds=self._settings.webhooks.log_seconds)
+                await self._stores.webhooks.forget_deliveries(age)
+            await asyncio.sleep(_TIDY_SECONDS if registered else _AWAY_SECONDS)

@@ -1,0 +1,73 @@
+"""Events that an endpoint did not take in all its tries. They wait for somebody to replay them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cluster.stores.database import Database
+
+__all__ = ["DeadLetter", "DeadLetterStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """One event that one endpoint did not take."""
+
+    id: int
+    #: Names the endpoint within the session.
+    key: str
+    url: str
+    seq: int
+    event_id: str
+    type: str
+    #: Tries of all rounds together.
+    attempts: int
+    #: HTTP status of the last try; None when there was no answer.
+    status: int | None
+    error: str
+    died_at: datetime
+    #: When a replay delivered it after all; None while it waits.
+    resolved_at: datetime | None
+
+
+class DeadLetterStore:
+    """Table `webhook_dead_letters`, for callers; the webhook store writes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def list(
+        self, session_id: int, *, key: str | None, resolved: bool, after: int, limit: int
+    ) -> list[DeadLetter]:
+        """Letters with an id above `after`, oldest first."""
+        rows = await self._db.all(
+            """
+            SELECT id, key, url, seq, event_id, type, attempts, status, error, died_at, resolved_at
+            FROM webhook_dead_letters
+            WHERE session_id = %(id)s AND id > %(after)s
+              AND (%(key)s::text IS NULL OR key = %(key)s)
+              AND (resolved_at IS NOT NULL) = %(resolved)s
+            ORDER BY id LIMIT %(limit)s
+            """,
+            {"id": session_id, "key": key, "resolved": resolved, "after": after, "limit": limit},
+        )
+        return [DeadLetter(**row) for row in rows]
+
+    async def get(self, session_id: int, letter_id: int) -> DeadLetter | None:
+        row = await self._db.one(
+            """
+            SELECT id, key, url, seq, event_id, type, attempts, status, error, died_at, resolved_at
+            FROM webhook_dead_letters WHERE session_id = %(id)s AND id = %(letter)s
+            """,
+            {"id": session_id, "letter": letter_id},
+        )
+        return DeadLetter(**row) if row else None
+
+    async def delete(self, session_id: int, letter_id: int) -> bool:
+        """Give one up; False when there was none."""
+        touched = await self._db.run(
+            "DELETE FROM webhook_dead_letters WHERE session_id = %(id)s AND id = %(letter)s",
+            {"id": session_id, "letter": letter_id},
+        )
+        return touched > 0

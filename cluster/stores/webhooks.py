@@ -1,0 +1,521 @@
+"""Webhooks: each endpoint's place in each session's events, leased by the dispatchers.
+
+A row of `webhooks` is worked on by whoever holds its lease; every write is conditional on it. The
+place moves on in the same statement that writes the delivery log, so a crash repeats at most the
+one event whose POST was not yet written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+from cluster.domain.session import Me
+from cluster.events.envelope import Event, Teller
+from cluster.events.poster import Outcome
+from cluster.stores.database import Database, Row, jsonb, printable
+
+__all__ = ["BreakerRule", "Delivery", "LeasedWebhook", "WebhookState", "WebhookStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BreakerRule:
+    """When an endpoint counts as down, and how it is tried again."""
+
+    #: So many failures in a row, of all sessions together, open the circuit.
+    failures: int
+    #: The first pause; each further failure doubles it.
+    pause: timedelta
+    longest: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedWebhook:
+    """An endpoint of a session with something to deliver, and all that takes."""
+
+    id: int
+    session_id: int
+    key: str
+    origin: str
+    #: Endpoints with the same one share a circuit breaker.
+    target: str
+    #: WAHA's `WebhookConfig`.
+    config: dict[str, Any]
+    cursor: int
+    until: int | None
+    attempts: int
+    lease: str
+    teller: Teller
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookState:
+    """How an endpoint of a session is doing."""
+
+    key: str
+    origin: str
+    url: str
+    events: tuple[str, ...]
+    cursor: int
+    until: int | None
+    #: Events that wait behind the cursor, wanted or not.
+    behind: int
+    attempts: int
+    next_try_at: datetime | None
+    error: str
+    #: Until when the circuit of the endpoint is open; None when it is closed.
+    open_until: datetime | None
+    dead_letters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One try of one event."""
+
+    id: int
+    key: str
+    seq: int
+    event_id: str
+    type: str
+    attempt: int
+    status: int | None
+    error: str
+    took: timedelta
+    tried_at: datetime
+
+
+class WebhookStore:
+    """Tables `webhooks`, `global_webhooks`, `webhook_breakers`, `webhook_deliveries`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    # -- for dispatchers ------------------------------------------------------------------------
+
+    async def take(
+        self,
+        *,
+        lease: str,
+        lease_for: timedelta,
+        most: int,
+        room: Mapping[str, int],
+        room_each: int,
+        rule: BreakerRule,
+        sessions: Sequence[int] | None = None,
+    ) -> list[LeasedWebhook]:
+        """Lease up to `most` endpoints that have events to deliver.
+
+        `room`: how many more of a target may be taken, `room_each` of those not named there.
+        `sessions`: look at these only.
+        """
+        rows = await self._db.all(
+            _TAKE,
+            {
+                "lease": lease,
+                "lease_for": lease_for,
+                "most": most,
+                "room": jsonb(dict(room)),
+                "room_each": room_each,
+                "failures": rule.failures,
+                "sessions": list(sessions) if sessions is not None else None,
+            },
+        )
+        return [_leased(row) for row in rows]
+
+    async def take_probes(
+        self, *, lease: str, lease_for: timedelta, rule: BreakerRule
+    ) -> list[LeasedWebhook]:
+        """Of each endpoint whose circuit was open long enough, lease one row: the probe."""
+        rows = await self._db.all(
+            _TAKE_PROBES, {"lease": lease, "lease_for": lease_for, "failures": rule.failures}
+        )
+        return [_leased(row) for row in rows]
+
+    async def delivered(
+        self, hook: LeasedWebhook, event: Event, outcome: Outcome, lease_for: timedelta
+    ) -> bool:
+        """Move on; False when the lease went to somebody else."""
+        return await self._held(
+            _DELIVERED, hook, event, outcome, {"lease_for": lease_for, "attempt": hook.attempts + 1}
+        )
+
+    async def failed(
+        self,
+        hook: LeasedWebhook,
+        event: Event,
+        outcome: Outcome,
+        *,
+        pause: timedelta,
+        rule: BreakerRule,
+    ) -> bool:
+        """Try again after `pause`, and let go of the lease."""
+        values = {"pause": pause, "attempt": hook.attempts + 1} | _rule(rule)
+        return await self._held(_FAILED, hook, event, outcome, values)
+
+    async def buried(
+        self,
+        hook: LeasedWebhook,
+        event: Event,
+        outcome: Outcome,
+        *,
+        rule: BreakerRule,
+        lease_for: timedelta,
+    ) -> bool:
+        """The last try failed: the event becomes a dead letter, and the next one has its turn."""
+        values = {
+            "attempt": hook.attempts + 1,
+            "lease_for": lease_for,
+            "config": jsonb(hook.config),
+            "url": hook.config["url"],
+        }
+        return await self._held(_BURIED, hook, event, outcome, values | _rule(rule))
+
+    async def let_go(self, hook: LeasedWebhook, dealt_with: int) -> None:
+        """Give the lease back; nothing up to `dealt_with` is wanted any more. A replay that is
+        through is removed."""
+        await self._db.run(
+            """
+            WITH done AS (
+                DELETE FROM webhooks WHERE id = %(id)s AND lease = %(lease)s
+                       AND origin = 'replay' AND greatest(cursor, %(dealt_with)s) >= until
+                RETURNING id
+            )
+            UPDATE webhooks SET cursor = greatest(cursor, %(dealt_with)s), lease = '',
+                   lease_until = '-infinity',
+                   next_try_at = greatest(next_try_at, clock_timestamp())
+            WHERE id = %(id)s AND lease = %(lease)s AND id NOT IN (SELECT id FROM done)
+            """,
+            {"id": hook.id, "lease": hook.lease, "dealt_with": dealt_with},
+        )
+
+    async def next_due(self, longest: timedelta) -> timedelta:
+        """How long until the next retry or probe is due; at most `longest`."""
+        row = await self._db.one(
+            """
+            SELECT extract(epoch FROM min(at) - clock_timestamp()) AS seconds FROM (
+                SELECT min(next_try_at) AS at FROM webhooks
+                WHERE attempts > 0 AND next_try_at > clock_timestamp()
+                UNION ALL
+                SELECT min(open_until) FROM webhook_breakers WHERE open_until > clock_timestamp()
+            ) AS times
+            """,
+            {},
+        )
+        if row is None or row["seconds"] is None:
+            return longest
+        return min(longest, timedelta(seconds=max(0.0, float(row["seconds"]))))
+
+    async def set_global(self, hooks: Sequence[Mapping[str, Any]]) -> None:
+        """The endpoints of every session, as the gateway's settings have them now."""
+        async with self._db.connection() as connection, connection.transaction():
+            # One dispatcher at a time; session_exclusive against sessions made meanwhile.
+            await connection.execute("LOCK TABLE global_webhooks IN EXCLUSIVE MODE")
+            found = await connection.execute("SELECT url, config FROM global_webhooks")
+            present = {row["url"]: row["config"] for row in await found.fetchall()}
+            wanted = {str(hook["url"]): dict(hook) for hook in hooks}
+            if present == wanted:
+                return
+            await connection.execute("DELETE FROM global_webhooks")
+            for url, config in wanted.items():
+                await connection.execute(
+                    "INSERT INTO global_webhooks (url, config) VALUES (%s, %s)",
+                    (url, jsonb(config)),
+                )
+            await connection.execute("SELECT sync_webhooks(id) FROM sessions")
+
+    async def forget_deliveries(self, older_than: timedelta) -> int:
+        """Shorten the delivery log."""
+        return await self._db.run(
+            "DELETE FROM webhook_deliveries WHERE tried_at < clock_timestamp() - %(age)s",
+            {"age": older_than},
+        )
+
+    # -- for callers ----------------------------------------------------------------------------
+
+    async def states(self, session_id: int) -> list[WebhookState]:
+        """The session's endpoints, those of the gateway's settings and running replays too."""
+        rows = await self._db.all(_STATES, {"id": session_id})
+        return [
+            WebhookState(
+                key=row["key"],
+                origin=row["origin"],
+                url=row["url"],
+                events=tuple(str(name) for name in row["config"].get("events") or ()),
+                cursor=row["cursor"],
+                until=row["until"],
+                behind=row["behind"],
+                attempts=row["attempts"],
+                next_try_at=row["retry_at"],
+                error=row["error"],
+                open_until=row["opened_until"],
+                dead_letters=row["dead_letters"],
+            )
+            for row in rows
+        ]
+
+    async def config(self, session_id: int, key: str) -> dict[str, Any] | None:
+        """WAHA's `WebhookConfig` of one endpoint."""
+        row = await self._db.one(
+            "SELECT config FROM webhooks WHERE session_id = %(id)s AND key = %(key)s",
+            {"id": session_id, "key": key},
+        )
+        return dict(row["config"]) if row else None
+
+    async def replay(
+        self, session_id: int, key: str, *, replay_key: str, after: int, until: int
+    ) -> bool:
+        """Deliver the events above `after` and up to `until` once more to the endpoint `key`;
+        False when the session has no such endpoint, neither now nor in its dead letters."""
+        touched = await self._db.run(
+            """
+            INSERT INTO webhooks (session_id, key, origin, url, target, config, cursor, until)
+            SELECT %(id)s, %(replay)s, 'replay', url,
+                   encode(sha256(convert_to(url, 'UTF8')), 'hex'), config, %(after)s, %(until)s
+            FROM (
+                SELECT 1 AS rank, url, config FROM webhooks
+                WHERE session_id = %(id)s AND key = %(key)s AND origin <> 'replay'
+                UNION ALL
+                SELECT 2, url, config FROM webhook_dead_letters
+                WHERE session_id = %(id)s AND key = %(key)s
+            ) AS known ORDER BY rank LIMIT 1
+            """,
+            {
+                "id": session_id,
+                "key": key,
+                "replay": replay_key,
+                "after": after,
+                "until": until,
+            },
+        )
+        return touched > 0
+
+    async def deliveries(
+        self, session_id: int, *, key: str | None, before: int | None, limit: int
+    ) -> list[Delivery]:
+        """The delivery log, newest first."""
+        rows = await self._db.all(
+            """
+            SELECT id, key, seq, event_id, type, attempt, status, error, took, tried_at
+            FROM webhook_deliveries
+            WHERE session_id = %(id)s AND (%(key)s::text IS NULL OR key = %(key)s)
+              AND (%(before)s::bigint IS NULL OR id < %(before)s)
+            ORDER BY id DESC LIMIT %(limit)s
+            """,
+            {"id": session_id, "key": key, "before": before, "limit": limit},
+        )
+        return [Delivery(**row) for row in rows]
+
+    async def _held(
+        self,
+        query: LiteralString,
+        hook: LeasedWebhook,
+        event: Event,
+        outcome: Outcome,
+        more: Mapping[str, Any],
+    ) -> bool:
+        row = await self._db.one(
+            query,
+            {
+                "id": hook.id,
+                "lease": hook.lease,
+                "seq": event.seq,
+                "event": event.id,
+                "type": event.type,
+                "status": outcome.status,
+                "error": printable(outcome.error),
+                "took": outcome.took,
+                **more,
+            },
+        )
+        return bool(row and row["held"])
+
+
+def _rule(rule: BreakerRule) -> dict[str, Any]:
+    return {"failures": rule.failures, "open_for": rule.pause, "open_longest": rule.longest}
+
+
+def _leased(row: Row) -> LeasedWebhook:
+    metadata = row["session_config"].get("metadata")
+    return LeasedWebhook(
+        id=row["id"],
+        session_id=row["session_id"],
+        key=row["key"],
+        origin=row["origin"],
+        target=row["target"],
+        config=row["config"],
+        cursor=row["cursor"],
+        until=row["until"],
+        attempts=row["attempts"],
+        lease=row["lease"],
+        teller=Teller(
+            name=row["name"],
+            me=Me(**row["me"]) if row["me"] else None,
+            metadata=metadata if isinstance(metadata, dict) else {},
+        ),
+    )
+
+
+_DUE = """
+    w.cursor < least(s.event_seq, w.until)
+    AND w.next_try_at <= clock_timestamp() AND w.lease_until < clock_timestamp()
+"""
+_LEASE = """
+    UPDATE webhooks w SET lease = %(lease)s, lease_until = clock_timestamp() + %(lease_for)s
+    FROM due JOIN sessions ON sessions.id = due.session_id
+    WHERE w.id = due.id
+    RETURNING w.id, w.session_id, w.key, w.origin, w.target, w.config, w.cursor, w.until,
+              w.attempts, w.lease, sessions.name, sessions.me, sessions.config AS session_config
+"""
+
+
+def _sql(*parts: LiteralString) -> LiteralString:
+    return "".join(parts)
+
+
+_TAKE = _sql(
+    """
+    WITH candidates AS (
+        SELECT w.id, row_number() OVER (PARTITION BY w.target ORDER BY w.next_try_at, w.id) AS nth,
+               coalesce((%(room)s::jsonb->>w.target)::integer, %(room_each)s) AS room
+        FROM webhooks w
+        JOIN session_streams s ON s.session_id = w.session_id
+        LEFT JOIN webhook_breakers b ON b.target = w.target
+        WHERE (b.target IS NULL OR b.failures < %(failures)s)
+          AND (%(sessions)s::bigint[] IS NULL OR w.session_id = ANY(%(sessions)s))
+          AND """,
+    _DUE,
+    """
+    ), due AS (
+        SELECT w.id, w.session_id FROM webhooks w
+        WHERE w.id IN (SELECT id FROM candidates WHERE nth <= room)
+          -- Once more: it may have been taken and dealt with since the candidates were read.
+          AND w.next_try_at <= clock_timestamp() AND w.lease_until < clock_timestamp()
+        ORDER BY w.next_try_at, w.id LIMIT %(most)s FOR UPDATE OF w SKIP LOCKED
+    )
+""",
+    _LEASE,
+)
+
+_TAKE_PROBES = _sql(
+    """
+    WITH probes AS (
+        UPDATE webhook_breakers b SET open_until = clock_timestamp() + %(lease_for)s
+        WHERE b.failures >= %(failures)s AND b.open_until <= clock_timestamp()
+          AND EXISTS (SELECT 1 FROM webhooks w
+                      JOIN session_streams s ON s.session_id = w.session_id
+                      WHERE w.target = b.target AND """,
+    _DUE,
+    """)
+        RETURNING b.target
+    ), due AS (
+        SELECT w.id, w.session_id FROM probes
+        CROSS JOIN LATERAL (
+            SELECT w.id, w.session_id FROM webhooks w
+            JOIN session_streams s ON s.session_id = w.session_id
+            WHERE w.target = probes.target AND """,
+    _DUE,
+    """
+            ORDER BY w.next_try_at, w.id LIMIT 1 FOR UPDATE OF w SKIP LOCKED
+        ) AS w
+    )
+""",
+    _LEASE,
+)
+
+_LOG = """
+    log AS (
+        INSERT INTO webhook_deliveries (session_id, key, seq, event_id, type, attempt, status,
+                                        error, took)
+        SELECT session_id, key, %(seq)s, %(event)s, %(type)s, %(attempt)s, %(status)s, %(error)s,
+               %(took)s
+        FROM mine
+    )
+"""
+_BREAK = """
+    breaker AS (
+        INSERT INTO webhook_breakers AS b (target, failures, open_until)
+        SELECT target, 1, CASE WHEN %(failures)s <= 1 THEN clock_timestamp() + %(open_for)s
+                               ELSE '-infinity' END
+        FROM mine
+        ON CONFLICT (target) DO UPDATE SET failures = b.failures + 1,
+            open_until = CASE WHEN b.failures + 1 < %(failures)s THEN '-infinity' ELSE
+                clock_timestamp() + least(%(open_longest)s,
+                    %(open_for)s * power(2, least(b.failures + 1 - %(failures)s, 16)))
+            END
+    )
+"""
+_HELD = " SELECT EXISTS (SELECT 1 FROM mine) AS held"
+
+_DELIVERED = _sql(
+    """
+    WITH mine AS (
+        UPDATE webhooks SET cursor = %(seq)s, attempts = 0, error = '',
+               lease_until = clock_timestamp() + %(lease_for)s
+        WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
+        RETURNING session_id, key, target, origin, url
+    ), closed AS (
+        UPDATE webhook_breakers SET failures = 0, open_until = '-infinity'
+        WHERE target IN (SELECT target FROM mine) AND failures > 0
+    ), resolved AS (
+        UPDATE webhook_dead_letters d SET resolved_at = clock_timestamp() FROM mine
+        WHERE mine.origin = 'replay' AND d.session_id = mine.session_id AND d.url = mine.url
+          AND d.seq = %(seq)s AND d.resolved_at IS NULL
+    ), """,
+    _LOG,
+    _HELD,
+)
+
+_FAILED = _sql(
+    """
+    WITH mine AS (
+        UPDATE webhooks SET attempts = attempts + 1, error = %(error)s,
+               next_try_at = clock_timestamp() + %(pause)s, lease = '', lease_until = '-infinity'
+        WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
+        RETURNING session_id, key, target
+    ), """,
+    _LOG,
+    ",",
+    _BREAK,
+    _HELD,
+)
+
+_BURIED = _sql(
+    """
+    WITH mine AS (
+        UPDATE webhooks SET cursor = %(seq)s, attempts = 0, error = %(error)s,
+               next_try_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease_for)s
+        WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
+        RETURNING session_id, key, target, origin
+    ), dead AS (
+        INSERT INTO webhook_dead_letters AS d (session_id, key, url, config, seq, event_id, type,
+                                               attempts, status, error)
+        SELECT session_id,
+               -- A replay's key is gone with the replay: the letter is the endpoint's.
+               CASE origin WHEN 'replay' THEN split_part(key, '/', 2) ELSE key END,
+               %(url)s, %(config)s, %(seq)s, %(event)s, %(type)s, %(attempt)s, %(status)s,
+               %(error)s
+        FROM mine
+        ON CONFLICT (session_id, key, seq) DO UPDATE SET
+            attempts = d.attempts + excluded.attempts, status = excluded.status,
+            error = excluded.error, died_at = clock_timestamp(), resolved_at = NULL
+    ), """,
+    _LOG,
+    ",",
+    _BREAK,
+    _HELD,
+)
+
+_STATES = """
+    SELECT w.key, w.origin, w.url, w.config, w.cursor, w.until, w.attempts, w.error,
+           greatest(0, coalesce(least(s.event_seq, w.until), 0) - w.cursor) AS behind,
+           CASE WHEN w.attempts > 0 THEN w.next_try_at END AS retry_at,
+           CASE WHEN b.open_until > clock_timestamp() THEN b.open_until END AS opened_until,
+           (SELECT count(*) FROM webhook_dead_letters d WHERE d.session_id = w.session_id
+               AND d.key = w.key AND d.resolved_at IS NULL) AS dead_letters
+    FROM webhooks w
+    LEFT JOIN session_streams s ON s.session_id = w.session_id
+    LEFT JOIN webhook_breakers b ON b.target = w.target
+    WHERE w.session_id = %(id)s ORDER BY w.id
+"""

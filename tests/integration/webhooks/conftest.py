@@ -1,0 +1,71 @@
+"""Sessions with a webhook, and dispatchers of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hook_receiver import Receiver, receiving
+
+from actors.webhooks.dispatcher import Dispatcher
+from cluster.domain.session import DesiredState, SessionRecord
+from cluster.settings import Settings, WebhookSettings
+from cluster.stores import Stores
+
+
+@pytest.fixture
+def hook_settings(store_settings: Settings) -> Settings:
+    store_settings.webhooks = WebhookSettings(
+        _env_file=os.devnull,
+        allow="127.0.0.0/8",
+        timeout_seconds=0.5,
+        poll_seconds=0.2,
+        breaker_pause_seconds=0.1,
+        breaker_longest_seconds=0.3,
+    )
+    return store_settings
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as one:
+        yield one
+
+
+@asynccontextmanager
+async def running_dispatcher(settings: Settings) -> AsyncIterator[Dispatcher]:
+    """One with connections of its own, as another process would have them."""
+    stores = await Stores.open(settings)
+    dispatcher = Dispatcher(stores, settings)
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield dispatcher
+    finally:
+        dispatcher.stop()
+        await task
+        await stores.close()
+
+
+@pytest_asyncio.fixture
+async def dispatcher(hook_settings: Settings) -> AsyncIterator[Dispatcher]:
+    async with running_dispatcher(hook_settings) as one:
+        yield one
+
+
+Hooked = Callable[..., Awaitable[SessionRecord]]
+
+
+@pytest.fixture
+def hooked(stores: Stores, session_name: Callable[[], str]) -> Hooked:
+    """Make a session with webhooks; by default one that wants everything."""
+
+    async def make(*hooks: dict[str, Any]) -> SessionRecord:
+        config = {"webhooks": list(hooks), "metadata": {"customer": "c1"}}
+        return await stores.sessions.create("default", session_name(), config, DesiredState.STOPPED)
+
+    return make

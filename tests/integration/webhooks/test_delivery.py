@@ -1,0 +1,189 @@
+"""What a receiver of webhooks may rely on, whatever it does itself."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from typing import Any
+
+from aiohttp import web
+from conftest import Hooked, running_dispatcher
+from hook_receiver import Received, Receiver, answers_500, eventually
+
+from actors.webhooks.dispatcher import Dispatcher
+from cluster.domain.session import SessionRecord
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+QUICK = {"policy": "constant", "delaySeconds": 0.05, "attempts": 100}
+
+
+def hook(receiver: Receiver, **more: Any) -> dict[str, Any]:
+    return {"url": receiver.url, "events": ["*"], "retries": QUICK} | more
+
+
+async def say(stores: Stores, session: SessionRecord, count: int, start: int = 0) -> None:
+    for n in range(start, start + count):
+        await stores.events.append(session.id, "state.change", {"n": n})
+
+
+async def test_every_event_arrives_in_order_at_a_receiver_that_fails_hangs_and_goes_away(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    sessions = [await hooked(hook(receiver)) for _ in range(6)]
+
+    async def misbehave(came: Received) -> web.StreamResponse | None:
+        match came.nth % 7:
+            case 2:
+                return web.Response(status=500)
+            case 4 if came.nth < 30:
+                await asyncio.sleep(0.7)  # beyond the dispatcher's patience
+                return web.Response(status=503)
+            case 5:
+                return web.Response(status=429, headers={"Retry-After": "0"})
+        return None
+
+    receiver.fault = misbehave
+    await asyncio.gather(*(say(stores, session, 20) for session in sessions))
+
+    await receiver.until_taken(120, 60)
+    assert receiver.by_session() == {s.name: list(range(1, 21)) for s in sessions}
+
+
+async def test_two_dispatchers_share_the_work_and_deliver_nothing_twice(
+    stores: Stores,
+    hook_settings: Settings,
+    dispatcher: Dispatcher,
+    hooked: Hooked,
+    receiver: Receiver,
+) -> None:
+    sessions = [await hooked(hook(receiver)) for _ in range(30)]
+    async with running_dispatcher(hook_settings) as other:
+        await asyncio.gather(*(say(stores, session, 10) for session in sessions))
+        await receiver.until_taken(300)
+        await asyncio.sleep(0.3)
+        assert receiver.by_session() == {s.name: list(range(1, 11)) for s in sessions}
+        assert dispatcher.delivered > 0
+        assert other.delivered > 0
+
+
+async def test_a_dead_endpoint_slows_nobody_else(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    async def hang(came: Received) -> web.StreamResponse | None:
+        if came.path == "/dead":
+            await asyncio.sleep(5)
+        return None
+
+    receiver.fault = hang
+    dead = receiver.url.replace("/hook", "/dead")
+    both = [await hooked(hook(receiver), hook(receiver, url=dead)) for _ in range(20)]
+    await asyncio.gather(*(say(stores, session, 5) for session in both))
+    await receiver.until_taken(100, 10)
+    assert {r.path for r in receiver.taken} == {"/hook"}
+    tried = sum(r.path == "/dead" for r in receiver.tries)
+    assert tried < 60, "an open circuit lets single probes through"
+
+
+async def test_what_a_receiver_needs_to_trust_a_request(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    key = "a secret"
+    headers = [{"name": "X-Mine", "value": "yes"}, {"name": "Host", "value": "evil"}]
+    session = await hooked(hook(receiver, hmac={"key": key}, customHeaders=headers))
+    await say(stores, session, 1)
+    await receiver.until_taken(1)
+
+    got = receiver.taken[0]
+    sent, told = got.headers, got.body
+    assert sent["X-Webhook-Hmac-Algorithm"] == "sha512"
+    assert sent["X-Webhook-Hmac"] == hmac.new(key.encode(), got.raw, hashlib.sha512).hexdigest()
+    signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + got.raw
+    timed = base64.b64encode(hmac.digest(key.encode(), signed, "sha256")).decode()
+    assert sent["webhook-signature"] == f"v1,{timed}"
+    assert sent["X-Webhook-Request-Id"] == sent["webhook-id"] == told["id"]
+    assert sent["X-Mine"] == "yes"
+    assert sent["Host"] != "evil"
+    assert told["event"] == "state.change"
+    assert told["payload"] == {"n": 0}
+    assert told["metadata"] == {"customer": "c1"}
+    assert told["environment"]["engine"] == "GOWS"
+
+
+async def test_only_wanted_events_are_delivered(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    session = await hooked(hook(receiver, events=["session.status"]))
+    await say(stores, session, 3)
+    await stores.events.append(session.id, "session.status", {"status": "WORKING"})
+    await receiver.until_taken(1)
+    await asyncio.sleep(0.2)
+    assert [r.seq for r in receiver.taken] == [4]
+    statuses = receiver.taken[0].body["payload"]["statuses"]
+    assert [s["status"] for s in statuses] == ["WORKING"]
+
+
+async def test_an_event_nobody_takes_becomes_a_dead_letter_and_the_next_has_its_turn(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    retries = {"policy": "constant", "delaySeconds": 0.01, "attempts": 2}
+    session = await hooked(hook(receiver, retries=retries))
+
+    async def poison(came: Received) -> web.StreamResponse | None:
+        return await answers_500(came) if came.seq == 2 else None
+
+    receiver.fault = poison
+    await say(stores, session, 3)
+    await receiver.until_taken(2)
+    assert [r.seq for r in receiver.taken] == [1, 3]
+    assert sum(r.seq == 2 for r in receiver.tries) == 3
+
+    found = await stores.dead_letters.list(session.id, key=None, resolved=False, after=0, limit=9)
+    assert [(d.seq, d.attempts, d.status) for d in found] == [(2, 3, 500)]
+    log = await stores.webhooks.deliveries(session.id, key=None, before=None, limit=9)
+    assert [(d.seq, d.status) for d in reversed(log)] == [
+        *((1, 200), (2, 500), (2, 500), (2, 500), (3, 200))
+    ]
+
+    receiver.fault = None
+    key = found[0].key
+    assert await stores.webhooks.replay(session.id, key, replay_key=f"r1/{key}", after=1, until=2)
+    await receiver.until_taken(3)
+    assert receiver.taken[-1].seq == 2
+    assert receiver.taken[-1].headers["X-Webhook-Replay"] == "r1"
+    await asyncio.sleep(0.2)
+    left = await stores.dead_letters.list(session.id, key=None, resolved=False, after=0, limit=9)
+    assert left == []
+    assert [s.key for s in await stores.webhooks.states(session.id)] == [key]
+
+
+async def test_a_changed_configuration_counts_from_the_next_event_on(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
+) -> None:
+    session = await hooked()
+    await say(stores, session, 3)
+    await stores.sessions.update_config(session.id, {"webhooks": [hook(receiver)]})
+    await say(stores, session, 2, start=3)
+    await receiver.until_taken(2)
+    assert [r.seq for r in receiver.taken] == [4, 5]
+    await stores.sessions.update_config(session.id, {"webhooks": []})
+    await say(stores, session, 1)
+    await asyncio.sleep(0.4)
+    assert len(receiver.taken) == 2
+
+
+async def test_a_private_address_is_refused_unless_allowed(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
+) -> None:
+    hook_settings.webhooks.allow = ""
+    retries = {"policy": "constant", "delaySeconds": 0, "attempts": 0}
+    session = await hooked(hook(receiver, retries=retries))
+    async with running_dispatcher(hook_settings):
+        await say(stores, session, 1)
+        dead = await eventually(
+            lambda: stores.dead_letters.list(session.id, key=None, resolved=False, after=0, limit=1)
+        )
+    assert "not public" in dead[0].error
+    assert receiver.tries == []
