@@ -25,6 +25,11 @@ from neonize.exc import SendMessageError
 from neonize.proto.Neonize_pb2 import JID, SendMessageReturnFunction, SendResponse
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
+from actors.whatsapp.go_patching import PAGE as _PAGE
+from actors.whatsapp.go_patching import Refused as _Refused
+from actors.whatsapp.go_patching import call_operand, redirect
+from actors.whatsapp.go_patching import map_near as _map_near
+from actors.whatsapp.go_patching import protect as _protect
 from actors.whatsapp.go_symbols import SymbolsNotFound, locate, read_functions
 from cluster.domain.message_id import check_message_id, new_message_id
 
@@ -39,19 +44,12 @@ _GENERATE = "go.mau.fi/whatsmeow.(*Client).GenerateMessageID"
 #: `func gostring(p *byte) string`: a Go string copied from a C string (runtime/string.go).
 _GOSTRING = "runtime.gostring"
 
-_PAGE = mmap.PAGESIZE
 _SLOT = 64
 _SLOTS = 1024
-_REACH = 2**31 - 2**24
-_FIXED_NOREPLACE = 0x100000
 
 
 class SendFailed(Exception):
     """The library did not send; the text is its own."""
-
-
-class _Refused(Exception):
-    """A precondition of the patch is not met."""
 
 
 async def send_with_id(client: NewAClient, to: JID, message: Message, wanted: str) -> SendResponse:
@@ -150,31 +148,8 @@ def _install() -> _Slots:
     text = stub_code(stub, table=table, original=generate.start, gostring=gostring.start)
     ctypes.memmove(stub, text, len(text))
     _protect(stub, mmap.PROT_READ | mmap.PROT_EXEC)
-    page = operand & -_PAGE
-    _protect(page, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    # One 4-byte store inside an aligned 8-byte word: a thread that calls now sees old or new.
-    ctypes.c_int32.from_address(operand).value = stub - (operand + 4)
-    _protect(page, mmap.PROT_READ | mmap.PROT_EXEC)
+    redirect(operand, stub)
     return _Slots(table)
-
-
-def call_operand(code: bytes, address: int, target: int) -> int:
-    """The offset in `code`, which lies at `address`, of the operand of its only `call target`.
-    Raises `_Refused` unless there is one, and it can be replaced in one store."""
-    found = []
-    at = code.find(b"\xe8")
-    while 0 <= at <= len(code) - 5:
-        if (
-            address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
-            == target
-        ):
-            found.append(at + 1)
-        at = code.find(b"\xe8", at + 1)
-    if len(found) != 1:
-        raise _Refused(f"{len(found)} calls of the id generator, expected 1")
-    if (address + found[0]) % 8 > 4:
-        raise _Refused("the call's operand crosses a word's boundary")
-    return found[0]
 
 
 def stub_code(at: int, *, table: int, original: int, gostring: int) -> bytes:
@@ -203,39 +178,3 @@ def stub_code(at: int, *, table: int, original: int, gostring: int) -> bytes:
     code += bytes.fromhex("49 8d 44 24 08")  # lea rax, [r12 + 8]
     code += relative(b"\xe9", gostring)  # jmp runtime.gostring
     return code
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
-_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-
-
-def _map_near(address: int, size: int) -> int:
-    """Map `size` writable bytes within the reach of a jump from `address`; they stay for ever."""
-    ends = [0]
-    gaps = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        start, end = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
-        if start - ends[-1] >= size:
-            gaps += [ends[-1], start - size]
-        ends.append(end)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _FIXED_NOREPLACE
-    for place in sorted(gaps, key=lambda gap: abs(gap - address)):
-        if abs(place - address) > _REACH:
-            break
-        if _libc.mmap(place, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) == place:
-            return place
-    raise _Refused("no free memory near the library")
-
-
-def _protect(page: int, protection: int) -> None:
-    if _libc.mprotect(page, _PAGE, protection):
-        raise OSError(ctypes.get_errno(), "mprotect was refused")

@@ -1,13 +1,13 @@
-"""Settings that all devices of the account share: one patch of a collection."""
+"""Settings that all devices of the account share: one record of a collection."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
-from neonize.proto.Neonize_pb2 import MutationInfo, PatchInfo
+from neonize.proto.Neonize_pb2 import MutationInfo
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionValue
 
+from actors.whatsapp.app_state_name import send_app_state
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.registry import Device
 
@@ -15,16 +15,8 @@ __all__ = ["change"]
 
 
 async def change(
-    device: Device,
-    collection: PatchInfo.WAPatchName.ValueType,
-    index: Sequence[str],
-    version: int,
-    value: SyncActionValue,
+    device: Device, collection: str, index: Sequence[str], version: int, value: SyncActionValue
 ) -> None:
     """Set one record. `version`: fixed per action (whatsmeow, appstate/encode.go)."""
-    patch = PatchInfo(
-        Timestamp=int(time.time()),
-        Type=collection,
-        Mutations=[MutationInfo(Index=list(index), Version=version, Value=value)],
-    )
-    await ask(device, lambda library: library.send_app_state(patch))
+    mutation = MutationInfo(Index=list(index), Version=version, Value=value)
+    await ask(device, lambda library: send_app_state(library, collection, [mutation]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neonize.proto.Neonize_pb2 import ContactInfo, GetProfilePictureParams, PatchInfo
+from neonize.proto.Neonize_pb2 import ContactInfo, GetProfilePictureParams
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import ContactAction, SyncActionValue
 from neonize.utils.enum import BlocklistAction
 
@@ -66,7 +66,7 @@ async def save(device: Device, *, jid: str, first_name: str, last_name: str) -> 
         action.lidJID = person["lid"]
     await app_state.change(
         device,
-        PatchInfo.CRITICAL_UNBLOCK_LOW,
+        "critical_unblock_low",
         ["contact", person["jid"]],
         2,
         SyncActionValue(contactAction=action),

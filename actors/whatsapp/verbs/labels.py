@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from neonize.proto.Neonize_pb2 import PatchInfo
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
     LabelAssociationAction,
     LabelEditAction,
@@ -19,7 +18,7 @@ async def edit(device: Device, *, label: str, name: str, color: int, deleted: bo
     action = LabelEditAction(name=name, color=color, deleted=deleted)
     await app_state.change(
         device,
-        PatchInfo.REGULAR,
+        "regular",
         ["label_edit", label],
         3,
         SyncActionValue(labelEditAction=action),
@@ -31,7 +30,7 @@ async def label_chat(device: Device, *, label: str, chat: str, labeled: bool) ->
     """Give a chat a label, or take it away."""
     await app_state.change(
         device,
-        PatchInfo.REGULAR,
+        "regular",
         ["label_jid", label, chat],
         3,
         SyncActionValue(labelAssociationAction=LabelAssociationAction(labeled=labeled)),

@@ -1,0 +1,84 @@
+"""Redirecting one call in the text of a loaded Go library, in memory.
+
+The how and the risks: docs/decisions/message-ids.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from pathlib import Path
+
+__all__ = ["PAGE", "Refused", "call_operand", "map_near", "protect", "redirect"]
+
+PAGE = mmap.PAGESIZE
+_REACH = 2**31 - 2**24
+_FIXED_NOREPLACE = 0x100000
+
+
+class Refused(Exception):
+    """A precondition of the patch is not met."""
+
+
+def call_operand(code: bytes, address: int, target: int) -> int:
+    """The offset in `code`, which lies at `address`, of the operand of its only `call target`.
+    Raises `Refused` unless there is one, and it can be replaced in one store."""
+    found = []
+    at = code.find(b"\xe8")
+    while 0 <= at <= len(code) - 5:
+        if (
+            address + at + 5 + int.from_bytes(code[at + 1 : at + 5], "little", signed=True)
+            == target
+        ):
+            found.append(at + 1)
+        at = code.find(b"\xe8", at + 1)
+    if len(found) != 1:
+        raise Refused(f"{len(found)} calls of the function, expected 1")
+    if (address + found[0]) % 8 > 4:
+        raise Refused("the call's operand crosses a word's boundary")
+    return found[0]
+
+
+def redirect(operand: int, target: int) -> None:
+    """Let the call whose operand lies at address `operand` (see `call_operand`) go to `target`."""
+    page = operand & -PAGE
+    protect(page, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # One 4-byte store inside an aligned 8-byte word: a thread that calls now sees old or new.
+    ctypes.c_int32.from_address(operand).value = target - (operand + 4)
+    protect(page, mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def map_near(address: int, size: int) -> int:
+    """Map `size` writable bytes within the reach of a jump from `address`; they stay for ever."""
+    ends = [0]
+    gaps = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
+        if start - ends[-1] >= size:
+            gaps += [ends[-1], start - size]
+        ends.append(end)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _FIXED_NOREPLACE
+    for place in sorted(gaps, key=lambda gap: abs(gap - address)):
+        if abs(place - address) > _REACH:
+            break
+        if _libc.mmap(place, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) == place:
+            return place
+    raise Refused("no free memory near the library")
+
+
+def protect(page: int, protection: int) -> None:
+    if _libc.mprotect(page, PAGE, protection):
+        raise OSError(ctypes.get_errno(), "mprotect was refused")
