@@ -11,10 +11,21 @@ from fastapi import FastAPI
 from api import docs_page, openapi, problems
 from api.authentication import ApiKey, ApiKeyMiddleware
 from api.body_limit import BodyLimitMiddleware
+from api.body_sizes import limit_by_path
 from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
-from api.routers import auth, chats, chatting, contacts, groups, observability, sessions
-from cluster.settings import HttpSettings
+from api.routers import (
+    auth,
+    chats,
+    chatting,
+    contacts,
+    groups,
+    media,
+    observability,
+    sessions,
+    status,
+)
+from cluster.settings import HttpSettings, MediaSettings
 
 __all__ = ["create_app"]
 
@@ -24,7 +35,9 @@ Send the key as `X-Api-Key`. Errors are problem details (RFC 9457) with WAHA's `
 and `message` beside them; `503` and `429` carry `Retry-After`."""
 
 
-def create_app(gateway: GatewayFactory, settings: HttpSettings) -> FastAPI:
+def create_app(
+    gateway: GatewayFactory, settings: HttpSettings, media_settings: MediaSettings | None = None
+) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
     application starts; what it gives may connect on first use and is closed at the end."""
 
@@ -46,18 +59,20 @@ def create_app(gateway: GatewayFactory, settings: HttpSettings) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    files = media_settings or MediaSettings()
+    app.state.public_url = files.public_url
     app.state.health = observability.HealthProbe()
     app.state.api_key = key = ApiKey(settings.api_key.get_secret_value())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, sessions, chatting, contacts, auth, chats, groups):
+    for part in (observability, sessions, chatting, contacts, media, auth, chats, status, groups):
         app.include_router(part.router)
     docs_page.install(app)
     problems.install(app)
     openapi.install(app, public=observability.PUBLIC)
 
     # The last one added is the outermost: id and deadline, then the key, then the body's bound.
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimitMiddleware, limit=limit_by_path(settings.max_body_bytes, files))
     app.add_middleware(
         ApiKeyMiddleware, key=key, open_to_all=observability.PUBLIC | docs_page.PUBLIC
     )

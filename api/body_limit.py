@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,10 +18,10 @@ class _Exceeded(Exception):
 
 
 class BodyLimitMiddleware:
-    """Answers 413 as soon as a body is known to exceed `limit` bytes, by its declared length or
-    by what came in. Whatever the application then says about its broken read is dropped."""
+    """Answers 413 as soon as a body is known to exceed `limit(path)` bytes, by its declared length
+    or by what came in. Whatever the application then says about its broken read is dropped."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: Callable[[str], int]) -> None:
         self._app = app
         self._limit = limit
 
@@ -27,14 +29,14 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = 0
+        seen, limit = 0, self._limit(scope["path"])
         exceeded = started = False
 
         async def counted() -> Message:
             nonlocal seen, exceeded
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._limit:
+            if seen > limit:
                 exceeded = True
                 raise _Exceeded
             return message
@@ -45,7 +47,7 @@ class BodyLimitMiddleware:
                 started = True
                 await send(message)
 
-        if self._declares_too_much(scope):
+        if _declares_more(scope, limit):
             exceeded = True
         else:
             try:
@@ -54,11 +56,12 @@ class BodyLimitMiddleware:
                 if started:
                     raise
         if exceeded and not started:
-            error = BodyTooLarge(f"the body exceeds {self._limit} bytes", limit=self._limit)
+            error = BodyTooLarge(f"the body exceeds {limit} bytes", limit=limit)
             response = problem_response(error, scope.get("state", {}).get("request_id", ""))
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
 
-    def _declares_too_much(self, scope: Scope) -> bool:
-        declared = Headers(scope=scope).get("content-length", "")
-        return declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit
+
+def _declares_more(scope: Scope, limit: int) -> bool:
+    declared = Headers(scope=scope).get("content-length", "")
+    return declared.isascii() and declared.isdigit() and int(declared[:20]) > limit

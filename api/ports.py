@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from api.ports_conversation import ConversationPort
 from api.ports_subjects import SubjectsPort
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
+from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import Me, SessionRecord
 
 __all__ = ["Gateway", "GatewayFactory", "NumberStatus", "QrCode", "SessionClient"]
@@ -41,7 +43,7 @@ class NumberStatus(Protocol):
         """WAHA's id to write to, `4915100001@c.us`; empty when the number is not registered."""
 
 
-class SessionClient(SubjectsPort, Protocol):
+class SessionClient(SubjectsPort, ConversationPort, Protocol):
     """One session, by name."""
 
     async def info(self) -> SessionRecord:
@@ -75,14 +77,15 @@ class SessionClient(SubjectsPort, Protocol):
         chat_id: str,
         text: str,
         *,
-        reply_to: str | None = None,
+        reply_to: str | MessageRef | None = None,
         mentions: Sequence[str] = (),
         link_preview: bool = True,
         link_preview_high_quality: bool = False,
+        preview: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         message_id: str | None = None,
     ) -> SentMessage:
-        """Accept a text for sending. `chat_id` and `mentions` are JIDs, `reply_to` a bare id."""
+        """Accept a text for sending. `chat_id` and `mentions` are JIDs (or `all`)."""
 
     async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]: ...
 

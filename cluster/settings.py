@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -69,11 +69,24 @@ class LeaseSettings(BaseSettings):
 
     model_config = _group("LEASE_")
 
-    ttl_seconds: float = Field(6.0, gt=0, description="A lease ends this long after its renewal.")
-    renew_seconds: float = Field(1.5, gt=0, description="The owner renews this often.")
+    ttl_seconds: float = Field(5.0, gt=0, description="A lease ends this long after its renewal.")
+    renew_seconds: float = Field(1.0, gt=0, description="The owner renews this often.")
     fence_margin_seconds: float = Field(
-        2.0, gt=0, description="The owner fences itself this long before its lease would end."
+        1.5, gt=0, description="The owner fences itself this long before its lease would end."
     )
+    kill_margin_seconds: float = Field(
+        0.5,
+        gt=0,
+        description="The kernel kills an owner that did not fence itself, this long before the end.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.kill_margin_seconds < self.fence_margin_seconds < self.ttl_seconds:
+            raise ValueError("LEASE_: kill margin < fence margin < ttl must hold")
+        if self.renew_seconds * 2 > self.ttl_seconds - self.fence_margin_seconds:
+            raise ValueError("LEASE_: two renewals must fit before the owner fences itself")
+        return self
 
     @property
     def ttl(self) -> timedelta:

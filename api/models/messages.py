@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from api.message_ids import format_message_id, is_shared, waha_id
+from api.message_ids import waha_id
 from api.models import WahaModel
+from cluster.domain.content import asked
 from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
 from cluster.domain.session import Me
 from cluster.events.message_shape import message_payload
@@ -74,33 +75,32 @@ class WAMessage(WahaModel):
     gateway: MessageGateway | None = Field(None, description="In answers to sends.")
 
     @classmethod
-    def of_history(cls, message: StoredMessage, me: Me | None) -> Self:
-        """A message of the history; `me` is the session's account."""
-        return cls.model_validate(message_payload(message, me))
+    def of_history(cls, message: StoredMessage, me: Me | None, *, files: str = "") -> Self:
+        """A message of the history; `me` is the session's account, `files` the URL under which
+        its files are."""
+        return cls.model_validate(message_payload(message, me, files=files))
 
     @classmethod
-    def of_send(cls, sent: SentMessage, me: Me | None) -> Self:
-        """The answer to a send; `me` is the session's account."""
-        own = me.id if me else ""
-        participant = own if is_shared(sent.chat) else ""
-        ack = _ACKS[sent.state]
-        return cls(
-            id=format_message_id(sent.chat, sent.message_id, from_me=True, participant=own),
-            timestamp=int(sent.timestamp.timestamp()),
-            from_=own,
-            fromMe=True,
-            source="api",
-            to=waha_id(sent.chat),
-            participant=participant,
-            author=participant or None,
-            body=str(sent.content.get("text", "")),
-            hasMedia=False,
-            ack=ack.value,
-            ackName=ack.name,
-            replyTo=_quoted(sent.content),
-            data={"content": sent.content},
-            gateway=MessageGateway(state=sent.state, replayed=sent.replayed),
+    def of_send(cls, sent: SentMessage, me: Me | None, *, files: str = "") -> Self:
+        """The answer to a send; `me` is the session's account, `files` as in `of_history`."""
+        stored = StoredMessage(
+            message_id=sent.message_id,
+            chat=sent.chat,
+            sender=me.id.replace("@c.us", "@s.whatsapp.net") if me else "",
+            from_me=True,
+            timestamp=sent.timestamp,
+            kind=str(sent.content.get("kind", "text")),
+            body=str(sent.content.get("text") or sent.content.get("caption") or ""),
+            ack=_ACKS[sent.state],
+            via_api=True,
+            has_media="file" in sent.content,
+            payload={"content": sent.content},
         )
+        answer = cls.of_history(stored, me, files=files)
+        answer.replyTo = _quoted(sent.content)
+        answer.data = {"content": asked(sent.content)}
+        answer.gateway = MessageGateway(state=sent.state, replayed=sent.replayed)
+        return answer
 
 
 def _quoted(content: dict[str, Any]) -> ReplyToMessage | None:

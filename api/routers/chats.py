@@ -1,4 +1,4 @@
-"""The history of chats."""
+"""Chats: the list, the history, and what is done to messages in it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,38 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
+from api.files import FilesUrl
+from api.models.chats import (
+    ChatInfo,
+    ChatPicture,
+    ChatSummary,
+    EditMessageRequest,
+    OverviewBody,
+    PinMessageRequest,
+    ReadMessages,
+)
+from api.models.chatting import Result
 from api.models.messages import WAMessage
 from api.params import AnyChatPath, SessionPath
 from api.ports import SessionClient
 from api.problems import responses
+from api.references import reference
 from api.strict_json import StrictJsonRoute
-from cluster.domain.chat_id import ChatId
-from cluster.domain.errors import Invalid, SessionNotFound, Unauthorized, Unavailable
+from cluster.domain.chat_id import ChatId, parse_chat_id
+from cluster.domain.errors import (
+    Invalid,
+    NotFound,
+    SessionNotFound,
+    SessionNotWorking,
+    Unauthorized,
+    Unavailable,
+    WhatsAppRefused,
+)
 from cluster.domain.message import Ack, MessageFilter
+from cluster.domain.message_ref import MessageRef
+from cluster.domain.waha_id import format_message_id
 
 __all__ = ["Page", "history", "router"]
 
@@ -26,9 +48,12 @@ router = APIRouter(
     route_class=StrictJsonRoute,
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )
-
+_ASKING = responses(Invalid, SessionNotWorking, WhatsAppRefused)
+_ABOUT_MESSAGE = _ASKING | responses(NotFound)
 #: 31 December 9999: later ones are no dates.
 _LAST_SECOND = 253_402_300_799
+#: Messages that `…/messages/read` reads when it is not told how many (WAHA's default).
+_READ_AT_ONCE = 30
 
 
 class SortOrder(StrEnum):
@@ -36,10 +61,23 @@ class SortOrder(StrEnum):
     ASC = "asc"
 
 
+class MessageSort(StrEnum):
+    TIMESTAMP = "timestamp"
+    MESSAGE_TIMESTAMP = "messageTimestamp"
+
+
+class ChatSort(StrEnum):
+    CONVERSATION_TIMESTAMP = "conversationTimestamp"
+    MESSAGE_TIMESTAMP = "messageTimestamp"
+    ID = "id"
+    NAME = "name"
+
+
 def _page(  # one argument per parameter of WAHA's query
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
+    sort_by: Annotated[MessageSort, Query(alias="sortBy")] = MessageSort.TIMESTAMP,
     since: Annotated[int | None, Query(alias="filter.timestamp.gte", ge=0, le=_LAST_SECOND)] = None,
     until: Annotated[int | None, Query(alias="filter.timestamp.lte", ge=0, le=_LAST_SECOND)] = None,
     from_me: Annotated[bool | None, Query(alias="filter.fromMe")] = None,
@@ -48,8 +86,16 @@ def _page(  # one argument per parameter of WAHA's query
         Query(alias="filter.ack", pattern=f"^({'|'.join(a.name for a in Ack)})$"),
     ] = None,
     download_media: Annotated[
-        bool, Query(alias="downloadMedia", description="Taken, and of no effect yet.")
+        bool,
+        Query(
+            alias="downloadMedia",
+            description="Of no effect: every file has its URL, and is fetched from WhatsApp when "
+            "that is asked for.",
+        ),
     ] = False,
+    merge: Annotated[
+        bool, Query(description="Of no effect: a person is one chat here, under either id.")
+    ] = True,
 ) -> MessageFilter:
     return MessageFilter(
         limit=limit,
@@ -66,6 +112,121 @@ def _page(  # one argument per parameter of WAHA's query
 Page = Annotated[MessageFilter, Depends(_page)]
 
 
+def _chat(
+    chat_id: Annotated[
+        str,
+        Path(
+            alias="chatId",
+            description="Chat ID: `…@c.us`, `…@lid`, `…@g.us`, `…@newsletter`, a plain number",
+            openapi_examples={"person": {"value": "11111111111@c.us"}},
+        ),
+    ],
+) -> ChatId:
+    return parse_chat_id(chat_id)
+
+
+ChatPath = Annotated[ChatId, Depends(_chat)]
+
+
+def _message(
+    chat: ChatPath,
+    message_id: Annotated[
+        str,
+        Path(
+            alias="messageId",
+            max_length=256,
+            description="`{fromMe}_{chatId}_{id}[_{participant}]`, or the bare id",
+            openapi_examples={"it": {"value": "true_11111111111@c.us_3EB0AAAAAAAAAAAAAAAAAA"}},
+        ),
+    ],
+) -> MessageRef:
+    found = reference(message_id, "messageId", chat=chat.jid)
+    if found.chat != chat.jid:
+        raise Invalid("messageId belongs to another chat", field="messageId")
+    return found
+
+
+MessagePath = Annotated[MessageRef, Depends(_message)]
+
+
+@router.get(
+    "",
+    operation_id="ChatsController_getChats",
+    summary="Get chats",
+    description="From the gateway's own history, also while the session is stopped.",
+)
+async def get_chats(
+    session: SessionPath,
+    sort_by: Annotated[ChatSort, Query(alias="sortBy")] = ChatSort.CONVERSATION_TIMESTAMP,
+    sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
+) -> list[ChatInfo]:
+    found = await session.chats.list(
+        limit=limit,
+        offset=offset,
+        by_name=sort_by in {ChatSort.ID, ChatSort.NAME},
+        ascending=sort_order is SortOrder.ASC,
+    )
+    return [ChatInfo.of(chat) for chat in found]
+
+
+@router.get(
+    "/overview",
+    operation_id="ChatsController_getChatsOverview",
+    summary="Get chats overview: name and last message of each, the latest first",
+)
+async def get_chats_overview(
+    session: SessionPath,
+    files: FilesUrl,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    ids: Annotated[list[str] | None, Query(max_length=1000)] = None,
+    merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
+) -> list[ChatSummary]:
+    return await _overview(session, files(session.name), ids or [], limit, offset)
+
+
+@router.post(
+    "/overview",
+    operation_id="ChatsController_postChatsOverview",
+    summary="Get chats overview, with the ids in the body when there are too many for a URL",
+    status_code=201,
+)
+async def post_chats_overview(
+    session: SessionPath, files: FilesUrl, body: OverviewBody
+) -> list[ChatSummary]:
+    ids = (body.filter.ids if body.filter else None) or []
+    page = body.pagination
+    return await _overview(session, files(session.name), ids, page.limit, page.offset)
+
+
+@router.delete(
+    "/{chatId}",
+    operation_id="ChatsController_deleteChat",
+    summary="Deletes the chat",
+    responses=_ASKING,
+)
+async def delete_chat(session: SessionPath, chat: ChatPath) -> Result:
+    await session.chats.delete(chat.jid)
+    return Result()
+
+
+@router.get(
+    "/{chatId}/picture",
+    operation_id="ChatsController_getChatPicture",
+    summary="Gets chat picture",
+    responses=_ASKING,
+)
+async def get_chat_picture(
+    session: SessionPath,
+    chat: ChatPath,
+    refresh: Annotated[bool, Query(description="Of no effect: WhatsApp is always asked.")] = False,
+) -> ChatPicture:
+    return ChatPicture(url=await session.chats.picture(chat.jid) or None)
+
+
 @router.get(
     "/{chatId}/messages",
     operation_id="ChatsController_getChatMessages",
@@ -73,17 +234,176 @@ Page = Annotated[MessageFilter, Depends(_page)]
     description="Newest first unless `sortOrder=asc`. Served from the gateway's own history, also "
     "while the session is stopped.",
 )
-async def get_chat_messages(session: SessionPath, chat: AnyChatPath, page: Page) -> list[WAMessage]:
-    return await history(session, chat, page)
+async def get_chat_messages(
+    session: SessionPath, chat: AnyChatPath, page: Page, files: FilesUrl
+) -> list[WAMessage]:
+    return await history(session, chat, page, files(session.name))
+
+
+@router.delete(
+    "/{chatId}/messages",
+    operation_id="ChatsController_clearMessages",
+    summary="Clears all messages from the chat",
+    responses=_ASKING,
+)
+async def clear_messages(session: SessionPath, chat: ChatPath) -> Result:
+    await session.chats.clear(chat.jid)
+    return Result()
+
+
+@router.post(
+    "/{chatId}/messages/read",
+    operation_id="ChatsController_readChatMessages",
+    summary="Read unread messages in the chat",
+    status_code=201,
+    responses=_ASKING,
+)
+async def read_chat_messages(
+    session: SessionPath,
+    chat: ChatPath,
+    messages: Annotated[
+        int | None, Query(ge=1, le=500, description="How many of the newest unread ones.")
+    ] = None,
+    days: Annotated[int | None, Query(ge=1, le=3650, description="No older than this.")] = None,
+) -> ReadMessages:
+    done = await session.chatting.seen(chat.jid, newest=messages or _READ_AT_ONCE, days=days)
+    return ReadMessages(
+        ids=[format_message_id(chat.jid, message_id, from_me=False) for message_id in done]
+    )
+
+
+@router.get(
+    "/{chatId}/messages/{messageId}",
+    operation_id="ChatsController_getChatMessage",
+    summary="Gets message by id",
+    responses=responses(NotFound),
+)
+async def get_chat_message(
+    session: SessionPath,
+    message: MessagePath,
+    files: FilesUrl,
+    download_media: Annotated[
+        bool, Query(alias="downloadMedia", description="Of no effect, see the list.")
+    ] = True,
+) -> WAMessage:
+    me = await session.me()
+    return WAMessage.of_history(await session.chats.message(message), me, files=files(session.name))
+
+
+@router.delete(
+    "/{chatId}/messages/{messageId}",
+    operation_id="ChatsController_deleteMessage",
+    summary="Deletes a message from the chat, for everyone",
+    responses=_ABOUT_MESSAGE,
+)
+async def delete_message(session: SessionPath, chat: ChatPath, message: MessagePath) -> Result:
+    await session.chatting.revoke(chat.jid, message)
+    return Result()
+
+
+@router.put(
+    "/{chatId}/messages/{messageId}",
+    operation_id="ChatsController_editMessage",
+    summary="Edits a message in the chat",
+    responses=_ABOUT_MESSAGE,
+)
+async def edit_message(
+    session: SessionPath,
+    chat: ChatPath,
+    message: MessagePath,
+    body: EditMessageRequest,
+    files: FilesUrl,
+) -> WAMessage:
+    me = await session.me()
+    sent = await session.chatting.edit(
+        chat.jid,
+        message,
+        body.text,
+        mentions=body.mentions or (),
+        link_preview=body.linkPreview is not False,
+        link_preview_high_quality=bool(body.linkPreviewHighQuality),
+    )
+    return WAMessage.of_send(sent, me, files=files(session.name))
+
+
+@router.post(
+    "/{chatId}/messages/{messageId}/pin",
+    operation_id="ChatsController_pinMessage",
+    summary="Pins a message in the chat",
+    status_code=201,
+    responses=_ABOUT_MESSAGE,
+)
+async def pin_message(
+    session: SessionPath, chat: ChatPath, message: MessagePath, body: PinMessageRequest
+) -> Result:
+    await session.chatting.pin(chat.jid, message, body.duration)
+    return Result()
+
+
+@router.post(
+    "/{chatId}/messages/{messageId}/unpin",
+    operation_id="ChatsController_unpinMessage",
+    summary="Unpins a message in the chat",
+    status_code=201,
+    responses=_ABOUT_MESSAGE,
+)
+async def unpin_message(session: SessionPath, chat: ChatPath, message: MessagePath) -> Result:
+    await session.chatting.pin(chat.jid, message, 0)
+    return Result()
+
+
+@router.post(
+    "/{chatId}/archive",
+    operation_id="ChatsController_archiveChat",
+    summary="Archive the chat",
+    status_code=201,
+    responses=_ASKING,
+)
+async def archive_chat(session: SessionPath, chat: ChatPath) -> Result:
+    await session.chats.archive(chat.jid, True)
+    return Result()
+
+
+@router.post(
+    "/{chatId}/unarchive",
+    operation_id="ChatsController_unarchiveChat",
+    summary="Unarchive the chat",
+    status_code=201,
+    responses=_ASKING,
+)
+async def unarchive_chat(session: SessionPath, chat: ChatPath) -> Result:
+    await session.chats.archive(chat.jid, False)
+    return Result()
+
+
+@router.post(
+    "/{chatId}/unread",
+    operation_id="ChatsController_unreadChat",
+    summary="Mark the chat as unread",
+    status_code=201,
+    responses=_ASKING,
+)
+async def unread_chat(session: SessionPath, chat: ChatPath) -> Result:
+    await session.chats.mark_read(chat.jid, False)
+    return Result()
 
 
 async def history(
-    session: SessionClient, chat: ChatId | None, page: MessageFilter
+    session: SessionClient, chat: ChatId | None, page: MessageFilter, files: str
 ) -> list[WAMessage]:
     """A page of one chat, or of all with None. Raises `SessionNotFound`."""
     me = await session.me()
     wanted = replace(page, chat=chat.jid if chat else None)
-    return [WAMessage.of_history(message, me) for message in await session.messages(wanted)]
+    found = await session.messages(wanted)
+    return [WAMessage.of_history(message, me, files=files) for message in found]
+
+
+async def _overview(
+    session: SessionClient, files: str, ids: list[str], limit: int, offset: int
+) -> list[ChatSummary]:
+    me = await session.me()
+    found = await session.chats.list(ids=ids, limit=limit, offset=offset)
+    return [ChatSummary.of(chat, me, files) for chat in found]
 
 
 def _moment(seconds: int | None) -> datetime | None:

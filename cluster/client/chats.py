@@ -54,6 +54,13 @@ class Chats:
             raise NotFound("there is no such message in this session's history")
         return message
 
+    async def picture(self, chat_id: str) -> str:
+        """URL of the chat's picture at WhatsApp; empty when there is none to be seen."""
+        found = await self._session.request(
+            "chats.picture", chat=parse_chat_id(chat_id).jid, repeatable=True
+        )
+        return str(found)
+
     async def archive(self, chat_id: str, archived: bool) -> None:
         """Archive a chat, or bring it back."""
         jid = await self._ask("chats.archive", chat_id, archived=archived)

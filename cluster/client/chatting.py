@@ -6,6 +6,7 @@ import base64
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cluster.client import references
@@ -199,6 +200,8 @@ class Chatting:
         text: str,
         *,
         mentions: Sequence[str] = (),
+        link_preview: bool = True,
+        link_preview_high_quality: bool = False,
         **options: Any,
     ) -> SentMessage:
         """Give another text to an own message. WhatsApp's clients take it for 20 minutes."""
@@ -213,6 +216,8 @@ class Chatting:
         }
         if mentions:
             content["mentions"] = await self.mentioned(chat_id, mentions)
+        if link_preview:
+            await self._session.media.add_preview(content, None, large=link_preview_high_quality)
         return await self._session.send(target.jid, content, **options)
 
     async def revoke(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
@@ -237,10 +242,17 @@ class Chatting:
         return await self._session.send(target.jid, content, **options)
 
     async def seen(
-        self, chat_id: str, message_ids: Sequence[MessageRef] = (), *, participant: str = ""
+        self,
+        chat_id: str,
+        message_ids: Sequence[MessageRef] = (),
+        *,
+        participant: str = "",
+        newest: int = _SEEN_AT_ONCE,
+        days: int | None = None,
     ) -> list[str]:
-        """Send read receipts: for the messages named, or for the newest unread ones of the chat.
-        Returns the ids."""
+        """Send read receipts: for the messages named, or for the `newest` unread ones of the chat,
+        none older than `days`. Returns the ids. `participant`: who sent the messages named, in
+        groups, where the history does not know."""
         target = parse_chat_id(chat_id)
         stores, record = await self._session.opened()
         by_sender: dict[str, list[str]] = defaultdict(list)
@@ -253,7 +265,8 @@ class Chatting:
                     raise Invalid("participant is needed in groups", field="participant")
                 by_sender[sender].append(ref.message_id)
         else:
-            for message in await stores.messages.unread(record.id, target.jid, _SEEN_AT_ONCE):
+            since = datetime.now(UTC) - timedelta(days=days) if days else None
+            for message in await stores.messages.unread(record.id, target.jid, newest, since):
                 by_sender[references.bare_sender(message)].append(message.message_id)
         done = []
         for sender, ids in by_sender.items():

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from cluster.domain.message import StoredMessage
 
-__all__ = ["MessageFile", "file_of", "file_path", "object_key"]
+__all__ = ["MessageFile", "file_of", "file_url", "object_key"]
 
 #: Parts of a message that carry a file, with the kind its keys are derived for.
 _PARTS = {
@@ -92,9 +92,9 @@ def file_of(message: StoredMessage) -> MessageFile | None:
     )
 
 
-def file_path(session: str, waha_message_id: str, file: MessageFile) -> str:
-    """`/api/files/{session}/{message id}.jpeg`."""
-    return f"/api/files/{session}/{quote(waha_message_id, safe='@')}{file.ending}"
+def file_url(files: str, waha_message_id: str, file: MessageFile) -> str:
+    """`…/{message id}.jpeg` under the URL of the session's files."""
+    return f"{files}/{quote(waha_message_id, safe='@')}{file.ending}"
 
 
 def object_key(session_id: int, sha256: str) -> str:

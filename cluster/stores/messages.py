@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.stores.database import Database, Row
@@ -47,16 +48,19 @@ class MessageStore:
         )
         return [message_of(row) for row in rows]
 
-    async def unread(self, session_id: int, chat: str, limit: int) -> Sequence[StoredMessage]:
+    async def unread(
+        self, session_id: int, chat: str, limit: int, since: datetime | None = None
+    ) -> Sequence[StoredMessage]:
         """Received messages of a chat that were not read yet, newest first."""
         rows = await self._db.all(
             """
             SELECT * FROM messages
             WHERE session_id = %(id)s AND chat = %(chat)s AND NOT from_me AND ack < 3
               AND kind <> ALL (messages_about_messages())
+              AND (%(since)s::timestamptz IS NULL OR sent_at >= %(since)s)
             ORDER BY sent_at DESC LIMIT %(limit)s
             """,
-            {"id": session_id, "chat": chat, "limit": limit},
+            {"id": session_id, "chat": chat, "limit": limit, "since": since},
         )
         return [message_of(row) for row in rows]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cluster.domain.content import asked
 from cluster.domain.errors import Conflict
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
@@ -237,16 +238,8 @@ _MARK_FAILED = """
 
 
 def _fingerprint(chat: str, content: dict[str, Any]) -> str:
-    """Of what the caller asked for. Keys with `_` in front are the gateway's own additions (random
-    secrets, previews, keys of stored objects): they differ from try to try."""
-    text = json.dumps([chat, _asked(content)], sort_keys=True, ensure_ascii=False, default=str)
+    text = json.dumps([chat, asked(content)], sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _asked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _asked(v) for k, v in value.items() if not str(k).startswith("_")}
-    return [_asked(v) for v in value] if isinstance(value, list) else value
 
 
 def _row(row: Row) -> OutboxRow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from neonize.proto.Neonize_pb2 import MutationInfo, PatchInfo
 from neonize.proto.waCommon.WACommon_pb2 import MessageKey
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
@@ -21,10 +22,15 @@ from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
     SyncActionValue,
 )
 
+from actors.whatsapp.app_state_name import send_app_state
 from actors.whatsapp.content.changes import message_key
+from actors.whatsapp.jids import from_text
 from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.errors import WhatsAppRefused
 
 __all__: list[str] = []
+
+log = structlog.get_logger(__name__)
 
 
 @verb("chats.archive")
@@ -76,13 +82,24 @@ async def star(device: Device, *, key: dict[str, Any], starred: bool) -> None:
     await _send(device, PatchInfo.REGULAR_HIGH, [_mutation(index, 2, value)])
 
 
+@verb("chats.picture")
+async def picture(device: Device, *, chat: str) -> str:
+    """URL of the picture; empty when there is none, or none for this account."""
+    try:
+        found = await device.call(lambda library: library.get_profile_picture(from_text(chat)))
+    except WhatsAppRefused as error:
+        log.debug("chats.no_picture", error=error.detail)
+        return ""
+    return str(found.URL)
+
+
 def _mutation(index: list[str], version: int, value: SyncActionValue) -> MutationInfo:
     return MutationInfo(Index=index, Version=version, Value=value)
 
 
 async def _send(device: Device, collection: Any, mutations: list[MutationInfo]) -> None:
-    patch = PatchInfo(Type=collection, Mutations=mutations)
-    await device.call(lambda library: library.send_app_state(patch))
+    name = PatchInfo.WAPatchName.Name(collection).lower()
+    await device.call(lambda library: send_app_state(library, name, mutations))
 
 
 def _range(last: dict[str, Any] | None) -> SyncActionMessageRange | None:

@@ -82,6 +82,7 @@ class FakeGateway:
 class FakeSession:
     def __init__(self, gateway: FakeGateway, name: str) -> None:
         self._gateway, self._name = gateway, name
+        self.name = name
 
     async def info(self) -> SessionRecord:
         if self._gateway.fail:

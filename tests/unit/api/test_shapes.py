@@ -68,7 +68,7 @@ async def test_the_generated_client_drives_the_slice(
     assert message.id == "true_4915100002@c.us_3EB0AAAAAAAAAAAAAAAAAA"
     assert (message.from_, message.to, message.body) == ("4915100001@c.us", "4915100002@c.us", "hi")
     assert gateway.sends[0]["chat_id"] == "4915100002@s.whatsapp.net"
-    assert gateway.sends[0]["reply_to"] == "3EB0BBBBBBBBBBBBBBBBBB"
+    assert gateway.sends[0]["reply_to"].message_id == "3EB0BBBBBBBBBBBBBBBBBB"
 
     listed = await waha.chats.a_get_chat_messages("working", "4915100002@c.us", {"limit": 5})
     received = models.WAMessage.model_validate(listed[0])

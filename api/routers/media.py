@@ -1,0 +1,189 @@
+"""Files: conversion, upload before sending, and download."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import StreamingResponse
+
+from api.models.media import ConvertRequest, Uploaded
+from api.params import SessionPath
+from api.ports import SessionClient
+from api.problems import responses
+from api.ranges import read_range
+from api.references import reference
+from api.strict_json import StrictJsonRoute
+from cluster.domain.errors import (
+    BodyTooLarge,
+    Invalid,
+    NotFound,
+    SessionNotFound,
+    SessionNotWorking,
+    Unauthorized,
+    Unavailable,
+    WhatsAppRefused,
+)
+from cluster.media.prepare import Kind
+from cluster.media.workshop import UPLOAD_SCHEME, Attachment
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/api",
+    tags=["🖼️ Media"],
+    responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
+)
+_json = APIRouter(route_class=StrictJsonRoute)
+_CHUNK = 256 << 10
+_Responses = dict[int | str, dict[str, Any]]
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_OPUS: _Responses = {200: {"content": {"audio/ogg": _BINARY}}}
+_MP4: _Responses = {200: {"content": {"video/mp4": _BINARY}}}
+_FILE: _Responses = {
+    200: {"content": {"application/octet-stream": _BINARY}},
+    206: {"description": "The part that `Range` asked for.", "content": {"*/*": _BINARY}},
+}
+#: Types that a browser shows without running anything of theirs.
+_SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "audio/", "video/")
+
+
+@_json.post(
+    "/{session}/media/convert/voice",
+    operation_id="MediaController_convertVoice",
+    summary="Convert voice to WhatsApp format (opus)",
+    response_class=StreamingResponse,
+    responses=_OPUS | responses(BodyTooLarge),
+)
+async def convert_voice(session: SessionPath, body: ConvertRequest) -> StreamingResponse:
+    return await _converted(session, "audio", body, "audio/ogg")
+
+
+@_json.post(
+    "/{session}/media/convert/video",
+    operation_id="MediaController_convertVideo",
+    summary="Convert video to WhatsApp format (mp4)",
+    response_class=StreamingResponse,
+    responses=_MP4 | responses(BodyTooLarge),
+)
+async def convert_video(session: SessionPath, body: ConvertRequest) -> StreamingResponse:
+    return await _converted(session, "video", body, "video/mp4")
+
+
+@router.post(
+    "/{session}/media/upload",
+    operation_id="MediaController_upload",
+    summary="Upload a file to send it later",
+    description="The body is the file itself (`curl --data-binary @film.mp4`): it streams through, "
+    "whatever its size. The answer's `url` is good as `file.url` in every request that sends. "
+    "Ours, not WAHA's.",
+    status_code=201,
+    responses=responses(BodyTooLarge),
+    openapi_extra={"requestBody": {"content": {"*/*": _BINARY}, "required": True}},
+)
+async def upload(
+    request: Request,
+    session: SessionPath,
+    filename: Annotated[str, Query(max_length=255)] = "",
+    content_type: Annotated[str, Header(max_length=255)] = "application/octet-stream",
+) -> Uploaded:
+    kept = await session.media.upload(
+        request.stream(),
+        mimetype=content_type,
+        filename=PurePosixPath(filename.replace("\\", "/")).name,
+    )
+    return Uploaded(
+        url=f"{UPLOAD_SCHEME}{kept.key.rpartition('/')[2]}",
+        mimetype=kept.mimetype,
+        filename=kept.filename,
+        size=kept.size,
+    )
+
+
+@router.get(
+    "/files/{session}/{file}",
+    operation_id="MediaController_getFile",
+    summary="Get the file of a message",
+    description="The `media.url` of messages leads here. A received file that the gateway does not "
+    "hold is fetched from WhatsApp first, for which the session has to work. Ranges are served.",
+    response_class=StreamingResponse,
+    responses=_FILE | responses(NotFound, SessionNotWorking, WhatsAppRefused),
+)
+async def get_file(
+    session: SessionPath,
+    file: Annotated[
+        str,
+        Path(
+            max_length=300,
+            description="Message id, with or without the ending of the file's type",
+            openapi_examples={"it": {"value": "false_11111111111@c.us_3EB0AAAAAAAAAAAA.jpeg"}},
+        ),
+    ],
+    range_header: Annotated[str, Header(alias="Range", max_length=200)] = "",
+) -> StreamingResponse:
+    meant, stored = await session.media.file(reference(_without_ending(file), "file"))
+    mimetype = meant.mimetype or "application/octet-stream"
+    name = meant.filename or file
+    shown = mimetype.lower().startswith(_SHOWN)
+    headers = {
+        "Content-Disposition": f"{'inline' if shown else 'attachment'}; "
+        f"filename*=UTF-8''{quote(name, safe='')}",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+        "ETag": f'"{meant.sha256}"',
+        # What strangers sent must not run as a page of ours.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox",
+    }
+    part = read_range(range_header, stored.size)
+    offset, length = part or (0, stored.size)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{stored.size}"
+    headers["Content-Length"] = str(length)
+    bytes_of_file = session.media.read(stored, offset=offset, length=length if part else 0)
+    return StreamingResponse(
+        bytes_of_file,
+        status_code=206 if part is not None else 200,
+        media_type=mimetype if shown else "application/octet-stream",
+        headers=headers,
+    )
+
+
+async def _converted(
+    session: SessionClient, kind: Kind, body: ConvertRequest, media_type: str
+) -> StreamingResponse:
+    if bool(body.url) is bool(body.data):
+        raise Invalid("either url or data is needed", field="url")
+    # Open until the last byte is out: the file is in the spool's folder.
+    spool = await session.workshop.spool().__aenter__()
+    try:
+        given = Attachment(url=body.url or "", base64=body.data or "")
+        made = await session.media.convert(kind, given, spool)
+    except BaseException:
+        await spool.__aexit__(None, None, None)
+        raise
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            with made.path.open("rb") as opened:
+                while part := opened.read(_CHUNK):
+                    yield part
+        finally:
+            await spool.__aexit__(None, None, None)
+
+    return StreamingResponse(
+        parts(), media_type=media_type, headers={"Content-Length": str(made.size)}
+    )
+
+
+def _without_ending(file: str) -> str:
+    """`…@c.us_3EB0AA.jpeg` and `…_4915@c.us.jpeg` without what stands for the type."""
+    stem, dot, ending = file.rpartition(".")
+    known_part = ending in {"us", "net"} or not ending.isalnum() or len(ending) > 5
+    return file if not dot or known_part else stem
+
+
+router.include_router(_json)
