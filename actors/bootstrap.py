@@ -13,6 +13,7 @@ import structlog
 import typer
 
 from actors.supervisor import SUPERVISOR_NAME, Supervisor
+from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from cluster.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ def _start(settings: Settings, timeout: float) -> None:
     )
     ray.get(supervisor.ready.remote(), timeout=timeout)
     log.info("bootstrap.supervisor_up")
+    start_dispatchers(settings, timeout)
 
 
 def _stop(settings: Settings, timeout: float) -> None:
@@ -68,6 +70,7 @@ def _stop(settings: Settings, timeout: float) -> None:
     reply: Any = ray.get(pending, timeout=timeout)
     log.info("bootstrap.sessions_stopped", count=reply.unwrap())
     ray.kill(supervisor, no_restart=True)
+    stop_dispatchers(settings)
 
 
 if __name__ == "__main__":

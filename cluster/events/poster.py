@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpcore
-import httpx
+import aiohttp
+from yarl import URL
 
 from cluster.domain.errors import Invalid
-from cluster.media.addresses import GuardedBackend, allowed_networks
+from cluster.events.guarded_resolver import GuardedResolver
+from cluster.media.addresses import allowed_networks
 
 __all__ = ["Outcome", "Poster"]
 
 _AGENT = "whatsapp-session-gateway"
-#: As much of an answer is read; the connection is only used again after a shorter one.
+#: As much of an answer is read; the connection is only used again after a shorter one. Of that,
+#: so many characters are told in the delivery log.
 _ANSWER_BYTES = 65_536
-_TOLD_CHARACTERS = 200
+_TOLD = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,16 +47,13 @@ class Poster:
         """`timeout`: seconds for one POST as a whole; `allow`: networks beside the public ones.
         Raises `ValueError` when these cannot be read."""
         self._timeout = timeout
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
-            network_backend=GuardedBackend(allowed_networks(allow)),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=30,
-        )
+        self._resolver = GuardedResolver(allowed_networks(allow))
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        await self._pool.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Outcome:
         """Try once. Every failure is an `Outcome`."""
@@ -65,49 +61,43 @@ class Poster:
         status: int | None = None
         wish: timedelta | None = None
         try:
-            async with asyncio.timeout(self._timeout):
-                status, answer, wish = await self._request(url, body, headers)
+            status, answer, wish = await self._request(url, body, headers)
             error = "" if 200 <= status < 300 else f"answered {status}: {answer}".rstrip(": ")
         except TimeoutError:
             error = f"no answer within {self._timeout:g} s"
         except Invalid as refused:
             error = refused.detail
-        except (httpcore.NetworkError, httpcore.TimeoutException, ssl.SSLError) as broken:
+        except (aiohttp.ClientError, OSError, ValueError) as broken:
             error = f"not reached: {str(broken) or type(broken).__name__}"
-        except (httpcore.ProtocolError, httpx.InvalidURL, ValueError) as broken:
-            error = f"does not speak HTTP: {str(broken) or type(broken).__name__}"
         took = timedelta(seconds=time.perf_counter() - started)
         return Outcome(status=status, error=error, took=took, retry_after=wish)
 
     async def _request(
         self, url: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, str, timedelta | None]:
-        parsed = httpx.URL(url)
-        sent = {"Host": parsed.netloc.decode(), "User-Agent": _AGENT, "Accept": "*/*"}
-        sent["Content-Length"] = str(len(body))
-        if parsed.userinfo:
-            login = f"{parsed.username}:{parsed.password}".encode()
-            sent["Authorization"] = f"Basic {b64encode(login).decode()}"
-        sent |= headers
-        target = httpcore.URL(
-            scheme=parsed.raw_scheme,
-            host=parsed.raw_host,
-            port=parsed.port,
-            target=parsed.raw_path,
-        )
-        raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()]
-        async with self._pool.stream("POST", target, headers=raw, content=body) as response:
-            answer = b""
-            async for chunk in response.aiter_stream():
-                answer += chunk
-                if len(answer) >= _ANSWER_BYTES:
-                    break
-        told = answer[: 4 * _TOLD_CHARACTERS].decode("utf-8", "replace")[:_TOLD_CHARACTERS]
-        return response.status, " ".join(told.split()), _wish(response.headers)
+        target = URL(url)
+        # An address in the URL itself is not asked of the resolver.
+        self._resolver.check(target.host or "")
+        async with self._opened().post(
+            target, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            answer = await response.content.read(_ANSWER_BYTES)
+        told = " ".join(answer[: 4 * _TOLD].decode("utf-8", "replace").split())[:_TOLD]
+        return response.status, told, _wish(response.headers.get("Retry-After", ""))
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    resolver=self._resolver, limit=self._connections, keepalive_timeout=30
+                ),
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                headers={"User-Agent": _AGENT},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
 
 
-def _wish(headers: list[tuple[bytes, bytes]]) -> timedelta | None:
-    for name, value in headers:
-        if name.lower() == b"retry-after" and value.isdigit() and len(value) < 7:
-            return timedelta(seconds=int(value))
-    return None
+def _wish(text: str) -> timedelta | None:
+    short = text.isascii() and text.isdigit() and len(text) < 7
+    return timedelta(seconds=int(text)) if short else None

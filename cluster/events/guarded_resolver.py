@@ -1,0 +1,57 @@
+"""Names to addresses for POSTs: only addresses that webhooks may lead to come out."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from cluster.domain.errors import Invalid
+from cluster.media.addresses import Network, is_public
+
+__all__ = ["GuardedResolver"]
+
+
+class GuardedResolver(AbstractResolver):
+    """The address that was checked is the one that is connected to."""
+
+    def __init__(self, allowed: Iterable[Network]) -> None:
+        self._allowed = list(allowed)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Raises `OSError` when the name has no address, `Invalid` when one of them is not
+        permitted: a name that also points inside is not to be trusted."""
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM
+        )
+        for entry in found:
+            self.check(str(entry[4][0]))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """It holds nothing."""
+
+    def check(self, host: str) -> None:
+        """Raises `Invalid` when `host` is an address that is not permitted; names pass."""
+        try:
+            address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        except ValueError:
+            return
+        inside = (net for net in self._allowed if net.version == address.version)
+        if not is_public(address) and not any(address in net for net in inside):
+            raise Invalid("the URL leads to an address that is not public", field="url")
