@@ -16,12 +16,19 @@ from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
     auth,
+    calls,
+    channels,
     chats,
     chatting,
     contacts,
     groups,
+    labels,
+    lids,
     media,
     observability,
+    presence,
+    profile,
+    server,
     sessions,
     status,
 )
@@ -65,8 +72,11 @@ def create_app(
     app.state.api_key = key = ApiKey(settings.api_key.get_secret_value())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, sessions, chatting, contacts, media, auth, chats, status, groups):
+    for part in (observability, server, sessions, chatting, contacts, media, auth, chats, status):
         app.include_router(part.router)
+    for part in (groups, lids, profile, presence, labels, channels, calls):
+        app.include_router(part.router)
+    app.include_router(contacts.by_session)
     docs_page.install(app)
     problems.install(app)
     openapi.install(app, public=observability.PUBLIC)

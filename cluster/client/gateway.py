@@ -10,6 +10,7 @@ from typing import Any, Self
 from cluster.client.routing import Router, ensure_ray
 from cluster.client.session import SessionClient
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
+from cluster.effective_settings import effective
 from cluster.media.workshop import Workshop
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -91,6 +92,11 @@ class Gateway:
         """State of each store: `{"postgresql": {"ok": true, "latency_ms": 1.2}, …}`."""
         stores = await self.stores()
         return await stores.health()
+
+    async def environment(self, *, all: bool = False) -> dict[str, str]:
+        """The settings of this process by environment variable, secrets masked; those that have
+        their defaults only with `all`."""
+        return effective(self.settings, all=all)
 
     async def version(self) -> dict[str, str]:
         """Versions of the gateway and of what it rests on."""
