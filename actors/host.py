@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from actors.session.session import ClientFactory, Session
+from actors.session.dead_man import DeadMan
+from actors.session.session import ClientFactory, HandOver, Session
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings
@@ -42,11 +43,15 @@ class SessionHost:
         node: str,
         settings: Settings,
         client_factory: Callable[[Settings], ClientFactory],
+        dead_man: DeadMan | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
         self._session_id = session_id
         self._node = node
         self._settings = settings
         self._client_factory = client_factory
+        self._dead_man = dead_man
+        self._hand_over = hand_over
         self._session: Session | None = None
         self._stores: Stores | None = None
         self._over = threading.Event()
@@ -139,6 +144,8 @@ class SessionHost:
             settings=self._settings,
             node=self._node,
             client_factory=self._client_factory(self._settings),
+            dead_man=self._dead_man,
+            hand_over=self._hand_over,
         )
         try:
             ended = await self._session.run()

@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
+import structlog
+from ray.exceptions import RayError
 
 from actors.host import SessionHost
+from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory
-from actors.whatsapp.port import WhatsAppClient
+from actors.whatsapp.port import EventSpool, WhatsAppClient
+from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
 
 __all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+_HAND_OVER_SECONDS = 30.0
 
 #: Calls that must get through while sends are queued up, and the sends themselves.
 CONCURRENCY_GROUPS = {"control": 8, "send": 256}
@@ -29,7 +36,7 @@ def neonize_factory(settings: Settings) -> ClientFactory:
 
     uploads: Any = None
 
-    def make(store: Path, key: str, on_event: Any) -> WhatsAppClient:
+    def make(store: Path, key: str, on_event: Any, spool: EventSpool) -> WhatsAppClient:
         nonlocal uploads
         from actors.media.uploads import Uploads
         from actors.whatsapp.neonize_client import NeonizeClient
@@ -41,6 +48,7 @@ def neonize_factory(settings: Settings) -> ClientFactory:
             settings=settings.whatsapp,
             on_event=on_event,
             uploads=uploads,
+            spool=spool,
         )
 
     return make
@@ -56,7 +64,23 @@ class SessionActor:
             node=ray.get_runtime_context().get_node_id(),
             settings=Settings(),
             client_factory=neonize_factory,
+            dead_man=DeadMan(),
+            hand_over=self._hand_over,
         )
+
+    async def _hand_over(self, entries: list[bytes]) -> bool:
+        """Give what this fenced process received to the actor's newer incarnation."""
+        context = ray.get_runtime_context()
+        name = context.get_actor_name() or ""
+        try:
+            newer = await asyncio.to_thread(ray.get_actor, name, context.namespace)
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                reply: Reply = await newer.adopt.remote(entries)
+            reply.unwrap()
+        except (ValueError, TimeoutError, RayError, GatewayError) as error:
+            log.warning("actor.not_handed_over", entries=len(entries), error=str(error))
+            return False
+        return True
 
     def __repr__(self) -> str:
         facts = self._host.describe()
@@ -83,6 +107,11 @@ class SessionActor:
     @ray.method(concurrency_group="control")
     async def logout(self) -> Reply:
         return await self._cross(lambda: self._host.session.logout())
+
+    @ray.method(concurrency_group="control")
+    async def adopt(self, entries: list[bytes]) -> Reply:
+        """See `Session.adopt`."""
+        return await self._cross(lambda: self._host.session.adopt(entries))
 
     @ray.method(concurrency_group="control")
     async def stop(self) -> Reply:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -77,7 +77,7 @@ class LeaseSettings(BaseSettings):
     kill_margin_seconds: float = Field(
         0.5,
         gt=0,
-        description="The kernel kills an owner that did not fence itself, this long before the end.",
+        description="The kernel kills an owner that did not, this long before the end.",
     )
 
     @model_validator(mode="after")
@@ -91,6 +91,19 @@ class LeaseSettings(BaseSettings):
     @property
     def ttl(self) -> timedelta:
         return timedelta(seconds=self.ttl_seconds)
+
+
+class SpoolSettings(BaseSettings):
+    """The local journal of received events that are not committed yet."""
+
+    model_config = _group("SPOOL_")
+
+    max_bytes: int = Field(64 << 20, gt=0, description="Bound per session, bytes.")
+    drain_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="How long a fenced owner waits for PostgreSQL to commit what it received.",
+    )
 
 
 class WhatsAppSettings(BaseSettings):
@@ -272,6 +285,7 @@ class Settings:
         self.checkpoint: CheckpointSettings = groups.get("checkpoint") or CheckpointSettings()
         self.lease: LeaseSettings = groups.get("lease") or LeaseSettings()
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
+        self.spool: SpoolSettings = groups.get("spool") or SpoolSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
         self.media: MediaSettings = groups.get("media") or MediaSettings()
         self.events: EventSettings = groups.get("events") or EventSettings()

@@ -62,6 +62,20 @@ class DeviceFolder:
             raise DeviceStoreBusy(str(target))
         return cls(path=target, intact=intact, _lock=lock)._stamped()
 
+    @property
+    def spool(self) -> Path:
+        return self.path / "received.spool"
+
+    def leftover_spools(self) -> list[Path]:
+        """Spools of other epochs on this node that no living process holds, oldest first."""
+        found = []
+        others = (p for p in self.path.parent.iterdir() if p != self.path and p.name.isdigit())
+        for other in sorted(others, key=lambda p: int(p.name)):
+            if (other / "received.spool").exists() and (lock := _lock(other)) is not None:
+                found.append(other / "received.spool")
+                lock.close()
+        return found
+
     def discard_others(self) -> None:
         """Remove the folders of other epochs that no living process holds."""
         for other in self.path.parent.iterdir():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from actors.session.dead_man import DeadMan
 from cluster.domain.errors import Unavailable
 from cluster.settings import LeaseSettings
 
@@ -51,18 +52,22 @@ class LeaseKeeper:
         renew: Callable[[], Awaitable[bool]],
         on_lost: Callable[[str], Awaitable[None]],
         claimed_at: float,
+        dead_man: DeadMan | None = None,
     ) -> None:
         """`renew` tells whether the epoch is still the newest, and raises `Unavailable` when the
-        store is away; `claimed_at`: monotonic time from before the claim was sent."""
+        store is away; `claimed_at`: monotonic time from before the claim was sent; `dead_man` is
+        armed from `start` on, and left to the caller when the lease is lost."""
         self._settings = settings
         self._renew = renew
         self._on_lost = on_lost
         self.clock = LeaseClock(
             ttl=settings.ttl_seconds, margin=settings.fence_margin_seconds, proven_at=claimed_at
         )
+        self._dead_man = dead_man
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        self._arm()
         self._task = asyncio.create_task(self._run(), name="lease")
 
     async def stop(self) -> None:
@@ -78,7 +83,8 @@ class LeaseKeeper:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.renew_seconds)
+            left = self.clock.remaining(time.monotonic())
+            await asyncio.sleep(max(0.0, min(self._settings.renew_seconds, left)))
             sent_at = time.monotonic()
             left = self.clock.remaining(sent_at)
             if left <= 0:
@@ -95,3 +101,13 @@ class LeaseKeeper:
                 await self._on_lost("a newer epoch owns the session")
                 return
             self.clock.proven(sent_at)
+            self._arm()
+
+    def _arm(self) -> None:
+        """The kernel fences what cannot fence itself, still before the lease ends."""
+        if self._dead_man is not None:
+            self._dead_man.arm(
+                self.clock.proven_at
+                + self._settings.ttl_seconds
+                - self._settings.kill_margin_seconds
+            )

@@ -13,14 +13,17 @@ from typing import Any
 
 import structlog
 
+from actors.session.dead_man import DeadMan
 from actors.session.device_store import DeviceFolder
 from actors.session.holder import holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.machine import Step, step
 from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
 from actors.session.recorder import Recorder
+from actors.session.spool import Spool
 from actors.session.vault import DeviceVault
 from actors.whatsapp.port import (
+    EventSpool,
     Paired,
     QrShown,
     ReceiptSeen,
@@ -46,7 +49,12 @@ __all__ = ["ClientFactory", "Session", "SessionEnded"]
 
 log = structlog.get_logger(__name__)
 
-ClientFactory = Callable[[Path, str, Callable[[WhatsAppEvent], Awaitable[None]]], WhatsAppClient]
+#: (device store, unique key, receiver of events, spool)
+ClientFactory = Callable[
+    [Path, str, Callable[[WhatsAppEvent], Awaitable[None]], EventSpool], WhatsAppClient
+]
+#: Gives entries of a spool to whoever owns the session now; True when it took them.
+HandOver = Callable[[list[bytes]], Awaitable[bool]]
 
 #: Seconds a QR code stays valid: the first of a connection, and each after it (whatsmeow qrchan.go)
 _QR_FIRST, _QR_NEXT = 60, 20
@@ -81,7 +89,11 @@ class Session:
         settings: Settings,
         node: str,
         client_factory: ClientFactory,
+        dead_man: DeadMan | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
+        """`dead_man`: the switch of this process, if the session may be killed with it;
+        `hand_over`: the way to a newer owner."""
         self.record = record
         self.epoch = 0
         self.status = SessionStatus.STARTING
@@ -91,6 +103,10 @@ class Session:
         self._settings = settings
         self._node = node
         self._make_client = client_factory
+        self._dead_man = dead_man
+        self._hand_over = hand_over
+        self._spool: Spool | None = None
+        self._leftovers: list[tuple[int, bytes]] = []
         self._client: WhatsAppClient | None = None
         self._attempt = 0
         self._qr_seen = 0
@@ -148,6 +164,7 @@ class Session:
             ),
             on_lost=self._fence,
             claimed_at=claimed_at,
+            dead_man=self._dead_man,
         )
         self._keeper.start()
         await self._set_status(SessionStatus.STARTING, "")
@@ -175,7 +192,16 @@ class Session:
             settings=self._settings,
             on_not_owner=self._fence,
         )
+        await asyncio.to_thread(self._open_spool, self._folder)
         await self._vault.open(handed_over=self._handed_over)
+
+    def _open_spool(self, folder: DeviceFolder) -> None:
+        """What earlier owners on this node received and did not commit becomes ours."""
+        paths = [*folder.leftover_spools(), folder.spool]
+        leftovers = [entry for path in paths for entry in Spool.read(path)]
+        folder.spool.unlink(missing_ok=True)
+        self._spool = Spool(folder.spool, limit=self._settings.spool.max_bytes)
+        self._leftovers = self._spool.take_over(leftovers)
 
     async def _load_outbox(self) -> None:
         for row in await self._stores.outbox.pending(self.record.id):
@@ -196,24 +222,52 @@ class Session:
         self._attempt += 1
         self._qr_seen = 0
         key = f"{self.record.id}.{self.epoch}.{self._attempt}"
-        client = self._make_client(self._folder.database, key, self._on_event)
+        assert self._spool is not None  # noqa: S101 - opened with the folder
+        client = self._make_client(self._folder.database, key, self._on_event, self._spool)
         self._client = client
+        await self._replay(client)
         await client.connect()
+
+    async def _replay(self, client: WhatsAppClient) -> None:
+        """Commit what earlier owners left, before anything new arrives."""
+        leftovers, self._leftovers = self._leftovers, []
+        if leftovers:
+            self._log.warning("session.replays_spool", entries=len(leftovers))
+        for ticket, entry in leftovers:
+            event = client.decode(entry, self._own_jid())
+            if event is not None:
+                await self._record(event)
+            if self._spool is not None:
+                self._spool.done(ticket)
+
+    async def adopt(self, entries: list[bytes]) -> None:
+        """Take over what a fenced owner received and could not commit."""
+        if self._client is None or self._ended.done():
+            raise NotOwner("the session has no owner at the moment", retry_after=1)
+        self._log.warning("session.adopts", entries=len(entries))
+        for entry in entries:
+            event = self._client.decode(entry, self._own_jid())
+            if event is not None:
+                await self._record(event)
 
     async def _let_go(self, ended: SessionEnded) -> None:
         """Connection first, then everything else: whatever fails here, no stanza follows."""
         self._outbox.pause()
         if self._client is not None:
             await self._client.close()
+        if self._dead_man is not None:
+            # Not connected any more: there is nothing left to kill it for.
+            self._dead_man.disarm()
         if ended.how == "fenced":
             await self._outbox.stop()
-            self._release_disk(keep=False)
+            await self._pass_on_received()
+            # The newest store there is, unless somebody else owned the session since.
+            self._release_disk(keep=True)
             return
         await self._outbox.stop()
         clean = False
         try:
-            if self._recorder is not None:
-                await self._recorder.drain(5.0)
+            await self._drain(5.0)
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
             status = SessionStatus.STOPPED if ended.how == "stopped" else SessionStatus.FAILED
@@ -231,7 +285,32 @@ class Session:
             self._release_disk(keep=not clean)
         self._log.info("session.ended", how=ended.how, reason=ended.reason, clean=clean)
 
+    async def _drain(self, seconds: float) -> None:
+        """Everything that arrived is recorded, or stays in the spool."""
+        if self._client is None:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._client.drained()
+        except TimeoutError:
+            self._log.warning("session.not_drained", seconds=seconds)
+
+    async def _pass_on_received(self) -> None:
+        """Fenced: commit what was received if the epoch is still the newest, else hand it over."""
+        await self._drain(self._settings.spool.drain_seconds)
+        if self._spool is None:
+            return
+        left = self._spool.pending()
+        if left and self._hand_over is not None and await self._hand_over(list(left.values())):
+            for ticket in left:
+                self._spool.done(ticket)
+            left = {}
+        self._log.info("session.passed_on", left_in_spool=len(left))
+
     def _release_disk(self, *, keep: bool) -> None:
+        if self._spool is not None:
+            keep = keep or bool(self._spool.pending())
+            self._spool.close()
         if self._folder is not None:
             if not keep:
                 self._folder.discard()
@@ -248,21 +327,17 @@ class Session:
     # -- events from WhatsApp -----------------------------------------------------------------
 
     async def _on_event(self, event: WhatsAppEvent) -> None:
-        recorder = self._recorder
-        if recorder is None or self._ended.done():
+        if isinstance(event, Received | ReceiptSeen | Undecryptable):
+            try:
+                await self._record(event)
+            except NotOwner as error:
+                await self._fence(error.detail)
+                raise
+            return
+        if self._ended.done():
             return
         try:
             match event:
-                case Received():
-                    await recorder.received(event)
-                    self._touch_store()
-                    return
-                case ReceiptSeen():
-                    await recorder.receipt(event)
-                    return
-                case Undecryptable():
-                    await recorder.undecryptable(event)
-                    return
                 case QrShown():
                     lifetime = _QR_NEXT if self._qr_seen else _QR_FIRST
                     self._qr_seen += 1
@@ -280,6 +355,19 @@ class Session:
         following = step(self.status, event)
         if following is not None:
             await self._take_step(following)
+
+    async def _record(self, event: WhatsAppEvent) -> None:
+        """Raises `NotOwner`; waits while PostgreSQL is away."""
+        recorder = self._recorder
+        assert recorder is not None  # noqa: S101 - made before the first client
+        match event:
+            case Received():
+                await recorder.received(event)
+                self._touch_store()
+            case ReceiptSeen():
+                await recorder.receipt(event)
+            case Undecryptable():
+                await recorder.undecryptable(event)
 
     async def _take_step(self, following: Step) -> None:
         if following.status is SessionStatus.WORKING:

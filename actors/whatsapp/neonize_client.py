@@ -46,6 +46,7 @@ from actors.whatsapp.port import (
     Banned,
     Connected,
     Disconnected,
+    EventSpool,
     Failed,
     LoggedOut,
     NumberInfo,
@@ -86,6 +87,10 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     20: pb.Presence,
     44: pb.UndecryptableMessage,
 }
+#: What nobody sends again once the library has acknowledged it.
+_KEPT = {17, 18, 44}
+#: Seconds without an event after which a closed library is taken to have told everything.
+_QUIET = 0.2
 _RECEIPTS = {
     pb.Receipt.DELIVERED: "delivered",
     pb.Receipt.SENDER: "sender",
@@ -117,9 +122,11 @@ class NeonizeClient:
         settings: WhatsAppSettings,
         on_event: Callable[[WhatsAppEvent], Awaitable[None]],
         uploads: Uploads | None = None,
+        spool: EventSpool | None = None,
     ) -> None:
         """`store`: the SQLite device store; `key`: unique per client in this process; `uploads`:
-        where the files of attachments come from."""
+        where the files of attachments come from; `spool`: where received messages are kept until
+        `on_event` returned for them."""
         self.on_event = on_event
         self.me: Me | None = None
         self.store = store
@@ -131,7 +138,10 @@ class NeonizeClient:
         self._client.device_props = DeviceProps(
             os=settings.device_name, platformType=DeviceProps.CHROME
         )
-        self._events: asyncio.Queue[WhatsAppEvent | pb.Device] = asyncio.Queue()
+        self._spool = spool
+        #: (ticket in the spool, event); None ends it
+        self._events: asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device] | None] = asyncio.Queue()
+        self._arrived = 0
         self._pump: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._calls = 0
@@ -170,14 +180,28 @@ class NeonizeClient:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._known.wait(), 5)
 
+    def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
+        kind = _SUBSCRIBED.get(entry[0])
+        return self._translate(kind.FromString(entry[1:]), own_jid) if kind else None
+
+    async def drained(self) -> None:
+        """Call it after `close`."""
+        if self._pump is None:
+            return
+        # The library hands over what it has queued for a moment after it disconnected.
+        seen = -1
+        while seen != self._arrived:
+            seen = self._arrived
+            await asyncio.sleep(_QUIET)
+        self._events.put_nowait(None)
+        await asyncio.shield(self._pump)
+
     async def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
-        if self._pump is not None:
-            self._pump.cancel()
         try:
             await asyncio.wait_for(self._idle.wait(), 5)
         except TimeoutError:
@@ -277,13 +301,15 @@ class NeonizeClient:
 
     # -- events: Go thread → queue of the loop → session, one at a time ---------------------------
 
-    def _post(self, loop: asyncio.AbstractEventLoop, event: WhatsAppEvent | pb.Device) -> None:
-        if not self._closed:
-            loop.call_soon_threadsafe(self._accept, event)
+    def _post(
+        self, loop: asyncio.AbstractEventLoop, event: WhatsAppEvent | pb.Device, ticket: int = 0
+    ) -> None:
+        loop.call_soon_threadsafe(self._accept, event, ticket)
 
-    def _accept(self, event: WhatsAppEvent | pb.Device) -> None:
+    def _accept(self, event: WhatsAppEvent | pb.Device, ticket: int = 0) -> None:
         self._known.set()
-        self._events.put_nowait(event)
+        self._arrived += 1
+        self._events.put_nowait((ticket, event))
 
     def _login_status(self, loop: asyncio.AbstractEventLoop, status: str) -> None:
         if status == "timeout":
@@ -303,9 +329,11 @@ class NeonizeClient:
             return
         event = self._translate(kind.FromString(raw))
         if event is not None:
-            self._post(loop, event)
+            kept = self._spool is not None and code in _KEPT
+            ticket = self._spool.add(bytes([code]) + raw) if kept and self._spool else 0
+            self._post(loop, event, ticket)
 
-    def _translate(self, event: Any) -> WhatsAppEvent | None:
+    def _translate(self, event: Any, own_jid: str = "") -> WhatsAppEvent | None:
         match event:
             case pb.PairStatus():
                 self._paired = event.Status == pb.PairStatus.SUCCESS
@@ -337,7 +365,7 @@ class NeonizeClient:
             case pb.StreamError():
                 return Failed(reason=f"stream error {event.Code}")
             case pb.Message():
-                own = jids.bare(self.me.jid) if self.me else ""
+                own = jids.bare(self.me.jid) if self.me else own_jid
                 return Received(message=incoming.stored_message(event, own))
             case pb.UndecryptableMessage():
                 source = event.Info.MessageSource
@@ -359,7 +387,10 @@ class NeonizeClient:
 
     async def _deliver(self) -> None:
         while True:
-            event = await self._events.get()
+            item = await self._events.get()
+            if item is None:
+                return
+            ticket, event = item
             if isinstance(event, pb.Device):
                 self._paired = True
                 self.me = _me(event)
@@ -368,7 +399,11 @@ class NeonizeClient:
                 await self.on_event(await self._with_phones(event))
             except Exception:
                 # The session decides what an error of its own means; none may stop the stream.
+                # One that was received stays in the spool.
                 log.exception("whatsapp.event_failed", key=self._key, event=type(event).__name__)
+                continue
+            if ticket and self._spool is not None:
+                self._spool.done(ticket)
 
     async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
         """People by phone number where the library knows it: one person is one chat."""

@@ -14,6 +14,7 @@ __all__ = [
     "Banned",
     "Connected",
     "Disconnected",
+    "EventSpool",
     "Failed",
     "LoggedOut",
     "NumberInfo",
@@ -146,6 +147,16 @@ class NumberInfo:
     jid: str = ""
 
 
+class EventSpool(Protocol):
+    """Where a client keeps what it received until it was handled. Thread-safe."""
+
+    def add(self, entry: bytes) -> int:
+        """Keep an entry; gives its ticket (1 and up)."""
+
+    def done(self, ticket: int) -> None:
+        """The entry was handled."""
+
+
 class WhatsAppClient(Protocol):
     """One linked device. Events reach `on_event` in order, on the session's loop."""
 
@@ -154,6 +165,12 @@ class WhatsAppClient(Protocol):
 
     async def connect(self) -> None:
         """Start connecting; returns at once, events tell the rest."""
+
+    def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
+        """The event of a spool's entry, which an earlier client wrote; None: not of interest."""
+
+    async def drained(self) -> None:
+        """Return when every event that arrived before `close` was handled."""
 
     async def close(self) -> None:
         """Drop the connection for good. Idempotent. Returns when no stanza can be sent any more."""

@@ -11,7 +11,9 @@ from actors.session.lease import LeaseClock, LeaseKeeper
 from cluster.domain.errors import Unavailable
 from cluster.settings import LeaseSettings
 
-SHORT = LeaseSettings(ttl_seconds=0.6, renew_seconds=0.05, fence_margin_seconds=0.2)
+SHORT = LeaseSettings(
+    ttl_seconds=0.6, renew_seconds=0.05, fence_margin_seconds=0.2, kill_margin_seconds=0.1
+)
 
 
 def test_time_counts_from_before_the_renewal_was_sent() -> None:

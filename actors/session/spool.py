@@ -1,0 +1,88 @@
+"""What the library received and nobody has committed yet, on this node's disk.
+
+The library acknowledges to WhatsApp by itself, as soon as it has decrypted: from then on nobody
+else has the message. It is written here in the very callback, and stays until its commit. Entries
+are opaque bytes; replaying one that was committed does no harm, because messages are known by id.
+Not fsynced: it is for processes that die, not for machines that lose power.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import threading
+from pathlib import Path
+
+import structlog
+
+__all__ = ["Spool"]
+
+log = structlog.get_logger(__name__)
+
+
+class Spool:
+    """An append-only file that empties itself whenever everything in it is done. Thread-safe."""
+
+    def __init__(self, path: Path, *, limit: int) -> None:
+        """`limit`: bytes; more is kept in memory only, and logged."""
+        self._path = path
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._tickets = itertools.count(1)
+        self._pending: dict[int, bytes] = {}
+        self._size = path.stat().st_size if path.exists() else 0
+        self._file = path.open("ab", buffering=0)
+
+    def add(self, entry: bytes) -> int:
+        """Write an entry down; gives its ticket."""
+        line = base64.b64encode(entry) + b"\n"
+        with self._lock:
+            ticket = next(self._tickets)
+            self._pending[ticket] = entry
+            if self._size + len(line) > self._limit:
+                log.error("spool.full", path=str(self._path), bytes=self._size)
+                return ticket
+            try:
+                self._file.write(line)
+                self._size += len(line)
+            except OSError as error:
+                # A full disk: the message is still in memory, and is about to be committed.
+                log.error("spool.not_written", path=str(self._path), error=str(error))
+            return ticket
+
+    def done(self, ticket: int) -> None:
+        """The entry is committed."""
+        with self._lock:
+            self._pending.pop(ticket, None)
+            if not self._pending and self._size:
+                self._file.truncate(0)
+                self._size = 0
+
+    def pending(self) -> dict[int, bytes]:
+        """Entries that are not committed by ticket, in their order."""
+        with self._lock:
+            return {ticket: self._pending[ticket] for ticket in sorted(self._pending)}
+
+    def take_over(self, leftovers: list[bytes]) -> list[tuple[int, bytes]]:
+        """Make entries of earlier owners this spool's own; (ticket, entry) of each."""
+        return [(self.add(entry), entry) for entry in leftovers]
+
+    def close(self) -> None:
+        self._file.close()
+
+    @staticmethod
+    def read(path: Path) -> list[bytes]:
+        """The entries of a spool that nobody holds; a torn last line is left out."""
+        if not path.exists():
+            return []
+        entries = []
+        for line in path.read_bytes().split(b"\n"):
+            try:
+                entry = base64.b64decode(line, validate=True)
+            except binascii.Error:
+                log.warning("spool.torn_line", path=str(path))
+                continue
+            if entry:
+                entries.append(entry)
+        return entries

@@ -1,0 +1,71 @@
+"""What was received survives the process that received it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from actors.session.spool import Spool
+
+
+def test_only_what_is_not_done_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 20)
+    tickets = [spool.add(f"entry {n}\n".encode()) for n in range(3)]
+    spool.done(tickets[1])
+    assert list(spool.pending().values()) == [b"entry 0\n", b"entry 2\n"]
+    # The file may hold more than is pending (replays are harmless), but never less.
+    assert set(spool.pending().values()) <= set(Spool.read(path))
+    spool.done(tickets[0])
+    spool.done(tickets[2])
+    assert path.stat().st_size == 0
+    assert Spool.read(path) == []
+
+
+def test_a_torn_last_line_costs_that_entry_alone(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 20)
+    for n in range(3):
+        spool.add(b"x" * 100 + bytes([n]))
+    data = path.read_bytes()
+    for cut in range(1, 100):
+        path.write_bytes(data[:-cut])
+        assert len(Spool.read(path)) in (2, 3)
+        assert Spool.read(path)[:2] == [b"x" * 100 + b"\0", b"x" * 100 + b"\1"]
+
+
+def test_leftovers_become_the_new_owners(tmp_path: Path) -> None:
+    old = Spool(tmp_path / "old", limit=1 << 20)
+    old.add(b"left")
+    new = Spool(tmp_path / "new", limit=1 << 20)
+    ((ticket, entry),) = new.take_over(Spool.read(tmp_path / "old"))
+    assert entry == b"left"
+    assert Spool.read(tmp_path / "new") == [b"left"]
+    new.done(ticket)
+    assert Spool.read(tmp_path / "new") == []
+
+
+def test_a_full_spool_keeps_in_memory_and_does_not_grow(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=300)
+    for n in range(10):
+        spool.add(bytes([n]) * 60)
+    assert len(spool.pending()) == 10
+    assert path.stat().st_size <= 300
+
+
+def test_threads_may_add_and_finish_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 24)
+
+    def work() -> None:
+        for n in range(300):
+            spool.done(spool.add(b"entry %d" % n))
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not spool.pending()
+    assert Spool.read(path) == []
