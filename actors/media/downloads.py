@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
@@ -27,6 +28,9 @@ from cluster.domain.errors import Invalid, NotFound, Unavailable, WhatsAppRefuse
 from cluster.stores.objects import ObjectStore
 
 __all__ = ["Keys", "keep"]
+
+# It logs every URL: who reads the logs need not know which attachments people get.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 #: The host that serves every attachment. The URL in a message is not followed: its sender wrote it.
 _HOST = "mmg.whatsapp.net"

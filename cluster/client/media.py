@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from cluster.media.links import MessageFile, file_of, object_key
 from cluster.media.pages import first_link
 from cluster.media.prepare import Kind
 from cluster.media.spool import LocalFile, Spool
-from cluster.media.workshop import Attachment
+from cluster.media.workshop import UPLOAD_SCHEME, Attachment
 from cluster.stores import Stores
 from cluster.stores.media import StoredFile
 
@@ -31,7 +32,12 @@ _LOOKS: dict[str, Kind] = {
     "audio": "audio",
     "sticker": "sticker",
 }
-_ENDINGS = {"video/mp4": ".mp4", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_ENDINGS = {
+    "video/mp4": ".mp4",
+    "image/jpeg": ".jpeg",
+    "image/webp": ".webp",
+    "audio/ogg; codecs=opus": ".oga",
+}
 #: Expired objects that are collected at a time.
 _SWEEP = 50
 #: Seconds a received attachment may take from WhatsApp's servers.
@@ -255,7 +261,15 @@ class Media:
         self, stores: Stores, session_id: int, spool: Spool, attachment: Attachment
     ) -> LocalFile:
         uploads = object_key(session_id, "")
-        return await self._workshop.collect(attachment, spool, stores.objects, uploads)
+        local = await self._workshop.collect(attachment, spool, stores.objects, uploads)
+        if not attachment.url.startswith(UPLOAD_SCHEME):
+            return local
+        known = await stores.media.get(session_id, object_key(session_id, local.sha256))
+        return replace(
+            local,
+            mimetype=local.mimetype or (known.mimetype if known else ""),
+            filename=local.filename or (known.filename if known else ""),
+        )
 
     async def _keep(self, stores: Stores, session_id: int, local: LocalFile) -> StoredFile:
         kept = StoredFile(

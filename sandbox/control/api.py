@@ -22,7 +22,7 @@ from sandbox.server.faults import Fault
 from sandbox.server.server import Server
 from sandbox.wire.node import Node
 
-__all__ = ["control_application"]
+__all__ = ["Chosen", "Here", "authorise", "control_application"]
 
 _MAX_WAIT = 60.0
 
@@ -45,7 +45,7 @@ Here = Annotated[_Parts, Depends(_parts)]
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-def _authorise(here: Here, credentials: _Bearer) -> None:
+def authorise(here: Here, credentials: _Bearer) -> None:
     given = credentials.credentials if credentials else ""
     if not secrets.compare_digest(given.encode(), here.token.encode()):
         raise HTTPException(401, "the token is missing or wrong")
@@ -56,7 +56,7 @@ def _chosen(here: Here, number: str) -> Phone:
 
 
 Chosen = Annotated[Phone, Depends(_chosen)]
-_routes = APIRouter(dependencies=[Depends(_authorise)])
+_routes = APIRouter(dependencies=[Depends(authorise)])
 
 
 def control_application(server: Server, phones: Phones, token: str) -> FastAPI:
@@ -187,6 +187,16 @@ async def download(one: Chosen, message_id: str) -> Response:
         return Response(one.download(message_id), media_type="application/octet-stream")
     except MediaError as error:
         raise SandboxError(str(error), status=409) from error
+
+
+@_routes.post("/phones/{number}/polls", status_code=201)
+async def send_poll(one: Chosen, body: models.NewPoll) -> models.Sent:
+    return models.Sent(id=await one.send_poll(body.to, body.question, body.options))
+
+
+@_routes.get("/phones/{number}/polls/{message_id}/votes")
+async def votes(one: Chosen, message_id: str) -> models.Entries:
+    return models.Entries(entries=one.votes(message_id))
 
 
 @_routes.post("/phones/{number}/react", status_code=201)

@@ -52,6 +52,14 @@ class NewMessage(_Body):
     filename: str = ""
 
 
+class NewPoll(_Body):
+    """A poll to send from the phone."""
+
+    to: str
+    question: str
+    options: list[str] = Field(min_length=2)
+
+
 class Reaction(_Body):
     """A reaction to a message of the inbox."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -10,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from sandbox.crypto.media import EncryptedMedia, MediaType
 from sandbox.crypto.protobuf import wa
 
-__all__ = ["attachment", "describe", "edit", "reaction", "revoke", "text"]
+__all__ = ["attachment", "describe", "edit", "poll", "reaction", "revoke", "text", "unwrapped"]
 
 _ATTACHMENTS = {
     "image": (MediaType.IMAGE, "imageMessage"),
@@ -19,7 +20,9 @@ _ATTACHMENTS = {
     "document": (MediaType.DOCUMENT, "documentMessage"),
     "sticker": (MediaType.IMAGE, "stickerMessage"),
 }
-MEDIA_TYPES = {field: kind for kind, field in _ATTACHMENTS.values()}
+MEDIA_TYPES = {field: kind for kind, field in _ATTACHMENTS.values()} | {
+    "ptvMessage": MediaType.VIDEO
+}
 
 
 def text(body: str, *, quoted: dict[str, str] | None = None) -> Any:
@@ -73,6 +76,18 @@ def edit(body: str, *, chat: str, id: str) -> Any:
     )
 
 
+def poll(question: str, options: Sequence[str], *, secret: bytes) -> Any:
+    """A poll with one answer; votes are encrypted with its secret (32 bytes)."""
+    return wa.Message(
+        pollCreationMessage=wa.Message.PollCreationMessage(
+            name=question,
+            options=[wa.Message.PollCreationMessage.Option(optionName=o) for o in options],
+            selectableOptionsCount=1,
+        ),
+        messageContextInfo=wa.MessageContextInfo(messageSecret=secret),
+    )
+
+
 def attachment_kind(kind: str) -> MediaType:
     """Raises KeyError for an unknown kind."""
     return _ATTACHMENTS[kind][0]
@@ -97,8 +112,21 @@ def attachment(
     return message
 
 
+#: fields that hold another message
+_WRAPPINGS = ("documentWithCaptionMessage", "viewOnceMessage", "ephemeralMessage", "editedMessage")
+
+
+def unwrapped(message: Any) -> Any:
+    """The message inside of the wrappings that some kinds have."""
+    for name in _WRAPPINGS:
+        if message.HasField(name):
+            return unwrapped(getattr(message, name).message)
+    return message
+
+
 def describe(message: Any) -> dict[str, Any]:
     """`type`, `text` and the whole message as JSON."""
+    message = unwrapped(message)
     fields = [f.name for f, _ in message.ListFields() if f.name != "messageContextInfo"]
     name = next((f for f in fields if f != "senderKeyDistributionMessage"), "")
     body = ""

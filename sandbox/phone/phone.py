@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from sandbox.crypto import media, padding
+from sandbox.crypto import media, padding, poll
 from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
 from sandbox.phone import content
@@ -20,7 +21,7 @@ from sandbox.server import login, notifications
 from sandbox.server.directory import jid_of
 from sandbox.server.errors import SandboxError
 from sandbox.server.store import Account, Device
-from sandbox.wire.jid import GROUP, PN, SERVER_JID, Jid
+from sandbox.wire.jid import BROADCAST, GROUP, PN, SERVER_JID, Jid
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_SECONDS = 10.0
 _MAX_RETRIES = 5
+#: notifications that people would see
+_TOLD = ("w:gp2", "picture")
 
 
 class Phone:
@@ -138,6 +141,30 @@ class Phone:
         )
         return await self.send_message(self.address(to), message, kind="media")
 
+    async def send_poll(self, to: str, question: str, options: Sequence[str]) -> str:
+        """Ask a question; returns the message's id."""
+        message = content.poll(question, options, secret=os.urandom(32))
+        return await self.send_message(self.address(to), message, kind="poll")
+
+    def votes(self, message_id: str) -> list[dict[str, Any]]:
+        """Votes of others in a poll that this phone sent or got: who chose what, in that order."""
+        asked = self._poll(message_id)
+        options = [o.optionName for o in asked.pollCreationMessage.options]
+        secret = asked.messageContextInfo.messageSecret
+        found = []
+        for entry in self.inbox():
+            raw = wa.Message.FromString(bytes.fromhex(entry["raw"]))
+            vote = raw.pollUpdateMessage
+            if vote.pollCreationMessageKey.id != message_id:
+                continue
+            sent_here = message_id in self._sent
+            asker = self.number if sent_here else self._entry(message_id)["sender_number"]
+            plain = self._open_vote(vote, secret, asker, entry["sender_number"])
+            hashes = wa.Message.PollVoteMessage.FromString(plain).selectedOptions
+            by = entry["sender_number"]
+            found.append({"by": by, "options": poll.chosen(hashes, options)})
+        return found
+
     async def react(self, message_id: str, emoji: str) -> str:
         """React to a message of the inbox."""
         entry = self._entry(message_id)
@@ -211,7 +238,8 @@ class Phone:
 
     def download(self, message_id: str) -> bytes:
         """The attachment of a message of the inbox, decrypted and checked."""
-        raw = wa.Message.FromString(bytes.fromhex(self._entry(message_id)["raw"]))
+        entry = self._entry(message_id)
+        raw = content.unwrapped(wa.Message.FromString(bytes.fromhex(entry["raw"])))
         for field, kind in content.MEDIA_TYPES.items():
             if raw.HasField(field):
                 part = getattr(raw, field)
@@ -382,6 +410,18 @@ class Phone:
         account = self._server.directory.find(jid)
         return self._server.directory.device(account.number, jid.device) if account else None
 
+    async def iq(self, xmlns: str, kind: str, to: Jid, *content: Node) -> Node:
+        """Ask the server (`get`, `set`). Raises `SandboxError` when it refuses."""
+        node = Node.make("iq", content, to=to, type=kind, xmlns=xmlns, id=notifications.new_id())
+        answer = await self._ask(node, "iq")
+        if (refusal := answer.child("error")) is not None:
+            raise SandboxError(f"refused: {refusal.get('code')} {refusal.get('text')}", status=409)
+        return answer
+
+    async def send_stanza(self, node: Node) -> None:
+        """Send what has no answer."""
+        await self._server.handle(self, node)
+
     async def _ask(self, node: Node, answer: str) -> Node:
         waiting: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
         self._answers[f"{answer} {node.get('id')}"] = waiting
@@ -410,7 +450,11 @@ class Phone:
             if node.get("type") == "encrypt" and node.child("count") is not None:
                 self._refill()
             await self._acknowledge(node)
-        elif node.tag in ("presence", "chatstate"):
+            if node.get("type") in _TOLD:
+                await self._note(
+                    {"kind": "notification", "type": node.get("type"), "stanza": str(node)}
+                )
+        elif node.tag in ("presence", "chatstate", "call"):
             await self._note({"kind": node.tag, "from": node.get("from"), "stanza": str(node)})
 
     async def _take_message(self, node: Node) -> None:
@@ -420,7 +464,7 @@ class Phone:
             return
         by_lid = jid_of(account, device=sender.device)
         chat = node.jid("from")
-        group = chat if chat.server == GROUP else None
+        group = chat if chat.server in (GROUP, BROADCAST) else None
         try:
             for enc in node.children("enc"):
                 plain = await self._cipher.decrypt(by_lid, enc, group=group)
@@ -588,6 +632,34 @@ class Phone:
         if not found:
             raise SandboxError(f"no message {message_id} in the inbox", status=404)
         return found[-1]
+
+    def _poll(self, message_id: str) -> Any:
+        if message_id in self._sent:
+            return self._sent[message_id][1]
+        return wa.Message.FromString(bytes.fromhex(self._entry(message_id)["raw"]))
+
+    def _open_vote(self, vote: Any, secret: bytes, asker: str, voter: str) -> bytes:
+        """People have two addresses, and either may have been used."""
+        tried = [
+            (str(jid_of(author, lid=by_lid)), str(jid_of(who, lid=voter_by_lid)))
+            for author in [self._server.directory.account(asker)]
+            for who in [self._server.directory.account(voter)]
+            for by_lid in (True, False)
+            for voter_by_lid in (True, False)
+        ]
+        for author_jid, voter_jid in tried:
+            try:
+                return poll.open_vote(
+                    secret,
+                    poll_id=vote.pollCreationMessageKey.id,
+                    author=author_jid,
+                    voter=voter_jid,
+                    iv=vote.vote.encIv,
+                    payload=vote.vote.encPayload,
+                )
+            except poll.VoteError:
+                continue
+        raise SandboxError("the vote does not decrypt", status=409)
 
     def _sent_to(self, message_id: str) -> Jid:
         if message_id not in self._sent:

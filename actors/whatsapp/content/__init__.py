@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.json_format import ParseError
+import structlog
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.content import (
@@ -25,9 +25,11 @@ from actors.whatsapp.content import (
     texts,
 )
 from actors.whatsapp.content.composer import Composer
-from cluster.domain.errors import Invalid, NotSupported
+from cluster.domain.errors import GatewayError, Invalid, NotSupported
 
 __all__ = ["Composer", "compose"]
+
+log = structlog.get_logger(__name__)
 
 _PURE = {
     **texts.BUILDERS,
@@ -59,5 +61,9 @@ async def compose(content: dict[str, Any], composer: Composer | None = None) -> 
         if composer is None:
             raise NotSupported(f"this session cannot send {kind}")
         return await _NEEDING_LIBRARY[kind](content, composer)
-    except (KeyError, TypeError, ValueError, ParseError) as error:
-        raise Invalid(f"a content of kind {kind} cannot be read: {error!r}") from error
+    except GatewayError:
+        raise
+    except Exception as error:
+        # Whatever a content does to its builder, it must not stop the session's other messages.
+        log.exception("content.not_built", kind=kind)
+        raise Invalid(f"a message of kind {kind} could not be built from its content") from error

@@ -36,16 +36,27 @@ def _poll(content: dict[str, Any]) -> Message:
 
 async def _vote(content: dict[str, Any], composer: Composer) -> Message:
     """`key` names the poll, `options` are the chosen ones; none takes the vote back."""
-    key = content["key"]
-    chat = from_text(key["chat"])
+    key, nobody = content["key"], from_text("@")
+    # The library's form wants every field; only these name the poll (neonize.proto, MessageInfo).
     info = MessageInfo(
         ID=key["id"],
         MessageSource=MessageSource(
-            Chat=chat,
+            Chat=from_text(key["chat"]),
             Sender=from_text(key["sender"]),
             IsFromMe=bool(key["from_me"]),
             IsGroup=str(key["chat"]).endswith("@g.us"),
+            SenderAlt=nobody,
+            RecipientAlt=nobody,
+            BroadcastListOwner=nobody,
         ),
+        ServerID=0,
+        Type="",
+        Pushname="",
+        Timestamp=0,
+        Category="",
+        Multicast=False,
+        MediaType="",
+        Edit="",
     )
     options = [str(option) for option in content["options"]]
     return await composer.call(lambda library: library.build_poll_vote(info, options))

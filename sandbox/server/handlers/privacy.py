@@ -18,6 +18,7 @@ def register(router: Router) -> None:
     router.iq("privacy", "set", children=["privacy"])(_set)
     router.iq("privacy", "set", "get", children=["tokens"])(_tokens)
     router.iq("disappearing_mode", "set")(_disappearing)
+    router.iq("status", "get", children=["privacy"])(_status)
 
 
 async def _get(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
@@ -44,3 +45,9 @@ async def _disappearing(server: Server, peer: Peer, node: Node) -> None:
     asked = node.child("disappearing_mode")
     account.privacy["disappearing_mode"] = asked.get("duration") if asked else "0"
     server.directory.save(account)
+
+
+async def _status(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
+    """Who gets stories: all contacts (whatsmeow: broadcast.go)."""
+    listing = Node.make("list", type="contacts", default="true")
+    return [Node.make("privacy", [listing])]
