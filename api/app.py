@@ -21,9 +21,11 @@ from api.routers import (
     chats,
     chatting,
     contacts,
+    events,
     groups,
     labels,
     lids,
+    live,
     media,
     observability,
     presence,
@@ -31,6 +33,7 @@ from api.routers import (
     server,
     sessions,
     status,
+    webhooks,
 )
 from cluster.settings import HttpSettings, MediaSettings
 
@@ -75,6 +78,8 @@ def create_app(
     for part in (observability, server, sessions, chatting, contacts, media, auth, chats, status):
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
+        app.include_router(part.router)
+    for part in (events, webhooks, live):
         app.include_router(part.router)
     app.include_router(contacts.by_session)
     docs_page.install(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import problem_response
@@ -56,7 +56,15 @@ class ApiKeyMiddleware:
         path = scope["path"]
         if path in self._exact or (self._below and path.startswith(self._below)):
             return True
-        return self._key.admits(Headers(scope=scope).get(HEADER))
+        return self._key.admits(Headers(scope=scope).get(HEADER) or self._of_query(scope))
+
+    @staticmethod
+    def _of_query(scope: Scope) -> str | None:
+        """Browsers cannot set headers of websockets and event streams; elsewhere a key does not
+        belong into an address, which ends up in logs."""
+        if scope["type"] != "websocket" and not scope["path"].endswith("/events/stream"):
+            return None
+        return QueryParams(scope["query_string"]).get(HEADER.lower())
 
 
 def _sha512(value: bytes) -> str:

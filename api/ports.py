@@ -6,11 +6,12 @@ Every verb raises `cluster.domain.errors.GatewayError` and nothing else on purpo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
 from api.ports_conversation import ConversationPort
+from api.ports_events import EventsPort, WebhooksPort
 from api.ports_subjects import SubjectsPort
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
 from cluster.domain.message_ref import MessageRef
@@ -45,6 +46,12 @@ class NumberStatus(Protocol):
 
 class SessionClient(SubjectsPort, ConversationPort, Protocol):
     """One session, by name."""
+
+    @property
+    def events(self) -> EventsPort: ...
+
+    @property
+    def webhooks(self) -> WebhooksPort: ...
 
     async def info(self) -> SessionRecord:
         """Raises `SessionNotFound`."""
@@ -105,6 +112,11 @@ class Gateway(Protocol):
 
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         """Without `all` those that are not STOPPED."""
+
+    def follow_all(
+        self, *, types: Sequence[str] = (), beat: float = 15.0
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Events of every session from now on; None when nothing happened for `beat` seconds."""
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Per store `{"ok": true, …}`."""

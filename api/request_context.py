@@ -20,6 +20,7 @@ __all__ = ["RequestContextMiddleware"]
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-Id"
+_STREAM = "text/event-stream"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
 
@@ -52,6 +53,9 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if MutableHeaders(scope=message).get("content-type", "").startswith(_STREAM):
+                    # It lasts as long as its reader wants.
+                    deadline.reschedule(None)
                 if given is None:
                     MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Self
 
+from cluster.client.follow import follow_sessions
+from cluster.client.live import LiveSignals
 from cluster.client.routing import Router, ensure_ray
 from cluster.client.session import SessionClient
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
@@ -39,6 +42,7 @@ class Gateway:
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
         self.workshop = Workshop(settings.media)
+        self.live = LiveSignals(settings.stores)
 
     async def __aenter__(self) -> Self:
         await self.stores()
@@ -54,6 +58,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Close the stores. The Ray connection of the process stays."""
+        await self.live.close()
         if self._stores is not None:
             await self._stores.close()
             self._stores = None
@@ -87,6 +92,14 @@ class Gateway:
         stores = await self.stores()
         records = await stores.sessions.list(self.tenant)
         return [r for r in records if all or r.status is not SessionStatus.STOPPED]
+
+    async def follow_all(
+        self, *, types: Sequence[str] = (), beat: float = 15.0
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Events of every session from now on, each session's in order. See `Events.follow`."""
+        stores = await self.stores()
+        async for event in follow_sessions(stores, self.tenant, self.live, types, beat):
+            yield event
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """State of each store: `{"postgresql": {"ok": true, "latency_ms": 1.2}, …}`."""

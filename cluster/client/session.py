@@ -69,6 +69,11 @@ class SessionClient(Subjects):
         self.name = check_session_name(name)
 
     @property
+    def gateway(self) -> Gateway:
+        """The gateway it is a session of."""
+        return self._gateway
+
+    @property
     def chatting(self) -> Chatting:
         """Polls, places, contacts, reactions, edits …"""
         return Chatting(self)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, cast
 from cluster.client.calls import Calls
 from cluster.client.channels import Channels
 from cluster.client.contacts import Contacts
+from cluster.client.events import Events
 from cluster.client.groups import Groups
 from cluster.client.labels import Labels
 from cluster.client.lids import Lids
 from cluster.client.presence import Presence
 from cluster.client.profile import Profile
+from cluster.client.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -53,6 +55,15 @@ class Subjects:
     @property
     def calls(self) -> Calls:
         return Calls(self._session)
+
+    @property
+    def events(self) -> Events:
+        """Its log of events."""
+        return Events(self._session)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self._session)
 
     @property
     def _session(self) -> SessionClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,9 +39,16 @@ class DeadLetterStore:
         self._db = database
 
     async def list(
-        self, session_id: int, *, key: str | None, resolved: bool, after: int, limit: int
+        self,
+        session_id: int,
+        *,
+        key: str | None,
+        resolved: bool,
+        after: int,
+        limit: int,
+        ids: Sequence[int] | None = None,
     ) -> list[DeadLetter]:
-        """Letters with an id above `after`, oldest first."""
+        """Letters with an id above `after`, oldest first; only `ids` where they are given."""
         rows = await self._db.all(
             """
             SELECT id, key, url, seq, event_id, type, attempts, status, error, died_at, resolved_at
@@ -48,21 +56,19 @@ class DeadLetterStore:
             WHERE session_id = %(id)s AND id > %(after)s
               AND (%(key)s::text IS NULL OR key = %(key)s)
               AND (resolved_at IS NOT NULL) = %(resolved)s
+              AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
             ORDER BY id LIMIT %(limit)s
             """,
-            {"id": session_id, "key": key, "resolved": resolved, "after": after, "limit": limit},
+            {
+                "id": session_id,
+                "key": key,
+                "resolved": resolved,
+                "after": after,
+                "limit": limit,
+                "ids": list(ids) if ids is not None else None,
+            },
         )
         return [DeadLetter(**row) for row in rows]
-
-    async def get(self, session_id: int, letter_id: int) -> DeadLetter | None:
-        row = await self._db.one(
-            """
-            SELECT id, key, url, seq, event_id, type, attempts, status, error, died_at, resolved_at
-            FROM webhook_dead_letters WHERE session_id = %(id)s AND id = %(letter)s
-            """,
-            {"id": session_id, "letter": letter_id},
-        )
-        return DeadLetter(**row) if row else None
 
     async def delete(self, session_id: int, letter_id: int) -> bool:
         """Give one up; False when there was none."""

@@ -46,6 +46,10 @@ class EventStore:
         self._waker.touch(session_id)
         return Event(**row)
 
+    def hint(self, session_id: int) -> None:
+        """Wake who delivers the session's events: there is something to do."""
+        self._waker.touch(session_id)
+
     async def list(
         self,
         session_id: int,

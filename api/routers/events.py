@@ -1,0 +1,150 @@
+"""A session's events: read, followed, delivered once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from starlette.responses import StreamingResponse
+
+from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
+from api.params import SessionPath
+from api.problems import responses
+from api.strict_json import StrictJsonRoute
+from cluster.domain.errors import (
+    GatewayError,
+    Invalid,
+    NotFound,
+    SessionNotFound,
+    Unauthorized,
+    Unavailable,
+)
+
+__all__ = ["Kinds", "router"]
+
+router = APIRouter(
+    prefix="/api/{session}/events",
+    tags=["🔄 Events"],
+    route_class=StrictJsonRoute,
+    responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
+)
+
+#: A stream ends after so many events; the client goes on where it was. Bounds what a proxy holds
+#: for a reader that does not read.
+_MOST_STREAMED = 10_000
+
+
+def _kinds(
+    events: Annotated[
+        list[str] | None,
+        Query(
+            description="Names of events, repeated or with commas; `*` is all of WAHA's but "
+            "`engine.event`. Without it: everything.",
+            examples=["message,session.status"],
+        ),
+    ] = None,
+) -> list[str]:
+    return [name for part in events or () for name in part.split(",") if name]
+
+
+Kinds = Annotated[list[str], Depends(_kinds)]
+
+
+@router.get(
+    "",
+    operation_id="EventsController_list",
+    summary="Read events",
+    description="For those who cannot be called: oldest first, numbered without gaps per session. "
+    "`wait` makes it a long poll.",
+)
+async def list_events(
+    session: SessionPath,
+    kinds: Kinds,
+    after: Annotated[int, Query(ge=0, description="Events numbered above this.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    wait: Annotated[
+        float, Query(ge=0, le=30, description="Seconds to wait for an event when there is none.")
+    ] = 0,
+) -> EventsAnswer:
+    page = await session.events.list(after=after, limit=limit, types=kinds, wait=wait)
+    return EventsAnswer(events=page.events, next=page.next, newest=page.newest)
+
+
+@router.get(
+    "/stream",
+    operation_id="EventsController_stream",
+    summary="Follow events (server-sent events)",
+    description="Each message has the event's number as `id`, its name as `event`, and its body "
+    "as `data`. `Last-Event-ID` (browsers send it on their own when they connect again) or "
+    "`after` resumes behind that number; without them it starts now. The key may also be given "
+    "as the query parameter `x-api-key`.",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
+)
+async def stream_events(
+    session: SessionPath,
+    kinds: Kinds,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+) -> StreamingResponse:
+    start = after
+    if last_event_id:
+        if not last_event_id.isdecimal():
+            raise Invalid("Last-Event-ID is the number of an event", field="Last-Event-ID")
+        start = int(last_event_id)
+    # Refuses before the stream begins: then it is too late for a status.
+    await session.info()
+    stream = _told(session.events.follow(after=start, types=kinds))
+    first = await anext(stream)
+    return StreamingResponse(
+        _with(first, stream),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.post(
+    "/replay",
+    operation_id="EventsController_replay",
+    summary="Deliver events to a webhook once more",
+    description="The range goes to the webhook in order, beside what happens meanwhile, with the "
+    "header `X-Webhook-Replay`. Watch it under `GET /api/{session}/webhooks`.",
+    status_code=202,
+    responses=responses(NotFound),
+)
+async def replay_events(session: SessionPath, request: EventsReplay) -> ReplayAnswer:
+    name, count = await session.events.replay(
+        request.webhook,
+        since=request.since,
+        until=request.until,
+        after_seq=request.after_seq,
+        until_seq=request.until_seq,
+    )
+    return ReplayAnswer(replay=name, events=count)
+
+
+async def _told(events: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[str]:
+    yield "retry: 2000\n: connected\n\n"
+    count = 0
+    try:
+        async for event in events:
+            if event is None:
+                yield ": nothing new\n\n"
+                continue
+            body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+            yield f"id: {event['gateway']['seq']}\nevent: {event['event']}\ndata: {body}\n\n"
+            count += 1
+            if count >= _MOST_STREAMED:
+                yield ": go on behind the last id\n\n"
+                return
+    except GatewayError as error:
+        told = json.dumps(error.to_payload(), ensure_ascii=False)
+        yield f"event: gateway.error\ndata: {told}\n\n"
+
+
+async def _with(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for part in rest:
+        yield part

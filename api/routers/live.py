@@ -1,0 +1,99 @@
+"""`/ws`: events over a websocket, as WAHA has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, cast
+
+import structlog
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from api.ports import Gateway
+from cluster.domain.errors import GatewayError, Invalid
+
+__all__ = ["router"]
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter()
+
+#: A client that takes nothing for so long is cut off; nothing is kept for it meanwhile.
+_STALLED_SECONDS = 20.0
+#: Close codes: 4001 is WAHA's for bad parameters, 1013 and 1011 are RFC 6455's registry.
+_BAD, _TRY_LATER = 4001, 1013
+
+
+@router.websocket("/ws")
+async def events_over_websocket(socket: WebSocket) -> None:
+    """Query: `session` (`*`: all), `events` (repeated or with commas; `*`), `after` (resume behind
+    an event's number; needs one session), `x-api-key`."""
+    await socket.accept()
+    gateway = cast(Gateway, socket.app.state.gateway)
+    try:
+        events = _wanted(gateway, socket)
+    except GatewayError as error:
+        await _close(socket, _BAD, error.detail)
+        return
+    gone = asyncio.create_task(_until_gone(socket), name="ws-reader")
+    teller = asyncio.create_task(_tell(socket, events), name="ws-writer")
+    try:
+        await asyncio.wait({gone, teller}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (gone, teller):
+            task.cancel()
+        await asyncio.gather(gone, teller, return_exceptions=True)
+
+
+def _wanted(gateway: Gateway, socket: WebSocket) -> AsyncIterator[dict[str, Any] | None]:
+    query = socket.query_params
+    kinds = [k for part in query.getlist("events") or ["*"] for k in part.split(",") if k]
+    session, after = query.get("session") or "*", query.get("after")
+    if session == "*":
+        if after is not None:
+            raise Invalid("after needs one session", field="after")
+        return gateway.follow_all(types=kinds)
+    if after is not None and not after.isdecimal():
+        raise Invalid("after is the number of an event", field="after")
+    return gateway.session(session).events.follow(
+        after=int(after) if after is not None else None, types=kinds
+    )
+
+
+async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None]) -> None:
+    last = ""
+    try:
+        async for event in events:
+            if event is None:
+                continue
+            async with asyncio.timeout(_STALLED_SECONDS):
+                await socket.send_text(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+            last = f" {event['session']} {event['gateway']['seq']}"
+    except TimeoutError:
+        log.info("live.reader_too_slow", last=last)
+        await _close(socket, _TRY_LATER, f"Too slow. Go on behind{last}")
+    except GatewayError as error:
+        await _close(socket, _TRY_LATER, error.detail)
+    except WebSocketDisconnect:
+        log.debug("live.reader_gone")
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    """Clients say nothing; what they say is read and dropped, so that their leaving is seen."""
+    with suppress(WebSocketDisconnect):
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    if socket.application_state is WebSocketState.CONNECTED:
+        # The reason of a close frame holds 123 bytes (RFC 6455, 5.5).
+        text = reason.encode()[:120].decode("utf-8", "ignore")
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(1):
+                await socket.close(code, text)

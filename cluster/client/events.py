@@ -1,0 +1,145 @@
+"""The events of a session: read from its log, followed live, delivered once more."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cluster.domain.errors import Invalid, NotFound
+from cluster.domain.session import SessionRecord
+from cluster.events.envelope import Teller, envelope
+from cluster.events.names import expand, unknown
+
+if TYPE_CHECKING:
+    from cluster.client.session import SessionClient
+
+__all__ = ["EventPage", "Events", "teller_of", "wanted_types"]
+
+_MOST, _PAGE = 1000, 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventPage:
+    """Some events in order, and where to go on."""
+
+    #: In WAHA's shape.
+    events: list[dict[str, Any]]
+    #: Ask for what comes `after` this next.
+    next: int
+    #: The newest event of the session has this number.
+    newest: int
+
+
+class Events:
+    """The log of one session's events."""
+
+    def __init__(self, session: SessionClient) -> None:
+        self._session = session
+
+    async def list(
+        self, *, after: int = 0, limit: int = 100, types: Sequence[str] = (), wait: float = 0
+    ) -> EventPage:
+        """Events numbered above `after`, oldest first; all kinds without `types`. With none there
+        it waits up to `wait` seconds for one. Raises `SessionNotFound`, `Invalid`."""
+        stores, record = await self._session.opened()
+        only = wanted_types(types)
+        deadline = asyncio.get_running_loop().time() + wait
+        live = self._session.gateway.live
+        while True:
+            mark = live.mark()
+            # Read before the events: all up to here are visible then.
+            newest = await stores.events.newest(record.id)
+            found = await stores.events.list(
+                record.id, after=after, until=newest, limit=min(limit, _MOST), types=only
+            )
+            left = deadline - asyncio.get_running_loop().time()
+            if found or left <= 0:
+                break
+            await live.changed(record.id, mark, seconds=left)
+        teller = teller_of(record)
+        full = len(found) >= min(limit, _MOST)
+        return EventPage(
+            events=[envelope(event, teller) for event in found],
+            next=found[-1].seq if full else max(after, newest),
+            newest=newest,
+        )
+
+    async def follow(
+        self, *, after: int | None = None, types: Sequence[str] = (), beat: float = 15.0
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Events as they happen, after the number `after` (None: from now on). None comes when
+        nothing happened for `beat` seconds. Nothing is buffered: who is slow reads later."""
+        stores, record = await self._session.opened()
+        only, live = wanted_types(types), self._session.gateway.live
+        cursor = await stores.events.newest(record.id) if after is None else after
+        clock = asyncio.get_running_loop().time
+        told_at = clock()
+        while True:
+            mark = live.mark()
+            newest = await stores.events.newest(record.id)
+            found = await stores.events.list(
+                record.id, after=cursor, until=newest, types=only, limit=_PAGE
+            )
+            if found:
+                teller = teller_of(await self._session.info())
+            for event in found:
+                yield envelope(event, teller)
+                cursor, told_at = event.seq, clock()
+            if len(found) >= _PAGE:
+                continue
+            cursor = max(cursor, newest)
+            if clock() - told_at >= beat:
+                yield None
+                told_at = clock()
+            await live.changed(record.id, mark, seconds=beat)
+
+    async def replay(
+        self,
+        webhook: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after_seq: int | None = None,
+        until_seq: int | None = None,
+    ) -> tuple[str, int]:
+        """Deliver a range once more to a webhook of the session, in order, beside what happens
+        meanwhile. Returns the name of the replay and how many events it spans. Raises `NotFound`
+        when the webhook is unknown or the range is empty."""
+        stores, record = await self._session.opened()
+        if after_seq is None and until_seq is None:
+            span = await stores.events.span(record.id, since, until)
+            if span is None:
+                raise NotFound("there are no events in this range")
+            after_seq, until_seq = span[0] - 1, span[1]
+        first = after_seq or 0
+        last = min(until_seq or 2**62, await stores.events.newest(record.id))
+        if last <= first:
+            raise NotFound("there are no events in this range")
+        name = f"replay_{secrets.token_hex(8)}"
+        if not await stores.webhooks.replay(
+            record.id, webhook, replay_key=f"{name}/{webhook}", after=first, until=last
+        ):
+            raise NotFound(f"the session has no webhook {webhook}")
+        stores.events.hint(record.id)
+        return name, last - first
+
+
+def wanted_types(types: Sequence[str]) -> list[str]:
+    """Names for the store; none: all kinds. Raises `Invalid` naming `events`."""
+    if strange := unknown(types):
+        raise Invalid(f"there is no event {', '.join(strange)}", field="events")
+    return sorted(expand(types))
+
+
+def teller_of(record: SessionRecord) -> Teller:
+    """Who tells the events of a session."""
+    metadata = record.config.get("metadata")
+    return Teller(
+        name=record.name,
+        me=record.me,
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )

@@ -1,0 +1,50 @@
+"""Following many sessions at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from cluster.client.events import teller_of, wanted_types
+from cluster.client.live import LiveSignals
+from cluster.events.envelope import envelope
+from cluster.stores import Stores
+
+__all__ = ["follow_sessions"]
+
+_PAGE = 100
+
+
+async def follow_sessions(
+    stores: Stores, tenant: str, live: LiveSignals, types: Sequence[str], beat: float
+) -> AsyncIterator[dict[str, Any] | None]:
+    """New events of all sessions of a tenant, each session's in order; sessions made meanwhile
+    from their first event on. None comes when nothing happened for `beat` seconds."""
+    only = wanted_types(types)
+    present = await stores.sessions.list(tenant)
+    cursors = await stores.events.newest_of([record.id for record in present])
+    clock = asyncio.get_running_loop().time
+    told_at, mark = clock(), live.mark()
+    while True:
+        await live.changed(None, mark, seconds=beat)
+        mark = live.mark()
+        if clock() - told_at >= beat:
+            yield None
+            told_at = clock()
+        records = {record.id: record for record in await stores.sessions.list(tenant)}
+        newest = await stores.events.newest_of(list(records))
+        for gone in cursors.keys() - records.keys():
+            del cursors[gone]
+        for session_id, last in newest.items():
+            after = cursors.get(session_id, 0)
+            teller = teller_of(records[session_id])
+            while after < last:
+                found = await stores.events.list(
+                    session_id, after=after, until=last, types=only, limit=_PAGE
+                )
+                for event in found:
+                    yield envelope(event, teller)
+                    told_at = clock()
+                after = found[-1].seq if len(found) == _PAGE else last
+            cursors[session_id] = after
