@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cluster.cli import (
+    chaos,
     checks,
     demo,
     down,
@@ -33,4 +34,9 @@ for command in (
 ):
     application.command()(command)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)
+application.command(
+    "chaos",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(chaos.chaos)
 application.command("test", context_settings={"ignore_unknown_options": True})(checks.run_checks)

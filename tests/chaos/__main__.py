@@ -1,0 +1,67 @@
+"""`gateway chaos`, as `python -m chaos`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from chaos.faults import FAULTS
+from chaos.report import as_json, show
+from chaos.suite import Plan, Suite, new_folder
+
+_WIDTH = 200
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="Of each fault.")] = 5,
+    fault: Annotated[
+        list[str] | None, typer.Option(help=f"Only this one; repeat it. {', '.join(FAULTS)}.")
+    ] = None,
+    sessions: Annotated[int, typer.Option(min=2, help="Paired sessions.")] = 20,
+    nodes: Annotated[int, typer.Option(min=2, help="Ray nodes.")] = 3,
+    pause: Annotated[float, typer.Option(min=0.1, help="Seconds between a sender's texts.")] = 2.0,
+    patience: Annotated[
+        float, typer.Option(min=1, help="What is missing after so long without progress is lost.")
+    ] = 30.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave data and logs.")] = False,
+) -> None:
+    """Break a gateway of its own on purpose; exit code 1 when a promise did not hold."""
+    unknown = [name for name in fault or [] if name not in FAULTS]
+    if unknown:
+        raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {list(FAULTS)}")
+    plan = Plan(
+        faults=[FAULTS[name] for name in fault or FAULTS],
+        rounds=rounds,
+        sessions=sessions,
+        nodes=nodes,
+        pause=pause,
+        patience=patience,
+    )
+    console = Console(width=_WIDTH)
+    folder = new_folder()
+    suite = Suite(plan, console)
+    try:
+        asyncio.run(suite.run(folder))
+    finally:
+        if suite.results:
+            show(suite.results, console)
+        if json_file is not None:
+            json_file.write_text(json.dumps(as_json(suite.results), indent=1) + "\n")
+    clean = all(result.clean for result in suite.results)
+    if clean and not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        console.print(f"data and logs: {folder}")
+    if not clean:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,125 @@
+"""Processes that die or stand still: of a session, a node, the head, everything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+
+from chaos.scene import Fault, Scene, Strike
+from chaos.servers import signal_all
+from cluster.domain.errors import Unavailable
+
+__all__ = ["PROCESS_FAULTS"]
+
+_RESTART_SECONDS = 180.0
+#: The head's host notices its end within this.
+_NOTICE_SECONDS = 8.0
+
+
+@asynccontextmanager
+async def kill_session(scene: Scene) -> AsyncIterator[Strike]:
+    person = random.choice(scene.people)
+    found = (await scene.gateway.sessions())[person.session]
+    pid = await scene.gateway.actor_pid(found["gateway"]["actor"])
+    since = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    yield Strike(affected=[person], since=since, what=f"{person.session}, process {pid}")
+
+
+@asynccontextmanager
+async def kill_node(scene: Scene) -> AsyncIterator[Strike]:
+    name, node_id, people = await scene.busiest_worker()
+    members = scene.gateway.members(name)
+    since = time.monotonic()
+    signal_all(members, signal.SIGKILL)
+    yield Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
+    await scene.gateway.wait_for_node(name, other_than=node_id)
+
+
+@asynccontextmanager
+async def freeze_node(scene: Scene) -> AsyncIterator[Strike]:
+    name, node_id, people = await scene.busiest_worker()
+    members = scene.gateway.members(name)
+    frozen = [psutil.Process(pid) for pid in members if psutil.pid_exists(pid)]
+    since = time.monotonic()
+    signal_all(members, signal.SIGSTOP)
+    try:
+        yield Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
+    finally:
+        # Those that were ended meanwhile may have handed their ids on.
+        signal_all({one.pid for one in frozen if one.is_running()}, signal.SIGCONT)
+    # Time for the zombie to do what it must not.
+    await asyncio.sleep(5)
+    await scene.gateway.wait_for_node(name, other_than=node_id)
+
+
+@asynccontextmanager
+async def kill_gcs(scene: Scene) -> AsyncIterator[Strike]:
+    head = scene.gateway.part("node-1")
+    (pid,) = (
+        pid for pid in scene.gateway.members("node-1") if psutil.Process(pid).name() == "gcs_server"
+    )
+    since = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    strike = Strike(affected=scene.people, since=since, what=f"process {pid}")
+    await asyncio.sleep(_NOTICE_SECONDS)
+    if head.process is not None and not head.process.alive:
+        strike.remarks.append("the head ended with its GCS, and the host started the cluster anew")
+        await _cluster_again(scene, head.restarts)
+        strike.not_before = time.monotonic()
+    yield strike
+
+
+@asynccontextmanager
+async def kill_everything(scene: Scene) -> AsyncIterator[Strike]:
+    since = time.monotonic()
+    await scene.gateway.kill()
+    await asyncio.gather(*(store.kill() for store in scene.servers.stores))
+    for store in scene.servers.stores:
+        await store.start()
+    seconds = await scene.gateway.up()
+    yield Strike(
+        affected=scene.people,
+        since=since,
+        what=f"host, nodes, sessions and stores; `up` took {seconds:.1f} s",
+    )
+
+
+async def _cluster_again(scene: Scene, restarts: int) -> None:
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while time.monotonic() < deadline:
+        state = scene.gateway.state
+        try:
+            head = scene.gateway.part("node-1")
+            if (
+                head.restarts > restarts
+                and state.phase == "up"
+                and len(await scene.gateway.node_ids()) == scene.gateway.nodes
+                and (await scene.gateway.sessions())
+            ):
+                return
+        except (Unavailable, StopIteration):
+            pass
+        await asyncio.sleep(0.5)
+    raise Unavailable("the cluster did not come back")
+
+
+PROCESS_FAULTS = [
+    Fault("kill_session", "SIGKILL of a session's process", kill_session),
+    Fault("kill_node", "SIGKILL of a node: raylet, agents, workers", kill_node),
+    Fault("freeze_node", "SIGSTOP of a node, SIGCONT after the takeover", freeze_node),
+    Fault("kill_gcs", "SIGKILL of the head's GCS", kill_gcs, patience=240),
+    Fault(
+        "kill_everything",
+        "SIGKILL of host, nodes, sessions and stores; `up` again",
+        kill_everything,
+        patience=240,
+    ),
+]

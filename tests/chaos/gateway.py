@@ -1,0 +1,172 @@
+"""The gateway under test: its command line, its HTTP API, its nodes and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from chaos.servers import family, signal_all
+from cluster.domain.errors import Unavailable
+from cluster.embedded.process import free_ports
+from cluster.local.kept_secrets import ray_token
+from cluster.local.layout import ROOT, Layout
+from cluster.local.leftovers import RUN_VARIABLE
+from cluster.local.own_settings import variables
+from cluster.local.ray_state import node_names
+from cluster.local.state import PartState, State
+
+__all__ = ["Gateway"]
+
+_COMMAND_SECONDS = 300
+_HEAD = "node-1"
+
+
+class Gateway:
+    """One gateway on its own data folder, with stores and sandbox from outside."""
+
+    def __init__(self, data: Path, *, nodes: int, environment: dict[str, str]) -> None:
+        self.layout = Layout.at(data)
+        self.nodes = nodes
+        self._environment = environment
+        self._port = free_ports(1)[0]
+        self._api: httpx.AsyncClient | None = None
+
+    @property
+    def state(self) -> State:
+        """As its host last wrote it."""
+        found = State.read(self.layout.state)
+        if found is None:
+            raise Unavailable("the gateway has no state")
+        return found
+
+    @property
+    def api(self) -> httpx.AsyncClient:
+        if self._api is None:
+            raise Unavailable("the gateway is not up")
+        return self._api
+
+    async def up(self) -> float:
+        """Start it; returns the seconds it took."""
+        began = time.monotonic()
+        await self._command("up", "--nodes", str(self.nodes))
+        if self._api is None:
+            state = self.state
+            self._api = httpx.AsyncClient(
+                base_url=state.url,
+                headers={"X-Api-Key": state.api_key},
+                timeout=20,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=None),
+            )
+        return time.monotonic() - began
+
+    async def down(self) -> None:
+        if self._api is not None:
+            await self._api.aclose()
+            self._api = None
+        await self._command("down")
+
+    def part(self, name: str) -> PartState:
+        return next(part for part in self.state.parts if part.name == name)
+
+    def members(self, node: str) -> set[int]:
+        """All processes of a node, as of now."""
+        process = self.part(node).process
+        return family(process.pid) if process is not None else set()
+
+    def everything(self) -> set[int]:
+        """All processes of this gateway: its host, its nodes, their workers."""
+        state = self.state
+        found = family(state.host.pid)
+        found |= {one.pid for part in state.parts for one in part.family if one.alive}
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(RUN_VARIABLE) == state.run:
+                    found.add(process.pid)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    async def kill(self) -> None:
+        """SIGKILL all of it; returns when it is gone."""
+        members = [psutil.Process(pid) for pid in self.everything() if psutil.pid_exists(pid)]
+        signal_all({one.pid for one in members}, signal.SIGKILL)
+        await asyncio.to_thread(psutil.wait_procs, members, 10)
+
+    async def node_ids(self) -> dict[str, str]:
+        """Node name to Ray's id, of the nodes that are alive. Raises `Unavailable`."""
+        state = self.state
+        token = ray_token(self.layout.secrets)[1]
+        found = await asyncio.to_thread(node_names, state.dashboard_url, token)
+        return {name: node_id for node_id, name in found.items()}
+
+    async def workers(self) -> list[str]:
+        """Names of the nodes that are not the head."""
+        return sorted(name for name in await self.node_ids() if name != _HEAD)
+
+    async def wait_for_node(self, name: str, *, other_than: str, seconds: float = 90.0) -> None:
+        """Wait until a node of this name, and not that one, is in the cluster."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if (await self.node_ids()).get(name, other_than) != other_than:
+                    return
+            except Unavailable:
+                pass
+            await asyncio.sleep(0.5)
+        raise Unavailable(f"{name} did not come back within {seconds:.0f} s")
+
+    async def actor_pid(self, actor: str) -> int:
+        """The process of a live actor, by Ray's state API."""
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            answer = await client.get(
+                f"{self.state.dashboard_url}/api/v0/actors",
+                params={
+                    "detail": "1",
+                    "limit": "1000",
+                    "filter_keys": "state",
+                    "filter_predicates": "=",
+                    "filter_values": "ALIVE",
+                },
+                headers={"Authorization": f"Bearer {ray_token(self.layout.secrets)[1]}"},
+            )
+        rows = answer.raise_for_status().json()["data"]["result"]["result"]
+        return next(int(row["pid"]) for row in rows if row["name"] == actor)
+
+    async def sessions(self) -> dict[str, dict[str, Any]]:
+        """All sessions by name, as the API tells them. Raises `Unavailable`."""
+        try:
+            answer = await self.api.get("/api/sessions", params={"all": "true"})
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"sessions: {error!r}") from error
+        return {one["name"]: one for one in answer.json()}
+
+    async def _command(self, name: str, *arguments: str) -> None:
+        theirs = variables()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cluster.cli", name, "--data", str(self.layout.data)),
+            *arguments,
+            cwd=ROOT,
+            env={
+                **{key: value for key, value in os.environ.items() if key not in theirs},
+                "PYTHONPATH": str(ROOT),
+                "GATEWAY_ENV_FILE": os.devnull,
+                "HTTP_PORT": str(self._port),
+                **self._environment,
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(_COMMAND_SECONDS):
+            said, _ = await process.communicate()
+        if process.returncode:
+            raise Unavailable(f"gateway {name}: {said.decode(errors='replace')[-2000:]}")

@@ -1,0 +1,58 @@
+"""What the sandbox saw of connections: who logged in, and beside whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import httpx
+
+from chaos.people import Phones
+
+__all__ = ["JournalWatch"]
+
+_LOOK_SECONDS = 2.0
+
+
+class JournalWatch:
+    """Reads the journal on: it keeps the newest entries only."""
+
+    def __init__(self, phones: Phones) -> None:
+        self._phones = phones
+        self._last = 0
+        self._task: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+        #: Logins of each device since `reset`.
+        self.logins: Counter[str] = Counter()
+        #: Devices that logged in while an older connection of theirs was there, since `reset`.
+        self.doubles: list[str] = []
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def reset(self) -> None:
+        """Count from here on."""
+        await self.read()
+        self.logins.clear()
+        self.doubles = []
+
+    async def read(self) -> None:
+        async with self._reading:
+            for entry in (await self._phones.get("/journal", after=self._last))["entries"]:
+                self._last = max(self._last, entry["number"])
+                if entry["kind"] == "login":
+                    self.logins[entry["device"]] += 1
+                elif entry["kind"] == "replaced":
+                    self.doubles.append(entry["device"])
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                await self.read()
+            await asyncio.sleep(_LOOK_SECONDS)

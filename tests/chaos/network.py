@@ -1,0 +1,157 @@
+"""The network between the gateway and what it needs: TCP forwarders that can be cut by node.
+
+All nodes of a local gateway share 127.0.0.1 and one environment, so a forwarder tells them apart
+by the process at the other end of a connection (Linux: /proc/net/tcp and /proc/<pid>/fd).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["Cable"]
+
+_CHUNK = 1 << 16
+_LOOPBACK = "127.0.0.1"
+
+#: The processes that a cut concerns, as of now.
+Concerned = Callable[[], set[int]]
+
+
+class _Way:
+    """One direction of a connection. While it is cut, bytes wait here: TCP would repeat them."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._held = bytearray()
+        self._cut = False
+
+    async def pass_on(self, data: bytes) -> None:
+        if self._cut:
+            self._held += data
+            return
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def cut(self) -> None:
+        self._cut = True
+
+    def mend(self) -> None:
+        self._cut = False
+        if self._held:
+            self._writer.write(bytes(self._held))
+            self._held.clear()
+
+
+class _Link:
+    """One connection: a client's and the one to the server in its place."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.port = int(client.get_extra_info("peername")[1])
+        self.to_server, self.to_client = _Way(server), _Way(client)
+
+    def cut(self) -> None:
+        self.to_server.cut()
+        self.to_client.cut()
+
+    def mend(self) -> None:
+        self.to_server.mend()
+        self.to_client.mend()
+
+
+class Cable:
+    """Forwards a port of its own to a server's on loopback.
+
+    A cut swallows bytes and says nothing, as a broken network does. A connection that its client
+    closes during a cut is closed towards the server as well, and what waited is dropped: the
+    server counts only connections that somebody still holds.
+    """
+
+    def __init__(self, name: str, server_port: int) -> None:
+        self.name = name
+        self.port = 0
+        self._server_port = server_port
+        self._listener: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._concerned: Concerned | None = None
+
+    async def start(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, _LOOPBACK, self.port)
+        self.port = int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def cut(self, concerned: Concerned) -> None:
+        """Cut the connections that these processes have, and will make."""
+        self._concerned = concerned
+        owned = _sockets(concerned())
+        for link in self._links:
+            if _inode(link.port, self.port) in owned:
+                link.cut()
+
+    def mend(self) -> None:
+        self._concerned = None
+        for link in self._links:
+            link.mend()
+
+    async def _serve(
+        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+    ) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection(_LOOPBACK, self._server_port)
+        except OSError:
+            to_client.transport.abort()
+            return
+        link = _Link(to_client, to_server)
+        if self._concerned is not None and _inode(link.port, self.port) in _sockets(
+            self._concerned()
+        ):
+            link.cut()
+        self._links.add(link)
+        ways = [
+            asyncio.create_task(_pump(from_client, link.to_server)),
+            asyncio.create_task(_pump(from_server, link.to_client)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            # Whatever the other direction has under way may still arrive.
+            await asyncio.wait(ways, timeout=0.2)
+        finally:
+            self._links.discard(link)
+            for way in ways:
+                way.cancel()
+            to_client.close()
+            to_server.close()
+
+
+async def _pump(reader: asyncio.StreamReader, way: _Way) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            await way.pass_on(data)
+
+
+def _inode(client_port: int, server_port: int) -> str:
+    """The inode of a client's end of a loopback connection; empty when it is gone."""
+    wanted = f":{client_port:04X}", f":{server_port:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(wanted[0]) and fields[2].endswith(wanted[1]):
+            return fields[9]
+    return ""
+
+
+def _sockets(pids: set[int]) -> set[str]:
+    """Inodes of all sockets that these processes hold."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    name = str(handle.readlink())
+                    if name.startswith("socket:["):
+                        found.add(name[8:-1])
+    return found

@@ -1,0 +1,113 @@
+"""The table, and the same as JSON."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from chaos.judge import Verdict
+
+__all__ = ["Result", "as_json", "show"]
+
+
+@dataclass(slots=True)
+class Result:
+    """All rounds of one fault."""
+
+    fault: str
+    what: str
+    rounds: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+    #: Seconds, one for each session concerned and round.
+    recoveries: list[float] = field(default_factory=list)
+    #: Sessions that did not recover in time.
+    not_recovered: int = 0
+    double_connections: int = 0
+    #: Most logins of one device in one round.
+    most_logins: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    #: The suite could not go on with it.
+    broken: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """What was promised held."""
+        verdict = self.verdict
+        return not (
+            verdict.lost
+            or verdict.duplicated
+            or self.double_connections
+            or self.not_recovered
+            or self.broken
+        )
+
+    def percentile(self, share: float) -> float | None:
+        """Of the recoveries, nearest rank."""
+        if not self.recoveries:
+            return None
+        ordered = sorted(self.recoveries)
+        return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+
+
+def show(results: list[Result], console: Console) -> None:
+    """Print the table; Markdown, so that it can be published as it is."""
+    table = Table(
+        *("fault", "rounds", "accepted", "delivered", "lost", "duplicated", "redelivered"),
+        *("recovery p50 / p95", "double connections", "from phones", "in history"),
+        box=box.MARKDOWN,
+    )
+    for one in results:
+        verdict = one.verdict
+        p50, p95 = one.percentile(0.5), one.percentile(0.95)
+        table.add_row(
+            *(one.fault, str(one.rounds), str(verdict.accepted), str(verdict.delivered)),
+            *(str(verdict.lost), str(len(verdict.duplicated)), str(verdict.redelivered)),
+            "–" if p50 is None or p95 is None else f"{p50:.1f} / {p95:.1f} s",
+            *(str(one.double_connections), str(verdict.typed), str(verdict.recorded)),
+        )
+    console.print(table)
+    for one in results:
+        for remark in _remarks(one):
+            console.print(f"{one.fault}: {remark}", markup=False, soft_wrap=True)
+
+
+def as_json(results: list[Result]) -> list[dict[str, Any]]:
+    """Everything that was measured."""
+    return [
+        {
+            **asdict(one),
+            "lost": one.verdict.lost,
+            "recovery_p50": one.percentile(0.5),
+            "recovery_p95": one.percentile(0.95),
+            "recovery_mean": statistics.fmean(one.recoveries) if one.recoveries else None,
+            "clean": one.clean,
+        }
+        for one in results
+    ]
+
+
+def _remarks(one: Result) -> list[str]:
+    verdict = one.verdict
+    found = list(dict.fromkeys(one.remarks))
+    if one.broken:
+        found.append(f"broke off: {one.broken}")
+    if one.not_recovered:
+        found.append(f"{one.not_recovered} sessions did not recover in time")
+    if verdict.failed:
+        found.append(f"{verdict.failed} accepted sends ended as failed, and say so")
+    for what, texts in (
+        ("lost, accepted", verdict.lost_sends),
+        ("lost, received", verdict.lost_received),
+        ("not in the recipient session's history", verdict.lost_mirrored),
+        ("duplicated", verdict.duplicated),
+        ("out of order", verdict.reordered),
+    ):
+        if texts:
+            found.append(f"{len(texts)} {what}, such as {'; '.join(texts[:3])}")
+    return found

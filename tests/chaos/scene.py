@@ -1,0 +1,82 @@
+"""What a fault works on, and what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from chaos.gateway import Gateway
+from chaos.people import Person, Phones
+from chaos.servers import Servers
+from cluster.domain.errors import Unavailable
+
+__all__ = ["Fault", "Scene", "Strike"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Strike:
+    """A fault that is there."""
+
+    #: Whose recovery is measured.
+    affected: list[Person]
+    #: Recovery is counted from here (time.monotonic()) …
+    since: float
+    #: … to the end of the first success that began here or later; `since` by default.
+    not_before: float = 0.0
+    #: What it did, for the log.
+    what: str = ""
+    #: Things that are not as they should be.
+    remarks: list[str] = field(default_factory=list)
+
+    def success_from(self) -> float:
+        return max(self.since, self.not_before)
+
+
+@dataclass(slots=True)
+class Scene:
+    """Everything there is."""
+
+    gateway: Gateway
+    servers: Servers
+    phones: Phones
+    people: list[Person]
+
+    async def on_node(self, node_id: str) -> list[Person]:
+        """Whose sessions a node has."""
+        sessions = await self.gateway.sessions()
+        return [p for p in self.people if sessions[p.session]["gateway"]["node"] == node_id]
+
+    async def busiest_worker(self) -> tuple[str, str, list[Person]]:
+        """Name, id and people of the node that has most sessions, the head left aside."""
+        ids = await self.gateway.node_ids()
+        found = [
+            (name, ids[name], await self.on_node(ids[name]))
+            for name in await self.gateway.workers()
+        ]
+        name, node_id, people = max(found, key=lambda one: len(one[2]))
+        if not people:
+            raise Unavailable("no session is on a node besides the head")
+        return name, node_id, people
+
+    async def status_of(self, person: Person, wanted: str, seconds: float) -> str:
+        """The session's status once it is the wanted one, or when the time is over."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            status = str((await self.gateway.sessions())[person.session]["status"])
+            if status == wanted or asyncio.get_running_loop().time() > deadline:
+                return status
+            await asyncio.sleep(0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to break things. Entering strikes; leaving, when those concerned have recovered,
+    puts everything right again."""
+
+    name: str
+    what: str
+    strike: Callable[[Scene], AbstractAsyncContextManager[Strike]]
+    #: Longest wait for the recovery of those concerned, seconds.
+    patience: float = 120.0

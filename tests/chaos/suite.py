@@ -1,0 +1,169 @@
+"""The rounds: traffic flows, a fault strikes, those concerned recover, calm, and the count."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from chaos.gateway import Gateway
+from chaos.journal import JournalWatch
+from chaos.judge import Judge, calm
+from chaos.ledger import Ledger
+from chaos.people import Phones, pair_all
+from chaos.report import Result
+from chaos.scene import Fault, Scene, Strike
+from chaos.servers import Servers
+from chaos.traffic import Traffic
+from cluster.domain.errors import GatewayError
+
+__all__ = ["Plan", "Suite"]
+
+#: Traffic before and after a strike, seconds.
+_BEFORE, _AFTER = 4.0, 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do."""
+
+    faults: list[Fault]
+    rounds: int = 5
+    sessions: int = 20
+    nodes: int = 3
+    #: Seconds between two texts of one sender.
+    pause: float = 2.0
+    #: Seconds without any progress after which what is missing is lost.
+    patience: float = 30.0
+
+
+class Suite:
+    """One gateway, all its faults one after the other."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self._plan = plan
+        self._console = console
+        self.results: list[Result] = []
+
+    async def run(self, folder: Path) -> list[Result]:
+        """Start everything in `folder`, run the plan, end everything."""
+        async with self._scene(folder) as scene:
+            traffic = Traffic(scene.gateway, scene.phones, scene.people, pause=self._plan.pause)
+            judge = Judge(scene.gateway, scene.phones, scene.people, traffic)
+            watch = JournalWatch(scene.phones)
+            watch.start()
+            try:
+                for fault in self._plan.faults:
+                    if not await self._rounds(fault, scene, traffic, judge, watch):
+                        break
+            finally:
+                await traffic.stop()
+                await watch.stop()
+        return self.results
+
+    @asynccontextmanager
+    async def _scene(self, folder: Path) -> AsyncIterator[Scene]:
+        servers = Servers(folder)
+        gateway: Gateway | None = None
+        phones: Phones | None = None
+        try:
+            await servers.start()
+            gateway = Gateway(folder / "gw", nodes=self._plan.nodes, environment=servers.env())
+            seconds = await gateway.up()
+            self._say(f"up after {seconds:.1f} s, in {folder}")
+            phones = Phones(servers.sandbox)
+            began = time.monotonic()
+            people = await pair_all(gateway, phones, self._plan.sessions)
+            self._say(f"{len(people)} sessions paired in {time.monotonic() - began:.1f} s")
+            yield Scene(gateway, servers, phones, people)
+        finally:
+            if phones is not None:
+                await phones.close()
+            if gateway is not None:
+                await gateway.down()
+            await servers.stop()
+
+    async def _rounds(
+        self, fault: Fault, scene: Scene, traffic: Traffic, judge: Judge, watch: JournalWatch
+    ) -> bool:
+        """All rounds of a fault; False when nothing can go on after it."""
+        result = Result(fault.name, fault.what)
+        self.results.append(result)
+        ledger = Ledger(fault.name)
+        for number in range(1, self._plan.rounds + 1):
+            await watch.reset()
+            traffic.start(ledger)
+            await asyncio.sleep(_BEFORE)
+            try:
+                await self._round(fault, scene, traffic, result)
+                await asyncio.sleep(_AFTER)
+                await traffic.pause()
+                traffic.check()
+                result.verdict = await calm(
+                    judge, scene.gateway, scene.phones, ledger, patience=self._plan.patience
+                )
+                await watch.read()
+            except (GatewayError, httpx.HTTPError, OSError) as error:
+                result.broken = f"round {number}: {error!r}"
+                self._say(f"{fault.name} {result.broken}")
+                return False
+            result.rounds = number
+            result.double_connections += len(watch.doubles)
+            result.most_logins = max(result.most_logins, *watch.logins.values(), 0)
+            result.answers = dict(ledger.answers)
+            self._tell(number, result, watch)
+        return True
+
+    async def _round(self, fault: Fault, scene: Scene, traffic: Traffic, result: Result) -> None:
+        async with fault.strike(scene) as strike:
+            self._say(f"{fault.name}: {strike.what}")
+            traffic.hurry(strike.affected)
+            try:
+                await self._recoveries(fault, strike, traffic, result)
+            finally:
+                traffic.hurry([])
+                result.remarks += strike.remarks
+
+    async def _recoveries(
+        self, fault: Fault, strike: Strike, traffic: Traffic, result: Result
+    ) -> None:
+        deadline = time.monotonic() + fault.patience
+        waiting = list(strike.affected)
+        while waiting and time.monotonic() < deadline:
+            for person in list(waiting):
+                success = traffic.ledger.success(person, strike.success_from())
+                if success is not None:
+                    result.recoveries.append(success.ended - strike.since)
+                    waiting.remove(person)
+            await asyncio.sleep(0.1)
+        result.not_recovered += len(waiting)
+
+    def _tell(self, number: int, result: Result, watch: JournalWatch) -> None:
+        verdict = result.verdict
+        recent = f"{result.recoveries[-1]:.1f} s" if result.recoveries else "–"
+        self._say(
+            f"{result.fault} round {number}: {verdict.accepted} accepted, "
+            f"{verdict.delivered} delivered, {verdict.typed} typed, {verdict.recorded} recorded, "
+            f"{verdict.mirrored} mirrored, {verdict.lost} lost, "
+            f"{len(verdict.duplicated)} duplicated, {len(watch.doubles)} double connections, "
+            f"last recovery {recent}; answers {result.answers}"
+        )
+
+    def _say(self, text: str) -> None:
+        self._console.print(
+            f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def new_folder() -> Path:
+    """Short, for Ray's sockets, and open to the user PostgreSQL runs as under root."""
+    folder = Path(tempfile.mkdtemp(prefix="gw-chaos-"))
+    folder.chmod(0o711)
+    return folder
