@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.control import subjects
 from sandbox.control.api import control_application
 from sandbox.crypto import tls
 from sandbox.http_server import HttpServer
@@ -82,7 +83,9 @@ class Sandbox:
         await self.phones.start()
         running.push_async_callback(self.phones.stop)
         token = secrets.token_urlsafe(24)
-        control = HttpServer(control_application(self.server, self.phones, token))
+        application = control_application(self.server, self.phones, token)
+        application.include_router(subjects.routes)
+        control = HttpServer(application)
         control_port = await control.start(control_port)
         running.push_async_callback(control.stop)
         self.endpoints = Endpoints(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.server import groups, notifications
 from sandbox.server.directory import jid_of
 from sandbox.server.errors import IqError
+from sandbox.server.handlers.mex import query
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.jid import GROUP
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 #: served like attachments, but unencrypted
 PICTURE_HOST = "pps.whatsapp.net"
-_SET_ABOUT = "9152604461510864"
 
 
 def register(router: Router) -> None:
     router.iq("w:profile:picture", "get")(_get_picture)
     router.iq("w:profile:picture", "set")(_set_picture)
     router.iq("status", "set", children=["status"])(_set_about)
-    router.iq("w:mex", "get", children=["query"])(_mex)
 
 
 async def _get_picture(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
@@ -81,16 +79,11 @@ async def _set_about(server: Server, peer: Peer, node: Node) -> None:
     _about(server, peer, text.data.decode(errors="replace") if text else "")
 
 
-async def _mex(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
-    """GraphQL in disguise; one mutation of it is known here."""
-    query = node.child("query")
-    number = query.get("query_id") if query else ""
-    if number == _SET_ABOUT and query is not None:
-        asked = json.loads(query.data).get("variables", {}).get("input", {})
-        _about(server, peer, str(asked.get("text", asked.get("status", ""))))
-    else:
-        server.journal.could_not_handle(f"w:mex {number}", str(node))
-    return [Node.make("result", json.dumps({"data": {}}))]
+@query("9152604461510864")
+async def _set_text_status(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
+    asked = variables.get("input", {})
+    _about(server, peer, str(asked.get("text", asked.get("status", ""))))
+    return {}
 
 
 def _about(server: Server, peer: Peer, text: str) -> None:
