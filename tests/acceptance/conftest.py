@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from people import People, Person
 from running_gateway import Phone, RunningGateway
+from waha import WahaClient
 
 _names = itertools.count(1)
 
@@ -48,3 +51,18 @@ def pair(gateway: RunningGateway) -> tuple[tuple[str, Phone], tuple[str, Phone]]
         gateway.paired(name, phone)
         both.append((name, phone))
     return both[0], both[1]
+
+
+@pytest.fixture(scope="session")
+def people(gateway: RunningGateway) -> Iterator[People]:
+    """Three accounts for the whole run: whoever changes their names or pictures says so."""
+    found = []
+    for name in ("alice", "bob", "carol"):
+        phone = gateway.phone(name.title())
+        if name != "carol":
+            gateway.paired(f"{name}-{os.getpid()}", phone)
+        lid = gateway.control.get(f"/phones/{phone.number}").raise_for_status().json()["lid"]
+        found.append(Person(f"{name}-{os.getpid()}", phone, f"{lid}@lid"))
+    waha = WahaClient(base_url=gateway.state.url, api_key=gateway.state.api_key)
+    with contextlib.closing(waha):
+        yield People(gateway, waha, *found)

@@ -29,6 +29,7 @@ _NOT_PERMITTED = (
     "forbidden",
     "not-authorized",
     "not authorized",
+    "have the permission",
     "status 401",
     "status 403",
 )

@@ -10,6 +10,7 @@ from neonize.proto.Neonize_pb2 import GroupInfo as LibraryGroup
 from neonize.proto.Neonize_pb2 import GroupParticipant as LibraryMember
 from neonize.utils.enum import ParticipantChange
 
+from actors.whatsapp.incoming import timestamp
 from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.registry import Device, verb
@@ -126,7 +127,7 @@ async def join_requests(device: Device, *, group: str) -> list[dict[str, Any]]:
             {
                 "jid": jid,
                 "phone": "" if phone.endswith("@lid") else phone,
-                "requested_at": float(request.TimeAt),
+                "requested_at": timestamp(request.TimeAt).timestamp(),
             }
         )
     return requests

@@ -1,0 +1,92 @@
+"""Channels and calls through WAHA's generated client; WhatsApp's own view judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from people import PICTURE, People
+from running_gateway import until
+from waha import models
+
+
+def test_a_channel_of_ones_own(people: People) -> None:
+    alice, waha = people.alice, people.waha
+    made = models.Channel.model_validate(
+        waha.channels.create(
+            alice.session, {"name": "News", "description": "All of it", "picture": PICTURE}
+        )
+    )
+    assert (made.name, made.description, made.role.value) == ("News", "All of it", "OWNER")
+    there = alice.phone.control.get(f"/channels/{made.id}").raise_for_status().json()
+    assert there["owner"] == alice.phone.number
+    assert there["picture_id"]
+    assert there["picture_id"] in (made.picture or "")
+    owned = waha.channels.list(alice.session, {"role": "OWNER"})
+    assert made.id in {one["id"] for one in owned}
+
+
+def test_following_muting_and_reading_anothers(people: People) -> None:
+    alice, bob, waha = people.alice, people.bob, people.waha
+    channel = alice.phone.post("/channels", name="Weather")
+    jid = f"{channel['id']}@newsletter"
+    alice.phone.control.post(
+        f"/channels/{jid}/posts", json={"text": "Rain", "views": 7, "reactions": {"👍": 3}}
+    ).raise_for_status()
+
+    def there() -> dict[str, Any]:
+        found = alice.phone.control.get(f"/channels/{jid}").raise_for_status()
+        return dict(found.json()["followers"])
+
+    seen = waha.channels.get(bob.session, channel["invite"])
+    assert (seen["id"], seen["role"], seen["name"]) == (jid, "GUEST", "Weather")
+    (post,) = waha.channels.preview_channel_messages(bob.session, channel["invite"], {"limit": 5})
+    assert (post["message"]["body"], post["viewCount"]) == ("Rain", 7)
+    assert post["reactions"] == {"👍": 3}
+    waha.channels.follow(bob.session, jid)
+    waha.channels.follow(bob.session, jid)
+    assert there()[bob.phone.number] is False
+    assert waha.channels.get(bob.session, jid)["role"] == "SUBSCRIBER"
+    waha.channels.mute(bob.session, jid)
+    assert there()[bob.phone.number] is True
+    waha.channels.unmute(bob.session, jid)
+    assert there()[bob.phone.number] is False
+    waha.channels.unfollow(bob.session, jid)
+    assert bob.phone.number not in there()
+    assert jid not in {one["id"] for one in waha.channels.list(bob.session)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "120363000000000@newsletter", 404),
+        ("GET", "0029VaNothing", 404),
+        ("POST", "123@g.us/follow", 422),
+        ("DELETE", "123@newsletter", 501),
+        ("GET", "search/views", 501),
+        ("GET", "search/countries", 501),
+        ("GET", "search/categories", 501),
+    ],
+)
+def test_channels_that_cannot_be(people: People, method: str, path: str, status: int) -> None:
+    got, problem = people.refused(method, f"/api/{people.bob.session}/channels/{path}")
+    assert got == status, problem
+
+
+def test_the_directory_of_channels_is_not_searched(people: People) -> None:
+    base = f"/api/{people.bob.session}/channels/search"
+    assert people.refused("POST", f"{base}/by-text", json={"text": "x"})[0] == 501
+    assert people.refused("POST", f"{base}/by-view", json={"view": "RECOMMENDED"})[0] == 501
+
+
+def test_a_call_is_turned_down(people: People) -> None:
+    alice, carol, waha = people.alice, people.carol, people.waha
+    call = carol.phone.post("/calls", to=alice.phone.number)
+    waha.calls.reject_call(alice.session, {"from": carol.chat, "id": call["id"]})
+
+    def rejected() -> list[str]:
+        entries = carol.sees("/inbox?kind=call")["entries"]
+        return [entry["stanza"] for entry in entries if call["id"] in entry["stanza"]]
+
+    (stanza,) = until(rejected, what="told on Carol's phone")
+    assert "<reject" in stanza
