@@ -163,6 +163,7 @@ class LocalGateway:
             "PYTHONPATH": str(ROOT),
             "GATEWAY_DATA_DIR": str(self._layout.node("node-1")),
             "HTTP_PORT": str(port),
+            "WEBHOOK_ALLOW": own.webhook_networks,
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
         }

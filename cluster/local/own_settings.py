@@ -18,7 +18,8 @@ def groups(settings: Settings) -> Iterator[BaseSettings]:
     """The groups of the settings, in their order."""
     yield from (
         *(settings.stores, settings.checkpoint, settings.lease),
-        *(settings.whatsapp, settings.http, settings.placement),
+        *(settings.whatsapp, settings.http, settings.media, settings.placement),
+        *(settings.events, settings.webhooks, settings.global_webhooks),
     )
 
 
@@ -63,6 +64,12 @@ class OwnSettings:
         """None where the user left it open."""
         http = self.settings.http
         return (http.port or None) if "port" in http.model_fields_set else None
+
+    @property
+    def webhook_networks(self) -> str:
+        """Beside a gateway of one machine, receivers on this machine are the usual thing."""
+        hooks = self.settings.webhooks
+        return hooks.allow if "allow" in hooks.model_fields_set else "127.0.0.0/8,::1/128"
 
     def secrets(self, folder: Path) -> dict[str, str]:
         """The user's secrets; those not set are made and kept in `folder`."""

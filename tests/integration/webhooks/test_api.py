@@ -146,7 +146,7 @@ async def test_a_websocket_tells_of_all_sessions_as_waha_does(
     async with connect(f"{url}&session={one.name}&after=1") as resumed:
         assert json.loads(await asyncio.wait_for(resumed.recv(), 10))["gateway"]["seq"] == 2
     async with connect(f"{url}&session=*&after=1") as refused:
-        with pytest.raises(ConnectionClosed, match="4001.*after needs one session"):
+        with pytest.raises(ConnectionClosed, match=r"4001.*after needs one session"):
             await refused.recv()
 
 

@@ -1,0 +1,118 @@
+"""Events of the running gateway: a phone's message at a webhook, in a stream, in the log."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from running_gateway import Phone, RunningGateway, until
+from websockets.sync.client import connect
+
+KEY = "a secret"
+
+
+@dataclass
+class Receiver:
+    """A receiver in this process; `broken` makes it answer 500."""
+
+    url: str = ""
+    broken: bool = False
+    #: Headers, body and time of arrival (Unix ms).
+    got: list[tuple[dict[str, str], bytes, float]] = field(default_factory=list)
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        told = [json.loads(body) for _, body, _ in self.got]
+        return [event for event in told if event["event"] in names]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if not one.broken:
+                one.got.append((dict(self.headers), body, time.time() * 1000))
+            self.send_response(500 if one.broken else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    one.url = f"http://127.0.0.1:{server.server_port}/hook"
+    yield one
+    server.shutdown()
+
+
+def test_a_phones_messages_reach_a_webhook_in_order_however_the_receiver_behaves(
+    gateway: RunningGateway, pair: tuple[tuple[str, Phone], tuple[str, Phone]], receiver: Receiver
+) -> None:
+    (session, phone), (_, friend) = pair
+    hook = {
+        "url": receiver.url,
+        "events": ["message", "message.any", "message.ack", "session.status"],
+        "hmac": {"key": KEY},
+        "retries": {"policy": "constant", "delaySeconds": 0.5, "attempts": 50},
+    }
+    config = {"webhooks": [hook], "metadata": {"customer": "7"}}
+    changed = gateway.api.put(f"/api/sessions/{session}", json={"config": config})
+    changed.raise_for_status()
+    gateway.working(session)
+
+    with connect(
+        gateway.state.url.replace("http", "ws")
+        + f"/ws?session={session}&events=message&x-api-key={gateway.state.api_key}"
+    ) as live:
+        friend.post("/messages", to=phone.number, text="one")
+        until(lambda: receiver.events("message"), what="the first message at the webhook")
+        assert json.loads(live.recv(timeout=10))["payload"]["body"] == "one"
+    (headers, body, _) = next(g for g in receiver.got if json.loads(g[1])["event"] == "message")
+    told = json.loads(body)
+    assert headers["X-Webhook-Hmac"] == hmac.new(KEY.encode(), body, hashlib.sha512).hexdigest()
+    assert told["session"] == session
+    assert told["metadata"] == {"customer": "7"}
+    assert told["me"]["id"] == phone.chat
+    assert told["payload"]["from"] == friend.chat
+    assert told["payload"]["body"] == "one"
+
+    receiver.broken = True
+    texts = [f"while it is away {n}" for n in range(5)]
+    for text in texts:
+        friend.post("/messages", to=phone.number, text=text)
+    until(
+        lambda: any(
+            hook["attempts"] > 0 for hook in gateway.api.get(f"/api/{session}/webhooks").json()
+        ),
+        what="a failed try",
+    )
+    receiver.broken = False
+    until(lambda: len(receiver.events("message")) == 6, 60, "what came meanwhile")
+    assert [e["payload"]["body"] for e in receiver.events("message")] == ["one", *texts]
+    assert [e["payload"]["body"] for e in receiver.events("message.any")] == ["one", *texts]
+
+    gateway.send(session, friend.chat, "out")
+    until(
+        lambda: any(e["payload"]["source"] == "api" for e in receiver.events("message.any")),
+        what="the own message",
+    )
+    until(lambda: receiver.events("message.ack"), what="its receipt")
+    seqs = [json.loads(body)["gateway"]["seq"] for _, body, _ in receiver.got]
+    assert seqs == sorted(set(seqs)), "in order, nothing twice"
+
+    pulled = gateway.api.get(f"/api/{session}/events", params={"limit": 1000}).json()["events"]
+    assert [e["gateway"]["seq"] for e in pulled] == list(range(1, len(pulled) + 1))
+    assert {e["id"] for e in receiver.events("message")} <= {e["id"] for e in pulled}
