@@ -15,6 +15,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cluster.domain.start_pause import StartPolicy
+
 
 def _group(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(
@@ -275,6 +277,42 @@ class PlacementSettings(BaseSettings):
     session_slots_per_node: int = Field(100, ge=1, description="`session_slots` a node offers.")
     reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
     starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
+    starts_burst: int = Field(
+        20, ge=0, description="So many starts may come at once before the pace holds."
+    )
+
+
+class SupervisorSettings(BaseSettings):
+    """What becomes of sessions that fail, hang, or live on a drained node."""
+
+    model_config = _group("SUPERVISOR_")
+
+    settled_seconds: float = Field(
+        60.0, gt=0, description="A session that was WORKING this long has not failed to start."
+    )
+    free_failures: int = Field(
+        2, ge=0, description="So many failures in a row are tried again at once."
+    )
+    first_pause_seconds: float = Field(
+        1.0, gt=0, description="The pause after one more; it doubles each time, half of it chance."
+    )
+    longest_pause_seconds: float = Field(300.0, gt=0, description="Bound on that pause.")
+    give_up_failures: int = Field(
+        12, ge=1, description="So many failures in a row end the session as FAILED."
+    )
+    unresponsive_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="A process without a lease that does not answer for so long is killed.",
+    )
+    ownerless_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="So is one that answers but neither owns its session nor waits for its turn.",
+    )
+    handover_seconds: float = Field(
+        30.0, gt=0, description="A drain goes on to the next session after this, at the latest."
+    )
 
 
 class Settings:
@@ -294,6 +332,20 @@ class Settings:
             groups.get("global_webhooks") or GlobalWebhookSettings()
         )
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
+        self.supervisor: SupervisorSettings = groups.get("supervisor") or SupervisorSettings()
+
+    @property
+    def start_policy(self) -> StartPolicy:
+        """When failing starts are tried again."""
+        return StartPolicy(
+            free=self.supervisor.free_failures,
+            first=self.supervisor.first_pause_seconds,
+            longest=self.supervisor.longest_pause_seconds,
+            give_up_after=self.supervisor.give_up_failures,
+            settled=self.supervisor.settled_seconds,
+            per_second=self.placement.starts_per_second,
+            burst=self.placement.starts_burst,
+        )
 
     @property
     def data_dir(self) -> Path:

@@ -12,6 +12,7 @@ from cluster.stores.chats import ChatStore
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.database import Database
 from cluster.stores.dead_letters import DeadLetterStore
+from cluster.stores.drained import DrainStore
 from cluster.stores.events import EventStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.labels import LabelStore
@@ -21,6 +22,7 @@ from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.sessions import SessionStore
+from cluster.stores.starts import StartStore
 from cluster.stores.wake import EventWaker
 from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
@@ -49,6 +51,8 @@ class Stores:
         self.labels = LabelStore(db)
         self.checkpoints = CheckpointStore(db)
         self.workers = WorkerStore(db)
+        self.drained = DrainStore(db)
+        self.starts = StartStore(db)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

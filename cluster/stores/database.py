@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import StoreSettings
 
-__all__ = ["Database", "Row", "fenced", "jsonb", "printable"]
+__all__ = ["Connection", "Database", "Row", "fenced", "jsonb", "printable"]
 
 log = structlog.get_logger(__name__)
 

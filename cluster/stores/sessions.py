@@ -102,9 +102,11 @@ class SessionStore:
             raise SessionNotFound(str(session_id))
 
     async def set_desired(self, session_id: int, desired: DesiredState) -> None:
-        """Say what the supervisor shall bring the session to. RUNNING lifts FAILED and STOPPED."""
+        """Say what the supervisor shall bring the session to. RUNNING lifts FAILED and STOPPED;
+        earlier failures to start are forgotten: who asks has seen to their cause."""
         touched = await self._db.run(
             """
+            WITH asked AS (DELETE FROM session_starts WHERE session_id = %(id)s)
             UPDATE sessions SET
                 desired = %(desired)s,
                 status = CASE WHEN %(desired)s = 'RUNNING' AND status IN ('FAILED', 'STOPPED')

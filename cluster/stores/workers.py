@@ -1,26 +1,40 @@
-"""Nodes that run sessions, as they registered themselves."""
+"""Nodes of the cluster, as the supervisor sees them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cluster.stores.database import Database
 
-__all__ = ["Worker", "WorkerStore"]
+__all__ = ["NodeReport", "Worker", "WorkerStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeReport:
+    """One node that is alive."""
+
+    #: Ray node id, hex; a restart of the node makes a new one.
+    node: str
+    #: `ray start --node-name`; its address by default.
+    name: str
+    address: str
+    #: `session_slots` it offers.
+    slots: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """One node."""
+    """One node that is alive, with what it does."""
 
-    #: Ray node id, hex.
     node: str
+    name: str
     address: str
-    #: `session_slots` it offers.
     slots: int
-    #: Sessions it hosts at the moment.
+    #: Sessions it owns at the moment.
     sessions: int
+    drained: bool
     started_at: datetime
     seen_at: datetime
 
@@ -31,28 +45,36 @@ class WorkerStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def report(self, node: str, address: str, *, slots: int, sessions: int) -> None:
-        """Register a node, or say that it is still there."""
+    async def replace(self, alive: Sequence[NodeReport]) -> None:
+        """These nodes are alive, and no others."""
         await self._db.run(
             """
-            INSERT INTO workers (node, address, slots, sessions)
-            VALUES (%(node)s, %(address)s, %(slots)s, %(sessions)s)
-            ON CONFLICT (node) DO UPDATE SET address = excluded.address, slots = excluded.slots,
-                sessions = excluded.sessions, seen_at = clock_timestamp()
+            WITH gone AS (DELETE FROM workers WHERE node <> ALL(%(nodes)s))
+            INSERT INTO workers (node, name, address, slots)
+            SELECT * FROM unnest(%(nodes)s::text[], %(names)s::text[], %(addresses)s::text[],
+                                 %(slots)s::integer[])
+            ON CONFLICT (node) DO UPDATE SET name = excluded.name, address = excluded.address,
+                slots = excluded.slots, seen_at = clock_timestamp()
             """,
-            {"node": node, "address": address, "slots": slots, "sessions": sessions},
+            {
+                "nodes": [n.node for n in alive],
+                "names": [n.name for n in alive],
+                "addresses": [n.address for n in alive],
+                "slots": [n.slots for n in alive],
+            },
         )
 
     async def list(self) -> list[Worker]:
         """All nodes, by name."""
-        return [Worker(**row) for row in await self._db.all(_LIST, {})]
-
-    async def forget_lost(self, unseen_for: timedelta) -> int:
-        """Remove nodes that were not seen for that long."""
-        return await self._db.run(
-            "DELETE FROM workers WHERE seen_at < clock_timestamp() - %(unseen)s",
-            {"unseen": unseen_for},
+        rows = await self._db.all(
+            """
+            SELECT w.node, w.name, w.address, w.slots, w.started_at, w.seen_at,
+                   (SELECT count(*) FROM ownership o
+                    WHERE o.node = w.node AND NOT o.released)::integer AS sessions,
+                   EXISTS (SELECT 1 FROM drained_nodes d
+                           WHERE d.node IN (w.name, w.node)) AS drained
+            FROM workers w ORDER BY w.name, w.node
+            """,
+            {},
         )
-
-
-_LIST = "SELECT node, address, slots, sessions, started_at, seen_at FROM workers ORDER BY node"
+        return [Worker(**row) for row in rows]

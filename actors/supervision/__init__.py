@@ -1,0 +1,1 @@
+"""What keeps sessions at their desired state: admission, reconciling, hung processes, drain."""

@@ -1,0 +1,208 @@
+"""Starts of sessions' processes: who may begin when, and how often it went wrong.
+
+A process asks before it claims its session. So the pause after failures holds for whoever starts
+the process, Ray's own restarts included, and a process that is killed need not say goodbye: the
+next one sees that its predecessor did not.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cluster.domain.errors import SessionNotFound
+from cluster.domain.session import DesiredState, SessionStatus
+from cluster.domain.start_pause import StartPolicy
+from cluster.stores.database import Connection, Database, Row, printable
+
+__all__ = ["Admission", "Start", "StartStore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """What a process that asked is told."""
+
+    #: Seconds to wait before it claims the session.
+    wait: float = 0.0
+    #: Failures in a row so far.
+    failures: int = 0
+    #: What the last one said, if it said anything.
+    error: str = ""
+    #: Its node is drained: it must not begin here.
+    parked: bool = False
+    #: There were too many failures: the session is to end as FAILED.
+    given_up: bool = False
+    #: The session is not to run (any more).
+    unwanted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """The newest start of a session, and its lease, as the supervisor looks at them."""
+
+    session_id: int
+    #: Node of the owner; empty without one.
+    owner_node: str
+    #: The owner has released, or there never was one.
+    released: bool
+    #: Seconds since the lease ended; negative while it holds.
+    lapsed: float
+    #: Seconds until the process may claim; not positive when it may.
+    waits: float
+    #: See `Admission.parked`; empty when it is not.
+    parked_on: str
+
+
+class StartStore:
+    """Tables `session_starts` and `start_pace`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def begin(self, session_id: int, node: str, policy: StartPolicy) -> Admission:
+        """A process on `node` wants to run the session. Raises `SessionNotFound`."""
+        async with self._db.connection() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO session_starts (session_id) SELECT id FROM sessions "
+                "WHERE id = %(id)s ON CONFLICT DO NOTHING",
+                {"id": session_id},
+            )
+            cursor = await connection.execute(_LOOK, {"id": session_id, "node": node})
+            row = await cursor.fetchone()
+            if row is None:
+                raise SessionNotFound(str(session_id))
+            if (
+                row["desired"] != DesiredState.RUNNING.value
+                or row["status"] == SessionStatus.FAILED.value
+            ):
+                return Admission(unwanted=True)
+            if row["drained"]:
+                await connection.execute(
+                    "UPDATE session_starts SET parked_on = %(node)s WHERE session_id = %(id)s",
+                    {"id": session_id, "node": node},
+                )
+                return Admission(parked=True)
+            return await self._admit(connection, session_id, node, policy, row)
+
+    async def _admit(
+        self, connection: Connection, session_id: int, node: str, policy: StartPolicy, row: Row
+    ) -> Admission:
+        settled = row["worked"] is not None and row["worked"] >= timedelta(seconds=policy.settled)
+        failures = (0 if settled else row["failures"]) + int(row["failed"])
+        if failures >= policy.give_up_after:
+            await connection.execute(
+                "UPDATE session_starts SET failures = %(failures)s, open = false "
+                "WHERE session_id = %(id)s",
+                {"id": session_id, "failures": failures},
+            )
+            return Admission(given_up=True, failures=failures, error=row["error"])
+        pause = policy.pause(failures, random.random())  # noqa: S311 - nothing to guess here
+        cursor = await connection.execute(
+            _BEGIN,
+            {
+                "id": session_id,
+                "node": node,
+                "failures": failures,
+                "pause": timedelta(seconds=pause),
+                "step": timedelta(seconds=1 / policy.per_second),
+                "burst": timedelta(seconds=policy.burst / policy.per_second),
+            },
+        )
+        begun = await cursor.fetchone()
+        assert begun is not None  # noqa: S101 - the row is locked
+        wait = max(0.0, begun["wait"].total_seconds())
+        if pause:
+            # Whoever looks shall not see the WORKING of a dead owner all the while.
+            await connection.execute(
+                "UPDATE sessions SET status = 'STARTING', updated_at = clock_timestamp() "
+                "WHERE id = %(id)s AND status = 'WORKING'",
+                {"id": session_id},
+            )
+        return Admission(wait=wait, failures=failures, error=row["error"])
+
+    async def give_up(self, session_id: int, reason: str) -> bool:
+        """End the session as FAILED; False when it is FAILED, or not to run, already."""
+        touched = await self._db.run(
+            """
+            UPDATE sessions SET status = 'FAILED', reason = %(reason)s,
+                   updated_at = clock_timestamp()
+            WHERE id = %(id)s AND desired = 'RUNNING' AND status <> 'FAILED'
+            """,
+            {"id": session_id, "reason": printable(reason)},
+        )
+        return touched > 0
+
+    async def crashed(self, session_id: int, error: str) -> None:
+        """Remember why the process is about to end; the next one counts it."""
+        await self._db.run(
+            "UPDATE session_starts SET error = %(error)s WHERE session_id = %(id)s",
+            {"id": session_id, "error": printable(error)[:1000]},
+        )
+
+    async def excuse(self, session_id: int) -> None:
+        """The process is ended from outside: that is no failure."""
+        await self._db.run(
+            "UPDATE session_starts SET open = false, parked_on = '' WHERE session_id = %(id)s",
+            {"id": session_id},
+        )
+
+    async def failures(self, session_id: int) -> int:
+        """Failures in a row."""
+        row = await self._db.one(
+            "SELECT failures FROM session_starts WHERE session_id = %(id)s", {"id": session_id}
+        )
+        return int(row["failures"]) if row else 0
+
+    async def list(self) -> list[Start]:
+        """Of every session that is to run."""
+        rows = await self._db.all(
+            """
+            SELECT o.session_id, o.node AS owner_node, o.released,
+                   coalesce(st.parked_on, '') AS parked_on,
+                   CASE WHEN isfinite(o.lease_until) THEN
+                        extract(epoch FROM clock_timestamp() - o.lease_until)::float8
+                        ELSE 'infinity' END AS lapsed,
+                   CASE WHEN isfinite(st.not_before) THEN
+                        extract(epoch FROM st.not_before - clock_timestamp())::float8
+                        ELSE 0 END AS waits
+            FROM ownership o JOIN sessions s ON s.id = o.session_id
+                 LEFT JOIN session_starts st ON st.session_id = o.session_id
+            WHERE s.desired = 'RUNNING' ORDER BY o.session_id
+            """,
+            {},
+        )
+        return [Start(**row) for row in rows]
+
+
+# A start failed when its process did not release what it claimed, or claimed nothing; unless its
+# node or PostgreSQL itself went down under it.
+_LOOK = """
+SELECT st.failures, st.error, s.desired, s.status,
+       clock_timestamp() - s.working_since AS worked,
+       (st.open AND NOT (o.epoch > st.epoch AND o.released)
+        AND (st.node = '' OR EXISTS (SELECT 1 FROM workers w WHERE w.node = st.node))
+        AND st.begun_at > pg_postmaster_start_time()) AS failed,
+       EXISTS (SELECT 1 FROM drained_nodes d LEFT JOIN workers w ON w.name = d.node
+               WHERE d.node = %(node)s OR w.node = %(node)s) AS drained
+FROM session_starts st JOIN sessions s ON s.id = st.session_id
+     JOIN ownership o ON o.session_id = st.session_id
+WHERE st.session_id = %(id)s FOR UPDATE OF st
+"""
+
+# The pace is a generic cell rate: a start takes one step of time, and waits for what is left of
+# the steps before it beyond the burst.
+_BEGIN = """
+WITH pace AS (
+    UPDATE start_pace SET next_at = greatest(next_at, clock_timestamp()) + %(step)s
+    RETURNING next_at - %(burst)s - clock_timestamp() AS ahead
+)
+UPDATE session_starts SET
+    failures = %(failures)s, open = true, node = %(node)s, parked_on = '',
+    error = CASE WHEN %(failures)s = 0 THEN '' ELSE error END,
+    epoch = (SELECT epoch FROM ownership WHERE session_id = %(id)s),
+    begun_at = clock_timestamp(),
+    not_before = clock_timestamp() + greatest(%(pause)s, (SELECT ahead FROM pace), interval '0')
+WHERE session_id = %(id)s
+RETURNING not_before - clock_timestamp() AS wait
+"""
