@@ -184,7 +184,7 @@ class MediaSettings(BaseSettings):
 
 
 class EventSettings(BaseSettings):
-    """The log of events, and those who read it live."""
+    """The log of events."""
 
     model_config = _group("EVENTS_")
 
@@ -193,9 +193,6 @@ class EventSettings(BaseSettings):
         gt=0,
         description="Events are kept this long; those a webhook, sink or dead letter still needs, "
         "longer.",
-    )
-    live_buffer: int = Field(
-        1000, ge=1, description="A live reader that is this many events behind is cut off."
     )
 
 

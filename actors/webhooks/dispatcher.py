@@ -175,4 +175,7 @@ class Dispatcher:
                     registered = True
                 age = timedelta(seconds=self._settings.webhooks.log_seconds)
                 await self._stores.webhooks.forget_deliveries(age)
+                await self._stores.events.forget(
+                    timedelta(seconds=self._settings.events.retention_seconds)
+                )
             await asyncio.sleep(_TIDY_SECONDS if registered else _AWAY_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cluster.domain.errors import NotOwner, SessionNotFound
@@ -93,6 +93,26 @@ class EventStore:
             {"ids": list(session_ids)},
         )
         return {row["session_id"]: row["event_seq"] for row in rows}
+
+    async def forget(self, older_than: timedelta, *, most: int = 10_000) -> int:
+        """Remove up to `most` events that are older and that no webhook, sink or dead letter
+        needs any more; returns how many."""
+        return await self._db.run(
+            """
+            DELETE FROM events e USING (
+                SELECT session_id, seq FROM events old
+                WHERE happened_at < clock_timestamp() - %(age)s
+                  AND NOT EXISTS (SELECT 1 FROM webhooks w
+                                  WHERE w.session_id = old.session_id AND w.cursor < old.seq)
+                  AND NOT EXISTS (SELECT 1 FROM webhook_dead_letters d
+                                  WHERE d.session_id = old.session_id AND d.seq = old.seq
+                                    AND d.resolved_at IS NULL)
+                LIMIT %(most)s
+            ) AS gone
+            WHERE e.session_id = gone.session_id AND e.seq = gone.seq
+            """,
+            {"age": older_than, "most": most},
+        )
 
     async def span(
         self, session_id: int, since: datetime | None, until: datetime | None

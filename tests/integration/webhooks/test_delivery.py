@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -187,3 +188,19 @@ async def test_a_private_address_is_refused_unless_allowed(
         )
     assert "not public" in dead[0].error
     assert receiver.tries == []
+
+
+async def test_old_events_are_forgotten_unless_somebody_still_needs_them(
+    stores: Stores, hooked: Hooked, receiver: Receiver
+) -> None:
+    needed, free = await hooked(hook(receiver)), await hooked()
+    for session in (needed, free):
+        await say(stores, session, 3)
+    await stores.db.run("UPDATE webhooks SET cursor = 1 WHERE session_id = %(i)s", {"i": needed.id})
+
+    await stores.events.forget(timedelta())
+
+    assert [e.seq for e in await stores.events.list(needed.id)] == [2, 3]
+    assert await stores.events.list(free.id) == []
+    await say(stores, free, 1)
+    assert [e.seq for e in await stores.events.list(free.id)] == [4]
