@@ -33,6 +33,7 @@ from api.routers import (
     server,
     sessions,
     status,
+    unoffered,
     webhooks,
 )
 from cluster.settings import HttpSettings, MediaSettings
@@ -82,6 +83,7 @@ def create_app(
     for part in (events, webhooks, live):
         app.include_router(part.router)
     app.include_router(contacts.by_session)
+    app.include_router(unoffered.router)
     docs_page.install(app)
     problems.install(app)
     openapi.install(app, public=observability.PUBLIC)
