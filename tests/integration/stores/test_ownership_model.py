@@ -1,0 +1,43 @@
+"""The SQL of ownership does what the searched model of it says."""
+
+from __future__ import annotations
+
+import random
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cluster.domain.session import SessionRecord
+from cluster.stores import Stores
+
+sys.path.append(str(Path(__file__).parents[2] / "unit" / "ownership"))
+import lease_model
+
+#: A tick of the model is long against the test, so that no lease ends in it.
+TTL = timedelta(hours=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_random_histories_end_alike(stores: Stores, record: SessionRecord, seed: int) -> None:
+    choose = random.Random(seed)
+    model, ownership = lease_model.Store(), stores.ownership
+    for _ in range(40):
+        epoch = choose.randint(max(0, model.epoch - 2), model.epoch)
+        action = choose.choice(["claim", "renew", "release"])
+        if action == "claim":
+            claim = await ownership.claim(record.id, "node", "holder", TTL)
+            model, remaining, handed_over = model.claim(0)
+            assert claim.epoch == model.epoch
+            assert (claim.connect_after > timedelta()) == (remaining > 0)
+            assert claim.handed_over == handed_over
+        elif action == "renew":
+            model, owned = model.renew(0, epoch)
+            assert await ownership.renew(record.id, epoch, TTL) == owned
+        elif model.epoch:
+            clean = choose.random() < 0.5
+            mine = epoch == model.epoch
+            model = model.release(0, epoch, clean=clean)
+            assert await ownership.release(record.id, epoch, clean=clean) == mine
+    assert await ownership.newest_epoch(record.id) == model.epoch

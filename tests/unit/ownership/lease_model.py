@@ -1,0 +1,309 @@
+"""A model of session ownership, small enough to be searched exhaustively.
+
+Time is counted in ticks from now, so that nothing but the number of starts bounds a run. Two
+processes start, renew, stop, crash and freeze at any moment; requests and answers take any time,
+which is what a store that is away, or a partition, looks like. What the code does by rule is a
+guard with a name; a search without one of them must find what it is there for.
+
+The owner's decisions come from the product (`LeaseClock`); the store's part is `Store`, which a
+test compares with the SQL.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from actors.session.lease import LeaseClock
+
+#: Ratchet position of a store without sessions: whatever is sent begins anew.
+EMPTY = -1
+TTL, FENCE_MARGIN, KILL_MARGIN = 3, 2, 1
+STARTS = {False: 3, True: 2}
+_SENDS = 3
+
+GUARDS = frozenset(
+    {
+        # The successor connects only when the predecessor's lease has ended.
+        "waits out the lease",
+        # An owner without proof drops its connection before the lease ends.
+        "fences itself",
+        # The kernel kills an owner that cannot.
+        "dead man's switch",
+        # A lease counts from before its renewal was sent.
+        "counts from before sending",
+        # A renewal of an epoch that is not the newest is refused.
+        "renews its own epoch only",
+        # Writes of an epoch that is not the newest are refused.
+        "writes under its epoch",
+        # Only a clean hand-over's checkpoint keeps its ratchets.
+        "forgets ratchets",
+        # A release says that it was clean only after the last checkpoint.
+        "checkpoints before release",
+    }
+)
+
+
+class Store(NamedTuple):
+    """Table `ownership`, `session_streams.epoch`, and the newest checkpoint."""
+
+    epoch: int = 0
+    lease_until: int = 0
+    released: bool = True
+    clean: bool = False
+    #: (epoch, ratchet position)
+    checkpoint: tuple[int, int] = (0, EMPTY)
+
+    def claim(self, now: int) -> tuple[Store, int, bool]:
+        """(after it, ticks the predecessor may still act, handed over)"""
+        remaining = 0 if self.released else max(0, self.lease_until - now)
+        kept = 0 if self.released else self.lease_until
+        after = self._replace(
+            epoch=self.epoch + 1,
+            lease_until=max(kept, now + TTL),
+            released=False,
+            clean=False,
+        )
+        return after, remaining, self.epoch > 0 and self.released and self.clean
+
+    def renew(self, now: int, epoch: int, *, any_epoch: bool = False) -> tuple[Store, bool]:
+        if (epoch != self.epoch and not any_epoch) or self.released:
+            return self, False
+        return self._replace(lease_until=max(self.lease_until, now + TTL)), True
+
+    def release(self, now: int, epoch: int, *, clean: bool) -> Store:
+        if epoch != self.epoch:
+            return self
+        return self._replace(released=True, clean=clean, lease_until=now)
+
+
+class Process(NamedTuple):
+    """One process that wants to own the session."""
+
+    phase: str = "idle"  # idle, claiming, waiting, connected
+    epoch: int = 0
+    proven_at: int = 0
+    wait_until: int = 0
+    frozen: bool = False
+    #: ("claim" | "renew", sent at), on its way to the store
+    request: tuple[str, int] | None = None
+    #: ("claim" | "renew", sent at, facts…), on its way back
+    answer: tuple[str, int, int, int, bool] | None = None
+    #: ratchet position of its device store
+    position: int = EMPTY
+
+    def later(self) -> Process:
+        """A tick on: times are relative to now, and those long ago are all alike."""
+        return self._replace(
+            proven_at=max(self.proven_at - 1, -TTL),
+            wait_until=max(self.wait_until - 1, 0),
+            request=self.request and (self.request[0], max(self.request[1] - 1, -TTL)),
+            answer=self.answer
+            and (self.answer[0], max(self.answer[1] - 1, -TTL), *self.answer[2:]),
+        )
+
+    def clock(self) -> LeaseClock:
+        return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at)
+
+
+class State(NamedTuple):
+    store: Store
+    processes: tuple[Process, ...]
+    #: how far the peers have followed the ratchet
+    used: int = 0
+    starts: int = 0
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What went wrong, and the steps to it."""
+
+    what: str
+    steps: tuple[str, ...]
+
+
+def search(
+    guards: frozenset[str] = GUARDS, *, ratchets: bool, limit: int = 1_000_000
+) -> Violation | int:
+    """The shortest way to a violation, or the number of states when there is none.
+
+    With `ratchets` owners also send, checkpoint and stop cleanly, and none freezes: the two
+    questions do not mix, and apart they are small.
+    """
+    first = State(Store(), (Process(), Process()))
+    seen: dict[State, tuple[State, str] | None] = {first: None}
+    queue = deque([first])
+    while queue:
+        state = queue.popleft()
+        for label, following, wrong in _steps(state, guards, ratchets):
+            if wrong:
+                return Violation(wrong, (*_path(seen, state), label))
+            if following not in seen:
+                seen[following] = (state, label)
+                queue.append(following)
+        assert len(seen) < limit, "the model is too large"
+    return len(seen)
+
+
+def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
+    steps: list[str] = []
+    while (came := seen[state]) is not None:
+        state = came[0]
+        steps.append(came[1])
+    return tuple(reversed(steps))
+
+
+def _steps(
+    state: State, guards: frozenset[str], ratchets: bool
+) -> Iterator[tuple[str, State, str]]:
+    for number, process in enumerate(state.processes):
+        if process == state.processes[number - 1] and number:
+            continue  # two of a kind
+        for label, following, store, used, wrong in _process(state, process, guards, ratchets):
+            others = state.processes[:number] + state.processes[number + 1 :]
+            processes = tuple(sorted((*others, following), key=repr))
+            starts = state.starts + (label == "starts")
+            connected = sum(p.phase == "connected" for p in processes)
+            yield (
+                f"{process.phase}/{process.epoch} {label}",
+                State(store, processes, used, starts),
+                wrong or ("two connections at once" if connected > 1 else ""),
+            )
+    if all(_may_wait(p, guards) for p in state.processes):
+        store = state.store._replace(lease_until=max(state.store.lease_until - 1, 0))
+        processes = tuple(sorted((_killed(p.later(), guards) for p in state.processes), key=repr))
+        yield "time passes", State(store, processes, state.used, state.starts), ""
+
+
+def _may_wait(process: Process, guards: frozenset[str]) -> bool:
+    """Whether time may pass: a running owner acts at its deadline, not after it."""
+    if process.phase != "connected" or process.frozen or "fences itself" not in guards:
+        return True
+    return process.clock().remaining(0) > 0
+
+
+def _killed(process: Process, guards: frozenset[str]) -> Process:
+    """The kernel's part: it needs nobody to run."""
+    if (
+        process.phase == "connected"
+        and "dead man's switch" in guards
+        and process.proven_at + TTL - KILL_MARGIN <= 0
+    ):
+        return Process()
+    return process
+
+
+def _process(
+    state: State, process: Process, guards: frozenset[str], ratchets: bool
+) -> Iterator[tuple[str, Process, Store, int, str]]:
+    store, used = state.store, state.used
+
+    def step(
+        label: str, following: Process, after: Store = store, use: int = used, wrong: str = ""
+    ) -> tuple[str, Process, Store, int, str]:
+        return label, following, after, use, wrong
+
+    # What happens to it.
+    if process.request:
+        yield step(*_arrives(store, process, guards))
+    if process.phase != "idle":
+        yield step("crashes", Process())
+        if not process.frozen and not ratchets:
+            yield step("freezes", process._replace(frozen=True))
+    if process.frozen:
+        yield step("thaws", process._replace(frozen=False))
+        return
+    # A write that was on its way for long: accepted?
+    if 0 < process.epoch < store.epoch and "writes under its epoch" not in guards:
+        yield step("writes", process, wrong="a stale owner's write was accepted")
+    # What it does.
+    if process.answer:
+        yield step(*_learns(store, process, guards))
+    if process.phase == "idle" and state.starts < STARTS[ratchets]:
+        yield step("starts", Process(phase="claiming", request=("claim", 0)))
+    if process.phase == "waiting":
+        waited = process.wait_until <= 0 or "waits out the lease" not in guards
+        alive = process.clock().remaining(0) > 0 or "fences itself" not in guards
+        if waited and alive:
+            yield step("connects", process._replace(phase="connected"))
+    if process.phase in ("waiting", "connected") and not (process.request or process.answer):
+        yield step("renews", process._replace(request=("renew", 0)))
+    if process.phase == "connected":
+        if process.clock().remaining(0) <= 0 and "fences itself" in guards:
+            yield step("fences itself", Process())
+            return
+        if ratchets:
+            yield from _uses(state, process, guards)
+        elif process.epoch == store.epoch:
+            yield step("stops cleanly", Process(), store.release(0, process.epoch, clean=True))
+
+
+def _uses(
+    state: State, process: Process, guards: frozenset[str]
+) -> Iterator[tuple[str, Process, Store, int, str]]:
+    """A connected owner sends, checkpoints and stops."""
+    store, used = state.store, state.used
+    if used < _SENDS:
+        stale = process.position != EMPTY and process.position < used
+        position = used + 1
+        yield (
+            "sends",
+            process._replace(position=position),
+            store,
+            position,
+            "a ratchet was used twice" if stale else "",
+        )
+    own = process.epoch == store.epoch
+    saved = store._replace(checkpoint=(process.epoch, process.position)) if own else store
+    if saved != store:
+        yield "checkpoints", process, saved, used, ""
+    if own:
+        last = saved if "checkpoints before release" in guards else store
+        released = last.release(0, process.epoch, clean=True)
+        yield "stops cleanly", Process(), released, used, ""
+
+
+def _arrives(store: Store, process: Process, guards: frozenset[str]) -> tuple[str, Process, Store]:
+    """Its request reaches the store."""
+    assert process.request is not None
+    what, sent_at = process.request
+    if what == "claim":
+        after, remaining, handed_over = store.claim(0)
+        answer = ("claim", sent_at, after.epoch, remaining, handed_over)
+    else:
+        after, owned = store.renew(
+            0, process.epoch, any_epoch="renews its own epoch only" not in guards
+        )
+        answer = ("renew", sent_at, process.epoch, 0, owned)
+    return f"{what} reaches the store", process._replace(request=None, answer=answer), after
+
+
+def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str, Process, Store]:
+    """An answer reaches it."""
+    assert process.answer is not None
+    what, sent_at, epoch, remaining, good = process.answer
+    proven = sent_at if "counts from before sending" in guards else 0
+    if what == "renew":
+        if not good:
+            return "learns that it is not the owner", Process(), store
+        return (
+            "learns that it is the owner",
+            process._replace(answer=None, proven_at=max(process.proven_at, proven)),
+            store,
+        )
+    saved_epoch, position = store.checkpoint
+    trusted = (good and saved_epoch == epoch - 1) or "forgets ratchets" not in guards
+    return (
+        "learns its epoch",
+        process._replace(
+            phase="waiting",
+            answer=None,
+            epoch=epoch,
+            proven_at=proven,
+            wait_until=remaining,
+            position=position if trusted else EMPTY,
+        ),
+        store,
+    )
