@@ -22,6 +22,8 @@ RAY_SETTINGS = {
     "RAY_health_check_failure_threshold": "3",
     # The host has stopped the sessions before it ends a node; a node whose host died ends at once.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    # A raylet that starts on a loaded machine is given two minutes instead of half of one.
+    "RAY_raylet_start_wait_time_s": "120",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
