@@ -40,7 +40,7 @@ from neonize.utils.enum import MediaType
 
 from actors.media import downloads
 from actors.media.uploads import Uploads, upload_file
-from actors.whatsapp import app_state_name, incoming, jids, message_id, verbs
+from actors.whatsapp import app_state_name, incoming, jids, message_id, no_picture, verbs
 from actors.whatsapp.content import compose
 from actors.whatsapp.port import (
     Banned,
@@ -159,6 +159,7 @@ class NeonizeClient:
         # Patches the library on the first call of the process: before any client runs in it.
         await asyncio.to_thread(message_id.ids_are_ours)
         await asyncio.to_thread(app_state_name.names_are_kept)
+        await asyncio.to_thread(no_picture.pictures_can_be_removed)
         if self._settings.sandbox:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))
         event = self._client.event

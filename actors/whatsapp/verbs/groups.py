@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from neonize.proto.Neonize_pb2 import JID
@@ -13,6 +12,7 @@ from neonize.utils.enum import ParticipantChange
 from actors.whatsapp.incoming import timestamp
 from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.asking import ask
+from actors.whatsapp.verbs.pictures import image
 from actors.whatsapp.verbs.registry import Device, verb
 from cluster.domain.group import GroupRole, MemberAction
 
@@ -63,7 +63,7 @@ async def set_description(device: Device, *, group: str, description: str) -> No
 @verb("groups.picture")
 async def set_picture(device: Device, *, group: str, jpeg: str) -> None:
     """`jpeg`: base64; empty removes the picture."""
-    data = base64.b64decode(jpeg)
+    data = image(jpeg)
     await ask(device, lambda library: library.set_group_photo(from_text(group), data))
 
 

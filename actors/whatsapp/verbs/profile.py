@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from actors.whatsapp.jids import bare, to_text
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.contacts import picture_url
+from actors.whatsapp.verbs.pictures import image
 from actors.whatsapp.verbs.registry import Device, verb
 
 
@@ -32,5 +32,5 @@ async def set_about(device: Device, *, about: str) -> None:
 @verb("profile.picture")
 async def set_picture(device: Device, *, jpeg: str) -> None:
     """`jpeg`: base64; empty removes the picture."""
-    data = base64.b64decode(jpeg)
+    data = image(jpeg)
     await ask(device, lambda library: library.set_profile_photo(data))

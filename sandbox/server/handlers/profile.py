@@ -55,7 +55,7 @@ async def _set_picture(server: Server, peer: Peer, node: Node) -> Sequence[Node]
     target = node.jid("target") if "target" in node.attrs else None
     picture = next((c for c in node.children("picture") if c.get("type") == "image"), None)
     blob = picture.data if picture is not None else b""
-    if blob and not blob.startswith(b"\xff\xd8"):
+    if picture is not None and not blob.startswith(b"\xff\xd8"):
         raise IqError(406, "not-acceptable")
     number = ""
     if blob:
