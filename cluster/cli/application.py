@@ -5,10 +5,12 @@ from __future__ import annotations
 import typer
 
 from cluster.cli import (
+    bench,
     chaos,
     checks,
     demo,
     down,
+    drain,
     lock,
     logs,
     run,
@@ -30,6 +32,7 @@ application = typer.Typer(
 )
 for command in (
     *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
+    *(drain.nodes, drain.drain, drain.undrain),
     *(show_config.config, version.version, lock.lock),
 ):
     application.command()(command)
@@ -39,4 +42,5 @@ application.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(chaos.chaos)
+application.command(context_settings={"ignore_unknown_options": True})(bench.bench)
 application.command("test", context_settings={"ignore_unknown_options": True})(checks.run_checks)
