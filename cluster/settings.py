@@ -265,6 +265,47 @@ class GlobalWebhookSettings(BaseSettings):
         return [{"url": url.strip()} | common for url in self.url.split(",") if url.strip()]
 
 
+class SinkSettings(BaseSettings):
+    """Message systems that get the events of every session."""
+
+    model_config = _group("SINK_")
+
+    events: str = Field("*", description="Which: names with commas in between, or `*`.")
+    redis_url: SecretStr = Field(SecretStr(""), description="Redis with the stream; empty: none.")
+    redis_stream: str = Field("gateway:events", description="Key of the stream.")
+    redis_length: int = Field(100_000, ge=1, description="The stream is cut at about this length.")
+    nats_url: SecretStr = Field(SecretStr(""), description="NATS with JetStream; empty: none.")
+    nats_stream: str = Field("GATEWAY", description="Made when no stream has the subjects.")
+    nats_prefix: str = Field(
+        "gateway.events", description="Subjects are `<prefix>.<session>.<event>`."
+    )
+    rabbitmq_url: SecretStr = Field(SecretStr(""), description="amqp:// URL; empty: none.")
+    rabbitmq_exchange: str = Field("gateway.events", description="A durable topic exchange.")
+
+
+class BackendSettings(BaseSettings):
+    """Who is told how sessions and nodes are."""
+
+    model_config = _group("BACKEND_")
+
+    url: str = Field("", description="Gets status changes and heartbeats by POST; empty: nobody.")
+    jwt_secret: SecretStr = Field(
+        SecretStr(""), description="Signs each request (HS256); 32 characters and more."
+    )
+    token_seconds: float = Field(60.0, gt=0, description="Lifetime of a signature.")
+    events: str = Field("session.status", description="Events of sessions that it gets.")
+    heartbeat_seconds: float = Field(
+        15.0, gt=0, description="Every node tells how it is this often, here and in Redis."
+    )
+    timeout_seconds: float = Field(10.0, gt=0, description="Bound on one request.")
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.url and len(self.jwt_secret.get_secret_value()) < 32:
+            raise ValueError("BACKEND_URL needs a BACKEND_JWT_SECRET of 32 characters and more")
+        return self
+
+
 class PlacementSettings(BaseSettings):
     """Where session actors run."""
 
@@ -328,6 +369,8 @@ class Settings:
         self.global_webhooks: GlobalWebhookSettings = (
             groups.get("global_webhooks") or GlobalWebhookSettings()
         )
+        self.sinks: SinkSettings = groups.get("sinks") or SinkSettings()
+        self.backend: BackendSettings = groups.get("backend") or BackendSettings()
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
         self.supervisor: SupervisorSettings = groups.get("supervisor") or SupervisorSettings()
 

@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import structlog
 
+from actors.sinks.configured import Sinks
+from actors.sinks.sink import Told
 from cluster.domain.errors import Unavailable
 from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, body_of
@@ -40,9 +42,12 @@ _WRITE_PATIENCE = 120.0
 class Courier:
     """Delivers for leased webhooks. One per dispatcher."""
 
-    def __init__(self, stores: Stores, poster: Poster, settings: WebhookSettings) -> None:
+    def __init__(
+        self, stores: Stores, poster: Poster, sinks: Sinks, settings: WebhookSettings
+    ) -> None:
         self._stores = stores
         self._poster = poster
+        self._sinks = sinks
         self._longest = timedelta(seconds=settings.longest_pause_seconds)
         self.lease_for = timedelta(seconds=settings.timeout_seconds) + _LEASE_MARGIN
         self.rule = BreakerRule(
@@ -90,11 +95,7 @@ class Courier:
             # Late: this process stood still, and what is left of the lease may not do for a POST.
             await self._stores.webhooks.let_go(hook, hook.cursor)
             return None
-        body = body_of(event, hook.teller)
-        headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
-        if hook.origin == "replay":
-            headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
-        outcome = await self._poster.post(endpoint.url, body, headers)
+        outcome = await self._hand_over(hook, endpoint, event)
         renewed_at = time.monotonic()
         hooks = self._stores.webhooks
         if outcome.delivered:
@@ -121,6 +122,22 @@ class Courier:
             log.warning("webhook.lease_lost", hook=hook.key, seq=event.seq)
             return None
         return replace(hook, cursor=event.seq, attempts=0), renewed_at
+
+    async def _hand_over(self, hook: LeasedWebhook, endpoint: Endpoint, event: Event) -> Outcome:
+        body = body_of(event, hook.teller)
+        if Sinks.is_sink(endpoint.url):
+            told = Told(
+                id=event.id,
+                seq=event.seq,
+                session=hook.teller.name,
+                type=event.type,
+                body=body,
+            )
+            return await self._sinks.put(endpoint.url, told)
+        headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
+        if hook.origin == "replay":
+            headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
+        return await self._poster.post(endpoint.url, body, headers)
 
     def _pause(self, endpoint: Endpoint, hook: LeasedWebhook, outcome: Outcome) -> timedelta | None:
         pause = endpoint.retries.pause(

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import structlog
 
+from actors.sinks.configured import Sinks
 from actors.webhooks.courier import Courier
 from cluster.domain.errors import GatewayError
 from cluster.events.poster import Poster
@@ -41,7 +42,8 @@ class Dispatcher:
         self._poster = Poster(
             timeout=hooks.timeout_seconds, allow=hooks.allow, connections=hooks.concurrency
         )
-        self._courier = Courier(stores, self._poster, hooks)
+        self._sinks = Sinks(settings)
+        self._courier = Courier(stores, self._poster, self._sinks, hooks)
         self._signals = EventSignals(settings.stores)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
         #: More may wait than there was room for.
@@ -75,6 +77,7 @@ class Dispatcher:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=self._courier.lease_for.total_seconds())
             await self._poster.close()
+            await self._sinks.close()
 
     def stop(self) -> None:
         """Finish what is under way; `run` returns then."""
@@ -171,7 +174,8 @@ class Dispatcher:
         while True:
             with suppress(GatewayError):
                 if not registered:
-                    await self._stores.webhooks.set_global(self._settings.global_webhooks.hooks())
+                    hooks = self._settings.global_webhooks.hooks() + self._sinks.hooks()
+                    await self._stores.webhooks.set_global(hooks)
                     registered = True
                 age = timedelta(seconds=self._settings.webhooks.log_seconds)
                 await self._stores.webhooks.forget_deliveries(age)

