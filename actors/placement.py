@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 import ray
@@ -11,7 +12,10 @@ from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["create_session_actor", "session_environment"]
+__all__ = ["NODE_LABEL", "create_session_actor", "session_environment"]
+
+#: Ray gives it to every node: its id.
+NODE_LABEL = "ray.io/node-id"
 
 
 def session_environment(settings: Settings) -> dict[str, str]:
@@ -23,11 +27,17 @@ def session_environment(settings: Settings) -> dict[str, str]:
     return {}
 
 
-def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
-    """Create the session's actor, or return the one that exists."""
+def create_session_actor(
+    record: SessionRecord, settings: Settings, excluded: Collection[str] = ()
+) -> Any:
+    """Create the session's actor on none of the nodes `excluded` (Ray ids), or return the one that
+    exists. Ray's own restarts of it keep to that, too."""
     # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
     class_options: dict[str, Any] = {"concurrency_groups": CONCURRENCY_GROUPS}
     remote: Any = ray.remote(**class_options)(SessionActor)
+    elsewhere: dict[str, Any] = {}
+    if excluded:
+        elsewhere["label_selector"] = {NODE_LABEL: f"!in({','.join(sorted(excluded))})"}
     return remote.options(
         name=record.actor_name,
         namespace=settings.placement.namespace,
@@ -39,4 +49,5 @@ def create_session_actor(record: SessionRecord, settings: Settings) -> Any:
         resources={"session_slots": 1},
         scheduling_strategy="SPREAD",
         runtime_env={"env_vars": session_environment(settings)},
+        **elsewhere,
     ).remote(record.id, f"{record.tenant}/{record.name}")

@@ -12,7 +12,7 @@ from cluster.cli.console import fail
 from cluster.cli.data_folder import DataOption, present_state
 from cluster.local.state import State
 
-__all__ = ["run"]
+__all__ = ["gateway_environment", "run"]
 
 _NODE = "node-"
 
@@ -28,14 +28,14 @@ def run(
     _, state = present_state(data)
     if state is None or not state.alive:
         fail("no gateway is up")
-    os.environ.update(_environment(state))
+    os.environ.update(gateway_environment(state))
     try:
         os.execvp(command[0], command)  # noqa: S606 - what the user asked for
     except OSError as error:
         fail(f"{command[0]}: {error.strerror}")
 
 
-def _environment(state: State) -> dict[str, str]:
+def gateway_environment(state: State) -> dict[str, str]:
     """What the gateway's own programs have: no file holds all of it, their environment does."""
     nodes = (part.process for part in state.parts if part.name.startswith(_NODE))
     alive = next((process for process in nodes if process is not None and process.alive), None)

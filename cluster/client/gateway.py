@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from cluster.client.follow import follow_sessions
 from cluster.client.live import LiveSignals
+from cluster.client.nodes import Nodes
 from cluster.client.routing import Router, ensure_ray
 from cluster.client.session import SessionClient
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
@@ -71,6 +72,11 @@ class Gateway:
                     await asyncio.to_thread(ensure_ray, self.settings)
                     self._stores = await Stores.open(self.settings)
         return self._stores
+
+    @property
+    def nodes(self) -> Nodes:
+        """The cluster's nodes: which there are, and drains."""
+        return Nodes(self.stores)
 
     def session(self, name: str) -> SessionClient:
         """The verbs of one session. Raises `Invalid` on a name that cannot be one."""

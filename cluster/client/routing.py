@@ -42,6 +42,10 @@ def ensure_ray(settings: Settings) -> None:
         )
 
 
+class _NoActorError(Exception):
+    """There is no actor of that name: nothing was asked."""
+
+
 class Router:
     """Calls actors by session. One per process and loop."""
 
@@ -59,22 +63,36 @@ class Router:
     ) -> Any:
         """Call the session's actor and unwrap its reply.
 
-        `invoke` gets the handle and returns the object reference. `repeatable` calls are tried
-        again while the session changes owner. Raises `Unavailable` when there is no actor, it does
-        not answer in `timeout` seconds, or it died; otherwise what the actor raised.
+        `invoke` gets the handle and returns the object reference. While the session changes owner
+        a call is tried again when it is certain that nothing was done, and a `repeatable` one in
+        any case. Raises `Unavailable` when there is no actor, it does not answer in `timeout`
+        seconds, or it died; otherwise what the actor raised.
         """
-        deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
-        while True:
-            try:
-                return await self._once(record.actor_name, invoke, timeout)
-            except Unavailable:
-                if not repeatable or asyncio.get_running_loop().time() + _PAUSE > deadline:
-                    raise
-            await asyncio.sleep(_PAUSE)
+        return await self._carried(record.actor_name, invoke, timeout, repeatable)
 
     async def supervise(self, invoke: Callable[[Any], Any], *, timeout: float) -> Any:
-        """Call the supervisor."""
-        return await self._once(SUPERVISOR, invoke, timeout)
+        """Call the supervisor; carried like a `repeatable` call, as all of its verbs are."""
+        return await self._carried(SUPERVISOR, invoke, timeout, repeatable=True)
+
+    async def _carried(
+        self, name: str, invoke: Callable[[Any], Any], timeout: float, repeatable: bool
+    ) -> Any:
+        deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
+        while True:
+            late = asyncio.get_running_loop().time() + _PAUSE > deadline
+            try:
+                return await self._once(name, invoke, timeout)
+            except _NoActorError as error:
+                if late:
+                    raise Unavailable("the session has no owner yet", retry_after=1) from error
+            except NotOwner:
+                # Said before anything is done.
+                if late:
+                    raise
+            except Unavailable:
+                if late or not repeatable:
+                    raise
+            await asyncio.sleep(_PAUSE)
 
     async def _once(self, name: str, invoke: Callable[[Any], Any], timeout: float) -> Any:
         handle = await self._handle(name)
@@ -105,7 +123,7 @@ class Router:
                 asyncio.to_thread(ray.get_actor, name, self._namespace), _LOOKUP_SECONDS
             )
         except ValueError as error:
-            raise Unavailable("the session has no owner yet", retry_after=1) from error
+            raise _NoActorError(name) from error
         except (TimeoutError, RayError) as error:
             raise Unavailable("the cluster's directory is away", retry_after=2) from error
         self._handles[name] = handle

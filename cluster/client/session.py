@@ -323,8 +323,9 @@ class SessionClient(Subjects):
         record = await self.info()
         if record.desired is not DesiredState.RUNNING or record.status not in (
             *expected,
-            # A takeover or a short break of the connection: the owner knows better.
+            # A takeover, a handover or a short break of the connection: the owner knows better.
             SessionStatus.STARTING,
+            SessionStatus.STOPPED,
         ):
             raise self._unexpected(record, *expected)
         return record

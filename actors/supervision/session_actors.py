@@ -1,0 +1,170 @@
+"""The session actors of the cluster, as Ray knows them: listed, created, asked, ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any
+
+import ray
+import structlog
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
+from ray.util.state import list_actors
+from ray.util.state.common import ActorState
+from ray.util.state.exception import RayStateApiException
+
+from actors.placement import NODE_LABEL, create_session_actor
+from cluster.domain.errors import GatewayError
+from cluster.domain.reply import Reply
+from cluster.domain.session import SessionRecord
+from cluster.settings import Settings
+from cluster.stores.workers import NodeReport
+
+__all__ = ["Pulse", "SessionActors"]
+
+log = structlog.get_logger(__name__)
+
+_SLOTS = "session_slots"
+#: Bound on asking Ray's state API about one actor, seconds.
+_STATE_SECONDS = 5
+
+
+class Pulse(StrEnum):
+    """What became of a call to an actor."""
+
+    ANSWERS = "answers"
+    #: Ray counts it as alive, yet no answer came.
+    SILENT = "silent"
+    #: Ray is (re)starting it, or does not tell.
+    COMING = "coming"
+    #: The same, and it may not run on a node that takes sessions (again).
+    BARRED = "barred"
+
+
+class SessionActors:
+    """Handles are kept: they stay good over restarts of their actors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._namespace = settings.placement.namespace
+        self._handles: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    async def nodes(self) -> list[NodeReport]:
+        """Nodes that are alive."""
+        return [
+            NodeReport(
+                node=node["NodeID"],
+                name=node["NodeName"],
+                address=node["NodeManagerAddress"],
+                slots=int(node["Resources"].get(_SLOTS, 0)),
+            )
+            for node in await asyncio.to_thread(ray.nodes)
+            if node["Alive"]
+        ]
+
+    async def names(self) -> set[str]:
+        """Names of all actors of the gateway, those that are yet to be placed included."""
+        listed = await asyncio.to_thread(ray.util.list_named_actors, all_namespaces=True)
+        return {actor["name"] for actor in listed if actor["namespace"] == self._namespace}
+
+    async def create(self, record: SessionRecord, excluded: Collection[str]) -> None:
+        """Have the session's actor, on none of the nodes `excluded` (ids)."""
+        self._handles[record.id] = await asyncio.to_thread(
+            create_session_actor, record, self._settings, excluded
+        )
+
+    async def stop(self, record: SessionRecord, patience: float) -> bool:
+        """Have it let go of its session and end it; False when that was not clean, or late."""
+        handle = await self._handle(record)
+        if handle is None:
+            return True
+        clean = True
+        try:
+            reply: Reply = await asyncio.wait_for(_awaited(handle.stop.remote()), patience)
+            reply.unwrap()
+        except (TimeoutError, RayActorError, GatewayError) as error:
+            log.warning("supervisor.stop_not_clean", session=record.name, error=repr(error))
+            clean = False
+        await self.kill(record)
+        return clean
+
+    async def kill(self, record: SessionRecord) -> None:
+        """End it at once, for good; its name is free afterwards."""
+        handle = await self._handle(record)
+        self._handles.pop(record.id, None)
+        if handle is not None:
+            await asyncio.to_thread(ray.kill, handle, no_restart=True)
+
+    async def pulse(
+        self, record: SessionRecord, patience: float, open_nodes: Collection[str]
+    ) -> Pulse:
+        """Whether its process answers within `patience` seconds; `open_nodes` take sessions."""
+        handle = await self._handle(record)
+        if handle is None:
+            return Pulse.COMING
+        timed_out = False
+        try:
+            await asyncio.wait_for(_awaited(handle.describe.remote()), patience)
+        except TimeoutError:
+            timed_out = True
+        except ActorUnavailableError:
+            pass
+        except RayActorError:
+            self._handles.pop(record.id, None)
+            return Pulse.COMING
+        else:
+            return Pulse.ANSWERS
+        state = await self._state(record)
+        if state is None or (state.state == "ALIVE" and not timed_out):
+            return Pulse.COMING
+        if state.state == "ALIVE":
+            return Pulse.SILENT
+        return Pulse.BARRED if _excluded(state) & set(open_nodes) else Pulse.COMING
+
+    async def forget_others(self, known: Collection[int]) -> None:
+        """End actors of sessions that do not exist any more."""
+        for gone in [i for i in self._handles if i not in known]:
+            await asyncio.to_thread(ray.kill, self._handles.pop(gone), no_restart=True)
+
+    async def _state(self, record: SessionRecord) -> ActorState | None:
+        """What Ray's state API says of it; None when it is away, or knows no living one."""
+        try:
+            found: list[ActorState] = await asyncio.to_thread(
+                list_actors,
+                filters=[
+                    ("name", "=", record.actor_name),
+                    ("ray_namespace", "=", self._namespace),
+                    ("state", "!=", "DEAD"),
+                ],
+                limit=1,
+                timeout=_STATE_SECONDS,
+                detail=True,
+            )
+        except (RayStateApiException, RayError) as error:
+            log.warning("supervisor.state_api_away", error=str(error))
+            return None
+        return found[0] if found else None
+
+    async def _handle(self, record: SessionRecord) -> Any | None:
+        if record.id in self._handles:
+            return self._handles[record.id]
+        try:
+            handle = await asyncio.to_thread(ray.get_actor, record.actor_name, self._namespace)
+        except ValueError:
+            return None
+        self._handles[record.id] = handle
+        return handle
+
+
+def _excluded(state: ActorState) -> set[str]:
+    """Node ids of the selector that `create_session_actor` made."""
+    selector = (state.label_selector or {}).get(NODE_LABEL, "")
+    return set(selector.removeprefix("!in(").removesuffix(")").split(",")) - {""}
+
+
+async def _awaited(reference: Any) -> Any:
+    return await reference

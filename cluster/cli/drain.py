@@ -1,0 +1,100 @@
+"""`gateway nodes`, `gateway drain` and `gateway undrain`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from cluster.cli.console import console, fail
+from cluster.cli.data_folder import DataOption, present_state
+from cluster.cli.run import gateway_environment
+from cluster.client.nodes import Nodes
+from cluster.domain.errors import GatewayError
+from cluster.settings import Settings
+from cluster.stores import Stores
+from cluster.stores.workers import Worker
+
+__all__ = ["drain", "nodes", "undrain"]
+
+T = TypeVar("T")
+
+NodeArgument = Annotated[str, typer.Argument(help="Name or id of the node: see `gateway nodes`.")]
+
+
+def nodes(data: DataOption = None) -> None:
+    """Show the nodes of the cluster with their sessions."""
+    table = Table("node", "id", "address", "slots", "sessions", "takes sessions")
+    for worker in _with_nodes(data, lambda found: found.list()):
+        table.add_row(
+            worker.name,
+            worker.node[:12],
+            worker.address,
+            str(worker.slots),
+            str(worker.sessions),
+            "drained" if worker.drained else "yes" if worker.slots else "no slots",
+        )
+    console.print(table)
+
+
+def drain(
+    node: NodeArgument,
+    data: DataOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until the node is empty.")
+    ] = 3600.0,
+) -> None:
+    """Hand the sessions of a node over to the others and take no more there, until `undrain`.
+
+    Exit code 1 when sessions are left after the timeout; the drain goes on.
+    """
+    began = time.monotonic()
+
+    async def run(found: Nodes) -> Worker:
+        worker = await found.drain(node)
+        async with asyncio.timeout(timeout):
+            async for sessions in found.leaving(worker):
+                console.print(f"{worker.name}: {sessions} sessions left")
+        return worker
+
+    try:
+        worker = _with_nodes(data, run)
+    except TimeoutError:
+        fail(f"{node} is not empty after {timeout:.0f} s; the drain goes on")
+    console.print(f"[green]{worker.name} is empty[/] after {time.monotonic() - began:.1f} s")
+
+
+def undrain(node: NodeArgument, data: DataOption = None) -> None:
+    """Take sessions on a drained node again. Those that moved stay where they are."""
+    name = _with_nodes(data, lambda found: found.undrain(node))
+    console.print(f"{name} takes sessions")
+
+
+def _with_nodes(data: DataOption, work: Callable[[Nodes], Awaitable[T]]) -> T:
+    """Run `work` on the gateway that is up on this machine, else on that of the environment."""
+    _, state = present_state(data)
+    if state is not None and state.alive:
+        os.environ.update(gateway_environment(state))
+    elif data is not None:
+        fail("no gateway is up")
+
+    async def run() -> T:
+        stores = await Stores.open(Settings())
+
+        async def opened() -> Stores:
+            return stores
+
+        try:
+            return await work(Nodes(opened))
+        finally:
+            await stores.close()
+
+    try:
+        return asyncio.run(run())
+    except GatewayError as error:
+        fail(error.detail)
