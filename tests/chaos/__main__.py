@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from chaos.faults import FAULTS
 from chaos.report import as_json, show
-from chaos.suite import Plan, Suite, new_folder
+from chaos.suite import Plan, Suite, new_folder, remove
 
 _WIDTH = 200
 
@@ -56,9 +55,9 @@ def main(
             json_file.write_text(json.dumps(as_json(suite.results), indent=1) + "\n")
     clean = all(result.clean for result in suite.results)
     if clean and not keep:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
     else:
-        console.print(f"data and logs: {folder}")
+        console.print(f"data and logs: {folder}", soft_wrap=True)
     if not clean:
         raise typer.Exit(1)
 

@@ -68,11 +68,13 @@ class Gateway:
             )
         return time.monotonic() - began
 
-    async def down(self) -> None:
+    async def end(self) -> None:
+        """The quick end: nothing of it is needed any more."""
         if self._api is not None:
             await self._api.aclose()
             self._api = None
-        await self._command("down")
+        if State.read(self.layout.state) is not None:
+            await self.kill()
 
     def part(self, name: str) -> PartState:
         return next(part for part in self.state.parts if part.name == name)
@@ -150,6 +152,18 @@ class Gateway:
             raise Unavailable(f"sessions: {error!r}") from error
         return {one["name"]: one for one in answer.json()}
 
+    async def events(self, session: str, *, after: int) -> list[dict[str, Any]]:
+        """Events of a session behind a number."""
+        answer = await self.api.get(
+            f"/api/{session}/events", params={"after": after, "limit": 1000}
+        )
+        return list(answer.raise_for_status().json()["events"])
+
+    async def newest_event(self, session: str) -> int:
+        """The number of a session's newest event."""
+        answer = await self.api.get(f"/api/{session}/events", params={"limit": 1})
+        return int(answer.raise_for_status().json()["newest"])
+
     async def _command(self, name: str, *arguments: str) -> None:
         theirs = variables()
         process = await asyncio.create_subprocess_exec(
@@ -161,6 +175,8 @@ class Gateway:
                 "PYTHONPATH": str(ROOT),
                 "GATEWAY_ENV_FILE": os.devnull,
                 "HTTP_PORT": str(self._port),
+                # A busy machine is not a fault; Ray's 30 s are.
+                "RAY_raylet_start_wait_time_s": "120",
                 **self._environment,
             },
             stdout=asyncio.subprocess.PIPE,

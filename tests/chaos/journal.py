@@ -23,7 +23,7 @@ class JournalWatch:
         self._last = 0
         self._task: asyncio.Task[None] | None = None
         self._reading = asyncio.Lock()
-        #: Logins of each device since `reset`.
+        #: Logins of each device, and refused ones of each number, since `reset`.
         self.logins: Counter[str] = Counter()
         #: Devices that logged in while an older connection of theirs was there, since `reset`.
         self.doubles: list[str] = []
@@ -46,7 +46,7 @@ class JournalWatch:
         async with self._reading:
             for entry in (await self._phones.get("/journal", after=self._last))["entries"]:
                 self._last = max(self._last, entry["number"])
-                if entry["kind"] == "login":
+                if entry["kind"] in ("login", "login refused"):
                     self.logins[entry["device"]] += 1
                 elif entry["kind"] == "replaced":
                     self.doubles.append(entry["device"])

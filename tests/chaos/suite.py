@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -23,11 +24,13 @@ from chaos.scene import Fault, Scene, Strike
 from chaos.servers import Servers
 from chaos.traffic import Traffic
 from cluster.domain.errors import GatewayError
+from cluster.local.layout import Layout
 
-__all__ = ["Plan", "Suite"]
+__all__ = ["Plan", "Suite", "new_folder", "remove"]
 
 #: Traffic before and after a strike, seconds.
 _BEFORE, _AFTER = 4.0, 5.0
+_GATEWAY = "gw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ class Suite:
         phones: Phones | None = None
         try:
             await servers.start()
-            gateway = Gateway(folder / "gw", nodes=self._plan.nodes, environment=servers.env())
+            gateway = Gateway(folder / _GATEWAY, nodes=self._plan.nodes, environment=servers.env())
             seconds = await gateway.up()
             self._say(f"up after {seconds:.1f} s, in {folder}")
             phones = Phones(servers.sandbox)
@@ -87,7 +90,7 @@ class Suite:
             if phones is not None:
                 await phones.close()
             if gateway is not None:
-                await gateway.down()
+                await gateway.end()
             await servers.stop()
 
     async def _rounds(
@@ -160,6 +163,12 @@ class Suite:
         self._console.print(
             f"{time.strftime('%H:%M:%S')} {text}", markup=False, highlight=False, soft_wrap=True
         )
+
+
+def remove(folder: Path) -> None:
+    """Data and logs, Ray's among them."""
+    shutil.rmtree(Layout.at(folder / _GATEWAY).ray, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_folder() -> Path:

@@ -1,0 +1,94 @@
+"""Damaged checkpoints: the newest delta of each session of a node altered or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from minio import Minio
+
+from chaos.faults.processes import kill_node
+from chaos.people import Person
+from chaos.scene import Fault, Scene, Strike
+
+__all__ = ["CHECKPOINT_FAULTS"]
+
+_NEWEST_DELTAS = """
+SELECT DISTINCT ON (c.session_id) c.object_key FROM checkpoints c
+JOIN sessions s ON s.id = c.session_id
+WHERE s.name = ANY(%s) AND c.kind = 'delta' AND NOT c.bad
+ORDER BY c.session_id, c.epoch DESC, c.seq DESC
+"""
+#: What the restore says of a checkpoint that it passes over.
+_SAYS_SO = "checkpoint.not_whole"
+
+_Harm = Callable[[Minio, str, str], None]
+
+
+def _alter(store: Minio, bucket: str, key: str) -> None:
+    answer = store.get_object(bucket, key)
+    try:
+        data = bytearray(answer.read())
+    finally:
+        answer.close()
+        answer.release_conn()
+    data[len(data) // 2] ^= 0xFF
+    store.put_object(bucket, key, io.BytesIO(bytes(data)), len(data))
+
+
+def _remove(store: Minio, bucket: str, key: str) -> None:
+    store.remove_object(bucket, key)
+
+
+def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike]]:
+    @asynccontextmanager
+    async def strike(scene: Scene) -> AsyncIterator[Strike]:
+        _, _, people = await scene.busiest_worker()
+        logs = scene.gateway.layout.ray / "session_latest" / "logs"
+        before = _mentions(logs)
+        keys = await asyncio.to_thread(_harm_newest, scene, people, harm)
+        async with kill_node(scene) as killed:
+            killed.what += f"; {len(keys)} deltas harmed"
+            yield killed
+            told = _mentions(logs) - before
+            if told < len(keys):
+                killed.remarks.append(
+                    f"{len(keys)} deltas were harmed, the logs tell of {told} damaged checkpoints"
+                )
+
+    return strike
+
+
+def _harm_newest(scene: Scene, people: list[Person], harm: _Harm) -> list[str]:
+    env: dict[str, Any] = scene.servers.objects.direct()
+    store = Minio(
+        env["S3_ENDPOINT"],
+        access_key=env["S3_ACCESS_KEY"],
+        secret_key=env["S3_SECRET_KEY"],
+        secure=False,
+        region="us-east-1",
+    )
+    with psycopg.connect(scene.servers.postgres.direct()["DATABASE_URL"]) as connection:
+        rows = connection.execute(_NEWEST_DELTAS, ([p.session for p in people],)).fetchall()
+    keys = [str(row[0]) for row in rows]
+    for key in keys:
+        harm(store, env["S3_BUCKET"], key)
+    return keys
+
+
+def _mentions(logs: Path) -> int:
+    """How often the actors' logs speak of a damaged checkpoint."""
+    return sum(
+        path.read_text(errors="replace").count(_SAYS_SO) for path in logs.glob("worker-*.out")
+    ) + sum(path.read_text(errors="replace").count(_SAYS_SO) for path in logs.glob("worker-*.err"))
+
+
+CHECKPOINT_FAULTS = [
+    Fault("corrupt_delta", "newest delta altered, then the node killed", _harmed(_alter)),
+    Fault("missing_delta", "newest delta removed, then the node killed", _harmed(_remove)),
+]
