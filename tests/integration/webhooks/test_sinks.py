@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import aio_pika
 import jwt
 import nats
 import pytest
+from aio_pika.exceptions import AMQPError
 from conftest import Hooked, running_dispatcher
 from hook_receiver import Receiver, answers_500, eventually
 from pydantic import SecretStr
@@ -26,7 +30,9 @@ from cluster.stores import Stores
 SECRET = "a secret of more than thirty-two characters"
 
 
-async def through(settings: Settings, stores: Stores, session: SessionRecord, count: int) -> None:
+async def through(
+    settings: Settings, stores: Stores, session: SessionRecord, count: int, *, seconds: float = 20
+) -> None:
     """Say some events, and wait until the session's sinks have dealt with them."""
 
     async def done() -> bool:
@@ -39,7 +45,7 @@ async def through(settings: Settings, stores: Stores, session: SessionRecord, co
     async with running_dispatcher(settings):
         await eventually(sinks_known)
         await say(stores, session, count)
-        await eventually(done)
+        await eventually(done, seconds)
     await stores.webhooks.set_global([])
 
 
@@ -126,3 +132,69 @@ async def test_the_backend_is_told_of_status_changes_with_a_token_for_that_body(
     assert claims["sub"] == f"session:{session.name}"
     (log,) = await stores.webhooks.deliveries(session.id, key=None, before=None, limit=1)
     assert log.attempt > 1
+
+
+_RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+@pytest.fixture
+def rabbit_url(tmp_path: Path) -> Iterator[str]:
+    """Debian's `rabbitmq-server`, on ports and folders of its own."""
+    port, distribution, epmd = free_ports(3)
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "RABBITMQ_NODENAME": f"test{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_PORT": str(epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_MNESIA_BASE": str(tmp_path / "data"),
+        "RABBITMQ_LOG_BASE": str(tmp_path / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(tmp_path / "plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(tmp_path / "none"),
+    }
+    server = subprocess.Popen(
+        [str(_RABBIT)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    yield f"amqp://guest:guest@127.0.0.1:{port}/"
+    os.killpg(server.pid, signal.SIGTERM)
+    server.wait()
+    subprocess.run(
+        ["epmd", "-port", str(epmd), "-kill"], env=environment, capture_output=True, check=False
+    )
+
+
+@pytest.mark.skipif(
+    not (_RABBIT.exists() and os.environ.get("GATEWAY_SLOW_TESTS")),
+    reason="30 s: set GATEWAY_SLOW_TESTS, and install Debian's rabbitmq-server",
+)
+async def test_a_rabbitmq_exchange_gets_a_sessions_events_in_order(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, rabbit_url: str
+) -> None:
+    hook_settings.sinks = SinkSettings(rabbitmq_url=SecretStr(rabbit_url))
+    session = await hooked()
+
+    async def queue() -> aio_pika.abc.AbstractQueue | None:
+        try:
+            connection = await aio_pika.connect(rabbit_url)
+        except (AMQPError, OSError):
+            return None
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange("gateway.events", "topic", durable=True)
+        found = await channel.declare_queue("test")
+        await found.bind(exchange, routing_key=f"{session.name}.#")
+        return found
+
+    bound = await eventually(queue, 60)
+    await through(hook_settings, stores, session, 20, seconds=60)
+    messages = [await bound.get(timeout=10) for _ in range(20)]
+    assert [m.headers["seq"] for m in messages] == list(range(1, 21))
+    assert {m.delivery_mode for m in messages} == {aio_pika.DeliveryMode.PERSISTENT}
+    assert {m.routing_key for m in messages} == {f"{session.name}.state.change"}
