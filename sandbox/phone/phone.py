@@ -477,7 +477,7 @@ class Phone:
                 await self._decrypted(node, account, sender, message)
         except OldCounter as error:
             self._server.journal.note(
-                "old counter", number=self.number, id=node.get("id"), error=str(error)
+                "old counter", phone=self.number, id=node.get("id"), error=str(error)
             )
         except (Undecryptable, padding.PaddingError, DecodeError) as error:
             await self._ask_again(node, str(error))
@@ -556,7 +556,7 @@ class Phone:
         message_id = node.get("id")
         count = self._retries[message_id] = self._retries.get(message_id, 0) + 1
         self._server.journal.note(
-            "retry asked", number=self.number, id=message_id, count=count, error=why
+            "retry asked", phone=self.number, id=message_id, count=count, error=why
         )
         if count > _MAX_RETRIES:
             await self._acknowledge(node)
@@ -582,7 +582,7 @@ class Phone:
         sender = node.jid("participant" if grouped else "from")
         account = self._server.directory.find(sender)
         if known is None or account is None:
-            self._server.journal.note("retry unknown", number=self.number, id=message_id)
+            self._server.journal.note("retry unknown", phone=self.number, id=message_id)
             return
         device = jid_of(account, device=sender.device)
         message = known[1]
