@@ -63,6 +63,10 @@ class GroupsPort(Protocol):
 
     async def join_requests(self, group_id: str, /) -> Sequence[JoinRequest]: ...
 
+    async def approve(
+        self, group_id: str, participants: Sequence[str], /
+    ) -> Sequence[GroupMember]: ...
+
 
 class ContactsPort(Protocol):
     """See `cluster.client.contacts.Contacts`."""

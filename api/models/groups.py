@@ -16,6 +16,7 @@ __all__ = [
     "DescriptionRequest",
     "GroupAnswer",
     "GroupJoinRequestAnswer",
+    "GroupJoinRequestResult",
     "GroupParticipant",
     "JoinGroupRequest",
     "JoinGroupResponse",
@@ -209,6 +210,18 @@ class GroupJoinRequestAnswer(WahaModel):
             requesterId=waha_id(request.jid),
             requesterPn=waha_id(request.phone) if request.phone else None,
             timestamp=int(request.requested_at.timestamp()),
+        )
+
+
+class GroupJoinRequestResult(WahaModel):
+    requesterId: str = Field(examples=["123456789@c.us"])
+    success: bool
+    error: int | None = Field(None, description="WhatsApp's code: 403, 404 …")
+
+    @classmethod
+    def of(cls, member: GroupMember) -> Self:
+        return cls(
+            requesterId=waha_id(member.jid), success=not member.error, error=member.error or None
         )
 
 

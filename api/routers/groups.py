@@ -13,6 +13,7 @@ from api.models.groups import (
     DescriptionRequest,
     GroupAnswer,
     GroupJoinRequestAnswer,
+    GroupJoinRequestResult,
     GroupParticipant,
     JoinGroupRequest,
     JoinGroupResponse,
@@ -383,13 +384,14 @@ async def join_requests(session: SessionPath, group_id: GroupPath) -> list[Group
     "/{id}/participants/join-requests/approve",
     operation_id="GroupsController_approveGroupJoinRequests",
     summary="Approve pending requests to join the group",
+    description="By adding them; `error` 404 for those who did not ask.",
     status_code=201,
-    responses=_CANNOT,
 )
 async def approve_join_requests(
     session: SessionPath, group_id: GroupPath, request: ParticipantsRequest
-) -> Result:
-    raise _not_in_library("the approval of members")
+) -> list[GroupJoinRequestResult]:
+    outcome = await session.groups.approve(group_id, request.ids())
+    return [GroupJoinRequestResult.of(one) for one in outcome]
 
 
 @router.post(

@@ -129,6 +129,13 @@ class Groups:
             for one in await self._ask("groups.join_requests", group_id)
         ]
 
+    async def approve(self, group_id: str, participants: Sequence[str]) -> Sequence[GroupMember]:
+        """Let in who asked to be, by adding them; the outcome for each, 404 for who did not ask."""
+        found = await self._ask(
+            "groups.approve", group_id, participants=_people(participants, at_least=1)
+        )
+        return [GroupMember.of(one) for one in found]
+
     async def _ask(self, verb: str, group_id: str, **arguments: Any) -> Any:
         """For verbs that come to the same when they are done twice."""
         return await self._session.request(

@@ -85,4 +85,5 @@ class Stores:
         """Remove what is kept of a device that is not linked any more."""
         keys = await self.checkpoints.delete_all(session_id)
         await self.objects.delete(*keys)
+        await self.labels.clear(session_id)
         await self.sessions.forget_account(session_id)

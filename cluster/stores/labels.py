@@ -69,6 +69,12 @@ class LabelStore:
             {"session": session_id, "id": int(label_id)},
         )
 
+    async def clear(self, session_id: int) -> None:
+        """Forget them all: they belonged to the account that is not linked any more."""
+        await self._db.run(
+            "DELETE FROM labels WHERE session_id = %(session)s", {"session": session_id}
+        )
+
     async def of_chat(self, session_id: int, chat: str) -> Sequence[Label]:
         rows = await self._db.all(
             """

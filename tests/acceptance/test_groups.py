@@ -150,7 +150,7 @@ def test_invite_codes_let_people_in_until_they_are_revoked(people: People, group
     assert status == 404, "the old link is dead"
 
 
-def test_requests_to_join_are_seen(people: People) -> None:
+def test_requests_to_join_are_seen_and_approved(people: People) -> None:
     alice, carol, waha = people.alice, people.carol, people.waha
     made = waha.groups.create_group(alice.session, {"name": "Club", "participants": []})
     group = made["JID"]
@@ -162,6 +162,13 @@ def test_requests_to_join_are_seen(people: People) -> None:
     (request,) = waha.groups.get_group_join_requests(alice.session, group)
     assert carol.lid == request["requesterId"]
     assert request["timestamp"] > 0
+    outcome = waha.groups.approve_group_join_requests(
+        alice.session, group, {"participants": [{"id": carol.chat}, {"id": people.bob.chat}]}
+    )
+    found = {one["requesterId"]: (one["success"], one["error"]) for one in outcome}
+    assert found == {carol.lid: (True, None), people.bob.chat: (False, 404)}
+    assert carol.phone.number in members(people, group)
+    assert waha.groups.get_group_join_requests(alice.session, group) == []
 
 
 def test_who_may_not_is_told_so(people: People, group: str) -> None:
@@ -185,7 +192,7 @@ def test_who_may_not_is_told_so(people: People, group: str) -> None:
         ),
         (
             "POST",
-            f"{base}/{group}/participants/join-requests/approve",
+            f"{base}/{group}/participants/join-requests/reject",
             {"participants": [{"id": bob.chat}]},
             501,
         ),

@@ -24,6 +24,10 @@ _CHANGES = {
 }
 
 
+#: WhatsApp's code for a person whom an action does not find.
+_NOT_ASKED = 404
+
+
 @verb("groups.list")
 async def list_groups(device: Device) -> list[dict[str, Any]]:
     """The groups this account is in, asked of WhatsApp."""
@@ -131,6 +135,35 @@ async def join_requests(device: Device, *, group: str) -> list[dict[str, Any]]:
             }
         )
     return requests
+
+
+@verb("groups.approve")
+async def approve(device: Device, *, group: str, participants: list[str]) -> list[dict[str, Any]]:
+    """Let in who asked to be, by adding them: the library does not pass on whatsmeow's own call.
+    The outcome for each; 404 for those who did not ask."""
+    asked = {request["jid"] for request in await join_requests(device, group=group)}
+    phones = {await device.by_phone(jid): jid for jid in asked}
+    wanted = {person: phones.get(person, person) for person in participants}
+    let_in = [from_text(jid) for jid in wanted.values() if jid in asked]
+    outcome = [
+        describe_member(jid, error=_NOT_ASKED) for jid in wanted.values() if jid not in asked
+    ]
+    if let_in:
+        outcome += [
+            member(one)
+            for one in await ask(
+                device,
+                lambda library: library.update_group_participants(
+                    from_text(group), let_in, ParticipantChange.ADD
+                ),
+            )
+        ]
+    return outcome
+
+
+def describe_member(jid: str, *, error: int) -> dict[str, Any]:
+    """Somebody for whom an action failed before WhatsApp was asked."""
+    return {"jid": jid, "error": error}
 
 
 def describe(info: LibraryGroup) -> dict[str, Any]:

@@ -82,6 +82,7 @@ async def _add(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
             answers.append(participant(server, group, account.number, error=409))
         else:
             group.members[account.number] = ""
+            group.requests.pop(account.number, None)
             added.append(account.number)
             answers.append(participant(server, group, account.number))
     groups.save(server, group)

@@ -6,9 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+from fake_subjects import ANSWERS, FakeLabelStore
+
 from cluster.client import NumberStatus, QrCode
+from cluster.client.subjects import Subjects
 from cluster.domain.errors import (
     Conflict,
     GatewayError,
@@ -23,6 +27,8 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
+from cluster.media.workshop import Workshop
+from cluster.settings import MediaSettings
 
 KEY = "the-key"
 #: Bytes of a body, in these tests.
@@ -41,6 +47,10 @@ class FakeGateway:
     fail: GatewayError | None = None
     closed: bool = False
     store_ok: bool = True
+    #: (verb, arguments) of everything that was asked of sessions' owners.
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    labels: FakeLabelStore = field(default_factory=FakeLabelStore)
+    workshop: Workshop = field(default_factory=lambda: Workshop(MediaSettings()))
 
     def add(self, name: str, status: SessionStatus) -> None:
         desired = DesiredState.STOPPED if status is SessionStatus.STOPPED else DesiredState.RUNNING
@@ -72,6 +82,9 @@ class FakeGateway:
     async def health(self) -> dict[str, dict[str, Any]]:
         return {"postgresql": {"ok": self.store_ok, "latency_ms": 1.2}, "redis": {"ok": True}}
 
+    async def environment(self, *, all: bool = False) -> dict[str, str]:
+        return {"S3_BUCKET": "gateway"}
+
     async def version(self) -> dict[str, str]:
         return {"whatsapp-session-gateway": "1.2.3", "ray": "2.60.0"}
 
@@ -79,7 +92,9 @@ class FakeGateway:
         self.closed = True
 
 
-class FakeSession:
+class FakeSession(Subjects):
+    """With the real facades by subject; what the session's owner answers is made up."""
+
     def __init__(self, gateway: FakeGateway, name: str) -> None:
         self._gateway, self._name = gateway, name
         self.name = name
@@ -114,6 +129,22 @@ class FakeSession:
     async def logout(self) -> SessionRecord:
         await self._set(me=None)
         return await self.stop()
+
+    async def request(self, verb: str, *, repeatable: bool = False, **arguments: Any) -> Any:
+        await self._expect(SessionStatus.WORKING)
+        self._gateway.requests.append((verb, arguments))
+        return ANSWERS.get(verb)
+
+    async def opened(self) -> tuple[Any, SessionRecord]:
+        return SimpleNamespace(labels=self._gateway.labels, objects=None), await self.info()
+
+    async def working(self) -> tuple[Any, SessionRecord]:
+        await self._expect(SessionStatus.WORKING)
+        return await self.opened()
+
+    @property
+    def workshop(self) -> Workshop:
+        return self._gateway.workshop
 
     async def me(self) -> Me | None:
         return (await self.info()).me
