@@ -14,6 +14,7 @@ import typer
 
 from actors.supervisor import SUPERVISOR_NAME, Supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
+from actors.workers.agent_actor import start_agents, stop_agents
 from cluster.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -55,9 +56,9 @@ def _start(settings: Settings, timeout: float) -> None:
         )
         .remote()
     )
-    ray.get(supervisor.ready.remote(), timeout=timeout)
-    log.info("bootstrap.supervisor_up")
-    start_dispatchers(settings, timeout)
+    others = [*start_dispatchers(settings), *start_agents(settings)]
+    ray.get([actor.ready.remote() for actor in (supervisor, *others)], timeout=timeout)
+    log.info("bootstrap.up", actors=1 + len(others))
 
 
 def _stop(settings: Settings, timeout: float) -> None:
@@ -71,6 +72,7 @@ def _stop(settings: Settings, timeout: float) -> None:
     log.info("bootstrap.sessions_stopped", count=reply.unwrap())
     ray.kill(supervisor, no_restart=True)
     stop_dispatchers(settings)
+    stop_agents(settings)
 
 
 if __name__ == "__main__":

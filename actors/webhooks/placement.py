@@ -19,9 +19,9 @@ _NAME = "webhook-dispatcher:{}"
 _STOP_SECONDS = 20.0
 
 
-def start_dispatchers(settings: Settings, timeout: float) -> None:
-    """Start those that do not run yet, spread over the nodes. Ray starts them again elsewhere when
-    they or their nodes are lost."""
+def start_dispatchers(settings: Settings) -> list[Any]:
+    """Start those that do not run yet, spread over the nodes; returns all. Ray starts them again
+    elsewhere when they or their nodes are lost."""
     dispatchers: list[Any] = []
     for n in range(settings.webhooks.dispatchers):
         name = _NAME.format(n)
@@ -38,8 +38,7 @@ def start_dispatchers(settings: Settings, timeout: float) -> None:
                 scheduling_strategy="SPREAD",
             ).remote(name)
         )
-    ray.get([dispatcher.ready.remote() for dispatcher in dispatchers], timeout=timeout)
-    log.info("bootstrap.dispatchers_up", count=len(dispatchers))
+    return dispatchers
 
 
 def stop_dispatchers(settings: Settings) -> None:

@@ -1,0 +1,163 @@
+"""The Ray shell of a node's agent: a detached actor that lives on its node and dies with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+import ray
+import structlog
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.workers.agent import Node, WorkerAgent
+from cluster.domain.errors import Unavailable
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["WorkerAgentActor", "alive_nodes", "start_agents", "stop_agents"]
+
+log = structlog.get_logger(__name__)
+
+_NAME = "node-agent:{}"
+_LOOK_SECONDS = 5.0
+_STOP_SECONDS = 10.0
+#: Exit code of a process that Ray shall start anew.
+_CRASHED = 71
+
+
+class WorkerAgentActor:
+    """Name `node-agent:<node id>`. Agents see to it that every node has one, new ones too."""
+
+    def __init__(self) -> None:
+        self._settings = Settings()
+        self._id = ray.get_runtime_context().get_node_id()
+        self._agent: WorkerAgent | None = None
+        self._stopped = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._main, name="agent-loop", daemon=True).start()
+
+    def __repr__(self) -> str:
+        return f"WorkerAgentActor({self._id[:8]})"
+
+    async def ready(self) -> bool:
+        """Answers when the actor is up."""
+        return True
+
+    async def stop(self) -> None:
+        """Tell the backend, and end."""
+        if self._agent is not None:
+            self._loop.call_soon_threadsafe(self._agent.stop)
+            await asyncio.to_thread(self._stopped.wait, _STOP_SECONDS)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._run())
+        except Exception:
+            # Ray starts a fresh process on the same node.
+            log.exception("worker.agent_crashed", node=self._id)
+            os._exit(_CRASHED)
+        self._stopped.set()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                stores = await Stores.open(self._settings)
+                break
+            except Unavailable as error:
+                log.warning("worker.stores_away", error=error.detail)
+                await asyncio.sleep(1)
+        me = None
+        while me is None:
+            nodes = await _nodes_in_time()
+            me = next((n for n in nodes or () if n.id == self._id), None)
+            if me is None:
+                await asyncio.sleep(1)
+        self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
+        await self._agent.run()
+        await stores.close()
+
+    async def _see_to_all(self) -> list[Node] | None:
+        nodes = await _nodes_in_time()
+        if nodes is not None:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await asyncio.to_thread(_create_missing, self._settings, nodes)
+            except (TimeoutError, RayError, ValueError) as error:
+                log.warning("worker.agents_not_seen_to", error=str(error))
+        return nodes
+
+
+def alive_nodes() -> list[Node]:
+    """Nodes that are alive, by Ray."""
+    return [
+        Node(
+            id=node["NodeID"],
+            name=node.get("NodeName", ""),
+            address=node["NodeManagerAddress"],
+            slots=int(node.get("Resources", {}).get("session_slots", 0)),
+        )
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
+
+
+def start_agents(settings: Settings) -> list[Any]:
+    """One on every node that has none; returns those that were made."""
+    return _create_missing(settings, alive_nodes())
+
+
+def stop_agents(settings: Settings) -> None:
+    """End them; the backend is told."""
+    handles = [ray.get_actor(name, settings.placement.namespace) for name in _present(settings)]
+    for handle in handles:
+        # Killed actors must not be made again by those that still live.
+        try:
+            ray.get(handle.stop.remote(), timeout=_STOP_SECONDS + 1)
+        except RayError as error:
+            log.warning("bootstrap.agent_not_clean", error=str(error))
+    for handle in handles:
+        ray.kill(handle, no_restart=True)
+
+
+def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
+    present = _present(settings)
+    made: list[Any] = []
+    for node in nodes:
+        name = _NAME.format(node.id)
+        if name in present:
+            continue
+        remote: Any = ray.remote(WorkerAgentActor)
+        made.append(
+            remote.options(
+                name=name,
+                namespace=settings.placement.namespace,
+                lifetime="detached",
+                get_if_exists=True,
+                max_restarts=-1,
+                num_cpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+            ).remote()
+        )
+    return made
+
+
+def _present(settings: Settings) -> set[str]:
+    listed = ray.util.list_named_actors(all_namespaces=True)
+    prefix, namespace = _NAME.format(""), settings.placement.namespace
+    return {
+        a["name"] for a in listed if a["namespace"] == namespace and a["name"].startswith(prefix)
+    }
+
+
+async def _nodes_in_time() -> list[Node] | None:
+    """None while the control store does not answer."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            return await asyncio.to_thread(alive_nodes)
+    except (TimeoutError, RayError) as error:
+        log.warning("worker.nodes_unknown", error=str(error))
+        return None

@@ -1,0 +1,42 @@
+"""How this machine and the gateway's processes on it are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+
+__all__ = ["Health"]
+
+_MB = 1 << 20
+
+
+class Health:
+    """Readings of the machine; rates are those since the reading before."""
+
+    def __init__(self) -> None:
+        psutil.cpu_percent()
+        self._net = psutil.net_io_counters()
+        self._at = time.monotonic()
+
+    def read(self, *, sessions: int) -> dict[str, Any]:
+        """CPU in percent of all cores, memory in MB, network in bytes a second."""
+        memory, net, now = psutil.virtual_memory(), psutil.net_io_counters(), time.monotonic()
+        seconds = max(now - self._at, 0.001)
+        found = {
+            "cpuPercent": psutil.cpu_percent(),
+            "load": round(psutil.getloadavg()[0], 2),
+            "memory": {
+                "totalMb": memory.total // _MB,
+                "availableMb": memory.available // _MB,
+                "percent": memory.percent,
+            },
+            "network": {
+                "sentPerSecond": round((net.bytes_sent - self._net.bytes_sent) / seconds),
+                "receivedPerSecond": round((net.bytes_recv - self._net.bytes_recv) / seconds),
+            },
+            "sessions": sessions,
+        }
+        self._net, self._at = net, now
+        return found
