@@ -145,6 +145,34 @@ class HttpSettings(BaseSettings):
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
 
 
+class JwtSettings(BaseSettings):
+    """Bearer tokens that callers may send instead of a key."""
+
+    model_config = _group("JWT_")
+
+    secret: SecretStr = Field(
+        SecretStr(""), description="Verifies HS256; 32 characters and more. Empty: not taken."
+    )
+    jwks: str = Field(
+        "", description="File or URL of the key set that verifies RS256 and ES256; empty: none."
+    )
+    jwks_seconds: float = Field(300.0, gt=0, description="The key set is read this often.")
+    issuer: str = Field("", description="`iss` that a token must have.")
+    audience: str = Field("", description="`aud` that a token must have.")
+    leeway_seconds: float = Field(
+        30.0, ge=0, le=300, description="Difference of clocks that is forgiven."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        secret = self.secret.get_secret_value()
+        if secret and len(secret) < 32:
+            raise ValueError("JWT_SECRET needs 32 characters and more")
+        if (secret or self.jwks) and not (self.issuer and self.audience):
+            raise ValueError("JWT_SECRET and JWT_JWKS need JWT_ISSUER and JWT_AUDIENCE")
+        return self
+
+
 class MediaSettings(BaseSettings):
     """Attachments: sizes, times, and what may be fetched from where."""
 
@@ -329,7 +357,7 @@ class SupervisorSettings(BaseSettings):
         60.0, gt=0, description="A session that was WORKING this long has not failed to start."
     )
     free_failures: int = Field(
-        2, ge=0, description="So many failures in a row are tried again at once."
+        3, ge=0, description="So many failures in a row are tried again at once."
     )
     first_pause_seconds: float = Field(
         1.0, gt=0, description="The pause after one more; it doubles each time, half of it chance."
@@ -363,6 +391,7 @@ class Settings:
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.spool: SpoolSettings = groups.get("spool") or SpoolSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
+        self.jwt: JwtSettings = groups.get("jwt") or JwtSettings()
         self.media: MediaSettings = groups.get("media") or MediaSettings()
         self.events: EventSettings = groups.get("events") or EventSettings()
         self.webhooks: WebhookSettings = groups.get("webhooks") or WebhookSettings()
