@@ -1,0 +1,119 @@
+"""The list of chats, what changes messages, and what is kept of files: in a real PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from owned_session import CHAT, Owned, incoming
+
+from cluster.domain.message import Ack, MessageFilter, StoredMessage
+from cluster.stores.media import StoredFile
+
+OTHER = "4915100003@s.whatsapp.net"
+GROUP = "120363000000000001@g.us"
+
+
+async def _record(owned: Owned, message: StoredMessage) -> None:
+    message = replace(message, ack=Ack.DEVICE)
+    await owned.stores.inbox.record_incoming(owned.id, owned.epoch, message, "message")
+
+
+async def _body(owned: Owned, message_id: str) -> str:
+    found = await owned.stores.messages.get(owned.id, message_id)
+    assert found is not None
+    return found.body
+
+
+async def test_the_list_follows_messages_and_counts_the_unread(owned: Owned) -> None:
+    await _record(owned, replace(incoming("A1"), push_name="Bob"))
+    await _record(owned, replace(incoming("A2", "newest"), push_name=""))
+    await _record(owned, replace(incoming("B1"), chat=OTHER, sender=OTHER))
+    await _record(owned, replace(incoming("S1"), chat="status@broadcast"))
+    chats = await owned.stores.chats.list(owned.id)
+    assert [c.jid for c in chats] == [OTHER, CHAT]
+    bob = chats[1]
+    assert (bob.name, bob.unread) == ("Bob", 2)
+    assert bob.last_message is not None
+    assert bob.last_message.body == "newest"
+    await owned.stores.messages.mark_seen(owned.id, CHAT, ["A1", "A1", "nobody"])
+    assert [m.message_id for m in await owned.stores.messages.unread(owned.id, CHAT, 9)] == ["A2"]
+    (bob,) = await owned.stores.chats.list(owned.id, ids=[CHAT])
+    assert bob.unread == 1
+    await owned.stores.chats.delete(owned.id, CHAT)
+    assert [c.jid for c in await owned.stores.chats.list(owned.id)] == [OTHER]
+    assert not await owned.stores.messages.list(owned.id, MessageFilter(chat=CHAT))
+
+
+async def test_only_its_author_changes_a_message(owned: Owned) -> None:
+    await _record(owned, replace(incoming("G1", "mine"), chat=GROUP))
+    await _record(owned, replace(incoming("G2", "also mine"), chat=GROUP))
+    edit = replace(incoming("E1", "forged"), chat=GROUP, kind="edit", reply_to="G1", sender=OTHER)
+    await _record(owned, edit)
+    assert await _body(owned, "G1") == "mine"
+    await _record(owned, replace(edit, message_id="E2", body="better", sender=CHAT))
+    assert await _body(owned, "G1") == "better"
+    # An admin of the group deletes what others wrote; WhatsApp has checked that he is one.
+    revoke = replace(edit, message_id="R1", kind="revoke", reply_to="G2", body="")
+    await _record(owned, revoke)
+    assert await _body(owned, "G2") == ""
+    await _record(owned, incoming("D1", "direct"))
+    await _record(owned, replace(revoke, message_id="R2", chat=CHAT, reply_to="D1"))
+    assert await _body(owned, "D1") == "direct"
+    listed = await owned.stores.messages.list(owned.id, MessageFilter(chat=GROUP))
+    assert {m.message_id for m in listed} == {"G1", "G2"}, "changes are no messages of the list"
+
+
+async def test_an_own_edit_counts_once_whatsapp_has_it(owned: Owned) -> None:
+    await owned.accept("3EB0AAAAAAAAAAAAAAAAA1", "frist")
+    content = {"kind": "edit", "text": "first", "reply_to": "3EB0AAAAAAAAAAAAAAAAA1"}
+    await owned.stores.outbox.accept(
+        owned.id,
+        epoch=owned.epoch,
+        message_id="3EB0AAAAAAAAAAAAAAAAA2",
+        chat=CHAT,
+        sender="4915100001@s.whatsapp.net",
+        kind="edit",
+        content=content,
+        body="first",
+    )
+    assert await _body(owned, "3EB0AAAAAAAAAAAAAAAAA1") == "frist"
+    at = incoming("x").timestamp
+    await owned.stores.outbox.mark_sent(owned.id, owned.epoch, "3EB0AAAAAAAAAAAAAAAAA2", at)
+    assert await _body(owned, "3EB0AAAAAAAAAAAAAAAAA1") == "first"
+
+
+async def test_the_gateways_own_additions_make_no_other_message(owned: Owned) -> None:
+    async def accept(secret: str, text: str) -> bool:
+        _, replayed = await owned.stores.outbox.accept(
+            owned.id,
+            epoch=owned.epoch,
+            message_id="3EB0AAAAAAAAAAAAAAAAA3",
+            chat=CHAT,
+            sender="",
+            kind="poll",
+            content={"kind": "poll", "text": text, "_secret": secret, "file": {"_size": secret}},
+            body=text,
+        )
+        return replayed
+
+    assert not await accept("one", "Lunch?")
+    assert await accept("two", "Lunch?")
+
+
+async def test_files_go_when_their_time_is_over_and_nobody_needs_them(owned: Owned) -> None:
+    media = owned.stores.media
+    for name, seconds in (("needed", 0.001), ("over", 0.001), ("kept", 0.0), ("young", 99.0)):
+        file = StoredFile(key=f"media/{owned.id}/{name}", mimetype="x/y", filename="", size=1)
+        await media.put(owned.id, file, seconds=seconds)
+    await owned.stores.outbox.accept(
+        owned.id,
+        epoch=owned.epoch,
+        message_id="3EB0AAAAAAAAAAAAAAAAA4",
+        chat=CHAT,
+        sender="",
+        kind="image",
+        content={"kind": "image", "file": {"_object": f"media/{owned.id}/needed"}},
+        body="",
+    )
+    gone = [key for session_id, key in await media.expired(100) if session_id == owned.id]
+    assert gone == [f"media/{owned.id}/over"]
