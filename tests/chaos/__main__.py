@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 from chaos.faults import FAULTS
-from chaos.report import as_json, show
+from chaos.report import Result, as_json, show
 from chaos.suite import Plan, Suite, new_folder, remove
+from cluster.domain.errors import GatewayError
 
 _WIDTH = 200
 
@@ -45,14 +46,21 @@ def main(
     )
     console = Console(width=_WIDTH)
     folder = new_folder()
-    suite = Suite(plan, console)
+
+    def note(results: list[Result]) -> None:
+        if json_file is not None:
+            json_file.write_text(json.dumps(as_json(results), indent=1) + "\n")
+
+    suite = Suite(plan, console, note)
     try:
         asyncio.run(suite.run(folder))
+    except GatewayError as error:
+        console.print(f"the suite could not go on: {error.detail}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
     finally:
         if suite.results:
             show(suite.results, console)
-        if json_file is not None:
-            json_file.write_text(json.dumps(as_json(suite.results), indent=1) + "\n")
+        note(suite.results)
     clean = all(result.clean for result in suite.results)
     if clean and not keep:
         remove(folder)

@@ -80,3 +80,5 @@ class Fault:
     strike: Callable[[Scene], AbstractAsyncContextManager[Strike]]
     #: Longest wait for the recovery of those concerned, seconds.
     patience: float = 120.0
+    #: It cuts cables, so there must be some.
+    cables: bool = False

@@ -74,8 +74,11 @@ class Store:
         await self._keeper(lambda: self._server.start(self._folder, port=port))
         if not self.port:
             self.port = _port_of(self._server.env())
-            self.cable = Cable(self.name, self.port)
-            await self.cable.start()
+
+    async def plug_in(self) -> None:
+        """Lay a cable to it."""
+        self.cable = Cable(self.name, self.port)
+        await self.cable.start()
 
     async def kill(self) -> None:
         """SIGKILL it and its children; returns when they are gone."""
@@ -102,9 +105,9 @@ class Store:
         return self._server.env()
 
     def env(self) -> dict[str, str]:
-        """Settings that lead to it through the cable."""
+        """Settings that lead to it, through its cable where it has one."""
         if self.cable is None:
-            raise RuntimeError(f"{self.name} was not started")
+            return self.direct()
         return {
             name: value.replace(f":{self.port}", f":{self.cable.port}")
             for name, value in self._server.env().items()
@@ -114,7 +117,9 @@ class Store:
 class Servers:
     """All of them; `env` is what a gateway needs to find them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cables: bool) -> None:
+        """`cables`: lay them, for faults of the network. They cost time on every request."""
+        self._cables = cables
         keeper = _Keeper()
         self.postgres = Store("postgres", EmbeddedPostgres(), folder / "postgres", keeper)
         self.redis = Store("valkey", EmbeddedValkey(), folder / "valkey", keeper)
@@ -144,8 +149,11 @@ class Servers:
         for store in self.stores:
             await store.start()
         await self._keeper(self._sandbox.start)
-        self.whatsapp = Cable("whatsapp", urlsplit(self.sandbox.proxy_url).port or 0)
-        await self.whatsapp.start()
+        if self._cables:
+            for store in self.stores:
+                await store.plug_in()
+            self.whatsapp = Cable("whatsapp", urlsplit(self.sandbox.proxy_url).port or 0)
+            await self.whatsapp.start()
 
     async def stop(self) -> None:
         await self._keeper(self._sandbox.stop)
@@ -158,12 +166,9 @@ class Servers:
 
     def env(self) -> dict[str, str]:
         """The gateway's settings for them."""
-        if self.whatsapp is None:
-            raise RuntimeError("the servers were not started")
-        found = {
-            **self.sandbox.env(),
-            "WHATSAPP_PROXY_URL": f"http://127.0.0.1:{self.whatsapp.port}",
-        }
+        found = self.sandbox.env()
+        if self.whatsapp is not None:
+            found["WHATSAPP_PROXY_URL"] = f"http://127.0.0.1:{self.whatsapp.port}"
         for store in self.stores:
             found |= store.env()
         return found

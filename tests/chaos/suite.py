@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ __all__ = ["Plan", "Suite", "new_folder", "remove"]
 #: Traffic before and after a strike, seconds.
 _BEFORE, _AFTER = 4.0, 5.0
 _GATEWAY = "gw"
+#: Longest wait for all sessions after a fault that broke off.
+_WELL_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,12 @@ class Plan:
 class Suite:
     """One gateway, all its faults one after the other."""
 
-    def __init__(self, plan: Plan, console: Console) -> None:
+    def __init__(
+        self, plan: Plan, console: Console, noted: Callable[[list[Result]], None] | None = None
+    ) -> None:
+        """`noted` is told the results after each round."""
         self._plan = plan
+        self._noted = noted or (lambda _: None)
         self._console = console
         self.results: list[Result] = []
 
@@ -64,7 +70,10 @@ class Suite:
             watch.start()
             try:
                 for fault in self._plan.faults:
-                    if not await self._rounds(fault, scene, traffic, judge, watch):
+                    await self._rounds(fault, scene, traffic, judge, watch)
+                    self._noted(self.results)
+                    if self.results[-1].broken and not await self._well_again(scene):
+                        self._say("the gateway does not get well again: the suite ends here")
                         break
             finally:
                 await traffic.stop()
@@ -73,7 +82,7 @@ class Suite:
 
     @asynccontextmanager
     async def _scene(self, folder: Path) -> AsyncIterator[Scene]:
-        servers = Servers(folder)
+        servers = Servers(folder, cables=any(fault.cables for fault in self._plan.faults))
         gateway: Gateway | None = None
         phones: Phones | None = None
         try:
@@ -95,8 +104,8 @@ class Suite:
 
     async def _rounds(
         self, fault: Fault, scene: Scene, traffic: Traffic, judge: Judge, watch: JournalWatch
-    ) -> bool:
-        """All rounds of a fault; False when nothing can go on after it."""
+    ) -> None:
+        """All rounds of a fault, until one breaks off."""
         result = Result(fault.name, fault.what)
         self.results.append(result)
         ledger = Ledger(fault.name)
@@ -116,13 +125,26 @@ class Suite:
             except (GatewayError, httpx.HTTPError, OSError) as error:
                 result.broken = f"round {number}: {error!r}"
                 self._say(f"{fault.name} {result.broken}")
-                return False
+                await traffic.pause()
+                return
             result.rounds = number
             result.double_connections += len(watch.doubles)
             result.most_logins = max(result.most_logins, *watch.logins.values(), 0)
             result.answers = dict(ledger.answers)
             self._tell(number, result, watch)
-        return True
+            self._noted(self.results)
+
+    async def _well_again(self, scene: Scene) -> bool:
+        deadline = time.monotonic() + _WELL_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                found = (await scene.gateway.sessions()).values()
+                if all(session["status"] == "WORKING" for session in found):
+                    return True
+            except GatewayError as error:
+                self._say(f"not well yet: {error.detail}")
+            await asyncio.sleep(3)
+        return False
 
     async def _round(self, fault: Fault, scene: Scene, traffic: Traffic, result: Result) -> None:
         async with fault.strike(scene) as strike:

@@ -40,7 +40,7 @@ async def cut_stores(scene: Scene) -> AsyncIterator[Strike]:
 async def cut_whatsapp(scene: Scene) -> AsyncIterator[Strike]:
     cable = scene.servers.whatsapp
     if cable is None:
-        raise RuntimeError("the servers were not started")
+        raise RuntimeError("there are no cables")
     name, _, people = await scene.busiest_worker()
     cable.cut(lambda: scene.gateway.members(name))
     try:
@@ -54,6 +54,6 @@ async def cut_whatsapp(scene: Scene) -> AsyncIterator[Strike]:
 
 
 NETWORK_FAULTS = [
-    Fault("cut_stores", "a node without PostgreSQL, Valkey and S3", cut_stores),
-    Fault("cut_whatsapp", "a node without WhatsApp for 25 s", cut_whatsapp),
+    Fault("cut_stores", "a node without PostgreSQL, Valkey and S3", cut_stores, cables=True),
+    Fault("cut_whatsapp", "a node without WhatsApp for 25 s", cut_whatsapp, cables=True),
 ]
