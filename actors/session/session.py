@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from actors.media.eager import EagerDownloads
 from actors.session.dead_man import DeadMan
 from actors.session.device_store import DeviceFolder
 from actors.session.holder import holder_id, is_dead
@@ -60,6 +61,8 @@ HandOver = Callable[[list[bytes]], Awaitable[bool]]
 _QR_FIRST, _QR_NEXT = 60, 20
 #: Seconds a send waits for the connection to come (back) up before it is refused.
 _PATIENCE = 10.0
+#: Seconds that what arrived before a disconnect may take to be recorded.
+_DRAIN = 8.0
 #: Seconds between tries to get a connection that does not come up.
 _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 
@@ -117,6 +120,9 @@ class Session:
         self._ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
+        self._attachments = EagerDownloads(
+            stores=stores, settings=settings.media, session_id=record.id
+        )
         self._outbox = Outbox(
             send=self._send_entry, mark_sent=self._mark_sent, mark_failed=self._mark_failed
         )
@@ -258,6 +264,7 @@ class Session:
         if self._dead_man is not None:
             # Not connected any more: there is nothing left to kill it for.
             self._dead_man.disarm()
+        await self._attachments.stop()
         if ended.how == "fenced":
             await self._outbox.stop()
             await self._pass_on_received()
@@ -267,7 +274,7 @@ class Session:
         await self._outbox.stop()
         clean = False
         try:
-            await self._drain(5.0)
+            await self._drain(_DRAIN)
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
             status = SessionStatus.STOPPED if ended.how == "stopped" else SessionStatus.FAILED
@@ -322,6 +329,8 @@ class Session:
         self._outbox.pause()
         if self._client is not None:
             await self._client.close()
+        if self._dead_man is not None:
+            self._dead_man.disarm()
         self._end(SessionEnded(how="fenced", reason=why))
 
     # -- events from WhatsApp -----------------------------------------------------------------
@@ -364,6 +373,7 @@ class Session:
             case Received():
                 await recorder.received(event)
                 self._touch_store()
+                self._attachments.arrived(event.message, self._client)
             case ReceiptSeen():
                 await recorder.receipt(event)
             case Undecryptable():
@@ -423,6 +433,7 @@ class Session:
             self._log.warning("session.reconnect", tries=tries, reason=self.reason)
             if self._client is not None:
                 await self._client.close()
+            await self._drain(_DRAIN)
             await asyncio.sleep(_RECONNECT[min(tries, len(_RECONNECT) - 1)])
             tries += 1
             await self._connect()

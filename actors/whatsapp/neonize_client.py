@@ -42,6 +42,7 @@ from actors.media import downloads
 from actors.media.uploads import Uploads, upload_file
 from actors.whatsapp import app_state_name, incoming, jids, message_id, no_picture, verbs
 from actors.whatsapp.content import compose
+from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.port import (
     Banned,
     Connected,
@@ -61,6 +62,7 @@ from actors.whatsapp.port import (
 )
 from actors.whatsapp.presences import Presences
 from actors.whatsapp.sandbox_root import trust_root
+from actors.whatsapp.votes import Votes
 from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
 from cluster.settings import WhatsAppSettings
@@ -85,7 +87,10 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     18: pb.Receipt,
     19: pb.ChatPresence,
     20: pb.Presence,
+    21: pb.JoinedGroup,
+    22: pb.GroupInfoEvent,
     44: pb.UndecryptableMessage,
+    **happenings.SUBSCRIBED,
 }
 #: What nobody sends again once the library has acknowledged it.
 _KEPT = {17, 18, 44}
@@ -131,8 +136,10 @@ class NeonizeClient:
         self.me: Me | None = None
         self.store = store
         self.presences = Presences()
+        self.groups = GroupCache()
         self._settings = settings
         self._uploads = uploads
+        self._votes = Votes()
         self._key = key
         self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
         self._client.device_props = DeviceProps(
@@ -148,6 +155,7 @@ class NeonizeClient:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._stopped = False
         self._paired = False
         #: LID -> phone number, as the library learned them
         self._phones: dict[str, str] = {}
@@ -194,8 +202,11 @@ class NeonizeClient:
         while seen != self._arrived:
             seen = self._arrived
             await asyncio.sleep(_QUIET)
-        self._events.put_nowait(None)
+        if not self._stopped:
+            self._events.put_nowait(None)
         await asyncio.shield(self._pump)
+        if not self._stopped:
+            await self._stop()
 
     async def close(self) -> None:
         if self._closed:
@@ -203,6 +214,10 @@ class NeonizeClient:
         self._closed = True
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+
+    async def _stop(self) -> None:
+        """Let the library forget the client, once no call of ours is left in it."""
+        self._stopped = True
         try:
             await asyncio.wait_for(self._idle.wait(), 5)
         except TimeoutError:
@@ -284,9 +299,10 @@ class NeonizeClient:
     def new_message_id(self) -> str:
         return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")
 
-    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Count the call, refuse it when the client is closed: see the module's docstring."""
-        if self._closed or not self._client_known():
+    async def _call(self, call: Callable[[], Awaitable[T]], *, local: bool = False) -> T:
+        """Count the call, refuse it when the client is closed: see the module's docstring.
+        `local`: it needs no connection, only the library."""
+        if self._stopped or (self._closed and not local) or not self._client_known():
             raise Unavailable("the session is not connected to WhatsApp", retry_after=1)
         self._calls += 1
         self._idle.clear()
@@ -346,9 +362,13 @@ class NeonizeClient:
                 return Connected()
             case pb.Disconnected():
                 self.presences.clear()
+                self.groups.forget()
                 return Disconnected()
             case pb.Presence() | pb.ChatPresence():
                 self.presences.take(event)
+                return happenings.happened(event, frozenset())
+            case pb.JoinedGroup() | pb.GroupInfoEvent():
+                self.groups.forget()
                 return None
             case pb.StreamReplaced():
                 return Replaced()
@@ -367,6 +387,8 @@ class NeonizeClient:
                 return Failed(reason=f"stream error {event.Code}")
             case pb.Message():
                 own = jids.bare(self.me.jid) if self.me else own_jid
+                if event.Message.HasField("pollUpdateMessage"):
+                    self._votes.keep(event)
                 return Received(message=incoming.stored_message(event, own))
             case pb.UndecryptableMessage():
                 source = event.Info.MessageSource
@@ -384,7 +406,8 @@ class NeonizeClient:
                     kind=_RECEIPTS.get(event.Type, "unknown"),
                     timestamp=incoming.timestamp(event.Timestamp),
                 )
-        return None
+        own_jids = {jids.bare(self.me.jid), self.me.lid} if self.me else set[str]()
+        return happenings.happened(event, frozenset(own_jids))
 
     async def _deliver(self) -> None:
         while True:
@@ -410,6 +433,7 @@ class NeonizeClient:
         """People by phone number where the library knows it: one person is one chat."""
         match event:
             case Received(message=message):
+                message = await self._votes.opened(message, self.call)
                 return replace(
                     event,
                     message=replace(
@@ -434,7 +458,8 @@ class NeonizeClient:
         if jid not in self._phones:
             try:
                 found = await self._call(
-                    lambda: self._client.get_pn_from_lid(jids.from_text(jids.bare(jid)))
+                    lambda: self._client.get_pn_from_lid(jids.from_text(jids.bare(jid))),
+                    local=True,
                 )
             except (GetJIDFromStoreError, Unavailable) as error:
                 log.debug("whatsapp.no_phone_of_lid", error=str(error))

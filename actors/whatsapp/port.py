@@ -16,6 +16,7 @@ __all__ = [
     "Disconnected",
     "EventSpool",
     "Failed",
+    "Happened",
     "LoggedOut",
     "NumberInfo",
     "Paired",
@@ -120,6 +121,14 @@ class ReceiptSeen:
     timestamp: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Happened:
+    """Something besides messages that consumers are told of as it is."""
+
+    #: Name and payload of each event, in WAHA's shapes.
+    told: tuple[tuple[str, dict[str, Any]], ...]
+
+
 WhatsAppEvent = (
     QrShown
     | QrTimedOut
@@ -133,6 +142,7 @@ WhatsAppEvent = (
     | Received
     | Undecryptable
     | ReceiptSeen
+    | Happened
 )
 
 
@@ -170,10 +180,11 @@ class WhatsAppClient(Protocol):
         """The event of a spool's entry, which an earlier client wrote; None: not of interest."""
 
     async def drained(self) -> None:
-        """Return when every event that arrived before `close` was handled."""
+        """After `close`: return when every event that arrived was handled and no call is left."""
 
     async def close(self) -> None:
-        """Drop the connection for good. Idempotent. Returns when no stanza can be sent any more."""
+        """Drop the connection for good, and nothing else: it must be fast. Idempotent. Returns when
+        no stanza can be sent any more."""
 
     async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
         """Send; returns the server's timestamp once the server acknowledged it.
