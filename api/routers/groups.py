@@ -159,11 +159,11 @@ async def count(session: SessionPath) -> Count:
     "/refresh",
     operation_id="GroupsController_refreshGroups",
     summary="Refresh groups from the server.",
-    description="Of no effect: groups are asked of WhatsApp every time.",
+    description="Rarely needed: the list is asked for anew after every change of a group.",
     status_code=201,
 )
 async def refresh(session: SessionPath) -> Result:
-    await session.groups.list()
+    await session.groups.list(fresh=True)
     return Result()
 
 

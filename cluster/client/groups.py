@@ -24,7 +24,7 @@ _MAX_SUBJECT, _MAX_DESCRIPTION = 100, 2048
 
 
 class Groups:
-    """Verbs of a session about its groups, every one done at WhatsApp.
+    """Verbs of a session about its groups, done at WhatsApp.
 
     All raise `SessionNotWorking`, `Unavailable` and `Invalid`; `NotFound` when there is no such
     group or invitation, `NotPermitted` when this account is no member or no admin of it.
@@ -33,9 +33,10 @@ class Groups:
     def __init__(self, session: SessionClient) -> None:
         self._session = session
 
-    async def list(self) -> Sequence[Group]:
-        """The groups this account is in."""
-        found = await self._session.request("groups.list", repeatable=True)
+    async def list(self, *, fresh: bool = False) -> Sequence[Group]:
+        """The groups this account is in. They are remembered until something about a group
+        changes, unless they are to be `fresh`."""
+        found = await self._session.request("groups.list", fresh=fresh, repeatable=True)
         return [Group.of(one) for one in found]
 
     async def get(self, group_id: str) -> Group:

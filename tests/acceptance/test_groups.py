@@ -30,7 +30,10 @@ def members(people: People, group: str) -> dict[str, str]:
 def test_a_new_group_is_there_for_everybody_in_it(people: People, group: str) -> None:
     alice, bob, waha = people.alice, people.bob, people.waha
     assert members(people, group) == {alice.phone.number: "superadmin", bob.phone.number: ""}
-    assert group in {one["JID"] for one in waha.groups.get_groups(bob.session)}
+    until(
+        lambda: group in {one["JID"] for one in waha.groups.get_groups(bob.session)},
+        what="in Bob's list, as soon as WhatsApp told him",
+    )
     assert waha.groups.get_groups_count(bob.session)["count"] >= 1
     assert waha.groups.refresh_groups(bob.session) == {"success": True}
     short = waha.groups.get_groups(
@@ -70,6 +73,10 @@ def test_subject_and_description_change_for_all(people: People, group: str) -> N
     found = bob.group(group)
     assert found is not None
     assert (found["subject"], found["description"]) == ("Best friends", "Us")
+    until(
+        lambda: "Best friends" in {one["Name"] for one in waha.groups.get_groups(bob.session)},
+        what="in Bob's list",
+    )
     told = bob.sees("/inbox?kind=notification")["entries"]
     assert any("Best friends" in entry["stanza"] for entry in told), "Bob's phone was told"
     assert waha.groups.set_description(alice.session, group, {"description": ""}) is True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+from neonize.aioze.client import NewAClient
 from neonize.proto.Neonize_pb2 import JID
 from neonize.proto.Neonize_pb2 import GroupInfo as LibraryGroup
 from neonize.proto.Neonize_pb2 import GroupParticipant as LibraryMember
@@ -15,6 +17,8 @@ from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.pictures import image
 from actors.whatsapp.verbs.registry import Device, verb
 from cluster.domain.group import GroupRole, MemberAction
+
+T = TypeVar("T")
 
 _CHANGES = {
     MemberAction.ADD: ParticipantChange.ADD,
@@ -29,9 +33,16 @@ _NOT_ASKED = 404
 
 
 @verb("groups.list")
-async def list_groups(device: Device) -> list[dict[str, Any]]:
-    """The groups this account is in, asked of WhatsApp."""
-    return [describe(g) for g in await ask(device, lambda library: library.get_joined_groups())]
+async def list_groups(device: Device, *, fresh: bool = False) -> list[dict[str, Any]]:
+    """The groups this account is in: asked of WhatsApp once, and again after something about a
+    group changed, or when they are to be `fresh`."""
+
+    async def fetch() -> list[dict[str, Any]]:
+        return [describe(g) for g in await ask(device, lambda library: library.get_joined_groups())]
+
+    if fresh:
+        device.groups.forget()
+    return await device.groups.get(fetch)
 
 
 @verb("groups.get")
@@ -43,23 +54,23 @@ async def get(device: Device, *, group: str) -> dict[str, Any]:
 async def create(device: Device, *, subject: str, participants: list[str]) -> dict[str, Any]:
     """Members that could not be added are in the answer with their `error`."""
     people = [from_text(p) for p in participants]
-    return describe(await ask(device, lambda library: library.create_group(subject, people)))
+    return describe(await _change(device, lambda library: library.create_group(subject, people)))
 
 
 @verb("groups.leave")
 async def leave(device: Device, *, group: str) -> None:
-    await ask(device, lambda library: library.leave_group(from_text(group)))
+    await _change(device, lambda library: library.leave_group(from_text(group)))
 
 
 @verb("groups.subject")
 async def set_subject(device: Device, *, group: str, subject: str) -> None:
-    await ask(device, lambda library: library.set_group_name(from_text(group), subject))
+    await _change(device, lambda library: library.set_group_name(from_text(group), subject))
 
 
 @verb("groups.description")
 async def set_description(device: Device, *, group: str, description: str) -> None:
     """Empty removes it. The library looks up the present one, whose id must be named."""
-    await ask(
+    await _change(
         device, lambda library: library.set_group_topic(from_text(group), "", "", description)
     )
 
@@ -73,12 +84,12 @@ async def set_picture(device: Device, *, group: str, jpeg: str) -> None:
 
 @verb("groups.locked")
 async def set_locked(device: Device, *, group: str, locked: bool) -> None:
-    await ask(device, lambda library: library.set_group_locked(from_text(group), locked))
+    await _change(device, lambda library: library.set_group_locked(from_text(group), locked))
 
 
 @verb("groups.announce")
 async def set_announce(device: Device, *, group: str, announce: bool) -> None:
-    await ask(device, lambda library: library.set_group_announce(from_text(group), announce))
+    await _change(device, lambda library: library.set_group_announce(from_text(group), announce))
 
 
 @verb("groups.invite")
@@ -98,7 +109,7 @@ async def preview(device: Device, *, code: str) -> dict[str, Any]:
 @verb("groups.join")
 async def join(device: Device, *, code: str) -> str:
     """The JID of the group; in one that approves its members this is a request to join."""
-    return to_text(await ask(device, lambda library: library.join_group_with_link(code)))
+    return to_text(await _change(device, lambda library: library.join_group_with_link(code)))
 
 
 @verb("groups.members")
@@ -111,7 +122,7 @@ async def change_members(
     if change is not MemberAction.ADD:
         info = await ask(device, lambda library: library.get_group_info(jid))
         people = [_as_member(p, info) for p in people]
-    outcome = await ask(
+    outcome = await _change(
         device,
         lambda library: library.update_group_participants(jid, people, _CHANGES[change]),
     )
@@ -151,7 +162,7 @@ async def approve(device: Device, *, group: str, participants: list[str]) -> lis
     if let_in:
         outcome += [
             member(one)
-            for one in await ask(
+            for one in await _change(
                 device,
                 lambda library: library.update_group_participants(
                     from_text(group), let_in, ParticipantChange.ADD
@@ -159,6 +170,14 @@ async def approve(device: Device, *, group: str, participants: list[str]) -> lis
             )
         ]
     return outcome
+
+
+async def _change(device: Device, use: Callable[[NewAClient], Awaitable[T]]) -> T:
+    """`ask`, for what changes groups."""
+    try:
+        return await ask(device, use)
+    finally:
+        device.groups.forget()
 
 
 def describe_member(jid: str, *, error: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from neonize.aioze.client import NewAClient
 
+from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.presences import Presences
 from cluster.domain.errors import NotSupported
 from cluster.domain.session import Me
@@ -27,6 +28,10 @@ class Device(Protocol):
     @property
     def store(self) -> Path:
         """The library's SQLite database, to be read only."""
+
+    @property
+    def groups(self) -> GroupCache:
+        """The account's groups, as far as they were asked for."""
 
     @property
     def presences(self) -> Presences:
