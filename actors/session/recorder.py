@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
-from actors.whatsapp.port import ReceiptSeen, Received, Undecryptable
+from actors.whatsapp.port import Happened, ReceiptSeen, Received, Undecryptable
 from cluster.domain.errors import Unavailable
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.events.poll_shape import SELECTED
@@ -74,6 +75,16 @@ class Recorder:
             )
 
         await self._write(write)
+
+    async def happened(self, event: Happened) -> None:
+        for name, payload in event.told:
+
+            async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
+                await self._stores.events.append(
+                    self._session_id, name, payload, epoch=self._epoch
+                )
+
+            await self._write(write)
 
     async def undecryptable(self, event: Undecryptable) -> None:
         async def write() -> None:

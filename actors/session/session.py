@@ -25,6 +25,7 @@ from actors.session.spool import Spool
 from actors.session.vault import DeviceVault
 from actors.whatsapp.port import (
     EventSpool,
+    Happened,
     Paired,
     QrShown,
     ReceiptSeen,
@@ -336,7 +337,7 @@ class Session:
     # -- events from WhatsApp -----------------------------------------------------------------
 
     async def _on_event(self, event: WhatsAppEvent) -> None:
-        if isinstance(event, Received | ReceiptSeen | Undecryptable):
+        if isinstance(event, Received | ReceiptSeen | Undecryptable | Happened):
             try:
                 await self._record(event)
             except NotOwner as error:
@@ -378,6 +379,8 @@ class Session:
                 await recorder.receipt(event)
             case Undecryptable():
                 await recorder.undecryptable(event)
+            case Happened():
+                await recorder.happened(event)
 
     async def _take_step(self, following: Step) -> None:
         if following.status is SessionStatus.WORKING:

@@ -114,6 +114,10 @@ def describe(message: Message) -> tuple[str, str, str]:
         kind = {_REVOKE: "revoke", _EDIT: "edit"}.get(content.type, "protocol")
         body = describe(content.editedMessage)[1] if kind == "edit" else ""
         return kind, body, content.key.ID
+    if name == "pollUpdateMessage":
+        return "poll_vote", "", content.pollCreationMessageKey.ID
+    if name == "pinInChatMessage":
+        return "pin", "", content.key.ID
     if name == "reactionMessage":
         return "reaction", content.text, content.key.ID
     nested = getattr(content, "message", None)

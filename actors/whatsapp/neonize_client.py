@@ -369,7 +369,6 @@ class NeonizeClient:
                 return happenings.happened(event, frozenset())
             case pb.JoinedGroup() | pb.GroupInfoEvent():
                 self.groups.forget()
-                return None
             case pb.StreamReplaced():
                 return Replaced()
             case pb.LoggedOut():

@@ -15,6 +15,7 @@ from cluster.domain.errors import Invalid, NotFound, NotSupported
 from cluster.domain.message import SentMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_ref import MessageRef
+from cluster.domain.poll import options_of
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -76,7 +77,7 @@ class Chatting:
             raise NotFound(
                 "pollMessageId is no poll of this session's history", field="pollMessageId"
             )
-        known = _poll_options(message.payload)
+        known = options_of(message.payload)
         if known and (strange := [c for c in choices if c not in known]):
             raise Invalid(f"the poll has no option {strange[0]!r}", field="votes")
         key = references.key_of(message)
@@ -323,15 +324,6 @@ class Chatting:
     async def _key(self, message: MessageRef) -> dict[str, Any]:
         stores, record = await self._session.opened()
         return await references.message_key(stores, record, message)
-
-
-def _poll_options(payload: dict[str, Any]) -> list[str]:
-    if content := payload.get("content"):
-        return [str(option) for option in content.get("options", ())]
-    for name, part in (payload.get("message") or {}).items():
-        if name.startswith("pollCreationMessage"):
-            return [str(option.get("optionName", "")) for option in part.get("options", ())]
-    return []
 
 
 def _bare(jid: str) -> str:

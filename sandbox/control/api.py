@@ -194,6 +194,11 @@ async def send_poll(one: Chosen, body: models.NewPoll) -> models.Sent:
     return models.Sent(id=await one.send_poll(body.to, body.question, body.options))
 
 
+@_routes.post("/phones/{number}/polls/{message_id}/votes", status_code=201)
+async def vote(one: Chosen, message_id: str, body: models.NewVote) -> models.Sent:
+    return models.Sent(id=await one.vote(message_id, body.options))
+
+
 @_routes.get("/phones/{number}/polls/{message_id}/votes")
 async def votes(one: Chosen, message_id: str) -> models.Entries:
     return models.Entries(entries=one.votes(message_id))

@@ -60,6 +60,12 @@ class NewPoll(_Body):
     options: list[str] = Field(min_length=2)
 
 
+class NewVote(_Body):
+    """A vote in a poll of the inbox."""
+
+    options: list[str]
+
+
 class Reaction(_Body):
     """A reaction to a message of the inbox."""
 

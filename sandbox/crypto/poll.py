@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sandbox.crypto import hkdf
 
-__all__ = ["VoteError", "chosen", "open_vote"]
+__all__ = ["VoteError", "chosen", "hashes", "open_vote", "seal_vote"]
 
 
 class VoteError(ValueError):
@@ -25,12 +26,30 @@ def open_vote(
     Raises:
         VoteError: it does not decrypt.
     """
-    info = f"{poll_id}{author}{voter}Poll Vote".encode()
-    key = hkdf.derive(secret, 32, info=info)
+    cipher, bound = _cipher(secret, poll_id, author, voter)
     try:
-        return AESGCM(key).decrypt(iv, payload, f"{poll_id}\x00{voter}".encode())
+        return cipher.decrypt(iv, payload, bound)
     except InvalidTag as error:
         raise VoteError("the vote does not decrypt") from error
+
+
+def seal_vote(
+    secret: bytes, plain: bytes, *, poll_id: str, author: str, voter: str
+) -> tuple[bytes, bytes]:
+    """(iv, payload) of a serialised `PollVoteMessage`."""
+    cipher, bound = _cipher(secret, poll_id, author, voter)
+    iv = os.urandom(12)
+    return iv, cipher.encrypt(iv, plain, bound)
+
+
+def hashes(options: Iterable[str]) -> list[bytes]:
+    """What a vote says of the options chosen."""
+    return [hashlib.sha256(option.encode()).digest() for option in options]
+
+
+def _cipher(secret: bytes, poll_id: str, author: str, voter: str) -> tuple[AESGCM, bytes]:
+    info = f"{poll_id}{author}{voter}Poll Vote".encode()
+    return AESGCM(hkdf.derive(secret, 32, info=info)), f"{poll_id}\x00{voter}".encode()
 
 
 def chosen(hashes: Iterable[bytes], options: Iterable[str]) -> list[str]:

@@ -8,10 +8,21 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from sandbox.crypto import poll as poll_crypto
 from sandbox.crypto.media import EncryptedMedia, MediaType
 from sandbox.crypto.protobuf import wa
 
-__all__ = ["attachment", "describe", "edit", "poll", "reaction", "revoke", "text", "unwrapped"]
+__all__ = [
+    "attachment",
+    "describe",
+    "edit",
+    "poll",
+    "reaction",
+    "revoke",
+    "text",
+    "unwrapped",
+    "vote",
+]
 
 _ATTACHMENTS = {
     "image": (MediaType.IMAGE, "imageMessage"),
@@ -85,6 +96,30 @@ def poll(question: str, options: Sequence[str], *, secret: bytes) -> Any:
             selectableOptionsCount=1,
         ),
         messageContextInfo=wa.MessageContextInfo(messageSecret=secret),
+    )
+
+
+def vote(
+    options: Sequence[str],
+    *,
+    secret: bytes,
+    poll_id: str,
+    chat: str,
+    author: str,
+    voter: str,
+    participant: str = "",
+) -> Any:
+    """A vote in somebody else's poll; JIDs without device."""
+    plain = wa.Message.PollVoteMessage(selectedOptions=poll_crypto.hashes(options))
+    iv, payload = poll_crypto.seal_vote(
+        secret, plain.SerializeToString(), poll_id=poll_id, author=author, voter=voter
+    )
+    return wa.Message(
+        pollUpdateMessage=wa.Message.PollUpdateMessage(
+            pollCreationMessageKey=_key(chat, poll_id, from_me=False, participant=participant),
+            vote=wa.Message.PollEncValue(encPayload=payload, encIv=iv),
+            senderTimestampMs=int(time.time() * 1000),
+        )
     )
 
 

@@ -146,6 +146,24 @@ class Phone:
         message = content.poll(question, options, secret=os.urandom(32))
         return await self.send_message(self.address(to), message, kind="poll")
 
+    async def vote(self, message_id: str, options: Sequence[str]) -> str:
+        """Vote in a poll of the inbox; returns the message's id."""
+        entry = self._entry(message_id)
+        secret = self._poll(message_id).messageContextInfo.messageSecret
+        author = jid_of(self._server.directory.account(entry["sender_number"]))
+        chat = self.address(entry["chat"])
+        grouped = chat.server == GROUP
+        message = content.vote(
+            options,
+            secret=secret,
+            poll_id=message_id,
+            chat=str(chat) if grouped else str(author),
+            author=str(author),
+            voter=str(jid_of(self.account)),
+            participant=str(author) if grouped else "",
+        )
+        return await self.send_message(chat, message, kind="poll")
+
     def votes(self, message_id: str) -> list[dict[str, Any]]:
         """Votes of others in a poll that this phone sent or got: who chose what, in that order."""
         asked = self._poll(message_id)

@@ -228,6 +228,18 @@ def test_polls_and_votes_decrypt_on_both_sides(talk: Talk) -> None:
         wire_id = poll_id.split("_")[2]
         found = until(lambda wire_id=wire_id: votes(wire_id), what="the vote")
         assert found == [{"by": talk.own.number, "options": [choice]}]
+    asked_by_us = sent["id"].split("_")[2]
+    talk.bob.post(f"/polls/{asked_by_us}/votes", options=["here"])
+
+    def told() -> list[list[str]]:
+        answer = talk.gateway.api.get(
+            f"/api/{talk.session}/events", params={"types": "poll.vote", "limit": 100}
+        )
+        events = answer.raise_for_status().json()
+        found = events.get("events", events) if isinstance(events, dict) else events
+        return [e["payload"]["vote"]["selectedOptions"] for e in found]
+
+    until(lambda: ["here"] in told(), what="Bob's vote, opened, as an event")
 
 
 def test_reactions_stars_and_seen(talk: Talk) -> None:

@@ -1,0 +1,194 @@
+"""What happens besides messages, in WAHA's shapes: groups, calls, presence. Pure.
+
+neonize tells of no labels and no archived chats: these have no events (neonize 0.5.2, events.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message as Protobuf
+from neonize.proto import Neonize_pb2 as pb
+
+from actors.whatsapp.incoming import chat_of, person, timestamp
+from actors.whatsapp.jids import bare, to_text
+from actors.whatsapp.port import Happened
+from cluster.domain.waha_id import waha_id
+
+__all__ = ["SUBSCRIBED", "happened"]
+
+#: The library's number of an event → its type.
+SUBSCRIBED: dict[int, type[Any]] = {
+    21: pb.JoinedGroup,
+    22: pb.GroupInfoEvent,
+    36: pb.CallOffer,
+    37: pb.CallAccept,
+    40: pb.CallOfferNotice,
+    42: pb.CallTerminate,
+}
+
+
+def happened(event: Protobuf, own: frozenset[str]) -> Happened | None:
+    """The events to tell of; None when there is none. `own`: this account's bare JIDs."""
+    match event:
+        case pb.Presence():
+            told = [_presence(event)]
+        case pb.ChatPresence():
+            told = [_chat_presence(event)]
+        case pb.JoinedGroup():
+            told = [("group.v2.join", _joined(event))]
+        case pb.GroupInfoEvent():
+            told = _group_changes(event, own)
+        case pb.CallOffer():
+            video = any(node.Tag == "video" for node in event.data.Nodes)
+            told = [("call.received", _call(event, video=video, group=False))]
+        case pb.CallOfferNotice():
+            told = [
+                (
+                    "call.received",
+                    _call(event, video=event.media == "video", group=event.type == "group"),
+                )
+            ]
+        case pb.CallAccept():
+            told = [("call.accepted", _call(event, video=False, group=False))]
+        case pb.CallTerminate():
+            told = [("call.rejected", _call(event, video=False, group=False))]
+        case _:
+            told = []
+    return Happened(told=tuple(told)) if told else None
+
+
+def _presence(event: pb.Presence) -> tuple[str, dict[str, Any]]:
+    jid = waha_id(bare(to_text(event.From)))
+    return _presences(
+        jid, jid, "offline" if event.Unavailable else "online", max(0, event.LastSeen) or None
+    )
+
+
+def _chat_presence(event: pb.ChatPresence) -> tuple[str, dict[str, Any]]:
+    source, state = event.MessageSource, "paused"
+    if event.State == pb.ChatPresence.COMPOSING:
+        state = "recording" if event.Media == pb.ChatPresence.AUDIO else "typing"
+    who = bare(person(source.Sender, source.SenderAlt))
+    return _presences(waha_id(bare(chat_of(source))), waha_id(who), state, None)
+
+
+def _presences(
+    chat: str, participant: str, state: str, last_seen: int | None
+) -> tuple[str, dict[str, Any]]:
+    return "presence.update", {
+        "id": chat,
+        "presences": [
+            {"participant": participant, "lastKnownPresence": state, "lastSeen": last_seen}
+        ],
+    }
+
+
+def _joined(event: pb.JoinedGroup) -> dict[str, Any]:
+    info = event.GroupInfo
+    return {
+        "timestamp": int(info.GroupCreated),
+        "group": {
+            "id": to_text(info.JID),
+            "subject": info.GroupName.Name,
+            "description": info.GroupTopic.Topic,
+            "invite": None,
+            "membersCanAddNewMember": not info.GroupLocked.isLocked,
+            "membersCanSendMessages": not info.GroupAnnounce.IsAnnounce,
+            "newMembersApprovalRequired": False,
+            "participants": [_member(one) for one in info.Participants],
+        },
+        "_data": MessageToDict(event),
+    }
+
+
+def _member(one: pb.GroupParticipant) -> dict[str, Any]:
+    role = "participant"
+    if one.IsSuperAdmin:
+        role = "superadmin"
+    elif one.IsAdmin:
+        role = "admin"
+    phone = bare(to_text(one.PhoneNumber))
+    return {
+        "id": waha_id(bare(to_text(one.JID))),
+        "pn": waha_id(phone) if phone else None,
+        "role": role,
+    }
+
+
+def _group_changes(
+    event: pb.GroupInfoEvent, own: frozenset[str]
+) -> list[tuple[str, dict[str, Any]]]:
+    common = {
+        "timestamp": int(timestamp(event.Timestamp).timestamp()),
+        "_data": MessageToDict(event),
+    }
+    group = {"id": to_text(event.JID)}
+    told: list[tuple[str, dict[str, Any]]] = []
+    for kind, people in (
+        ("join", event.Join),
+        ("leave", event.Leave),
+        ("promote", event.Promote),
+        ("demote", event.Demote),
+    ):
+        if not people:
+            continue
+        if kind == "leave" and _jids(people) & own:
+            told.append(("group.v2.leave", common | {"group": group}))
+        told.append(
+            (
+                "group.v2.participants",
+                common
+                | {
+                    "type": kind,
+                    "group": group,
+                    "participants": [
+                        {
+                            "id": waha_id(jid),
+                            "role": "admin" if kind == "promote" else "participant",
+                        }
+                        for jid in sorted(_jids(people))
+                    ],
+                },
+            )
+        )
+    changed = _settings(event)
+    if changed:
+        told.append(("group.v2.update", common | {"group": group | changed}))
+    return told
+
+
+def _settings(event: pb.GroupInfoEvent) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if event.HasField("Name"):
+        found["subject"] = event.Name.Name
+    if event.HasField("Topic"):
+        found["description"] = event.Topic.Topic
+    if event.HasField("Locked"):
+        found["membersCanAddNewMember"] = not event.Locked.isLocked
+    if event.HasField("Announce"):
+        found["membersCanSendMessages"] = not event.Announce.IsAnnounce
+    if event.NewInviteLink:
+        found["invite"] = event.NewInviteLink
+    return found
+
+
+def _jids(people: Iterable[pb.JID]) -> set[str]:
+    return {bare(to_text(one)) for one in people}
+
+
+def _call(event: Any, *, video: bool, group: bool) -> dict[str, Any]:
+    meta = event.basicCallMeta
+    caller = bare(person(meta.callCreator, meta.callCreatorAlt)) or bare(
+        to_text(getattr(meta, "from"))
+    )
+    return {
+        "id": meta.callID,
+        "from": waha_id(caller),
+        "timestamp": int(timestamp(meta.timestamp).timestamp()),
+        "isVideo": video,
+        "isGroup": group,
+        "_data": MessageToDict(event),
+    }

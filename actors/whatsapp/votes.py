@@ -1,0 +1,55 @@
+"""Votes in polls: they arrive encrypted, and the library opens them with the poll's secret."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+from neonize.aioze.client import NewAClient
+from neonize.proto.Neonize_pb2 import Message as MessageEvent
+
+from cluster.domain.errors import GatewayError
+from cluster.domain.message import StoredMessage
+from cluster.domain.poll import VOTE
+
+__all__ = ["Votes"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Votes that wait to be opened, at most: they are opened one after the other as they arrive.
+_WAITING = 1000
+
+
+class Votes:
+    """The votes of one client, between their arrival and their opening."""
+
+    def __init__(self) -> None:
+        self._raw: OrderedDict[str, MessageEvent] = OrderedDict()
+
+    def keep(self, event: MessageEvent) -> None:
+        """Remember what the library told of a vote; any thread."""
+        self._raw[event.Info.ID] = event
+        while len(self._raw) > _WAITING:
+            self._raw.popitem(last=False)
+
+    async def opened(
+        self,
+        message: StoredMessage,
+        call: Callable[[Callable[[NewAClient], Awaitable[object]]], Awaitable[object]],
+    ) -> StoredMessage:
+        """The message with the hashes of the options chosen in its payload; as it is when it is
+        no vote, or the poll's secret is not known here."""
+        event = self._raw.pop(message.message_id, None)
+        if event is None:
+            return message
+        try:
+            vote = await call(lambda library: library.decrypt_poll_vote(event))
+        except GatewayError as error:
+            log.warning("votes.not_opened", error=error.detail)
+            return message
+        hashes = [bytes(option).hex() for option in getattr(vote, "selectedOptions", ())]
+        return replace(message, payload=message.payload | {VOTE: hashes})
