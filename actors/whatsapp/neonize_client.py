@@ -40,7 +40,15 @@ from neonize.utils.enum import MediaType
 
 from actors.media import downloads
 from actors.media.uploads import Uploads, upload_file
-from actors.whatsapp import app_state_name, incoming, jids, message_id, no_picture, verbs
+from actors.whatsapp import (
+    app_state_name,
+    happenings,
+    incoming,
+    jids,
+    message_id,
+    no_picture,
+    verbs,
+)
 from actors.whatsapp.content import compose
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.port import (
