@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from actors.whatsapp.port import Happened, ReceiptSeen, Received, Undecryptable
 from cluster.domain.errors import Unavailable
 from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.domain.poll import VOTE, chosen, options_of
 from cluster.events.poll_shape import SELECTED
 from cluster.stores import Stores
 
@@ -49,10 +51,11 @@ class Recorder:
         message = event.message
         if message.kind in _SILENT:
             return
-        names = _names(message)
 
         async def write() -> None:
-            await self._stores.inbox.record_incoming(self._session_id, self._epoch, message, *names)
+            told = await self._counted(message)
+            names = _names(told)
+            await self._stores.inbox.record_incoming(self._session_id, self._epoch, told, *names)
 
         await self._write(write)
 
@@ -103,6 +106,18 @@ class Recorder:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
             log.warning("recorder.not_drained", pending=self._busy)
+
+    async def _counted(self, message: StoredMessage) -> StoredMessage:
+        """A vote with the texts of the options chosen, where the history has the poll."""
+        hashes = message.payload.get(VOTE)
+        if message.kind != "poll_vote" or hashes is None:
+            return message
+        polls = await self._stores.messages.find(self._session_id, message.reply_to)
+        options = next((options_of(p.payload) for p in polls if p.kind == "poll"), None)
+        if options is None:
+            return message
+        texts = chosen(options, hashes)
+        return replace(message, body=", ".join(texts), payload=message.payload | {SELECTED: texts})
 
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         self._busy += 1
