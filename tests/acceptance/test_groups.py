@@ -151,6 +151,8 @@ def test_invite_codes_let_people_in_until_they_are_revoked(people: People, group
     joined = waha.groups.join_group(bob.session, {"code": link.rpartition("/")[2]})
     assert models.JoinGroupResponse.model_validate(joined).id == group
     assert bob.phone.number in members(people, group)
+    again = waha.groups.join_group(bob.session, {"code": link})
+    assert again == joined, "twice is once"
     fresh = waha.groups.revoke_invite_code(alice.session, group)
     assert fresh != link
     status, _ = people.refused("POST", f"/api/{bob.session}/groups/join", json={"code": link})

@@ -16,6 +16,7 @@ from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.pictures import image
 from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.errors import WhatsAppRefused
 from cluster.domain.group import GroupRole, MemberAction
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ _CHANGES = {
 }
 
 
+#: WhatsApp's answer to joining a group that one is in.
+_CONFLICT = "status 409"
 #: WhatsApp's code for a person whom an action does not find.
 _NOT_ASKED = 404
 
@@ -108,8 +111,14 @@ async def preview(device: Device, *, code: str) -> dict[str, Any]:
 
 @verb("groups.join")
 async def join(device: Device, *, code: str) -> str:
-    """The JID of the group; in one that approves its members this is a request to join."""
-    return to_text(await _change(device, lambda library: library.join_group_with_link(code)))
+    """The JID of the group, also for who is in it already; in a group that approves its members
+    this is a request to join."""
+    try:
+        return to_text(await _change(device, lambda library: library.join_group_with_link(code)))
+    except WhatsAppRefused as error:
+        if _CONFLICT not in error.detail:
+            raise
+    return str((await preview(device, code=code))["jid"])
 
 
 @verb("groups.members")

@@ -213,16 +213,17 @@ async def _invite_set(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         groups.save(server, group)
         return [Node.make("invite", code=group.invite)]
     group = _of_code(server, code)
-    if group.approval and peer.number not in group.members:
+    if peer.number in group.members:
+        raise IqError(409, "conflict")
+    if group.approval:
         group.requests[peer.number] = server.now()
         groups.save(server, group)
         return [Node.make("membership_approval_request", jid=group.jid)]
-    if peer.number not in group.members:
-        group.members[peer.number] = ""
-        groups.save(server, group)
-        await _changed_members(
-            server, peer, group, "add", [peer.number], told=list(group.members), reason="invite"
-        )
+    group.members[peer.number] = ""
+    groups.save(server, group)
+    await _changed_members(
+        server, peer, group, "add", [peer.number], told=list(group.members), reason="invite"
+    )
     return [Node.make("group", jid=group.jid)]
 
 
