@@ -36,7 +36,7 @@ _ANSWER_SECONDS = 15.0
 def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
     settings = Settings()
-    return create_app(lambda: connect(settings), settings.http, settings.media)
+    return create_app(lambda: connect(settings), settings.http, settings.media, settings.jwt)
 
 
 def deploy(http: HttpSettings) -> str:

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from api import docs_page, openapi, problems
-from api.authentication import ApiKey, ApiKeyMiddleware
 from api.body_limit import BodyLimitMiddleware
 from api.body_sizes import limit_by_path
 from api.ports import GatewayFactory
@@ -23,6 +22,7 @@ from api.routers import (
     contacts,
     events,
     groups,
+    keys,
     labels,
     lids,
     live,
@@ -36,7 +36,10 @@ from api.routers import (
     unoffered,
     webhooks,
 )
-from cluster.settings import HttpSettings, MediaSettings
+from api.security.authenticator import Authenticator
+from api.security.authorization import authorize
+from api.security.middleware import AuthenticationMiddleware
+from cluster.settings import HttpSettings, JwtSettings, MediaSettings
 
 __all__ = ["create_app"]
 
@@ -47,7 +50,10 @@ and `message` beside them; `503` and `429` carry `Retry-After`."""
 
 
 def create_app(
-    gateway: GatewayFactory, settings: HttpSettings, media_settings: MediaSettings | None = None
+    gateway: GatewayFactory,
+    settings: HttpSettings,
+    media_settings: MediaSettings | None = None,
+    jwt_settings: JwtSettings | None = None,
 ) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
     application starts; what it gives may connect on first use and is closed at the end."""
@@ -69,14 +75,17 @@ def create_app(
         openapi_url="/openapi.json",
         redirect_slashes=False,
         lifespan=lifespan,
+        dependencies=[Depends(authorize)],
     )
     files = media_settings or MediaSettings()
     app.state.public_url = files.public_url
     app.state.health = observability.HealthProbe()
-    app.state.api_key = key = ApiKey(settings.api_key.get_secret_value())
+    authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, server, sessions, chatting, contacts, media, auth, chats, status):
+    for part in (observability, server, keys):
+        app.include_router(part.router)
+    for part in (sessions, chatting, contacts, media, auth, chats, status):
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)
@@ -91,7 +100,9 @@ def create_app(
     # The last one added is the outermost: id and deadline, then the key, then the body's bound.
     app.add_middleware(BodyLimitMiddleware, limit=limit_by_path(settings.max_body_bytes, files))
     app.add_middleware(
-        ApiKeyMiddleware, key=key, open_to_all=observability.PUBLIC | docs_page.PUBLIC
+        AuthenticationMiddleware,
+        authenticator=authenticator,
+        open_to_all=observability.PUBLIC | docs_page.PUBLIC,
     )
     app.add_middleware(
         RequestContextMiddleware, timeout=timedelta(seconds=settings.request_timeout_seconds)

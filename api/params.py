@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path
 from pydantic import StringConstraints
+from starlette.requests import HTTPConnection
 
 from api.ports import Gateway, SessionClient
+from api.security.caller import gateway_of
 from cluster.domain.chat_id import ChatId, parse_chat_id
 
 __all__ = [
@@ -22,8 +24,8 @@ __all__ = [
 SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-def _gateway(request: Request) -> Gateway:
-    return cast(Gateway, request.app.state.gateway)
+def _gateway(connection: HTTPConnection) -> Gateway:
+    return gateway_of(connection)
 
 
 GatewayDep = Annotated[Gateway, Depends(_gateway)]

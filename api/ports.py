@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from api.ports_conversation import ConversationPort
 from api.ports_events import EventsPort, WebhooksPort
+from api.ports_keys import KeysPort
 from api.ports_subjects import SubjectsPort
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
 from cluster.domain.message_ref import MessageRef
@@ -101,6 +102,13 @@ class SessionClient(SubjectsPort, ConversationPort, Protocol):
 
 class Gateway(Protocol):
     """The cluster, for one tenant."""
+
+    @property
+    def keys(self) -> KeysPort:
+        """API keys and the audit log."""
+
+    def for_tenant(self, tenant: str) -> Gateway:
+        """The same for another tenant."""
 
     def session(self, name: str) -> SessionClient:
         """Raises `Invalid` when `name` is no session name; asks nobody whether it exists."""

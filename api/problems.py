@@ -25,12 +25,14 @@ from starlette.responses import JSONResponse
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,
+    Forbidden,
     GatewayError,
     Invalid,
     NotFound,
     NotOnWhatsApp,
     NotPermitted,
     NotSupported,
+    RateLimited,
     SessionNotFound,
     SessionNotWorking,
     Unauthorized,
@@ -70,6 +72,8 @@ STATUS: dict[type[GatewayError], int] = {
     Invalid: 422,
     MalformedJson: 400,
     Unauthorized: 401,
+    Forbidden: 403,
+    RateLimited: 429,
     NotFound: 404,
     SessionNotFound: 404,
     SessionNotWorking: 422,
@@ -135,10 +139,10 @@ def problem_response(error: GatewayError, request_id: str) -> JSONResponse:
     """The answer to `error`, with `Retry-After` or `WWW-Authenticate` where they belong."""
     status = _status(type(error))
     headers = {}
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, Unavailable | RateLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(error.fields.get("retry_after", 1))))
     if isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'ApiKey realm="gateway"'
+        headers["WWW-Authenticate"] = 'ApiKey realm="gateway", Bearer realm="gateway"'
     if status >= 500:
         log.warning("http.problem", code=error.code, status=status, detail=error.detail)
     return JSONResponse(

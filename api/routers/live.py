@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.ports import Gateway
+from api.security.caller import gateway_of
 from cluster.domain.errors import GatewayError, Invalid
 
 __all__ = ["router"]
@@ -32,7 +33,7 @@ async def events_over_websocket(socket: WebSocket) -> None:
     """Query: `session` (`*`: all), `events` (repeated or with commas; `*`), `after` (resume behind
     an event's number; needs one session), `x-api-key`."""
     await socket.accept()
-    gateway = cast(Gateway, socket.app.state.gateway)
+    gateway = gateway_of(socket)
     try:
         events = _wanted(gateway, socket)
     except GatewayError as error:

@@ -6,16 +6,15 @@ import platform
 import sys
 import time
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from api.authentication import ApiKey
 from api.models.observability import Environment, Health, Ping, ServerStatus, Worker
 from api.params import GatewayDep
 from api.ports import Gateway
 from api.problems import responses
+from api.security.caller import operator
 from cluster.domain.errors import Unauthorized, Unavailable
 
 __all__ = ["PUBLIC", "HealthProbe", "router"]
@@ -67,15 +66,10 @@ async def ping() -> Ping:
     response_model=Health,
     responses={503: {"model": Health, "description": "A part is down."}},
 )
-async def health(
-    request: Request,
-    gateway: GatewayDep,
-    x_api_key: Annotated[str | None, Header(include_in_schema=False)] = None,
-) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     probe: HealthProbe = request.app.state.health
-    key: ApiKey = request.app.state.api_key
-    found = await probe.take(gateway)
-    told = found if key.admits(x_api_key) else found.minimal()
+    found = await probe.take(request.app.state.gateway)
+    told = found if operator(request) else found.minimal()
     return JSONResponse(told.model_dump(), 200 if found.status == "ok" else 503)
 
 

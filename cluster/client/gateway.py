@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cluster.client.follow import follow_sessions
+from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
 from cluster.client.nodes import Nodes
 from cluster.client.routing import Router, ensure_ray
@@ -73,6 +74,15 @@ class Gateway:
                     self._stores = await Stores.open(self.settings)
         return self._stores
 
+    def for_tenant(self, tenant: str) -> Gateway:
+        """The same gateway for another tenant, over the same connections; not to be closed."""
+        return self if tenant == self.tenant else _OfTenant(self, tenant)
+
+    @property
+    def keys(self) -> Keys:
+        """The tenant's API keys and audit log."""
+        return Keys(self.stores, self.tenant)
+
     @property
     def nodes(self) -> Nodes:
         """The cluster's nodes: which there are, and drains."""
@@ -126,3 +136,21 @@ class Gateway:
             except PackageNotFoundError:
                 found[name] = "0.0.0"
         return found
+
+
+class _OfTenant(Gateway):
+    """What another gateway is connected to, for a tenant of its own."""
+
+    def __init__(self, whole: Gateway, tenant: str) -> None:
+        self.tenant = tenant
+        self.settings = whole.settings
+        self.router = whole.router
+        self.workshop = whole.workshop
+        self.live = whole.live
+        self._whole = whole
+
+    async def stores(self) -> Stores:
+        return await self._whole.stores()
+
+    async def close(self) -> None:
+        """The whole one is closed by who opened it."""

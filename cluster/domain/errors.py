@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BodyTooLarge",
     "Conflict",
+    "Forbidden",
     "GatewayError",
     "Invalid",
     "NotFound",
@@ -15,6 +16,7 @@ __all__ = [
     "NotOwner",
     "NotPermitted",
     "NotSupported",
+    "RateLimited",
     "SessionNotFound",
     "SessionNotWorking",
     "Unauthorized",
@@ -53,6 +55,18 @@ class Unauthorized(GatewayError):
     """The API key is missing or unknown."""
 
     code = "unauthorized"
+
+
+class Forbidden(GatewayError):
+    """The key or token does not allow that."""
+
+    code = "forbidden"
+
+
+class RateLimited(GatewayError):
+    """Too many requests. Fields: `retry_after` (seconds)."""
+
+    code = "rate_limited"
 
 
 class NotFound(GatewayError):

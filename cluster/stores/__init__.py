@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
+from cluster.stores.api_keys import ApiKeyStore
+from cluster.stores.audit import AuditStore
 from cluster.stores.cache import Cache
 from cluster.stores.chats import ChatStore
 from cluster.stores.checkpoints import CheckpointStore
@@ -53,6 +55,8 @@ class Stores:
         self.workers = WorkerStore(db)
         self.drained = DrainStore(db)
         self.starts = StartStore(db)
+        self.api_keys = ApiKeyStore(db)
+        self.audit = AuditStore(db)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

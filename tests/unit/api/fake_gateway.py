@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from fake_keys import FakeKeys
 from fake_subjects import ANSWERS, FakeLabelStore
 
 from cluster.client import NumberStatus, QrCode
@@ -47,6 +48,7 @@ class FakeGateway:
     fail: GatewayError | None = None
     closed: bool = False
     store_ok: bool = True
+    keys: FakeKeys = field(default_factory=FakeKeys)
     #: (verb, arguments) of everything that was asked of sessions' owners.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     labels: FakeLabelStore = field(default_factory=FakeLabelStore)

@@ -1,0 +1,98 @@
+"""Makes a principal of what a caller sent."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers, QueryParams
+from starlette.types import Scope
+
+from api.ports import Gateway
+from cluster.domain.errors import Unauthorized, Unavailable
+from cluster.security.keys import ConfiguredKey, digest_of, is_issued
+from cluster.security.principal import OPERATOR_TENANT, Principal
+from cluster.security.tokens import TokenVerifier
+from cluster.settings import JwtSettings
+from cluster.stores.api_keys import ApiKeyRecord
+
+__all__ = ["Authenticator"]
+
+HEADER = "X-Api-Key"
+#: A key that was taken back is refused everywhere after this long.
+KEPT_SECONDS = 2.0
+#: Known keys come in this long while PostgreSQL is away: what reads Redis or answers 503 by
+#: itself goes on telling why.
+_AWAY_SECONDS = 60.0
+_MOST_KEPT = 4096
+_OPERATOR = Principal(who="operator", tenant=OPERATOR_TENANT, admin=True)
+
+
+class Authenticator:
+    """The admin key of the settings, issued keys, and bearer tokens."""
+
+    def __init__(self, configured: SecretStr, jwt: JwtSettings) -> None:
+        self._configured = ConfiguredKey(configured.get_secret_value())
+        self._tokens = TokenVerifier(jwt)
+        self._kept: OrderedDict[str, tuple[float, ApiKeyRecord]] = OrderedDict()
+
+    def configured(self, scope: Scope) -> Principal | None:
+        """The operator, if it is the one; asks nobody."""
+        return _OPERATOR if self._configured.admits(Headers(scope=scope).get(HEADER)) else None
+
+    async def principal(self, scope: Scope, gateway: Gateway) -> tuple[Principal, float | None]:
+        """The caller, and when its token ends (seconds since the epoch; None: it does not).
+        Raises `Unauthorized`, and `Unavailable` when that cannot be found out."""
+        key, token = _credentials(scope)
+        if key is not None:
+            return await self._by_key(key, gateway), None
+        if token is not None and self._tokens.enabled:
+            return await self._tokens.principal(token)
+        raise Unauthorized(f"The API key is missing or unknown: send it as {HEADER}")
+
+    async def _by_key(self, key: str, gateway: Gateway) -> Principal:
+        if self._configured.admits(key):
+            return _OPERATOR
+        record = await self._record(key, gateway) if is_issued(key) else None
+        if record is None or not record.active:
+            raise Unauthorized(f"The API key is missing or unknown: send it as {HEADER}")
+        return Principal(
+            who=record.id,
+            tenant=record.tenant,
+            sessions=None if record.session is None else frozenset({record.session}),
+            actions=record.actions,
+            admin=record.admin,
+        )
+
+    async def _record(self, key: str, gateway: Gateway) -> ApiKeyRecord | None:
+        digest, now = digest_of(key), time.monotonic()
+        kept = self._kept.get(digest)
+        if kept and now - kept[0] < KEPT_SECONDS:
+            return kept[1]
+        try:
+            found = await gateway.keys.find(key)
+        except Unavailable:
+            if kept and now - kept[0] < _AWAY_SECONDS:
+                return kept[1]
+            raise
+        self._kept.pop(digest, None)
+        if found is not None:
+            self._kept[digest] = (now, found)
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+
+def _credentials(scope: Scope) -> tuple[str | None, str | None]:
+    """(key, token). Browsers cannot set headers of websockets and event streams; elsewhere a
+    secret does not belong into an address, which ends up in logs."""
+    headers = Headers(scope=scope)
+    key = headers.get(HEADER)
+    kind, _, token = headers.get("Authorization", "").partition(" ")
+    if key is not None or kind.lower() == "bearer":
+        return key, token.strip() or None if kind.lower() == "bearer" else None
+    if scope["type"] == "websocket" or scope["path"].endswith("/events/stream"):
+        query = QueryParams(scope["query_string"])
+        return query.get(HEADER.lower()), query.get("access_token")
+    return None, None

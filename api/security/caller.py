@@ -1,0 +1,48 @@
+"""The caller of a request, and the gateway as it is for that caller."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from api.ports import Gateway
+from api.security.scoped_gateway import ScopedGateway
+from cluster.domain.errors import Unauthorized
+from cluster.security.principal import Principal
+
+__all__ = ["gateway_of", "known_principal", "operator", "principal_of", "remember"]
+
+_KEY = "principal"
+
+
+def remember(scope: Scope, principal: Principal) -> None:
+    """Have the request run as `principal`."""
+    scope.setdefault("state", {})[_KEY] = principal
+
+
+def known_principal(scope: Scope) -> Principal | None:
+    """None on paths that are open to all."""
+    return cast(Principal | None, scope.get("state", {}).get(_KEY))
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Raises `Unauthorized` when nobody is known."""
+    found = known_principal(connection.scope)
+    if found is None:
+        raise Unauthorized
+    return found
+
+
+def operator(connection: HTTPConnection) -> bool:
+    """Whether the caller is known to run the gateway."""
+    found = known_principal(connection.scope)
+    return found is not None and found.operates
+
+
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    """The caller's part of the gateway: other tenants' sessions, and those that the key is not
+    for, do not exist in it."""
+    whole = cast(Gateway, connection.app.state.gateway)
+    return ScopedGateway(whole, principal_of(connection))

@@ -1,0 +1,82 @@
+"""The gateway as one caller sees it. Every route gets its sessions here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from api.ports import Gateway, SessionClient
+from api.ports_keys import KeysPort
+from cluster.domain.errors import Forbidden, SessionNotFound
+from cluster.domain.session import SessionRecord, check_session_name
+from cluster.security.principal import OPERATOR_TENANT, Principal
+
+__all__ = ["ScopedGateway"]
+
+
+class ScopedGateway:
+    """A `Gateway` of the caller's tenant and sessions."""
+
+    def __init__(self, whole: Gateway, principal: Principal) -> None:
+        self._principal = principal
+        self._whole = whole
+        self._tenants = (
+            whole if principal.tenant == OPERATOR_TENANT else whole.for_tenant(principal.tenant)
+        )
+
+    @property
+    def keys(self) -> KeysPort:
+        """Raises `Forbidden` unless the caller manages its tenant."""
+        if not self._principal.manages:
+            raise Forbidden
+        return self._tenants.keys
+
+    def for_tenant(self, tenant: str) -> Gateway:
+        """Raises `Forbidden` unless it is the caller's, or the caller runs the gateway."""
+        if tenant == self._principal.tenant:
+            return self
+        if not self._principal.operates:
+            raise Forbidden("only the operator sees other tenants")
+        return self._whole.for_tenant(tenant)
+
+    def session(self, name: str) -> SessionClient:
+        """Raises `SessionNotFound`, in the words of a session that is nowhere."""
+        check_session_name(name)
+        if not self._principal.sees(name):
+            raise SessionNotFound(name)
+        return self._tenants.session(name)
+
+    async def create_session(
+        self, name: str, config: dict[str, Any], *, start: bool = True
+    ) -> SessionRecord:
+        """Raises `Forbidden` unless the caller may create this one."""
+        check_session_name(name)
+        if not (self._principal.admin and self._principal.sees(name)):
+            raise Forbidden("creating sessions takes an admin's key or token")
+        return await self._tenants.create_session(name, config, start=start)
+
+    async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
+        found = await self._tenants.list_sessions(all=all)
+        return [record for record in found if self._principal.sees(record.name)]
+
+    async def follow_all(
+        self, *, types: Sequence[str] = (), beat: float = 15.0
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        async for event in self._tenants.follow_all(types=types, beat=beat):
+            if event is None or self._principal.sees(event["session"]):
+                yield event
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        return await self._whole.health()
+
+    async def version(self) -> dict[str, str]:
+        return await self._whole.version()
+
+    async def environment(self, *, all: bool = False) -> dict[str, str]:
+        """Raises `Forbidden` unless the caller runs the gateway."""
+        if not self._principal.operates:
+            raise Forbidden
+        return await self._whole.environment(all=all)
+
+    async def close(self) -> None:
+        """The whole one is closed by who opened it."""

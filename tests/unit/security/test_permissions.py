@@ -1,0 +1,55 @@
+"""What each route takes, and what each kind of key may do."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.app import create_app
+from api.security.authorization import PUBLIC_TEMPLATES, needs
+from cluster.security.principal import Action
+from cluster.settings import HttpSettings
+
+OPERATE, MANAGE = "operate", "manage"
+#: Routes whose permission is worth saying twice.
+TAKES = {
+    ("POST", "/api/sendText"): (Action.SEND,),
+    ("GET", "/api/sendText"): (Action.SEND,),
+    ("GET", "/api/files/{session}/{file}"): (Action.MEDIA,),
+    ("POST", "/api/sessions/logout"): (Action.CONTROL, Action.DELETE),
+    ("GET", "/api/sessions"): (Action.VIEW,),
+    ("PUT", "/api/sessions/{session}"): (Action.SETTING,),
+    ("DELETE", "/api/sessions/{session}"): (Action.DELETE,),
+    ("POST", "/api/sessions/{session}/logout"): (Action.CONTROL,),
+    ("GET", "/api/{session}/auth/qr"): (Action.CONTROL,),
+    ("GET", "/api/{session}/chats"): (Action.READ,),
+    ("DELETE", "/api/{session}/chats/{chatId}"): (Action.SEND,),
+    ("POST", "/api/{session}/events/replay"): (Action.SETTING,),
+    ("GET", "/api/{session}/events/stream"): (Action.READ,),
+    ("POST", "/api/{session}/webhooks/test"): (Action.SETTING,),
+    ("WEBSOCKET", "/ws"): (Action.READ,),
+    ("GET", "/api/server/environment"): OPERATE,
+    ("POST", "/api/server/stop"): OPERATE,
+    ("GET", "/api/server/version"): (),
+    ("PUT", "/api/keys/{id}"): MANAGE,
+    ("GET", "/metrics"): OPERATE,
+    ("GET", "/nobody/thought/of/it"): OPERATE,
+}
+
+
+@pytest.mark.parametrize(("method", "template"), TAKES)
+def test_the_table(method: str, template: str) -> None:
+    assert needs(method, template) == TAKES[method, template]
+
+
+async def test_every_route_is_behind_the_table() -> None:
+    """A principal that may do nothing comes to no route but those that take any key."""
+    app = create_app(lambda: None, HttpSettings())  # type: ignore[arg-type, return-value]
+    open_to_all = set()
+    for path, operations in app.openapi()["paths"].items():
+        open_to_all |= {(m, path) for m in operations if needs(m.upper(), path) == ()}
+    assert open_to_all == {
+        ("get", "/api/version"),
+        ("get", "/api/server/version"),
+        ("get", "/api/server/status"),
+    }
+    assert {"/ping", "/health"} <= PUBLIC_TEMPLATES
