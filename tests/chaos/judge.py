@@ -164,6 +164,8 @@ class Judge:
         before = self._people[self._people.index(person) - 1]
         inbox = self._inboxes[person]
         for sent in ledger.accepted[before]:
+            if sent.phone_only:
+                continue
             if self._once(person, sent, ids, verdict):
                 verdict.mirrored += 1
             elif sent.text in inbox.ids:

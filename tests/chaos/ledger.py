@@ -18,6 +18,8 @@ class Sent:
 
     text: str
     message_id: str
+    #: The recipient's session was not linked meanwhile.
+    phone_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

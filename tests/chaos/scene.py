@@ -42,6 +42,8 @@ class Scene:
     servers: Servers
     phones: Phones
     people: list[Person]
+    #: Whose session is not linked at the moment: what is sent to them reaches their phone only.
+    unlinked: set[Person] = field(default_factory=set)
 
     async def on_node(self, node_id: str) -> list[Person]:
         """Whose sessions a node has."""

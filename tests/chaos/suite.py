@@ -64,7 +64,7 @@ class Suite:
     async def run(self, folder: Path) -> list[Result]:
         """Start everything in `folder`, run the plan, end everything."""
         async with self._scene(folder) as scene:
-            traffic = Traffic(scene.gateway, scene.phones, scene.people, pause=self._plan.pause)
+            traffic = Traffic(scene, pause=self._plan.pause)
             judge = Judge(scene.gateway, scene.phones, scene.people, traffic)
             watch = JournalWatch(scene.phones)
             watch.start()

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import httpx
 
-from chaos.gateway import Gateway
 from chaos.ledger import Ledger, Sent, Try
-from chaos.people import Person, Phones
+from chaos.people import Person
+from chaos.scene import Scene
 
 __all__ = ["Traffic"]
 
@@ -30,13 +30,12 @@ _HURRY = 0.15
 class Traffic:
     """Person n's session writes to person n+1; person n+1's phone writes back."""
 
-    def __init__(
-        self, gateway: Gateway, phones: Phones, people: list[Person], *, pause: float
-    ) -> None:
+    def __init__(self, scene: Scene, *, pause: float) -> None:
         """`pause`: seconds between two texts of one sender, on average."""
-        self._gateway = gateway
-        self._phones = phones
-        self._people = people
+        self._gateway = scene.gateway
+        self._phones = scene.phones
+        self._people = scene.people
+        self._unlinked = scene.unlinked
         self._pause = pause
         self._flowing = asyncio.Event()
         self._busy = 0
@@ -104,6 +103,8 @@ class Traffic:
             "chatId": self.neighbour(person).chat,
             "text": text,
         }
+        neighbour = self.neighbour(person)
+        phone_only = neighbour in self._unlinked
         give_up = time.monotonic() + _PATIENCE
         while time.monotonic() < give_up:
             began = time.monotonic()
@@ -121,13 +122,16 @@ class Traffic:
                 ledger.answers[_told(answer)] += 1
                 if accepted:
                     message_id = str(answer.json()["id"]).rpartition("_")[2]
-                    ledger.accepted[person].append(Sent(text, message_id))
+                    phone_only |= neighbour in self._unlinked
+                    ledger.accepted[person].append(Sent(text, message_id, phone_only))
                     return
                 pause = min(float(answer.headers.get("Retry-After", 0.3)), _LONGEST_PAUSE)
             await asyncio.sleep(pause)
         ledger.uncertain.add(text)
 
     async def _type(self, person: Person) -> None:
+        if person in self._unlinked:
+            return
         text, ledger = self.ledger.text(), self.ledger
         sender = self.neighbour(person)
         try:

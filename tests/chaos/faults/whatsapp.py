@@ -80,11 +80,17 @@ async def logout_from_phone(scene: Scene) -> AsyncIterator[Strike]:
     person = random.choice(scene.people)
     newest = await scene.gateway.newest_event(person.session)
     strike = Strike(affected=[person], since=0, what=person.session)
-    await scene.phones.delete(f"/phones/{person.number}/devices/{await _device(scene, person)}")
-    await _failed(scene, person, strike, newest)
-    strike.since = time.monotonic()
-    await _restart(scene, person)
-    await scan(scene.gateway, scene.phones, person)
+    scene.unlinked.add(person)
+    try:
+        # What is on its way to the device would be gone with it.
+        await asyncio.sleep(_QUIET_SECONDS)
+        await scene.phones.delete(f"/phones/{person.number}/devices/{await _device(scene, person)}")
+        await _failed(scene, person, strike, newest)
+        strike.since = time.monotonic()
+        await _restart(scene, person)
+        await scan(scene.gateway, scene.phones, person)
+    finally:
+        scene.unlinked.discard(person)
     yield strike
 
 
