@@ -16,12 +16,7 @@ from cluster.settings import HttpSettings
 DOCS = Path(__file__).parents[3] / "docs"
 GENERATED = Path(waha.__file__).parent / "generated" / "api.py"
 #: The groups whose tables may still be missing.
-MAY_WAIT = {
-    "AuthApi",
-    "SessionsApi",
-    "ApiKeysApi",
-    "EventsApi",
-}
+MAY_WAIT = {"EventsApi"}
 Operation = tuple[str, str]
 
 
