@@ -57,7 +57,7 @@ class Recorder:
             names = _names(told)
             await self._stores.inbox.record_incoming(self._session_id, self._epoch, told, *names)
 
-        await self._write(write)
+        await self.while_away(write)
 
     async def receipt(self, event: ReceiptSeen) -> None:
         known = _ACKS.get(event.kind)
@@ -77,17 +77,15 @@ class Recorder:
                 timestamp=event.timestamp,
             )
 
-        await self._write(write)
+        await self.while_away(write)
 
     async def happened(self, event: Happened) -> None:
         for name, payload in event.told:
 
             async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
-                await self._stores.events.append(
-                    self._session_id, name, payload, epoch=self._epoch
-                )
+                await self._stores.events.append(self._session_id, name, payload, epoch=self._epoch)
 
-            await self._write(write)
+            await self.while_away(write)
 
     async def undecryptable(self, event: Undecryptable) -> None:
         async def write() -> None:
@@ -98,7 +96,7 @@ class Recorder:
                 epoch=self._epoch,
             )
 
-        await self._write(write)
+        await self.while_away(write)
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is being written."""
@@ -119,7 +117,8 @@ class Recorder:
         texts = chosen(options, hashes)
         return replace(message, body=", ".join(texts), payload=message.payload | {SELECTED: texts})
 
-    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def while_away(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Do something again until PostgreSQL is there."""
         self._busy += 1
         self._idle.clear()
         delay = 0.1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -62,6 +63,9 @@ HandOver = Callable[[list[bytes]], Awaitable[bool]]
 _QR_FIRST, _QR_NEXT = 60, 20
 #: Seconds a send waits for the connection to come (back) up before it is refused.
 _PATIENCE = 10.0
+#: Messages the library answers retries for, with some distance to its own 256; and how often the
+#: outbox answers for one message.
+_LIBRARY_REMEMBERS, _MAX_RETRIES = 200, 3
 #: Seconds that what arrived before a disconnect may take to be recorded.
 _DRAIN = 8.0
 #: Seconds between tries to get a connection that does not come up.
@@ -121,6 +125,9 @@ class Session:
         self._ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
+        #: what the library can still answer a retry for (whatsmeow retry.go, recentMessagesSize)
+        self._sent_here: deque[str] = deque(maxlen=_LIBRARY_REMEMBERS)
+        self._sent_again: Counter[str] = Counter()
         self._attachments = EagerDownloads(
             stores=stores, settings=settings.media, session_id=record.id
         )
@@ -375,12 +382,32 @@ class Session:
                 await recorder.received(event)
                 self._touch_store()
                 self._attachments.arrived(event.message, self._client)
+            case ReceiptSeen(kind="retry"):
+                await recorder.while_away(lambda: self._send_again(event.message_ids))
             case ReceiptSeen():
                 await recorder.receipt(event)
             case Undecryptable():
                 await recorder.undecryptable(event)
             case Happened():
                 await recorder.happened(event)
+
+    async def _send_again(self, message_ids: Sequence[str]) -> None:
+        """A device could not decrypt these. The library answers for what it sent lately itself; it
+        keeps that in memory only, so for what a predecessor sent the outbox does, under the same
+        id: those who have the message already know it by that."""
+        for message_id in message_ids:
+            if message_id in self._sent_here or self._sent_again[message_id] >= _MAX_RETRIES:
+                continue
+            self._sent_again[message_id] += 1
+            row = await self._stores.outbox.get(self.record.id, message_id)
+            if row is None or row.state in (OutboxState.ACCEPTED, OutboxState.FAILED):
+                continue
+            self._log.info("session.sends_again", message_id=message_id)
+            self._outbox.add(
+                OutboxEntry(
+                    seq=row.seq, message_id=row.message_id, chat=row.chat, content=row.content
+                )
+            )
 
     async def _take_step(self, following: Step) -> None:
         if following.status is SessionStatus.WORKING:
@@ -558,9 +585,11 @@ class Session:
     async def _send_entry(self, entry: OutboxEntry) -> datetime:
         if self._client is None or self._keeper is None or not self._keeper.held:
             raise Unavailable("not connected", retry_after=1)
-        return await self._client.send(
+        sent_at = await self._client.send(
             chat=entry.chat, content=entry.content, message_id=entry.message_id
         )
+        self._sent_here.append(entry.message_id)
+        return sent_at
 
     async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
         try:

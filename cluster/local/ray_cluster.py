@@ -24,6 +24,8 @@ RAY_SETTINGS = {
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     # A raylet that starts on a loaded machine is given two minutes instead of half of one.
     "RAY_raylet_start_wait_time_s": "120",
+    # Owners of leases are not the ones to wait when the machine is busy (Ray's default is 15).
+    "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -90,6 +90,14 @@ class OutboxStore:
             )
         return _row(first), True
 
+    async def get(self, session_id: int, message_id: str) -> OutboxRow | None:
+        """One message, whatever its state; None when it was not sent through the outbox."""
+        row = await self._db.one(
+            "SELECT * FROM outbox WHERE session_id = %(id)s AND message_id = %(message)s",
+            {"id": session_id, "message": printable(message_id)},
+        )
+        return _row(row) if row else None
+
     async def pending(self, session_id: int) -> list[OutboxRow]:
         """What was accepted and not sent yet, in order."""
         rows = await self._db.all(
