@@ -116,7 +116,7 @@ def test_a_node_is_drained_restarted_and_filled_again_under_traffic(
         assert not any(_node_of(gateway, name).startswith(away) for name in names)
         # The upgrade: its process ends, and comes back as a node of the same name.
         os.kill(_process_of(gateway, "node-2"), signal.SIGTERM)
-        until(lambda: _ids(gateway).get("node-2", away) != away, 60, "node-2 restarted")
+        until(lambda: _ids(gateway).get("node-2", away) != away, 180, "node-2 restarted")
         again = _ids(gateway)["node-2"]
         time.sleep(2)
         assert not any(_node_of(gateway, name).startswith(again) for name in names)

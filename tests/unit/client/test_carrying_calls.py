@@ -1,0 +1,89 @@
+"""What the router tries again while a session changes its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cluster.client import routing
+from cluster.client.routing import Router
+from cluster.domain.errors import NotOwner, Unavailable
+from cluster.domain.reply import Reply
+from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
+from cluster.settings import Settings
+
+NOW = datetime.now(UTC)
+RECORD = SessionRecord(
+    id=1,
+    tenant="default",
+    name="alice",
+    desired=DesiredState.RUNNING,
+    status=SessionStatus.WORKING,
+    created_at=NOW,
+    updated_at=NOW,
+)
+REFUSED = Reply(error=NotOwner("moving").to_payload())
+BROKEN = Reply(error=Unavailable("in the middle of it").to_payload())
+DONE = Reply(value="done")
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Reply | None]:
+    """What the actor answers, call by call; None: there is no actor at that time."""
+    left: list[Reply | None] = []
+
+    def get_actor(name: str, namespace: str) -> object:
+        if left[0] is None:
+            del left[0]
+            raise ValueError(name)
+        return object()
+
+    monkeypatch.setattr(routing.ray, "get_actor", get_actor)
+    monkeypatch.setattr(routing, "_PAUSE", 0.01)
+    return left
+
+
+def _invoke(answers: list[Reply | None]) -> Callable[[Any], Any]:
+    async def answer() -> Reply:
+        given = answers.pop(0)
+        assert given is not None
+        return given
+
+    return lambda handle: answer()
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_what_was_not_done_for_sure_is_tried_again(
+    answers: list[Reply | None], repeatable: bool
+) -> None:
+    answers += [REFUSED, None, None, REFUSED, DONE]
+    router = Router(Settings())
+    done = await router.call(RECORD, _invoke(answers), timeout=5, repeatable=repeatable)
+    assert done == "done"
+
+
+async def test_what_may_have_been_done_is_tried_again_only_if_that_does_no_harm(
+    answers: list[Reply | None],
+) -> None:
+    router = Router(Settings())
+    answers += [BROKEN, DONE]
+    assert await router.call(RECORD, _invoke(answers), timeout=5, repeatable=True) == "done"
+    answers += [BROKEN, DONE]
+    with pytest.raises(Unavailable, match="in the middle"):
+        await router.call(RECORD, _invoke(answers), timeout=5)
+
+
+async def test_patience_ends(answers: list[Reply | None]) -> None:
+    answers += [None] * 1000
+    with pytest.raises(Unavailable, match="no owner yet"):
+        await Router(Settings()).call(RECORD, _invoke(answers), timeout=0.2, repeatable=True)
+
+
+async def test_the_supervisor_may_be_on_its_way_to_another_node(
+    answers: list[Reply | None],
+) -> None:
+    answers += [None, BROKEN, DONE]
+    assert await Router(Settings()).supervise(_invoke(answers), timeout=5) == "done"
