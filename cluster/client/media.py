@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,12 +157,16 @@ class Media:
     async def sweep(self) -> int:
         """Collect what has expired, of any session; returns how many objects."""
         stores, _ = await self._session.opened()
-        gone = await stores.media.expired(_SWEEP)
-        if gone:
-            await stores.objects.delete(*(key for _, key in gone))
-            for session_id, key in gone:
-                await stores.media.forget(session_id, key)
-        return len(gone)
+
+        async def delete(keys: Sequence[str]) -> None:
+            await stores.objects.delete(*keys)
+
+        return len(await stores.media.collect(_SWEEP, delete))
+
+    async def forget(self) -> None:
+        """Remove everything that is stored for the session."""
+        stores, record = await self._session.opened()
+        await stores.objects.delete(*await stores.objects.list(object_key(record.id, "")))
 
     async def add_preview(
         self, content: dict[str, Any], given: dict[str, Any] | None, *, large: bool

@@ -153,6 +153,7 @@ class SessionClient(Subjects):
             await self.stop()
         stores = await self._gateway.stores()
         await stores.forget_device(record.id)
+        await self.media.forget()
         await stores.sessions.delete(record.id)
 
     async def me(self) -> Me | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from cluster.stores.database import Database
@@ -58,24 +59,38 @@ class MediaStore:
             key=key, mimetype=row["mimetype"], filename=row["filename"], size=row["size"]
         )
 
-    async def expired(self, limit: int) -> list[tuple[int, str]]:
-        """Objects whose time is over and that no accepted message still needs."""
-        rows = await self._db.all(
-            """
-            SELECT session_id, object_key FROM media m
-            WHERE expires_at < clock_timestamp() AND NOT EXISTS (
-                SELECT 1 FROM outbox o
-                WHERE o.session_id = m.session_id AND o.state = 'accepted'
-                  AND o.content -> 'file' ->> '_object' = m.object_key
-            )
-            ORDER BY expires_at LIMIT %(limit)s
-            """,
-            {"limit": limit},
-        )
-        return [(row["session_id"], row["object_key"]) for row in rows]
+    async def collect(
+        self, limit: int, delete: Callable[[Sequence[str]], Awaitable[None]]
+    ) -> list[str]:
+        """Delete objects whose time is over and that no accepted message still needs, by `delete`;
+        returns their keys.
 
-    async def forget(self, session_id: int, key: str) -> None:
-        await self._db.run(
-            "DELETE FROM media WHERE session_id = %(id)s AND object_key = %(key)s",
-            {"id": session_id, "key": key},
-        )
+        Their rows are locked meanwhile: who stores such a file again waits, finds it gone, and
+        brings it anew.
+        """
+        async with self._db.connection() as connection, connection.transaction():
+            cursor = await connection.execute(
+                """
+                SELECT session_id, object_key FROM media m
+                WHERE expires_at < clock_timestamp() AND NOT EXISTS (
+                    SELECT 1 FROM outbox o
+                    WHERE o.session_id = m.session_id AND o.state = 'accepted'
+                      AND o.content -> 'file' ->> '_object' = m.object_key
+                )
+                ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+                """,
+                {"limit": limit},
+            )
+            rows = await cursor.fetchall()
+            keys = [str(row["object_key"]) for row in rows]
+            if keys:
+                await delete(keys)
+                await connection.execute(
+                    """
+                    DELETE FROM media WHERE (session_id, object_key) IN (
+                        SELECT * FROM unnest(%(ids)s::bigint[], %(keys)s::text[])
+                    )
+                    """,
+                    {"ids": [row["session_id"] for row in rows], "keys": keys},
+                )
+        return keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from owned_session import CHAT, Owned, incoming
@@ -115,5 +116,17 @@ async def test_files_go_when_their_time_is_over_and_nobody_needs_them(owned: Own
         content={"kind": "image", "file": {"_object": f"media/{owned.id}/needed"}},
         body="",
     )
-    gone = [key for session_id, key in await media.expired(100) if session_id == owned.id]
-    assert gone == [f"media/{owned.id}/over"]
+    deleted: list[str] = []
+
+    async def delete(keys: Sequence[str]) -> None:
+        deleted.extend(keys)
+
+    gone = await media.collect(100, delete)
+    assert f"media/{owned.id}/over" in gone
+    assert deleted == gone
+    left = [name for name in ("needed", "over", "kept", "young") if await _stored(owned, name)]
+    assert left == ["needed", "kept", "young"]
+
+
+async def _stored(owned: Owned, name: str) -> bool:
+    return await owned.stores.media.get(owned.id, f"media/{owned.id}/{name}") is not None
