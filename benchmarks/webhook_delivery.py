@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import typer
 from aiohttp import web
+from pydantic import SecretStr
 
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
@@ -140,7 +141,6 @@ async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatche
         "WEBHOOK_BREAKER_PAUSE_SECONDS": "0.5",
         "WEBHOOK_BREAKER_LONGEST_SECONDS": "2",
     }
-    os.environ.update(environment)
     fleet = _Dispatchers(environment, folder)
     receiver = _Receiver(fire=fire)
     app = web.Application()
@@ -151,7 +151,9 @@ async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatche
     report = Report(sessions=sessions, events=sessions * events)
     try:
         await asyncio.to_thread(migrate, postgres.env()["DATABASE_URL"])
-        stores = await Stores.open(Settings(stores=StoreSettings()))
+        stores = await Stores.open(
+            Settings(stores=StoreSettings(database_url=SecretStr(environment["DATABASE_URL"])))
+        )
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
         made = [await _session(stores, f"s{n}", url) for n in range(sessions)]
         for _ in range(dispatchers):
@@ -168,8 +170,7 @@ async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatche
         await telling
         await _all_there(receiver, made, events)
         report.seconds = round(time.monotonic() - began, 1)
-        rows = await stores.db.all("SELECT count(*) AS n FROM webhook_dead_letters", {})
-        report.dead_letters = rows[0]["n"]
+        report.dead_letters = await _dead_letters(stores)
         await stores.close()
     finally:
         await asyncio.to_thread(fleet.end)
@@ -209,6 +210,16 @@ async def _tell(stores: Stores, session: SessionRecord, count: int) -> None:
                 break
             except Unavailable:
                 await asyncio.sleep(0.2)
+
+
+async def _dead_letters(stores: Stores) -> int:
+    while True:
+        try:
+            rows = await stores.db.all("SELECT count(*) AS n FROM webhook_dead_letters", {})
+            return int(rows[0]["n"])
+        except Unavailable:
+            # A connection from before the restart.
+            await asyncio.sleep(0.2)
 
 
 async def _reach(receiver: _Receiver, count: int) -> None:

@@ -71,11 +71,15 @@ class Dispatcher:
             while not self._stopping:
                 await self._round()
         finally:
-            listener.cancel()
-            keeper.cancel()
             self._courier.stopping = True
+            ends = self._courier.lease_for.total_seconds()
             if self._under_way:
-                await asyncio.wait(self._under_way, timeout=self._courier.lease_for.total_seconds())
+                await asyncio.wait(self._under_way, timeout=ends)
+            # What is still under way has lost its lease, or PostgreSQL.
+            late = [listener, keeper, *self._under_way]
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             await self._poster.close()
             await self._sinks.close()
 
