@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 _LOOKUP_SECONDS = 5.0
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
-_CARRY_SECONDS = 15.0
+_CARRY_SECONDS = 30.0
 _PAUSE = 0.25
 SUPERVISOR = "supervisor"
 
