@@ -11,7 +11,6 @@ import structlog
 from neonize.aioze.client import NewAClient
 from neonize.proto.Neonize_pb2 import Message as MessageEvent
 
-from cluster.domain.errors import GatewayError
 from cluster.domain.message import StoredMessage
 from cluster.domain.poll import VOTE
 
@@ -48,8 +47,9 @@ class Votes:
             return message
         try:
             vote = await call(lambda library: library.decrypt_poll_vote(event))
-        except GatewayError as error:
-            log.warning("votes.not_opened", error=error.detail)
+        except Exception:
+            # Whatever is wrong with a vote: that it arrived must be told all the same.
+            log.exception("votes.not_opened", id=message.message_id)
             return message
         hashes = [bytes(option).hex() for option in getattr(vote, "selectedOptions", ())]
         return replace(message, payload=message.payload | {VOTE: hashes})
