@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import structlog
+from neonize._binder import consume_bytes_struct, gocode
 from neonize.aioze.client import NewAClient
 from neonize.proto.Neonize_pb2 import Message as MessageEvent
 
@@ -18,6 +19,9 @@ __all__ = ["Votes"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+# neonize 0.5.2 forgets to say that this call of its Go library answers bytes.
+gocode.DecryptPollVote.errcheck = consume_bytes_struct
 
 #: Votes that wait to be opened, at most: they are opened one after the other as they arrive.
 _WAITING = 1000
