@@ -20,6 +20,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 from api.app import create_app
+from api.security.rate_limits import RateLimits
 from cluster.client import connect
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
@@ -36,7 +37,14 @@ _ANSWER_SECONDS = 15.0
 def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
     settings = Settings()
-    return create_app(lambda: connect(settings), settings.http, settings.media, settings.jwt)
+    return create_app(
+        lambda: connect(settings),
+        settings.http,
+        settings.media,
+        settings.jwt,
+        front_settings=settings.front,
+        limits=RateLimits(settings.limits, settings.stores),
+    )
 
 
 def deploy(http: HttpSettings) -> str:

@@ -38,8 +38,10 @@ from api.routers import (
 )
 from api.security.authenticator import Authenticator
 from api.security.authorization import authorize
+from api.security.front_door import FrontDoor
 from api.security.middleware import AuthenticationMiddleware
-from cluster.settings import HttpSettings, JwtSettings, MediaSettings
+from api.security.rate_limits import RateLimits
+from cluster.settings import FrontSettings, HttpSettings, JwtSettings, MediaSettings
 
 __all__ = ["create_app"]
 
@@ -54,6 +56,9 @@ def create_app(
     settings: HttpSettings,
     media_settings: MediaSettings | None = None,
     jwt_settings: JwtSettings | None = None,
+    *,
+    front_settings: FrontSettings | None = None,
+    limits: RateLimits | None = None,
 ) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
     application starts; what it gives may connect on first use and is closed at the end."""
@@ -80,6 +85,8 @@ def create_app(
     files = media_settings or MediaSettings()
     app.state.public_url = files.public_url
     app.state.health = observability.HealthProbe()
+    app.state.front = front = FrontDoor(front_settings or FrontSettings())
+    app.state.limits = limits
     authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
@@ -97,13 +104,15 @@ def create_app(
     problems.install(app)
     openapi.install(app, public=observability.PUBLIC)
 
-    # The last one added is the outermost: id and deadline, then the key, then the body's bound.
+    # The last one added is the outermost: id and deadline, then the address, then the key and its
+    # limits, then the body's bound.
     app.add_middleware(BodyLimitMiddleware, limit=limit_by_path(settings.max_body_bytes, files))
     app.add_middleware(
         AuthenticationMiddleware,
         authenticator=authenticator,
         open_to_all=observability.PUBLIC | docs_page.PUBLIC,
     )
+    front.install(app)
     app.add_middleware(
         RequestContextMiddleware, timeout=timedelta(seconds=settings.request_timeout_seconds)
     )

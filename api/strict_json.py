@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.problems import MalformedJson
+from api.security.caller import count_session
 from cluster.domain.errors import Invalid
 
 __all__ = ["StrictJsonRoute", "parse_json"]
@@ -36,7 +37,7 @@ class StrictJsonRoute(APIRoute):
             strict = _StrictJsonRequest(request.scope, request.receive)
             if await strict.body():
                 _check_content_type(strict.headers.get("content-type", ""))
-                await strict.json()
+                await count_session(strict, await strict.json())
             return await handle(strict)
 
         return handle_strictly

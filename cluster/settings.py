@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from limits import parse
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -143,6 +145,73 @@ class HttpSettings(BaseSettings):
     )
     replicas: int = Field(1, ge=1, description="Ingress replicas.")
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
+
+
+def _networks(text: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(part.strip()) for part in text.split(",") if part.strip()]
+
+
+class LimitSettings(BaseSettings):
+    """How many requests may come: `600/minute`, `20/second`; empty: no limit."""
+
+    model_config = _group("LIMIT_")
+
+    per_key: str = Field("12000/minute", description="Of one key, or one subject of tokens.")
+    per_tenant: str = Field("60000/minute", description="Of one tenant.")
+    per_session: str = Field("12000/minute", description="To one session.")
+    per_stranger: str = Field(
+        "60/minute", description="Of one address with keys that are missing or wrong."
+    )
+    without_redis: Literal["memory", "refuse"] = Field(
+        "memory",
+        description="While Redis is away: each replica counts by itself, or requests are refused.",
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        for text in (self.per_key, self.per_tenant, self.per_session, self.per_stranger):
+            if text:
+                parse(text)
+        return self
+
+
+class FrontSettings(BaseSettings):
+    """Who may reach the HTTP front, and from which pages."""
+
+    model_config = _group("FRONT_")
+
+    cors_origins: str = Field(
+        "",
+        description="Origins of pages that may call (`https://a.example`, comma-separated); empty: "
+        "none, `*`: any.",
+    )
+    allow: str = Field(
+        "", description="Networks that may call at all, comma-separated; empty: any."
+    )
+    control_allow: str = Field(
+        "",
+        description="Networks that may use keys, the audit log, server and node paths, and the "
+        "operator's key; empty: any.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Networks of proxies whose `X-Forwarded-For` is believed.",
+    )
+    hsts_seconds: int = Field(
+        0, ge=0, description="`Strict-Transport-Security`; set it behind TLS only. 0: not sent."
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        for text in (self.allow, self.control_allow, self.trusted_proxies):
+            _networks(text)
+        return self
+
+    def networks(
+        self, name: Literal["allow", "control_allow", "trusted_proxies"]
+    ) -> list[IPv4Network | IPv6Network]:
+        """One of the lists of networks."""
+        return _networks(getattr(self, name))
 
 
 class JwtSettings(BaseSettings):
@@ -391,6 +460,8 @@ class Settings:
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.spool: SpoolSettings = groups.get("spool") or SpoolSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
+        self.limits: LimitSettings = groups.get("limits") or LimitSettings()
+        self.front: FrontSettings = groups.get("front") or FrontSettings()
         self.jwt: JwtSettings = groups.get("jwt") or JwtSettings()
         self.media: MediaSettings = groups.get("media") or MediaSettings()
         self.events: EventSettings = groups.get("events") or EventSettings()

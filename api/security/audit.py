@@ -7,6 +7,7 @@ from starlette.types import Message, Scope, Send
 
 from api.ports import Gateway
 from api.security.authorization import needs, template_of
+from api.security.caller import address_of
 from cluster.domain.errors import GatewayError
 from cluster.security.principal import Action, Principal
 from cluster.stores.audit import AuditEntry
@@ -36,11 +37,10 @@ async def _note(scope: Scope, principal: Principal, gateway: Gateway, status: in
     takes = needs(scope["method"], template)
     if not isinstance(takes, str) and _WATCHED.isdisjoint(takes):
         return
-    client = scope.get("client")
     entry = AuditEntry(
         tenant=principal.tenant,
         who=principal.who,
-        address=client[0] if client else "",
+        address=address_of(scope),
         action=f"{scope['method']} {template}",
         session=str(scope.get("path_params", {}).get("session", "")),
         status=status,

@@ -7,7 +7,8 @@ import re
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from api.security.caller import known_principal
+from api.security.caller import address_of, known_principal
+from api.security.front_door import FrontDoor
 from cluster.domain.errors import Forbidden
 from cluster.security.principal import Action
 
@@ -75,6 +76,9 @@ async def authorize(connection: HTTPConnection) -> None:
         if isinstance(takes, str)
         else principal.may(takes)
     )
+    front: FrontDoor = connection.app.state.front
+    if isinstance(takes, str) and not front.controls(address_of(connection.scope)):
+        raise Forbidden("that is not to be had from this address")
     if not allowed:
         what = takes if isinstance(takes, str) else ", ".join(takes) or "a key"
         raise Forbidden(f"The key or token does not allow that: it takes {what}", takes=what)

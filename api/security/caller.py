@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from api.ports import Gateway
+from api.security.rate_limits import RateLimits
 from api.security.scoped_gateway import ScopedGateway
 from cluster.domain.errors import Unauthorized
 from cluster.security.principal import Principal
 
-__all__ = ["gateway_of", "known_principal", "operator", "principal_of", "remember"]
+__all__ = [
+    "address_of",
+    "count_session",
+    "gateway_of",
+    "known_principal",
+    "operator",
+    "principal_of",
+    "remember",
+]
 
 _KEY = "principal"
 
@@ -33,6 +42,21 @@ def principal_of(connection: HTTPConnection) -> Principal:
     if found is None:
         raise Unauthorized
     return found
+
+
+def address_of(scope: Scope) -> str:
+    """Where the request came from, proxies that are believed left aside."""
+    client = scope.get("client")
+    return str(scope.get("state", {}).get("address") or (client[0] if client else ""))
+
+
+async def count_session(connection: HTTPConnection, body: Any) -> None:
+    """Count a request to the session that its body names. Raises `RateLimited`."""
+    limits: RateLimits | None = getattr(connection.app.state, "limits", None)
+    principal = known_principal(connection.scope)
+    name = body.get("session") if isinstance(body, dict) else None
+    if limits is not None and principal is not None and isinstance(name, str):
+        await limits.take(("session", f"{principal.tenant}/{name[:64]}"))
 
 
 def operator(connection: HTTPConnection) -> bool:

@@ -8,15 +8,17 @@ from contextlib import suppress
 from typing import cast
 
 import structlog
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.ports import Gateway
 from api.problems import problem_response
 from api.security.audit import audited
 from api.security.authenticator import Authenticator
-from api.security.caller import known_principal, remember
+from api.security.caller import address_of, known_principal, remember
+from api.security.rate_limits import RateLimits, Standing, sessions_of
 from cluster.domain.errors import GatewayError, Unauthorized, Unavailable
+from cluster.security.principal import Principal
 
 __all__ = ["AuthenticationMiddleware"]
 
@@ -56,14 +58,39 @@ class AuthenticationMiddleware:
         gateway = cast(Gateway, scope["app"].state.gateway)
         try:
             principal, ends = await self._authenticator.principal(scope, gateway)
+            standing = await self._counted(scope, principal)
         except GatewayError as error:
-            await _refuse(error, scope, receive, send)
+            refused = await self._stranger(scope, error)
+            await _refuse(refused, scope, receive, send)
             return
         remember(scope, principal)
+        if standing is not None:
+            send = _with_headers(send, standing.headers())
         if scope["type"] == "websocket" or scope["path"].endswith("/events/stream"):
             await self._watched(scope, receive, send, ends)
         else:
             await self._app(scope, receive, audited(scope, send, principal, gateway))
+
+    async def _counted(self, scope: Scope, principal: Principal) -> Standing | None:
+        limits: RateLimits | None = scope["app"].state.limits
+        if limits is None:
+            return None
+        counted = [("key", principal.who), ("tenant", principal.tenant)]
+        query = QueryParams(scope["query_string"]).multi_items()
+        for session in sorted(sessions_of(scope["path"], query))[:2]:
+            counted.append(("session", f"{principal.tenant}/{session[:64]}"))
+        return await limits.take(*counted)
+
+    async def _stranger(self, scope: Scope, error: GatewayError) -> GatewayError:
+        """Who tries many keys hears that, and nothing of the keys. Good keys from the same
+        address still come in: it may be that of many."""
+        limits: RateLimits | None = scope["app"].state.limits
+        if limits is not None and isinstance(error, Unauthorized):
+            try:
+                await limits.take(("stranger", address_of(scope)))
+            except GatewayError as too_many:
+                return too_many
+        return error
 
     async def _watched(
         self, scope: Scope, receive: Receive, send: Send, ends: float | None
@@ -103,6 +130,15 @@ class AuthenticationMiddleware:
         except Unavailable:
             return True
         return now == known_principal(scope)
+
+
+def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return sent
 
 
 async def _end_stream(scope: Scope, send: Send) -> None:

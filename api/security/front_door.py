@@ -1,0 +1,140 @@
+"""What holds for every request and answer: addresses, pages of other origins, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+from cluster.domain.errors import Forbidden
+from cluster.settings import FrontSettings
+
+__all__ = ["FrontDoor"]
+
+#: What Helmet sets, https://helmetjs.github.io, for an API: nothing of it is a page to be framed.
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-DNS-Prefetch-Control": "off",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+#: Swagger UI starts from a script in its page.
+_DOCS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+_EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+class FrontDoor:
+    """The settings of the front, applied."""
+
+    def __init__(self, settings: FrontSettings) -> None:
+        self._allow = settings.networks("allow")
+        self._control = settings.networks("control_allow")
+        self._proxies = settings.networks("trusted_proxies")
+        self._origins = [o.strip() for o in settings.cors_origins.split(",") if o.strip()]
+        self._headers = dict(_HEADERS)
+        if settings.hsts_seconds:
+            self._headers["Strict-Transport-Security"] = (
+                f"max-age={settings.hsts_seconds}; includeSubDomains"
+            )
+        if self._origins:
+            self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+    def install(self, app: FastAPI) -> None:
+        """Put it before whatever `app` has by now."""
+        if self._origins:
+            # No credentials: what a browser sends by itself is no key here.
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self._origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED,
+                max_age=600,
+            )
+        app.add_middleware(_FrontDoorMiddleware, door=self)
+
+    def admits(self, address: str) -> bool:
+        return _within(address, self._allow)
+
+    def controls(self, address: str) -> bool:
+        """Whether the control plane may be used from there."""
+        return _within(address, self._control)
+
+    def address(self, scope: Scope) -> str:
+        """The caller's: of those in `X-Forwarded-For` the last that is no proxy of ours."""
+        client = scope.get("client")
+        address = str(client[0]) if client else ""
+        forwarded = ",".join(Headers(scope=scope).getlist("X-Forwarded-For")).split(",")
+        while self._proxies and _within(address, self._proxies) and forwarded:
+            nearest = forwarded.pop().strip()
+            if not _is_address(nearest):
+                break
+            address = nearest
+        return address
+
+    def headers(self, path: str) -> dict[str, str]:
+        return self._headers | _DOCS if path.startswith("/docs") else self._headers
+
+
+class _FrontDoorMiddleware:
+    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        address = self._door.address(scope)
+        scope.setdefault("state", {})["address"] = address
+        headers = self._door.headers(scope["path"])
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = MutableHeaders(scope=message)
+                for name, value in headers.items():
+                    present.setdefault(name, value)
+            await send(message)
+
+        if self._door.admits(address):
+            await self._app(scope, receive, with_headers)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "Forbidden"})
+        else:
+            error = Forbidden("the gateway is not to be had from this address")
+            response = problem_response(error, scope["state"].get("request_id", ""))
+            await response(scope, receive, with_headers)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _within(address: str, networks: Networks) -> bool:
+    """Without networks: everything."""
+    if not networks:
+        return True
+    if not _is_address(address):
+        return False
+    found = ip_address(address)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return any((mapped or found) in network for network in networks)

@@ -1,0 +1,223 @@
+"""Limits, addresses, headers, and requests made to break the reading of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import OPERATOR_KEY, Front
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from api.security.rate_limits import RateLimits
+from cluster.domain.session import SessionRecord
+from cluster.security import keys
+from cluster.settings import LimitSettings, Settings, StoreSettings
+
+KEY = {"X-Api-Key": OPERATOR_KEY}
+VERSION = "/api/server/version"
+
+
+def limits(stores: StoreSettings, **changes: str) -> RateLimits:
+    none = dict.fromkeys(("per_key", "per_tenant", "per_session", "per_stranger"), "")
+    return RateLimits(LimitSettings(_env_file=os.devnull, **(none | changes)), stores)
+
+
+def caller(
+    app: FastAPI, headers: dict[str, str] | None = None, address: str = "203.0.113.9"
+) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app, client=(address, 1), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers)
+
+
+async def test_replicas_count_together_and_say_when_to_come_again(
+    front_with: Callable[..., FastAPI], store_settings: Settings, front: Front
+) -> None:
+    made = (await front.operator().post("/api/keys", json={"isAdmin": True})).json()
+    key = {"X-Api-Key": made["key"]}
+    replicas = [
+        caller(front_with(limits(store_settings.stores, per_key="4/hour")), key) for _ in range(2)
+    ]
+    answers = [await replicas[turn % 2].get(VERSION) for turn in range(5)]
+    assert [a.status_code for a in answers] == [200, 200, 200, 200, 429]
+    assert [a.headers["RateLimit-Remaining"] for a in answers[:4]] == ["3", "2", "1", "0"]
+    assert answers[0].headers["RateLimit-Limit"] == "4"
+    refused = answers[4]
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert (refused.json()["code"], refused.json()["scope"]) == ("rate_limited", "key")
+    other = (await front.operator().post("/api/keys", json={"isAdmin": True})).json()
+    assert (await replicas[0].get(VERSION, headers={"X-Api-Key": other["key"]})).status_code == 200
+
+
+async def test_a_session_is_limited_wherever_a_request_names_it(
+    front_with: Callable[..., FastAPI], store_settings: Settings, victim: SessionRecord
+) -> None:
+    name = victim.name
+    one = caller(front_with(limits(store_settings.stores, per_session="3/hour")), KEY)
+    text = {"session": name, "chatId": "4915100002@c.us", "text": "x"}
+    statuses = [
+        (await one.get(f"/api/sessions/{name}")).status_code,
+        (await one.get("/api/contacts/all", params={"session": name})).status_code,
+        (await one.get(f"/api/{name}/chats")).status_code,
+        (await one.post("/api/sendText", json=text)).status_code,
+        (await one.get(f"/api/files/{name}/x")).status_code,
+        (await one.get("/api/sessions")).status_code,
+    ]
+    assert statuses[3:] == [429, 429, 200]
+    assert 429 not in statuses[:3]
+
+
+async def test_who_guesses_keys_is_stopped_and_others_at_the_address_are_not(
+    front_with: Callable[..., FastAPI], store_settings: Settings
+) -> None:
+    app = front_with(limits(store_settings.stores, per_stranger="3/hour"))
+    thief = caller(app, address="203.0.113.77")
+    statuses = [
+        (await thief.get(VERSION, headers={"X-Api-Key": keys.new_key()})).status_code
+        for _ in range(4)
+    ]
+    assert statuses == [401, 401, 401, 429]
+    assert (await thief.get(VERSION, headers=KEY)).status_code == 200
+
+
+@pytest.mark.parametrize(("without", "status"), [("memory", [200, 200, 429]), ("refuse", [503])])
+async def test_without_redis_the_settings_say_what_holds(
+    front_with: Callable[..., FastAPI], without: str, status: list[int]
+) -> None:
+    nowhere = StoreSettings(_env_file=os.devnull, redis_url=SecretStr("redis://127.0.0.1:1/0"))
+    app = front_with(limits(nowhere, per_key="2/hour", without_redis=without))
+    one = caller(app, KEY)
+    answers = [await one.get(VERSION) for _ in status]
+    assert [a.status_code for a in answers] == status
+    assert all("Retry-After" in a.headers for a in answers if a.status_code != 200)
+
+
+async def test_addresses_are_those_of_callers_not_what_they_claim(
+    front_with: Callable[..., FastAPI],
+) -> None:
+    app = front_with(
+        allow="10.0.0.0/8, 2001:db8::/32",
+        control_allow="10.1.0.0/16",
+        trusted_proxies="10.9.0.0/16",
+    )
+
+    async def status(address: str, path: str = VERSION, forwarded: str = "") -> int:
+        headers = KEY | ({"X-Forwarded-For": forwarded} if forwarded else {})
+        return (await caller(app, headers, address).get(path)).status_code
+
+    assert await status("203.0.113.9") == 403
+    assert await status("203.0.113.9", "/health") == 403
+    assert await status("203.0.113.9", forwarded="10.1.0.1") == 403, "no proxy of ours"
+    assert await status("10.2.0.1") == 200
+    assert await status("2001:db8::7") == 200
+    assert await status("::ffff:10.2.0.1") == 200
+    assert await status("10.9.0.1", forwarded="10.1.0.1, 203.0.113.9") == 403, "the last counts"
+    assert await status("10.9.0.1", forwarded="203.0.113.9, 10.2.0.1") == 200
+    assert await status("10.2.0.1", "/api/keys") == 403
+    assert await status("10.1.0.1", "/api/keys") == 200
+    assert await status("10.9.0.1", "/api/keys", "10.1.0.1, 10.9.0.2") == 200
+    assert await status("10.2.0.1", "/api/keys", "10.1.0.1") == 403
+
+
+async def test_every_answer_has_the_security_headers(front_with: Callable[..., FastAPI]) -> None:
+    app = front_with(hsts_seconds=600)
+    for path, headers in {VERSION: KEY, "/api/sessions": {}, "/ping": {}, "/docs": {}}.items():
+        got = (await caller(app, headers).get(path)).headers
+        assert got["x-content-type-options"] == "nosniff"
+        assert got["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in got["content-security-policy"]
+        assert got["strict-transport-security"] == "max-age=600; includeSubDomains"
+        assert "server" not in got
+
+
+async def test_pages_of_other_origins_only_where_allowed(
+    front_with: Callable[..., FastAPI],
+) -> None:
+    page = {"Origin": "https://a.example"}
+    ask = page | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    allowed = caller(front_with(cors_origins="https://a.example"))
+    asked = await allowed.options("/api/sendText", headers=ask)
+    assert asked.status_code == 200, "a browser asks without a key"
+    assert asked.headers["access-control-allow-origin"] == "https://a.example"
+    evil = await allowed.options("/api/sendText", headers=ask | {"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in evil.headers
+    closed = await caller(front_with()).get(VERSION, headers=KEY | page)
+    assert "access-control-allow-origin" not in closed.headers
+
+
+TRICKS = [
+    *("..", "../default", "..%2f..", "%2e%2e%2fdefault", "a/../b", "..\\..", "a%00b", "a%0d%0ab"),
+    *("%", "*", "a;b", "a'--", "ａ", "a" * 65, "a%20b", "%2Fapi%2Fkeys", "~root", "$(id)"),
+]
+
+
+@pytest.mark.parametrize("name", TRICKS)
+async def test_names_with_tricks_name_nothing(front: Front, name: str) -> None:
+    operator = front.operator()
+    for path in (f"/api/sessions/{name}", f"/api/{name}/chats", f"/api/files/{name}/x"):
+        answer = await operator.get(path)
+        assert answer.status_code in {404, 405, 422}, (path, answer.text)
+    made = await operator.post("/api/sessions", json={"name": name, "start": False})
+    assert made.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e", "x%00.jpg", "a" * 301, "%0d%0aX: y"],
+)
+async def test_files_with_tricks_are_no_files(
+    front: Front, victim: SessionRecord, file: str
+) -> None:
+    answer = await front.operator().get(f"/api/files/{victim.name}/{file}")
+    assert answer.status_code in {404, 422}
+    assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[" * 60_000, 422),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, 422),
+        (b'{"session": ' + b"9" * 5000 + b"}", 422),
+        (b'{"session": NaN}', 422),
+        (b"\xff\xfe{\x00}\x00", 400),
+        (b'{"session": "\\ud800"}', 422),
+        (b'{"session": "\\u0000"}', 422),
+        (b"x" * 70_000, 413),
+    ],
+)
+async def test_bodies_that_break_parsers_are_refused(
+    front_with: Callable[..., FastAPI], body: bytes, status: int
+) -> None:
+    one = caller(front_with(), KEY | {"Content-Type": "application/json"})
+    answer = await one.post("/api/sendText", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_callers_send_does_not_become_headers(front: Front) -> None:
+    injected = "a\r\nSet-Cookie: x=1"
+    operator = front.operator()
+    for answer in (
+        await operator.get(VERSION, headers={"X-Request-Id": "a b<script>"}),
+        await operator.post("/api/sessions", json={"name": injected}),
+        await operator.get("/api/sessions/x", params={"a": injected}),
+    ):
+        assert "set-cookie" not in answer.headers
+        assert all("\n" not in value for value in answer.headers.values())
+        assert "<script>" not in answer.headers.get("x-request-id", "")
+
+
+def test_the_repository_has_no_admin_key_in_it() -> None:
+    root = Path(__file__).parents[2]
+    for name in (".env.example", "ray-cluster.yaml"):
+        for line in (root / name).read_text().splitlines():
+            key, _, value = line.strip().lstrip("# ").partition("=")
+            if key in {"HTTP_API_KEY", "JWT_SECRET", "CHECKPOINT_KEYS"}:
+                assert len(value) < 32, f"{name}: {key}"
