@@ -30,6 +30,8 @@ class Result:
     double_connections: int = 0
     #: Most logins of one device in one round.
     most_logins: int = 0
+    #: Highest load average (1 min) at the end of a round: the machine may not be ours alone.
+    load: float = 0.0
     answers: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     #: The suite could not go on with it.
@@ -59,7 +61,7 @@ def show(results: list[Result], console: Console) -> None:
     """Print the table; Markdown, so that it can be published as it is."""
     table = Table(
         *("fault", "rounds", "accepted", "delivered", "lost", "duplicated", "redelivered"),
-        *("recovery p50 / p95", "double connections", "from phones", "in history"),
+        *("recovery p50 / p95", "double connections", "from phones", "in history", "load"),
         box=box.MARKDOWN,
     )
     for one in results:
@@ -70,6 +72,7 @@ def show(results: list[Result], console: Console) -> None:
             *(str(verdict.lost), str(len(verdict.duplicated)), str(verdict.redelivered)),
             "–" if p50 is None or p95 is None else f"{p50:.1f} / {p95:.1f} s",
             *(str(one.double_connections), str(verdict.typed), str(verdict.recorded)),
+            f"{one.load:.0f}",
         )
     console.print(table)
     for one in results:

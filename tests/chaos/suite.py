@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -126,8 +128,13 @@ class Suite:
                 result.broken = f"round {number}: {error!r}"
                 self._say(f"{fault.name} {result.broken}")
                 await traffic.pause()
+                with contextlib.suppress(GatewayError, httpx.HTTPError, OSError):
+                    result.verdict = await calm(
+                        judge, scene.gateway, scene.phones, ledger, patience=self._plan.patience
+                    )
                 return
             result.rounds = number
+            result.load = max(result.load, os.getloadavg()[0])
             result.double_connections += len(watch.doubles)
             result.most_logins = max(result.most_logins, *watch.logins.values(), 0)
             result.answers = dict(ledger.answers)
@@ -154,7 +161,7 @@ class Suite:
                 await self._recoveries(fault, strike, traffic, result)
             finally:
                 traffic.hurry([])
-                result.remarks += strike.remarks
+        result.remarks += strike.remarks
 
     async def _recoveries(
         self, fault: Fault, strike: Strike, traffic: Traffic, result: Result

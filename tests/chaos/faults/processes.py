@@ -39,8 +39,9 @@ async def kill_node(scene: Scene) -> AsyncIterator[Strike]:
     members = scene.gateway.members(name)
     since = time.monotonic()
     signal_all(members, signal.SIGKILL)
-    yield Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
-    await scene.gateway.wait_for_node(name, other_than=node_id)
+    strike = Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
+    yield strike
+    await _back_again(scene, name, node_id, strike)
 
 
 @asynccontextmanager
@@ -50,14 +51,15 @@ async def freeze_node(scene: Scene) -> AsyncIterator[Strike]:
     frozen = [psutil.Process(pid) for pid in members if psutil.pid_exists(pid)]
     since = time.monotonic()
     signal_all(members, signal.SIGSTOP)
+    strike = Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
     try:
-        yield Strike(affected=people, since=since, what=f"{name}, {len(members)} processes")
+        yield strike
     finally:
         # Those that were ended meanwhile may have handed their ids on.
         signal_all({one.pid for one in frozen if one.is_running()}, signal.SIGCONT)
     # Time for the zombie to do what it must not.
     await asyncio.sleep(5)
-    await scene.gateway.wait_for_node(name, other_than=node_id)
+    await _back_again(scene, name, node_id, strike)
 
 
 @asynccontextmanager
@@ -90,6 +92,13 @@ async def kill_everything(scene: Scene) -> AsyncIterator[Strike]:
         since=since,
         what=f"host, nodes, sessions and stores; `up` took {seconds:.1f} s",
     )
+
+
+async def _back_again(scene: Scene, name: str, node_id: str, strike: Strike) -> None:
+    try:
+        await scene.gateway.wait_for_node(name, other_than=node_id)
+    except Unavailable as error:
+        strike.remarks.append(error.detail)
 
 
 async def _cluster_again(scene: Scene, restarts: int) -> None:
