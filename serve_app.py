@@ -22,6 +22,7 @@ from ray.serve.config import HTTPOptions
 from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
+from cluster.security.config_check import findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
 __all__ = ["APPLICATION", "build", "deploy", "main", "remove"]
@@ -108,6 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="serve_app", description="Deploy the HTTP front.")
     parser.add_argument("--stop", action="store_true", help="remove the application")
     arguments = parser.parse_args()
+    settings = Settings()
+    if not arguments.stop and settings.front.production:
+        errors = [one for one in findings(settings) if one.level == "error"]
+        if errors:
+            told = "; ".join(f"{one.variable}: {one.what}" for one in errors)
+            sys.exit(f"not fit for production: {told}. See: gateway config check")
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "auto"),
         namespace=PlacementSettings().namespace,

@@ -197,6 +197,9 @@ class FrontSettings(BaseSettings):
         "",
         description="Networks of proxies whose `X-Forwarded-For` is believed.",
     )
+    production: bool = Field(
+        False, description="Refuse to come up with what `gateway config check` calls an error."
+    )
     hsts_seconds: int = Field(
         0, ge=0, description="`Strict-Transport-Security`; set it behind TLS only. 0: not sent."
     )

@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
 from urllib.parse import urlsplit
 
+import typer
 from pydantic import SecretStr
 from rich.table import Column, Table
 
 from cluster.cli.console import console
 from cluster.local.own_settings import groups, variable_of
+from cluster.security.config_check import findings
 from cluster.settings import Settings
 
 __all__ = ["config"]
 
 
-def config() -> None:
-    """Show every setting, where it comes from and what it is for; secrets are masked."""
+class What(StrEnum):
+    """What to do with the settings."""
+
+    SHOW = "show"
+    CHECK = "check"
+
+
+def config(
+    what: Annotated[
+        What, typer.Argument(help="`check`: tell what is missing or weak.")
+    ] = What.SHOW,
+) -> None:
+    """Show every setting, where it comes from and what it is for; secrets are masked.
+
+    `check` ends with 1 when something must not meet the internet as it is."""
+    if what is What.CHECK:
+        check(Settings())
+    else:
+        _show()
+
+
+def check(settings: Settings) -> None:
+    """Print what to mend. Exits with 1 when there are errors."""
+    found = findings(settings)
+    for one in found:
+        colour = "red" if one.level == "error" else "yellow"
+        console.print(f"[{colour}]{one.level}[/] [bold]{one.variable}[/] {one.what}")
+    errors = sum(one.level == "error" for one in found)
+    if errors:
+        console.print(f"{errors} to mend before production (FRONT_PRODUCTION=true refuses them)")
+        raise typer.Exit(1)
+    console.print("[green]✓[/] fit for production")
+
+
+def _show() -> None:
     table = Table(Column("setting", no_wrap=True), "value", "from", "meaning")
     for group in groups(Settings()):
         for name, field in type(group).model_fields.items():
