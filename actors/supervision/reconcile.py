@@ -161,18 +161,25 @@ class Reconciler:
         """Hand over what drained nodes own, one session after the other."""
         if self.paused:
             return
-        drained = await self._drained()
-        if not drained:
-            return
-        for start in await self._stores.starts.list():
-            if start.released or start.owner_node not in drained:
-                continue
+        tried: set[int] = set()
+        while not self.paused and (session_id := await self._to_hand_over(tried)) is not None:
             if not _room(await self._stores.workers.list()):
                 log.warning("drain.no_room")
                 return
-            if self.paused or start.owner_node not in await self._drained():
-                return
-            await self._hand_over(start.session_id)
+            tried.add(session_id)
+            await self._hand_over(session_id)
+
+    async def _to_hand_over(self, tried: set[int]) -> int | None:
+        """The next one with a living owner on a drained node. Looked up each time: a handover takes
+        seconds, and meanwhile sessions move by themselves and drains are taken back."""
+        drained = await self._drained()
+        if not drained:
+            return None
+        for start in await self._stores.starts.list():
+            owned = not start.released and start.lapsed <= 0
+            if owned and start.owner_node in drained and start.session_id not in tried:
+                return start.session_id
+        return None
 
     async def _hand_over(self, session_id: int) -> None:
         async with self._lock(session_id):

@@ -70,7 +70,8 @@ class WorkerStore:
             """
             SELECT w.node, w.name, w.address, w.slots, w.started_at, w.seen_at,
                    (SELECT count(*) FROM ownership o
-                    WHERE o.node = w.node AND NOT o.released)::integer AS sessions,
+                    WHERE o.node = w.node AND NOT o.released
+                          AND o.lease_until > clock_timestamp())::integer AS sessions,
                    EXISTS (SELECT 1 FROM drained_nodes d
                            WHERE d.node IN (w.name, w.node)) AS drained
             FROM workers w ORDER BY w.name, w.node

@@ -112,6 +112,24 @@ async def test_a_drain_moves_one_after_the_other_and_keeps_the_node_empty(
     assert {one.node for one in actors.hosted.values()} == {A, "c" * 56}
 
 
+async def test_a_drain_leaves_alone_what_nobody_owns(
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    nodes: Nodes,
+    session_name: Callable[[], str],
+) -> None:
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+    await stores.db.run("UPDATE ownership SET lease_until = now() - interval '1 s'", {})
+    node = actors.hosted[record.actor_name].node
+    worker = await nodes.drain(node)
+    actors.log.clear()
+    await reconciler.drain_tick()
+    assert actors.log == [], "its process died: whoever starts next is kept off the node"
+    assert [left async for left in nodes.leaving(worker)] == [0]
+
+
 async def test_a_process_that_ray_restarted_on_a_drained_node_is_moved(
     stores: Stores,
     reconciler: Reconciler,
