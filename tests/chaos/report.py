@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -54,7 +55,7 @@ class Result:
         if not self.recoveries:
             return None
         ordered = sorted(self.recoveries)
-        return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+        return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 def show(results: list[Result], console: Console) -> None:
