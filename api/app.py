@@ -27,6 +27,7 @@ from api.routers import (
     lids,
     live,
     media,
+    metrics,
     observability,
     presence,
     profile,
@@ -90,7 +91,7 @@ def create_app(
     authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, server, keys):
+    for part in (observability, metrics, server, keys):
         app.include_router(part.router)
     for part in (sessions, chatting, contacts, media, auth, chats, status):
         app.include_router(part.router)

@@ -132,6 +132,9 @@ class Gateway(Protocol):
     async def version(self) -> dict[str, str]:
         """Versions by distribution: `{"whatsapp-session-gateway": "0.1.0", "ray": …}`"""
 
+    async def metrics(self) -> bytes:
+        """The cluster's figures in Prometheus' text form."""
+
     async def environment(self, *, all: bool = False) -> dict[str, str]:
         """Settings by environment variable, secrets masked; with `all` defaults too."""
 

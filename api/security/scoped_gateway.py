@@ -72,6 +72,12 @@ class ScopedGateway:
     async def version(self) -> dict[str, str]:
         return await self._whole.version()
 
+    async def metrics(self) -> bytes:
+        """Raises `Forbidden` unless the caller runs the gateway."""
+        if not self._principal.operates:
+            raise Forbidden
+        return await self._whole.metrics()
+
     async def environment(self, *, all: bool = False) -> dict[str, str]:
         """Raises `Forbidden` unless the caller runs the gateway."""
         if not self._principal.operates:

@@ -17,6 +17,7 @@ from cluster.client.session import SessionClient
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
 from cluster.effective_settings import effective
 from cluster.media.workshop import Workshop
+from cluster.metrics.exposition import exposition
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -121,6 +122,10 @@ class Gateway:
         """State of each store: `{"postgresql": {"ok": true, "latency_ms": 1.2}, …}`."""
         stores = await self.stores()
         return await stores.health()
+
+    async def metrics(self) -> bytes:
+        """Figures of the whole cluster in Prometheus' text form."""
+        return await exposition(await self.stores())
 
     async def environment(self, *, all: bool = False) -> dict[str, str]:
         """The settings of this process by environment variable, secrets masked; those that have

@@ -18,6 +18,7 @@ from cluster.stores.drained import DrainStore
 from cluster.stores.events import EventStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.labels import LabelStore
+from cluster.stores.measures import MeasureStore
 from cluster.stores.media import MediaStore
 from cluster.stores.messages import MessageStore
 from cluster.stores.objects import ObjectStore
@@ -57,6 +58,7 @@ class Stores:
         self.starts = StartStore(db)
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
+        self.measures = MeasureStore(db)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

@@ -1,0 +1,79 @@
+"""`/metrics` is true to the stores; the alert rules speak of metrics that exist and parse."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from cluster.domain.session import DesiredState
+from cluster.metrics.exposition import exposition
+from cluster.stores import Stores
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+RULES = DEPLOY / "prometheus" / "alerts.yaml"
+DASHBOARD = DEPLOY / "grafana" / "gateway.json"
+PROMTOOL = shutil.which("promtool")
+
+
+async def figures(stores: Stores) -> dict[tuple[str, ...], float]:
+    text = (await exposition(stores)).decode()
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_sessions_and_stores_are_counted(
+    stores: Stores, session_name: Callable[[], str]
+) -> None:
+    before = await figures(stores)
+    for _ in range(3):
+        await stores.sessions.create("metrics", session_name(), {}, DesiredState.RUNNING)
+    after = await figures(stores)
+    starting = ("gateway_sessions", "RUNNING", "STARTING")
+    assert after[starting] - before.get(starting, 0) == 3
+    assert after["gateway_sessions_ownerless",] - before["gateway_sessions_ownerless",] == 3
+    assert {after["gateway_store_up", name] for name in ("postgresql", "redis", "s3")} == {1.0}
+
+
+async def test_no_session_is_a_label(stores: Stores, session_name: Callable[[], str]) -> None:
+    name = session_name()
+    await stores.sessions.create("metrics-tenant", name, {}, DesiredState.STOPPED)
+    text = (await exposition(stores)).decode()
+    assert name not in text
+    assert "metrics-tenant" not in text
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian: prometheus) is not installed")
+async def test_prometheus_takes_the_metrics_and_the_rules(stores: Stores) -> None:
+    checks = {
+        ("check", "metrics"): await exposition(stores),
+        ("check", "rules", str(RULES)): b"",
+        ("test", "rules", str(RULES.with_name("alerts_test.yaml"))): b"",
+    }
+    for command, text in checks.items():
+        done = subprocess.run(  # noqa: ASYNC221
+            [str(PROMTOOL), *command], input=text, capture_output=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_rules_and_dashboard_speak_of_metrics_that_exist(stores: Stores) -> None:
+    known = {name for name, *_ in await figures(stores)} | {"gateway_node_slots"}
+    known |= {"gateway_node_sessions", "gateway_sessions", "gateway_store_ping_seconds"}
+    rules = yaml.safe_load(RULES.read_text())["groups"]
+    asked = [rule["expr"] for group in rules for rule in group["rules"]]
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    asked += [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    used = set(re.findall(r"\bgateway_\w+", " ".join(asked)))
+    assert len(used) > 8
+    assert used <= known, used - known
