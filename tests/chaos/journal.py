@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from typing import Any
 
 import httpx
 
@@ -13,6 +14,7 @@ from chaos.people import Phones
 __all__ = ["JournalWatch"]
 
 _LOOK_SECONDS = 2.0
+_TROUBLES = ("retry asked", "retry unknown", "old counter")
 
 
 class JournalWatch:
@@ -27,6 +29,8 @@ class JournalWatch:
         self.logins: Counter[str] = Counter()
         #: Devices that logged in while an older connection of theirs was there, since `reset`.
         self.doubles: list[str] = []
+        #: What phones could not decrypt, since `reset`: evidence where something is missing.
+        self.troubles: list[dict[str, Any]] = []
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch())
@@ -41,6 +45,7 @@ class JournalWatch:
         await self.read()
         self.logins.clear()
         self.doubles = []
+        self.troubles = []
 
     async def read(self) -> None:
         async with self._reading:
@@ -50,6 +55,8 @@ class JournalWatch:
                     self.logins[entry["device"]] += 1
                 elif entry["kind"] == "replaced":
                     self.doubles.append(entry["device"])
+                elif entry["kind"] in _TROUBLES:
+                    self.troubles.append(entry)
 
     async def _watch(self) -> None:
         while True:

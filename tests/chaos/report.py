@@ -33,6 +33,8 @@ class Result:
     most_logins: int = 0
     #: Highest load average (1 min) at the end of a round: the machine may not be ours alone.
     load: float = 0.0
+    #: What phones could not decrypt at first: entries of the sandbox's journal.
+    signal_troubles: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     #: The suite could not go on with it.

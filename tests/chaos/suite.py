@@ -136,6 +136,7 @@ class Suite:
             result.rounds = number
             result.load = max(result.load, os.getloadavg()[0])
             result.double_connections += len(watch.doubles)
+            result.signal_troubles += watch.troubles
             result.most_logins = max(result.most_logins, *watch.logins.values(), 0)
             result.answers = dict(ledger.answers)
             self._tell(number, result, watch)
