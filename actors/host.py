@@ -17,6 +17,7 @@ import structlog
 
 from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory, HandOver, Session
+from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings
@@ -138,6 +139,14 @@ class SessionHost:
         if record.desired is not DesiredState.RUNNING or record.status is SessionStatus.FAILED:
             log.info("host.nothing_to_do", session=record.name, desired=record.desired.value)
             return False
+        if not await admitted(
+            self._stores,
+            self._settings,
+            self._session_id,
+            self._node,
+            lambda: self._told_to_stop,
+        ):
+            return False
         self._session = Session(
             record=record,
             stores=self._stores,
@@ -151,5 +160,17 @@ class SessionHost:
             ended = await self._session.run()
         except GatewayError as error:
             log.warning("host.session_failed", error=error.detail)
+            await self._note(self._stores.starts.crashed(self._session_id, error.detail))
             return True
-        return ended.how == "fenced"
+        if ended.how != "fenced":
+            return False
+        # Load or a store that was away: not the session's fault.
+        await self._note(self._stores.starts.excuse(self._session_id))
+        return True
+
+    async def _note(self, work: Coroutine[Any, Any, None]) -> None:
+        """Write down how the process ends, where that is possible."""
+        try:
+            await work
+        except GatewayError as error:
+            log.warning("host.end_not_noted", error=error.detail)

@@ -72,6 +72,8 @@ class Outbox:
         self._known: dict[str, OutboxEntry] = {}
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -92,6 +94,12 @@ class Outbox:
     def pause(self) -> None:
         """No connection: hold everything back."""
         self._open.clear()
+
+    async def settle(self, seconds: float) -> None:
+        """Paused: wait until the send that is under way has ended, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
 
     def resume(self) -> None:
         """Connected: go on at once, whatever the backoff said."""
@@ -125,11 +133,14 @@ class Outbox:
             if chat is None:
                 continue
             entry = self._chats[chat][0]
+            self._quiet.clear()
             try:
                 delay = await self._try(entry)
             except NotOwner as error:
                 log.error("outbox.not_owner", message_id=entry.message_id, error=error.detail)
                 return
+            finally:
+                self._quiet.set()
             if delay is None:
                 self._chats[chat].popleft()
                 self._known.pop(entry.message_id, None)

@@ -44,7 +44,7 @@ from cluster.domain.errors import (
     Unavailable,
 )
 from cluster.domain.message import OutboxState, SentMessage
-from cluster.domain.session import Me, SessionRecord, SessionStatus
+from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -66,6 +66,8 @@ _PATIENCE = 10.0
 #: Messages the library answers retries for, with some distance to its own 256; and how often the
 #: outbox answers for one message.
 _LIBRARY_REMEMBERS, _MAX_RETRIES = 200, 3
+#: Seconds that a send under way has to end before a clean stop drops the connection.
+_SETTLE = 5.0
 #: Seconds that what arrived before a disconnect may take to be recorded.
 _DRAIN = 8.0
 #: Seconds between tries to get a connection that does not come up.
@@ -267,6 +269,8 @@ class Session:
     async def _let_go(self, ended: SessionEnded) -> None:
         """Connection first, then everything else: whatever fails here, no stanza follows."""
         self._outbox.pause()
+        if ended.how == "stopped":
+            await self._outbox.settle(_SETTLE)
         if self._client is not None:
             await self._client.close()
         if self._dead_man is not None:
@@ -285,7 +289,7 @@ class Session:
             await self._drain(_DRAIN)
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
-            status = SessionStatus.STOPPED if ended.how == "stopped" else SessionStatus.FAILED
+            status = await self._last_status(ended)
             await self._set_status(status, ended.reason if status is SessionStatus.FAILED else "")
             if self._keeper is not None:
                 await self._keeper.stop()
@@ -299,6 +303,14 @@ class Session:
                 await self._keeper.stop()
             self._release_disk(keep=not clean)
         self._log.info("session.ended", how=ended.how, reason=ended.reason, clean=clean)
+
+    async def _last_status(self, ended: SessionEnded) -> SessionStatus:
+        """A handover is not the end: the session starts again elsewhere."""
+        if ended.how != "stopped":
+            return SessionStatus.FAILED
+        record = await self._stores.sessions.get_by_id(self.record.id)
+        wanted = record.desired is DesiredState.RUNNING
+        return SessionStatus.STARTING if wanted else SessionStatus.STOPPED
 
     async def _drain(self, seconds: float) -> None:
         """Everything that arrived is recorded, or stays in the spool."""
