@@ -78,7 +78,7 @@ _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 class SessionEnded:
     """Why a session let go of its ownership."""
 
-    #: `stopped`, `failed`, `fenced`
+    #: `stopped`, `logged_out`, `failed`, `fenced`
     how: str
     reason: str = ""
 
@@ -306,6 +306,8 @@ class Session:
 
     async def _last_status(self, ended: SessionEnded) -> SessionStatus:
         """A handover is not the end: the session starts again elsewhere."""
+        if ended.how == "logged_out":
+            return SessionStatus.STOPPED
         if ended.how != "stopped":
             return SessionStatus.FAILED
         record = await self._stores.sessions.get_by_id(self.record.id)
@@ -541,7 +543,7 @@ class Session:
         if self._vault is not None:
             await self._vault.forget()
         self.me = None
-        self.stop("logged out")
+        self._end(SessionEnded(how="logged_out"))
 
     async def check_numbers(self, numbers: list[str]) -> list[dict[str, Any]]:
         await self._require_working()
