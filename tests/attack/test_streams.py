@@ -1,0 +1,61 @@
+"""Streams: nobody listens to sessions of others, or longer than a key is good."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from conftest import Front
+
+from cluster.domain.session import SessionRecord
+
+
+async def websocket(front: Front, query: str, seconds: float) -> list[dict[str, Any]]:
+    """What the application says on a websocket until it closes or time is up."""
+    said: list[dict[str, Any]] = []
+    first = [{"type": "websocket.connect"}]
+
+    async def receive() -> dict[str, Any]:
+        if first:
+            return first.pop()
+        return await asyncio.Future()
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    scope = {"type": "websocket", "path": "/ws", "raw_path": b"/ws", "headers": [], "scheme": "ws"}
+    scope |= {"query_string": query.encode(), "client": ("203.0.113.9", 1), "subprotocols": []}
+    try:
+        async with asyncio.timeout(seconds):
+            await front.app(scope, receive, send)
+    except TimeoutError:
+        said.append({"type": "open still"})
+    return said
+
+
+async def test_a_websocket_hears_no_session_of_others(front: Front, victim: SessionRecord) -> None:
+    made = await front.operator().post("/api/keys/control", json={"session": "mine"})
+    blind = await websocket(front, f"x-api-key={made.json()['key']}", 5)
+    assert blind[0]["type"] == "websocket.http.response.start", "not accepted: it may not read"
+    assert blind[0]["status"] == 403
+    key = {"isAdmin": False, "session": "mine"}
+    made = await front.operator().post("/api/keys", json=key)
+    said = await websocket(front, f"session={victim.name}&x-api-key={made.json()['key']}", 10)
+    assert said[-1]["type"] == "websocket.close"
+    assert not [m for m in said if m["type"] == "websocket.send"]
+
+
+async def test_a_stream_ends_when_its_key_is_taken_back(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.security.middleware._AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("api.security.authenticator.KEPT_SECONDS", 0.0)
+    operator = front.operator()
+    made = (await operator.post("/api/keys", json={"isAdmin": True})).json()
+    listening = asyncio.create_task(websocket(front, f"x-api-key={made['key']}", 20))
+    await asyncio.sleep(1)
+    assert not listening.done()
+    await operator.delete(f"/api/keys/{made['id']}")
+    said = await listening
+    assert said[-1] == {"type": "websocket.close", "code": 1008, "reason": "Unauthorized"}
