@@ -143,7 +143,9 @@ class Cipher:
         except Exception as error:
             if "old counter" in str(error).lower():
                 raise OldCounter(str(error)) from error
-            if kind == "msg":
+            if kind in ("msg", "pkmsg"):
+                # A peer goes on with the session it began until it hears an answer in it, also
+                # when this side has begun another one meanwhile.
                 return await self._decrypt_with_old(jid, enc, error)
             raise Undecryptable(f"{type(error).__name__}: {error}") from error
 
@@ -193,7 +195,7 @@ class Cipher:
             self._store.set_signal(self._number, "session", self._address(jid), old)
             try:
                 plaintext = await self._repository.decrypt_message(
-                    str(jid), message_type="msg", ciphertext=enc.data
+                    str(jid), message_type=enc.get("type"), ciphertext=enc.data
                 )
             except (SignalError, ValueError):
                 continue

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from people import People, Person
-from running_gateway import Phone, RunningGateway
+from running_gateway import Phone, RunningGateway, until
 from waha import WahaClient
 
 _names = itertools.count(1)
@@ -63,6 +63,11 @@ def people(gateway: RunningGateway) -> Iterator[People]:
             gateway.paired(f"{name}-{os.getpid()}", phone)
         lid = gateway.control.get(f"/phones/{phone.number}").raise_for_status().json()["lid"]
         found.append(Person(f"{name}-{os.getpid()}", phone, f"{lid}@lid"))
+    # A LID and a number are known to be one person once there was a word between them.
+    alice, *others = found
+    for other in others:
+        gateway.send(alice.session, other.phone.chat, "hello")
+        until(lambda other=other: "hello" in other.phone.texts(), what="the first word")
     waha = WahaClient(base_url=gateway.state.url, api_key=gateway.state.api_key)
     with contextlib.closing(waha):
         yield People(gateway, waha, *found)
