@@ -11,14 +11,30 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
+import pytest
 from running_gateway import Phone, RunningGateway, until
 
 from cluster.local.layout import Layout
 from cluster.local.state import State
 
 _numbers = itertools.count(1)
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("GATEWAY_SLOW_TESTS"),
+    reason="minutes of its own gateway: GATEWAY_SLOW_TESTS",
+)
+
+
+@pytest.fixture(scope="module")
+def gateway(data_folder: Path) -> Iterator[RunningGateway]:
+    """Its own: nodes go and come back here."""
+    running = RunningGateway(data_folder / "drain")
+    try:
+        yield running.up()
+    finally:
+        running.down()
 
 
 @dataclass
