@@ -43,9 +43,6 @@ class Recorder:
         self._stores = stores
         self._session_id = session_id
         self._epoch = epoch
-        self._busy = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def received(self, event: Received) -> None:
         message = event.message
@@ -98,13 +95,6 @@ class Recorder:
 
         await self.while_away(write)
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until nothing is being written."""
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            log.warning("recorder.not_drained", pending=self._busy)
-
     async def _counted(self, message: StoredMessage) -> StoredMessage:
         """A vote with the texts of the options chosen, where the history has the poll."""
         hashes = message.payload.get(VOTE)
@@ -119,21 +109,14 @@ class Recorder:
 
     async def while_away(self, write: Callable[[], Awaitable[None]]) -> None:
         """Do something again until PostgreSQL is there."""
-        self._busy += 1
-        self._idle.clear()
         delay = 0.1
-        try:
-            while True:
-                try:
-                    return await write()
-                except Unavailable as error:
-                    log.warning("recorder.store_away", error=error.detail)
-                    await asyncio.sleep(delay)
-                    delay = min(delay * 2, 2.0)
-        finally:
-            self._busy -= 1
-            if not self._busy:
-                self._idle.set()
+        while True:
+            try:
+                return await write()
+            except Unavailable as error:
+                log.warning("recorder.store_away", error=error.detail)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
 
 
 def _names(message: StoredMessage) -> tuple[str, ...]:

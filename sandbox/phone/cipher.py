@@ -7,7 +7,6 @@ keeps one. The older ones are kept here and tried when the current one fails.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from pyaileys.auth.creds import AuthenticationCreds, KeyPair, SignedKeyPair
 from pyaileys.auth.state import AuthenticationState
@@ -40,16 +39,6 @@ class Undecryptable(Exception):
 
 class OldCounter(Exception):
     """The message's key was used or passed over: drop it, as libsignal's users do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """What a phone gives to the server."""
-
-    registration: bytes
-    signed_key: bytes
-    signature: bytes
-    prekeys: list[tuple[bytes, bytes]]
 
 
 class Cipher:
