@@ -126,7 +126,7 @@ FORGERIES = {
     ),
     "expired": signed(exp=int(time.time()) - 31),
     "never ends": signed(exp=None),
-    "not yet": signed(nbf=int(time.time()) + 60),
+    "not yet": signed(nbf=int(time.time()) + 3600),
     "another issuer": signed(iss="https://evil.example"),
     "no issuer": signed(iss=None),
     "another audience": signed(aud="other"),
