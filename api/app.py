@@ -29,6 +29,7 @@ from api.routers import (
     media,
     metrics,
     observability,
+    outbox,
     presence,
     profile,
     server,
@@ -97,7 +98,7 @@ def create_app(
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)
-    for part in (events, webhooks, live):
+    for part in (events, webhooks, outbox, live):
         app.include_router(part.router)
     app.include_router(contacts.by_session)
     app.include_router(unoffered.router)

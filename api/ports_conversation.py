@@ -7,6 +7,7 @@ from typing import Protocol
 from cluster.client.chats import Chats
 from cluster.client.chatting import Chatting
 from cluster.client.media import Media
+from cluster.client.outbox import Outbox
 from cluster.client.status import Status
 from cluster.media.workshop import Workshop
 
@@ -27,6 +28,9 @@ class ConversationPort(Protocol):
 
     @property
     def media(self) -> Media: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     @property
     def status(self) -> Status: ...

@@ -8,6 +8,8 @@ never appear in a `repr`, a log or an error.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -17,6 +19,7 @@ from limits import parse
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cluster.domain.pacing import PROFILES, PacePolicy
 from cluster.domain.start_pause import StartPolicy
 
 
@@ -128,6 +131,82 @@ class WhatsAppSettings(BaseSettings):
     @property
     def sandbox(self) -> bool:
         return bool(self.sandbox_root_key)
+
+
+class PacingSettings(BaseSettings):
+    """How fast a session sends, so that WhatsApp does not ban it. `config.pacing` of a session
+    goes before these."""
+
+    model_config = _group("PACING_")
+
+    enabled: bool | None = Field(
+        None, description="Unset: on, but not towards the sandbox, which bans nobody."
+    )
+    profile: Literal["careful", "normal", "trusted"] = Field(
+        "normal", description="Where the figures that are not set come from."
+    )
+    messages_per_minute: float | None = Field(
+        None, gt=0, description="Messages of a session, on average (profiles: 8, 20, 60)."
+    )
+    burst: int | None = Field(
+        None, ge=1, description="So many follow each other at once (profiles: 3, 5, 20)."
+    )
+    new_chats_per_day: int | None = Field(
+        None,
+        ge=1,
+        description="People written to in 24 h with whom nothing was exchanged before (profiles: "
+        "50, 200, 1000).",
+    )
+    jitter: float | None = Field(
+        None, ge=0, le=1, description="Part of the pauses that is chance (profiles: 0.5)."
+    )
+    typing: bool = Field(
+        True, description="Show as typing before a text, by its length, for 4 s at most."
+    )
+    warm_up_days: float | None = Field(
+        None,
+        ge=0,
+        description="A device gets a fifth of the figures at first, and the whole after so many "
+        "days (profiles: 30, 14, 0).",
+    )
+
+    def policy(self, config: Mapping[str, Any], *, sandbox: bool) -> PacePolicy | None:
+        """The limits of a session with this `config.pacing`; None: it has none.
+        Raises `ValueError` when `config` is out of range."""
+        set_here = {
+            name: value
+            for ours, name in _PACING_KEYS.items()
+            if (value := config.get(ours)) is not None
+        }
+        wanted = type(self)(**self.model_dump() | set_here)
+        if not (not sandbox if wanted.enabled is None else wanted.enabled):
+            return None
+        figures = {
+            name: value
+            for name, value in (
+                ("per_minute", wanted.messages_per_minute),
+                ("burst", wanted.burst),
+                ("new_chats_per_day", wanted.new_chats_per_day),
+                ("jitter", wanted.jitter),
+                ("warm_up_days", wanted.warm_up_days),
+                ("typed_per_second", None if wanted.typing else 0.0),
+            )
+            if value is not None
+        }
+        return replace(PROFILES[wanted.profile], **figures)
+
+
+#: `config.pacing` of a session, in the way of WAHA's names.
+_PACING_KEYS = {
+    "enabled": "enabled",
+    "profile": "profile",
+    "messagesPerMinute": "messages_per_minute",
+    "burst": "burst",
+    "newChatsPerDay": "new_chats_per_day",
+    "jitter": "jitter",
+    "typing": "typing",
+    "warmUpDays": "warm_up_days",
+}
 
 
 class HttpSettings(BaseSettings):
@@ -462,6 +541,7 @@ class Settings:
         self.lease: LeaseSettings = groups.get("lease") or LeaseSettings()
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.spool: SpoolSettings = groups.get("spool") or SpoolSettings()
+        self.pacing: PacingSettings = groups.get("pacing") or PacingSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
         self.limits: LimitSettings = groups.get("limits") or LimitSettings()
         self.front: FrontSettings = groups.get("front") or FrontSettings()

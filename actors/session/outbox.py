@@ -2,7 +2,8 @@
 
 The outbox table is the truth; this is the owner's working copy of it. A message that fails for
 lack of a connection is tried again and holds back its own chat only; after `max_attempts` it is
-failed for good, so that it blocks nothing for ever.
+failed for good, so that it blocks nothing for ever. Pacing says when the next one may go, and which
+chat has to wait; it never drops any.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 
-__all__ = ["Outbox", "OutboxEntry", "SendOutcome"]
+__all__ = ["Outbox", "OutboxEntry", "Pacing", "SendOutcome"]
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,19 @@ class OutboxEntry:
     done: asyncio.Future[SendOutcome] | None = field(default=None)
 
 
+class Pacing(Protocol):
+    """See `actors.session.pacing`."""
+
+    def wait(self) -> float:
+        """Seconds until any message may go."""
+
+    async def hold(self, chat: str) -> float:
+        """Seconds that a chat has to wait beyond that. Raises `Unavailable`, `NotOwner`."""
+
+    def took(self) -> None:
+        """A message went out."""
+
+
 class Outbox:
     """Order per chat, retries, one sender. Storage and the wire come in as functions."""
 
@@ -62,10 +76,13 @@ class Outbox:
         send: Callable[[OutboxEntry], Awaitable[datetime]],
         mark_sent: Callable[[OutboxEntry, datetime], Awaitable[None]],
         mark_failed: Callable[[OutboxEntry, GatewayError], Awaitable[None]],
+        pacing: Pacing | None = None,
     ) -> None:
         self._send = send
         self._mark_sent = mark_sent
         self._mark_failed = mark_failed
+        #: None: nothing is held back.
+        self.pacing = pacing
         self._chats: dict[str, deque[OutboxEntry]] = defaultdict(deque)
         self._ready: list[tuple[float, int, str]] = []
         self._tie = itertools.count()
@@ -78,6 +95,10 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def ahead_of(self, seq: int) -> int:
+        """How many messages wait that were accepted before this one."""
+        return sum(1 for entry in self._known.values() if entry.seq < seq)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="outbox")
@@ -135,6 +156,10 @@ class Outbox:
             entry = self._chats[chat][0]
             self._quiet.clear()
             try:
+                held = await self._held(chat)
+                if held > 0:
+                    self._schedule(chat, time.monotonic() + held)
+                    continue
                 delay = await self._try(entry)
             except NotOwner as error:
                 log.error("outbox.not_owner", message_id=entry.message_id, error=error.detail)
@@ -155,12 +180,23 @@ class Outbox:
             await self._wake.wait()
             return None
         wait = self._ready[0][0] - time.monotonic()
+        if self.pacing is not None:
+            wait = max(wait, self.pacing.wait())
         if wait > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
             return None
         return heapq.heappop(self._ready)[2] if self._open.is_set() else None
+
+    async def _held(self, chat: str) -> float:
+        if self.pacing is None:
+            return 0.0
+        try:
+            return await self.pacing.hold(chat)
+        except Unavailable as error:
+            log.warning("outbox.pace_unknown", error=error.detail)
+            return error.retry_after
 
     async def _try(self, entry: OutboxEntry) -> float | None:
         """Seconds until the next try, or None when the entry is done with."""
@@ -176,6 +212,8 @@ class Outbox:
         except GatewayError as error:
             await self._finish(entry, SendOutcome(sent_at=None, error=error))
             return None
+        if self.pacing is not None:
+            self.pacing.took()
         await self._finish(entry, SendOutcome(sent_at=sent_at))
         return None
 

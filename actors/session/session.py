@@ -21,6 +21,7 @@ from actors.session.holder import holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.machine import Step, step
 from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
+from actors.session.pacing import SessionPacing
 from actors.session.recorder import Recorder
 from actors.session.spool import Spool
 from actors.session.vault import DeviceVault
@@ -44,6 +45,7 @@ from cluster.domain.errors import (
     Unavailable,
 )
 from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.pacing import Place
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -133,6 +135,7 @@ class Session:
         self._attachments = EagerDownloads(
             stores=stores, settings=settings.media, session_id=record.id
         )
+        self._pacing: SessionPacing | None = None
         self._outbox = Outbox(
             send=self._send_entry, mark_sent=self._mark_sent, mark_failed=self._mark_failed
         )
@@ -220,6 +223,20 @@ class Session:
         self._leftovers = self._spool.take_over(leftovers)
 
     async def _load_outbox(self) -> None:
+        sandbox = self._settings.whatsapp.sandbox
+        try:
+            policy = self._settings.pacing.policy(
+                self.record.config.get("pacing") or {}, sandbox=sandbox
+            )
+        except ValueError as error:
+            # Kept by an older version, or written past the API: the operator's own count.
+            self._log.warning("session.pacing_unreadable", error=str(error))
+            policy = self._settings.pacing.policy({}, sandbox=sandbox)
+        if policy is not None:
+            self._pacing = await SessionPacing.open(
+                policy, store=self._stores.pacing, session_id=self.record.id, epoch=self.epoch
+            )
+            self._outbox.pacing = self._pacing
         for row in await self._stores.outbox.pending(self.record.id):
             self._outbox.add(
                 OutboxEntry(
@@ -509,18 +526,22 @@ class Session:
             body=str(content.get("text") or content.get("caption") or ""),
             idempotency_key=idempotency_key,
         )
-        state, timestamp = row.state, row.accepted_at
+        state, timestamp, place = row.state, row.accepted_at, None
         if state is OutboxState.ACCEPTED:
             done = self._outbox.add(
                 OutboxEntry(
                     seq=row.seq, message_id=row.message_id, chat=row.chat, content=row.content
                 )
             )
+            place = await self._place(row.seq, row.chat)
+            if place is not None and place.seconds > wait:
+                # It will not be its turn while the caller waits.
+                wait = 0.0
             with contextlib.suppress(TimeoutError):
                 outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
                 if outcome.error is not None:
                     raise outcome.error
-                state = OutboxState.SENT
+                state, place = OutboxState.SENT, None
                 timestamp = outcome.sent_at or timestamp
         return SentMessage(
             message_id=row.message_id,
@@ -529,7 +550,18 @@ class Session:
             timestamp=timestamp,
             replayed=replayed,
             content=row.content,
+            place=place,
         )
+
+    async def _place(self, seq: int, chat: str) -> Place | None:
+        """Where an accepted message stands; None without limits, or while nobody can tell."""
+        if self._pacing is None:
+            return None
+        try:
+            return await self._pacing.place(chat, self._outbox.ahead_of(seq))
+        except Unavailable:
+            # It is accepted: that must be the answer.
+            return None
 
     async def request_code(self, number: str) -> str:
         if self.status is not SessionStatus.SCAN_QR_CODE or self._client is None:
@@ -599,11 +631,25 @@ class Session:
     async def _send_entry(self, entry: OutboxEntry) -> datetime:
         if self._client is None or self._keeper is None or not self._keeper.held:
             raise Unavailable("not connected", retry_after=1)
+        if self._pacing is not None and entry.attempts <= 1:
+            await self._type(entry, self._pacing.typing(entry.chat, entry.content))
         sent_at = await self._client.send(
             chat=entry.chat, content=entry.content, message_id=entry.message_id
         )
         self._sent_here.append(entry.message_id)
         return sent_at
+
+    async def _type(self, entry: OutboxEntry, seconds: float) -> None:
+        """Show as typing for so long. The message itself ends it at the receiver's."""
+        if seconds <= 0 or self._client is None:
+            return
+        try:
+            await self._client.request("chatting.typing", {"chat": entry.chat, "typing": True})
+        except GatewayError as error:
+            self._log.debug("session.typing_not_shown", error=error.detail)
+        await asyncio.sleep(seconds)
+        if self._client is None or self._keeper is None or not self._keeper.held:
+            raise Unavailable("not connected any more", retry_after=1)
 
     async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
         try:

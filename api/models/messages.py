@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -46,6 +46,15 @@ class MessageGateway(WahaModel):
     state: OutboxState = Field(description="How far the outbox has brought the message.")
     replayed: bool = Field(
         description="The idempotency key or id was seen before; this is the first send's answer."
+    )
+    position: int | None = Field(
+        None, description="While sending limits hold it back: messages of the session before it."
+    )
+    estimatedSeconds: float | None = Field(
+        None, description="While sending limits hold it back: when it goes out, about."
+    )
+    waitsFor: Literal["pace", "new_chats", "turn"] | None = Field(
+        None, description="The limit that holds it back; `turn`: others are before it."
     )
 
 
@@ -100,6 +109,10 @@ class WAMessage(WahaModel):
         answer.replyTo = _quoted(sent.content)
         answer.data = {"content": asked(sent.content)}
         answer.gateway = MessageGateway(state=sent.state, replayed=sent.replayed)
+        if sent.place is not None:
+            answer.gateway.position = sent.place.ahead
+            answer.gateway.estimatedSeconds = round(sent.place.seconds, 1)
+            answer.gateway.waitsFor = sent.place.limit
         return answer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -67,6 +67,19 @@ class ClientConfig(WahaModel):
     browserName: str | None = None
 
 
+class PacingConfig(WahaModel):
+    """Sending limits of one session; what is missing comes from the gateway's settings."""
+
+    enabled: bool | None = Field(None, description="Off: nothing is held back.")
+    profile: Literal["careful", "normal", "trusted"] | None = None
+    messagesPerMinute: float | None = Field(None, gt=0, le=6000)
+    burst: int | None = Field(None, ge=1, le=1000)
+    newChatsPerDay: int | None = Field(None, ge=1, le=1_000_000)
+    jitter: float | None = Field(None, ge=0, le=1)
+    typing: bool | None = Field(None, description="Show as typing before a text.")
+    warmUpDays: float | None = Field(None, ge=0, le=365)
+
+
 class SessionConfig(WahaModel):
     """A session's configuration. Settings of engines (`noweb`, `gows`, `webjs`) are kept as they
     came."""
@@ -83,6 +96,9 @@ class SessionConfig(WahaModel):
     ignore: IgnoreConfig | None = Field(None, description="Events of such chats are not told.")
     client: ClientConfig | None = Field(None, description="How the phone shows the linked device.")
     webhooks: list[WebhookConfig] | None = None
+    pacing: PacingConfig | None = Field(
+        None, description="Ours: how fast the session sends, see docs/security.md."
+    )
 
     def stored(self) -> dict[str, Any]:
         """What the gateway keeps: only what the caller set."""

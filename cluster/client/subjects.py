@@ -11,6 +11,7 @@ from cluster.client.events import Events
 from cluster.client.groups import Groups
 from cluster.client.labels import Labels
 from cluster.client.lids import Lids
+from cluster.client.outbox import Outbox
 from cluster.client.presence import Presence
 from cluster.client.profile import Profile
 from cluster.client.webhooks import Webhooks
@@ -60,6 +61,11 @@ class Subjects:
     def events(self) -> Events:
         """Its log of events."""
         return Events(self._session)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits to be sent."""
+        return Outbox(self._session)
 
     @property
     def webhooks(self) -> Webhooks:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from cluster.domain.pacing import Place
+
 __all__ = ["Ack", "MessageFilter", "OutboxState", "SentMessage", "StoredMessage"]
 
 
@@ -46,6 +48,8 @@ class SentMessage:
     replayed: bool = False
     #: The message's kind and content as accepted, e.g. {"kind": "text", "text": "hi"}.
     content: dict[str, Any] = field(default_factory=dict)
+    #: While sending limits hold it back: where it stands.
+    place: Place | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

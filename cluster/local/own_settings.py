@@ -19,7 +19,7 @@ def groups(settings: Settings) -> Iterator[BaseSettings]:
     yield from (
         *(settings.stores, settings.checkpoint, settings.lease),
         *(settings.whatsapp, settings.http, settings.media, settings.placement),
-        *(settings.jwt, settings.limits, settings.front),
+        *(settings.jwt, settings.limits, settings.front, settings.pacing),
         *(settings.events, settings.webhooks, settings.global_webhooks),
     )
 

@@ -24,6 +24,7 @@ from cluster.stores.messages import MessageStore
 from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
+from cluster.stores.pacing import PacingStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
 from cluster.stores.wake import EventWaker
@@ -47,6 +48,7 @@ class Stores:
         self.media = MediaStore(db)
         self._waker = EventWaker(db)
         self.outbox = OutboxStore(db, self._waker)
+        self.pacing = PacingStore(db)
         self.events = EventStore(db, self._waker)
         self.inbox = InboxStore(db, self._waker)
         self.webhooks = WebhookStore(db)
@@ -92,4 +94,5 @@ class Stores:
         keys = await self.checkpoints.delete_all(session_id)
         await self.objects.delete(*keys)
         await self.labels.clear(session_id)
+        await self.pacing.forget(session_id)
         await self.sessions.forget_account(session_id)

@@ -1,0 +1,95 @@
+"""The clock, the dice and the stores around `cluster.domain.pacing`, for the owner of a session."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cluster.domain.pacing import Pace, PacePolicy, Place, paced_chat
+from cluster.stores.pacing import PacingStore
+
+__all__ = ["SessionPacing"]
+
+#: A chat that waits for tomorrow is looked at again after this long, seconds: its person may have
+#: written meanwhile.
+_LOOK_AGAIN = 60.0
+
+
+class SessionPacing:
+    """What an outbox asks before it sends; see `actors.session.outbox.Pacing`."""
+
+    def __init__(
+        self,
+        pace: Pace,
+        *,
+        store: PacingStore,
+        session_id: int,
+        epoch: int,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._pace = pace
+        self._store = store
+        self._session_id = session_id
+        self._epoch = epoch
+        self._clock = clock
+        self._chance = chance
+        self._known: set[str] = set()
+
+    @classmethod
+    async def open(
+        cls, policy: PacePolicy, *, store: PacingStore, session_id: int, epoch: int
+    ) -> SessionPacing:
+        """Goes on where the predecessor stood. Raises `Unavailable`."""
+        facts = await store.facts(session_id)
+        # From the database's clock to ours.
+        ahead = time.time() - facts.now
+        pace = Pace.of(
+            policy,
+            facts.linked_at + ahead,
+            [at + ahead for at in facts.sent],
+            [at + ahead for at in facts.opened],
+        )
+        return cls(pace, store=store, session_id=session_id, epoch=epoch)
+
+    def wait(self) -> float:
+        """Seconds until any message may go."""
+        return self._pace.wait(self._clock())
+
+    async def hold(self, chat: str) -> float:
+        """Seconds that `chat` has to wait beyond that; 0: it may be written to now, and counts as
+        opened. Raises `Unavailable`, `NotOwner`."""
+        if not await self._opens(chat):
+            return 0.0
+        if wait := self._pace.wait_for_opening(self._clock()):
+            return min(wait, _LOOK_AGAIN)
+        # Counted before the message goes out: a crash in between must not give it away twice.
+        await self._store.open(self._session_id, self._epoch, chat)
+        self._pace.opens(self._clock())
+        self._known.add(chat)
+        return 0.0
+
+    def took(self) -> None:
+        """A message went out."""
+        self._pace.took(self._clock(), self._chance())
+
+    def typing(self, chat: str, content: dict[str, Any]) -> float:
+        """Seconds to show as typing before it goes out."""
+        if not paced_chat(chat) and not chat.endswith("@g.us"):
+            return 0.0
+        return self._pace.policy.typing(content, self._chance())
+
+    async def place(self, chat: str, ahead: int) -> Place:
+        """Where a message stands that has `ahead` others before it. Raises `Unavailable`."""
+        opening = [False] * ahead + [await self._opens(chat)]
+        return self._pace.places(opening, self._clock())[-1]
+
+    async def _opens(self, chat: str) -> bool:
+        if not paced_chat(chat) or chat in self._known:
+            return False
+        if await self._store.knows(self._session_id, chat):
+            self._known.add(chat)
+            return False
+        return True
