@@ -181,7 +181,7 @@ class PacingSettings(BaseSettings):
         wanted = type(self)(**self.model_dump() | set_here)
         if not (not sandbox if wanted.enabled is None else wanted.enabled):
             return None
-        figures = {
+        figures: dict[str, Any] = {
             name: value
             for name, value in (
                 ("per_minute", wanted.messages_per_minute),
