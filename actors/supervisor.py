@@ -11,6 +11,8 @@ import structlog
 
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.session_actors import SessionActors
+from actors.transfer import DeviceMoves
+from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.settings import Settings
@@ -32,6 +34,7 @@ class Supervisor:
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
         self._reconciler: Reconciler | None = None
+        self._moves: DeviceMoves | None = None
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
@@ -56,6 +59,20 @@ class Supervisor:
         """See `Reconciler.stop_all`."""
         return await self._cross(lambda reconciler: reconciler.stop_all())
 
+    async def export(self, session_id: int, passphrase: str | None, key: str | None) -> Reply:
+        """See `DeviceMoves.export`."""
+        return await self._move(lambda moves: moves.export(session_id, passphrase, key))
+
+    async def take_back(self, session_id: int) -> Reply:
+        """See `DeviceMoves.take_back`."""
+        return await self._move(lambda moves: moves.take_back(session_id))
+
+    async def bring(
+        self, tenant: str, name: str, config: dict[str, Any], source: DeviceSource
+    ) -> Reply:
+        """See `DeviceMoves.bring`."""
+        return await self._move(lambda moves: moves.bring(tenant, name, config, source))
+
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
@@ -70,10 +87,20 @@ class Supervisor:
             asyncio.run_coroutine_threadsafe(answer(run()), self._loop)
         )
 
+    async def _move(self, work: Callable[[DeviceMoves], Awaitable[Any]]) -> Reply:
+        """Run `work` in the supervisor's own loop."""
+
+        async def run(_: Reconciler) -> Any:
+            assert self._moves is not None  # noqa: S101 - made with the reconciler
+            return await work(self._moves)
+
+        return await self._cross(run)
+
     async def _ready(self) -> Reconciler:
         async with self._opening:
             if self._reconciler is None:
                 stores = await Stores.open(self._settings)
+                self._moves = DeviceMoves(stores, self._settings)
                 self._reconciler = Reconciler(stores, self._actors, self._settings)
         return self._reconciler
 

@@ -35,6 +35,7 @@ from api.routers import (
     server,
     sessions,
     status,
+    transfer,
     unoffered,
     webhooks,
 )
@@ -94,7 +95,7 @@ def create_app(
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
     for part in (observability, metrics, server, keys):
         app.include_router(part.router)
-    for part in (sessions, chatting, contacts, media, auth, chats, status):
+    for part in (transfer, sessions, chatting, contacts, media, auth, chats, status):
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)

@@ -13,6 +13,7 @@ __all__ = ["limit_by_path"]
 _INLINE = re.compile(
     r"/api/(send(Image|File|Voice|Video|Sticker|Buttons)"
     r"|send/link-custom-preview"
+    r"|sessions/import"
     r"|[^/]+/status/(image|voice|video)"
     r"|[^/]+/media/convert/(voice|video)"
     r"|[^/]+/profile/picture"

@@ -14,6 +14,7 @@ from api.ports_conversation import ConversationPort
 from api.ports_events import EventsPort, WebhooksPort
 from api.ports_keys import KeysPort
 from api.ports_subjects import SubjectsPort
+from cluster.domain.device_source import DeviceSource
 from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import Me, SessionRecord
@@ -71,6 +72,12 @@ class SessionClient(SubjectsPort, ConversationPort, Protocol):
 
     async def logout(self) -> SessionRecord: ...
 
+    async def export(self, *, passphrase: str | None = None, key: str | None = None) -> bytes:
+        """The stopped session's device as an archive; it does not start here any more."""
+
+    async def take_back(self) -> SessionRecord:
+        """The session may start here again after an export."""
+
     async def me(self) -> Me | None:
         """The account behind the session; None while it is not paired."""
 
@@ -117,6 +124,17 @@ class Gateway(Protocol):
         self, name: str, config: dict[str, Any], *, start: bool = True
     ) -> SessionRecord:
         """Raises `Conflict` when the name is taken."""
+
+    async def import_session(
+        self,
+        name: str,
+        source: DeviceSource,
+        *,
+        config: dict[str, Any] | None = None,
+        start: bool = True,
+    ) -> SessionRecord:
+        """Raises `Invalid` when the source is not what it claims, `Conflict` when the name or the
+        device is taken."""
 
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         """Without `all` those that are not STOPPED."""

@@ -162,6 +162,9 @@ class SessionGateway(WahaModel):
     actor: str = Field(description="Name of the Ray actor that hosts the session.")
     desired: DesiredState = Field(description="What the supervisor brings the session to.")
     reason: str | None = Field(description="Why the status is FAILED, for people.")
+    exportedAt: datetime | None = Field(
+        None, description="Its device was handed out then: it does not start here any more."
+    )
     createdAt: datetime
     updatedAt: datetime
 
@@ -195,6 +198,7 @@ class SessionInfo(WahaModel):
                 actor=record.actor_name,
                 desired=record.desired,
                 reason=record.reason or None,
+                exportedAt=record.exported_at,
                 createdAt=record.created_at,
                 updatedAt=record.updated_at,
             ),

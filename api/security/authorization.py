@@ -28,6 +28,7 @@ _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
     (r"\w+", r"/api/(nodes|workers|cluster)(/.*)?", OPERATE),
     (r"\w+", r"/api/(keys|audit)(/.*)?", MANAGE),
     (r"\w+", r"/api/files/.*", (Action.MEDIA,)),
+    (r"\w+", r"/api/sessions/(import|\{session\}/export)", MANAGE),
     (r"POST", r"/api/sessions", _CONTROL),
     (r"POST", r"/api/sessions/start", (Action.CONTROL, Action.SETTING)),
     (r"POST", r"/api/sessions/(stop|logout)", (Action.CONTROL, Action.DELETE)),

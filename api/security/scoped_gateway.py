@@ -7,6 +7,7 @@ from typing import Any
 
 from api.ports import Gateway, SessionClient
 from api.ports_keys import KeysPort
+from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
 from cluster.domain.session import SessionRecord, check_session_name
 from cluster.security.principal import OPERATOR_TENANT, Principal
@@ -54,6 +55,20 @@ class ScopedGateway:
         if not (self._principal.admin and self._principal.sees(name)):
             raise Forbidden("creating sessions takes an admin's key or token")
         return await self._tenants.create_session(name, config, start=start)
+
+    async def import_session(
+        self,
+        name: str,
+        source: DeviceSource,
+        *,
+        config: dict[str, Any] | None = None,
+        start: bool = True,
+    ) -> SessionRecord:
+        """Raises `Forbidden` unless the caller may create this one."""
+        check_session_name(name)
+        if not (self._principal.admin and self._principal.sees(name)):
+            raise Forbidden("importing sessions takes an admin's key or token")
+        return await self._tenants.import_session(name, source, config=config, start=start)
 
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         found = await self._tenants.list_sessions(all=all)

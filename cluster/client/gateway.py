@@ -13,7 +13,8 @@ from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
 from cluster.client.nodes import Nodes
 from cluster.client.routing import Router, ensure_ray
-from cluster.client.session import SessionClient
+from cluster.client.session import MOVE_TIMEOUT, SessionClient
+from cluster.domain.device_source import DeviceSource
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
 from cluster.effective_settings import effective
 from cluster.media.workshop import Workshop
@@ -101,6 +102,26 @@ class Gateway:
         stores = await self.stores()
         desired = DesiredState.RUNNING if start else DesiredState.STOPPED
         await stores.sessions.create(self.tenant, name, config or {}, desired)
+        session = self.session(name)
+        return await session.start() if start else await session.info()
+
+    async def import_session(
+        self,
+        name: str,
+        source: DeviceSource,
+        *,
+        config: dict[str, Any] | None = None,
+        start: bool = True,
+    ) -> SessionRecord:
+        """Make a session of a device that was linked elsewhere, where it must not run any more.
+        Without `config` an archive's own is used. Raises `Invalid`, `Conflict`."""
+        check_session_name(name)
+        await self.stores()
+        await self.router.supervise(
+            lambda s: s.bring.remote(self.tenant, name, config or {}, source),
+            timeout=MOVE_TIMEOUT,
+            repeatable=False,
+        )
         session = self.session(name)
         return await session.start() if start else await session.info()
 

@@ -70,9 +70,11 @@ class Router:
         """
         return await self._carried(record.actor_name, invoke, timeout, repeatable)
 
-    async def supervise(self, invoke: Callable[[Any], Any], *, timeout: float) -> Any:
-        """Call the supervisor; carried like a `repeatable` call, as all of its verbs are."""
-        return await self._carried(SUPERVISOR, invoke, timeout, repeatable=True)
+    async def supervise(
+        self, invoke: Callable[[Any], Any], *, timeout: float, repeatable: bool = True
+    ) -> Any:
+        """Call the supervisor; carried like a `repeatable` call, as most of its verbs are."""
+        return await self._carried(SUPERVISOR, invoke, timeout, repeatable)
 
     async def _carried(
         self, name: str, invoke: Callable[[Any], Any], timeout: float, repeatable: bool

@@ -39,6 +39,8 @@ MAX_TEXT = 65_536
 _SEND_WAIT = 20.0
 _CONTROL_TIMEOUT = 45.0
 _REQUEST_TIMEOUT = 40.0
+#: An export or an import, the library's start included.
+MOVE_TIMEOUT = 55.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +157,24 @@ class SessionClient(Subjects):
         await stores.forget_device(record.id)
         await self.media.forget()
         await stores.sessions.delete(record.id)
+
+    async def export(self, *, passphrase: str | None = None, key: str | None = None) -> bytes:
+        """The linked device as an encrypted archive, for another gateway. The session must be
+        stopped, and does not start here any more: one device, one owner. `key`: base64 of 32
+        bytes. Raises `Conflict`, `Invalid`."""
+        record = await self.info()
+        archive: bytes = await self._gateway.router.supervise(
+            lambda s: s.export.remote(record.id, passphrase, key), timeout=MOVE_TIMEOUT
+        )
+        return archive
+
+    async def take_back(self) -> SessionRecord:
+        """No archive of it is used anywhere, nor will be: the session may start here again."""
+        record = await self.info()
+        await self._gateway.router.supervise(
+            lambda s: s.take_back.remote(record.id), timeout=_CONTROL_TIMEOUT
+        )
+        return await self.info()
 
     async def me(self) -> Me | None:
         """The account behind the session; None when it is not linked."""

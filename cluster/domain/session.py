@@ -69,6 +69,8 @@ class SessionRecord:
     node: str = ""
     #: Why the status is FAILED, for people; empty otherwise.
     reason: str = ""
+    #: An archive of the device was handed out then: the session does not start here any more.
+    exported_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -3,6 +3,11 @@
 Safety rests on two rules kept here. A claim always makes a newer epoch, in one statement, so two
 owners never share one. And no lease is ever shortened by a claim: the successor learns how long
 its predecessor may still act (`connect_after`) and stays away from WhatsApp until then.
+
+A restored database has gone back in time: owners that it does not know of ran since, and moved the
+ratchets on. The first claim in another life of the database therefore skips a million epochs. That
+alone makes everything of before a predecessor of long ago: nothing on a disk is the "store of the
+epoch before", no checkpoint is a handover, no surviving owner has a newer epoch.
 """
 
 from __future__ import annotations
@@ -45,20 +50,25 @@ class OwnershipStore:
             WITH old AS (
                 SELECT *, clock_timestamp() AS now FROM ownership
                 WHERE session_id = %(id)s FOR UPDATE
+            ), present AS (
+                SELECT database_life() AS life
             ), claimed AS (
                 UPDATE ownership o SET
-                    epoch = old.epoch + 1, node = %(node)s, holder = %(holder)s,
+                    epoch = old.epoch + CASE
+                        WHEN old.epoch = 0 OR old.life = present.life THEN 1 ELSE 1000000 END,
+                    life = present.life, node = %(node)s, holder = %(holder)s,
                     lease_until = greatest(
                         CASE WHEN old.released THEN '-infinity' ELSE old.lease_until END,
                         old.now + %(ttl)s),
                     released = false, clean = false
-                FROM old WHERE o.session_id = old.session_id
+                FROM old, present WHERE o.session_id = old.session_id
                 RETURNING o.epoch
             ), fence AS (
                 UPDATE session_streams s SET epoch = claimed.epoch FROM claimed
                 WHERE s.session_id = %(id)s
             )
-            SELECT claimed.epoch, old.epoch AS old_epoch, old.released, old.clean,
+            SELECT claimed.epoch, old.epoch AS old_epoch, old.released,
+                   old.clean AND claimed.epoch = old.epoch + 1 AS clean,
                    old.holder AS previous,
                    CASE WHEN old.released OR old.lease_until <= old.now THEN interval '0'
                         ELSE old.lease_until - old.now END AS remaining

@@ -103,7 +103,9 @@ class SessionStore:
 
     async def set_desired(self, session_id: int, desired: DesiredState) -> None:
         """Say what the supervisor shall bring the session to. RUNNING lifts FAILED and STOPPED;
-        earlier failures to start are forgotten: who asks has seen to their cause."""
+        earlier failures to start are forgotten: who asks has seen to their cause.
+
+        Raises `SessionNotFound`, and `Conflict` when an exported session is to run."""
         touched = await self._db.run(
             """
             WITH asked AS (DELETE FROM session_starts WHERE session_id = %(id)s)
@@ -114,12 +116,43 @@ class SessionStore:
                 reason = CASE WHEN %(desired)s = 'RUNNING' AND status IN ('FAILED', 'STOPPED')
                          THEN '' ELSE reason END,
                 updated_at = clock_timestamp()
-            WHERE id = %(id)s
+            WHERE id = %(id)s AND (exported_at IS NULL OR %(desired)s <> 'RUNNING')
             """,
             {"id": session_id, "desired": desired.value},
         )
         if not touched:
-            raise SessionNotFound(str(session_id))
+            await self.get_by_id(session_id)
+            raise Conflict(
+                "the session was exported: its device may be running elsewhere. Delete it here, "
+                "or take the export back first if no archive of it is used"
+            )
+
+    async def mark_exported(self, session_id: int) -> bool:
+        """Bar a session from starting; False when it is to run, or has a living owner."""
+        touched = await self._db.run(
+            """
+            UPDATE sessions s SET exported_at = clock_timestamp(), updated_at = clock_timestamp()
+            FROM ownership o
+            WHERE s.id = %(id)s AND o.session_id = s.id AND s.desired = 'STOPPED'
+              AND (o.released OR o.lease_until < clock_timestamp())
+            """,
+            {"id": session_id},
+        )
+        return touched > 0
+
+    async def unmark_exported(self, session_id: int) -> None:
+        """It may start again."""
+        await self._db.run(
+            "UPDATE sessions SET exported_at = NULL WHERE id = %(id)s", {"id": session_id}
+        )
+
+    async def holder_of_device(self, jid: str) -> int | None:
+        """The session, of any tenant, that runs or could run the linked device `jid`."""
+        row = await self._db.one(
+            "SELECT id FROM sessions WHERE me->>'jid' = %(jid)s AND exported_at IS NULL LIMIT 1",
+            {"jid": jid},
+        )
+        return int(row["id"]) if row else None
 
     async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
         """Report the status of a session without a live owner; False when one lives."""
@@ -187,6 +220,7 @@ def _record(row: Row) -> SessionRecord:
         epoch=row["epoch"],
         node=row["node"],
         reason=row["reason"],
+        exported_at=row["exported_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

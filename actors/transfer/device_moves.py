@@ -1,0 +1,191 @@
+"""Devices in and out of this gateway. What must hold: one device has one owner, wherever it is.
+
+Out: the session is barred from starting (`exported_at`) before its store is read, and takes a new
+epoch, so that nothing of before counts as the newest. In: the session is made barred, gets its
+store as a checkpoint under an epoch of its own, and only then may start. An imported store may be
+old, so it always forgets its ratchets (invariant 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from actors.checkpoint import Checkpointer, Sealer, forget_sessions, restore
+from actors.transfer.archive import ArchiveLock, open_archive, seal_archive
+from actors.transfer.baileys import fill_from_baileys
+from actors.transfer.library_store import account_of, bring_up_to_date, keep_only
+from cluster.domain.device_source import DeviceSource, SourceKind
+from cluster.domain.errors import Conflict, GatewayError, NotOwner, SessionNotFound
+from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["DeviceMoves"]
+
+log = structlog.get_logger(__name__)
+
+#: Holder of the epoch while a device is written in; far longer than that takes.
+_HOLDER, _TTL = "transfer", timedelta(minutes=5)
+_FORMAT = 1
+
+
+class DeviceMoves:
+    """One at a time: the check that nobody has the device must hold until it is noted."""
+
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._one = asyncio.Lock()
+
+    async def export(self, session_id: int, passphrase: str | None, key: str | None) -> bytes:
+        """The session's device as an archive; the session does not start here from then on.
+
+        Raises `Conflict` unless it is stopped and has a linked device.
+        """
+        lock = ArchiveLock.of(passphrase, key)
+        async with self._one:
+            record = await self._stores.sessions.get_by_id(session_id)
+            if record.me is None:
+                raise Conflict("the session has no linked device")
+            if not await self._stores.sessions.mark_exported(session_id):
+                raise Conflict("the session runs: stop it first, so that nobody else owns it")
+            try:
+                archive = await self._archive(record, lock)
+            except BaseException:
+                if record.exported_at is None:
+                    await self._stores.sessions.unmark_exported(session_id)
+                raise
+        log.info("transfer.exported", session=record.name, session_id=session_id)
+        return archive
+
+    async def take_back(self, session_id: int) -> None:
+        """No archive of it is used: the session may start here again."""
+        await self._stores.sessions.unmark_exported(session_id)
+        log.info("transfer.taken_back", session_id=session_id)
+
+    async def bring(
+        self, tenant: str, name: str, config: dict[str, Any], source: DeviceSource
+    ) -> int:
+        """Make a stopped session of `source`; returns its id. The session may exist, when it was
+        exported or has no device. Raises `Invalid`, and `Conflict` when the name or the device
+        is taken."""
+        async with self._one:
+            with tempfile.TemporaryDirectory(prefix="gateway-import-") as folder:
+                store = Path(folder) / "device.db"
+                facts = await self._unpack(source, store)
+                await bring_up_to_date(store)
+                if source.kind is SourceKind.BAILEYS:
+                    await asyncio.to_thread(fill_from_baileys, store, source.files)
+                await asyncio.to_thread(keep_only, store, source.device)
+                me = await asyncio.to_thread(account_of, store)
+                await asyncio.to_thread(forget_sessions, store)
+                async with self._barred(tenant, name, config or facts.get("config") or {}) as made:
+                    await self._write(made, me, store)
+        log.info("transfer.imported", session=name, session_id=made.id, source=source.kind.value)
+        return made.id
+
+    async def _archive(self, record: SessionRecord, lock: ArchiveLock) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="gateway-export-") as folder:
+            store = Path(folder) / "device.db"
+            claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
+            try:
+                report = await restore(
+                    record.id,
+                    store,
+                    store=self._stores.checkpoints,
+                    objects=self._stores.objects,
+                    sealer=self._sealer(),
+                )
+            finally:
+                await self._stores.ownership.release(record.id, claim.epoch, clean=False)
+            if report is None:
+                raise Conflict("the session has no checkpoint of its device yet")
+            facts = {
+                "format": _FORMAT,
+                "session": record.name,
+                "config": record.config,
+                "me": asdict(record.me) if record.me else None,
+                "checkpoint": [report.epoch, report.seq],
+                "exported_at": datetime.now(UTC).isoformat(),
+            }
+            image = await asyncio.to_thread(store.read_bytes)
+            return await asyncio.to_thread(seal_archive, facts, image, lock)
+
+    async def _unpack(self, source: DeviceSource, store: Path) -> dict[str, Any]:
+        """Write what was brought to `store`; returns what the archive tells beside it."""
+        if source.kind is SourceKind.BAILEYS:
+            return {}
+        facts: dict[str, Any] = {}
+        image = source.data
+        if source.kind is SourceKind.ARCHIVE:
+            lock = ArchiveLock.of(source.passphrase, source.key)
+            facts, image = await asyncio.to_thread(open_archive, source.data, lock)
+        await asyncio.to_thread(store.write_bytes, image)
+        return facts
+
+    @asynccontextmanager
+    async def _barred(
+        self, tenant: str, name: str, config: dict[str, Any]
+    ) -> AsyncIterator[SessionRecord]:
+        """The session, kept from starting; a new one is removed again when the body fails."""
+        sessions = self._stores.sessions
+        try:
+            record = await sessions.get(tenant, name)
+        except SessionNotFound:
+            record, fresh = await sessions.create(tenant, name, config, DesiredState.STOPPED), True
+        else:
+            fresh = False
+            if record.exported_at is None and record.me is not None:
+                raise Conflict(f"session '{name}' exists and has a device", field="name")
+        try:
+            if not await sessions.mark_exported(record.id):
+                raise Conflict(f"session '{name}' runs: stop it first", field="name")
+            yield record
+        except BaseException:
+            with contextlib.suppress(GatewayError):
+                if fresh:
+                    await self._stores.forget_device(record.id)
+                    await sessions.delete(record.id)
+                elif record.exported_at is None:
+                    await sessions.unmark_exported(record.id)
+            raise
+        await sessions.unmark_exported(record.id)
+
+    async def _write(self, record: SessionRecord, me: Me, store: Path) -> None:
+        """The store becomes the session's newest checkpoint, and its account is known."""
+        if await self._stores.sessions.holder_of_device(me.jid) not in (None, record.id):
+            raise Conflict("a session of this gateway has that device already", field="data")
+        claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
+        clean = False
+        try:
+            checkpointer = Checkpointer(
+                session_id=record.id,
+                epoch=claim.epoch,
+                path=store,
+                store=self._stores.checkpoints,
+                objects=self._stores.objects,
+                sealer=self._sealer(),
+                settings=self._settings.checkpoint,
+            )
+            await checkpointer.checkpoint("import")
+            await self._stores.sessions.set_status(
+                record.id, claim.epoch, SessionStatus.STOPPED, me=me
+            )
+            clean = True
+        except NotOwner as error:
+            raise Conflict("the session was started meanwhile") from error
+        finally:
+            await self._stores.ownership.release(record.id, claim.epoch, clean=clean)
+
+    def _sealer(self) -> Sealer:
+        return Sealer.from_setting(self._settings.checkpoint.keys.get_secret_value())
