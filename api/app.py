@@ -86,6 +86,7 @@ def create_app(
         dependencies=[Depends(authorize)],
     )
     files = media_settings or MediaSettings()
+    app.state.media = files
     app.state.public_url = files.public_url
     app.state.health = observability.HealthProbe()
     app.state.front = front = FrontDoor(front_settings or FrontSettings())

@@ -18,10 +18,11 @@ class _Exceeded(Exception):
 
 
 class BodyLimitMiddleware:
-    """Answers 413 as soon as a body is known to exceed `limit(path)` bytes, by its declared length
-    or by what came in. Whatever the application then says about its broken read is dropped."""
+    """Answers 413 as soon as a body is known to exceed `limit(path, content_type)` bytes, by its
+    declared length or by what came in. Whatever the application then says about its broken read is
+    dropped."""
 
-    def __init__(self, app: ASGIApp, *, limit: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, *, limit: Callable[[str, str], int]) -> None:
         self._app = app
         self._limit = limit
 
@@ -29,7 +30,8 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen, limit = 0, self._limit(scope["path"])
+        seen = 0
+        limit = self._limit(scope["path"], Headers(scope=scope).get("content-type", ""))
         exceeded = started = False
 
         async def counted() -> Message:

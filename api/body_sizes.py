@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from cluster.settings import MediaSettings
 
-__all__ = ["limit_by_path"]
+__all__ = ["limit_by_path", "takes_file"]
 
 _INLINE = re.compile(
     r"/api/(send(Image|File|Voice|Video|Sticker|Buttons)"
@@ -23,12 +23,25 @@ _INLINE = re.compile(
 _UPLOAD = re.compile(r"/api/[^/]+/media/upload\Z")
 
 
-def limit_by_path(usual: int, media: MediaSettings) -> Callable[[str], int]:
-    """Bytes by path; `usual` for those that bring no file."""
+#: Bytes of a form beside its file.
+_FIELDS = 1 << 20
 
-    def limit(path: str) -> int:
+
+def takes_file(path: str) -> bool:
+    """Whether a request to this path may hold a file, as base64 or in a form."""
+    return _INLINE.match(path) is not None
+
+
+def limit_by_path(usual: int, media: MediaSettings) -> Callable[[str, str], int]:
+    """Bytes by path and content type; `usual` for those that bring no file."""
+
+    def limit(path: str, content_type: str) -> int:
         if _UPLOAD.match(path):
             return media.max_bytes
-        return max(usual, media.inline_max_bytes) if _INLINE.match(path) else usual
+        if not takes_file(path):
+            return usual
+        if content_type.lower().startswith("multipart/"):
+            return media.max_bytes + _FIELDS
+        return max(usual, media.inline_max_bytes)
 
     return limit

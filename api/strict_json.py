@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from fastapi.routing import APIRoute
@@ -34,13 +35,20 @@ class StrictJsonRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             # Before the framework's own reading, which would turn our errors into its own.
-            strict = _StrictJsonRequest(request.scope, request.receive)
-            if await strict.body():
-                _check_content_type(strict.headers.get("content-type", ""))
-                await count_session(strict, await strict.json())
-            return await handle(strict)
+            async with self.body_of(request) as read:
+                strict = _StrictJsonRequest(read.scope, read.receive)
+                strict._body = await read.body()
+                if strict._body:
+                    _check_content_type(strict.headers.get("content-type", ""))
+                    await count_session(strict, await strict.json())
+                return await handle(strict)
 
         return handle_strictly
+
+    @asynccontextmanager
+    async def body_of(self, request: Request) -> AsyncIterator[Request]:
+        """The request to be read, as long as it is answered."""
+        yield request
 
 
 def parse_json(body: bytes) -> Any:

@@ -333,7 +333,7 @@ class MediaSettings(BaseSettings):
         134_217_728, gt=0, description="Largest attachment, however it is given."
     )
     inline_max_bytes: int = Field(
-        50_331_648, gt=0, description="Largest request body with an attachment as base64 in it."
+        188_743_680, gt=0, description="Largest request body with an attachment as base64 in it."
     )
     fetch_timeout_seconds: float = Field(
         60.0, gt=0, description="Bound on fetching an attachment from a URL."

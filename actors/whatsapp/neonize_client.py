@@ -39,7 +39,8 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from neonize.utils.enum import MediaType
 
 from actors.media import downloads
-from actors.media.uploads import Uploads, upload_file
+from actors.media.media_host import MediaHost, MediaHosts
+from actors.media.uploads import Uploads
 from actors.whatsapp import (
     app_state_name,
     happenings,
@@ -147,6 +148,7 @@ class NeonizeClient:
         self.groups = GroupCache()
         self._settings = settings
         self._uploads = uploads
+        self._media_hosts = MediaHosts(settings.proxy_url)
         self._votes = Votes()
         self._key = key
         self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
@@ -286,11 +288,13 @@ class NeonizeClient:
         """See `actors.whatsapp.content.Composer`."""
         if self._uploads is None:
             raise NotSupported("this session was started without a place for media")
+        return await self._uploads.upload(
+            file, kind, ask_host=self.media_host, proxy_url=self._settings.proxy_url
+        )
 
-        async def send(path: Path) -> pb.UploadResponse:
-            return await self.call(lambda library: upload_file(library, path, kind))
-
-        return await self._uploads.upload(file, kind, send)
+    async def media_host(self, anew: bool = False) -> MediaHost:
+        """Where attachments are uploaded to: see `actors.media.media_host`."""
+        return await self._media_hosts.get(self.call, anew=anew)
 
     async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
         """See `actors.whatsapp.verbs.Device`."""

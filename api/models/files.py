@@ -1,4 +1,4 @@
-"""Files in bodies: by URL, or as base64."""
+"""Files in bodies: by URL, as base64, or in a form."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from api.file_route import file_behind
 from api.models import WahaModel
 from cluster.media.workshop import Attachment
 
-__all__ = ["FileBody", "attachment"]
+__all__ = ["FileBody", "attachment", "given"]
 
 
 class FileBody(WahaModel):
@@ -33,9 +34,16 @@ class FileBody(WahaModel):
 
 
 def attachment(file: FileBody) -> Attachment:
+    return given(file.url, file.data, file.mimetype or "", file.filename or "")
+
+
+def given(url: str | None, data: str | None, mimetype: str = "", filename: str = "") -> Attachment:
+    """`data`: base64, or what stands for a file that came with the request."""
+    local = file_behind(data) if data else None
     return Attachment(
-        url=file.url or "",
-        base64=file.data or "",
-        mimetype=file.mimetype or "",
-        filename=file.filename or "",
+        url=url or "",
+        base64="" if local else data or "",
+        local=local,
+        mimetype=mimetype,
+        filename=filename,
     )

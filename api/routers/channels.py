@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api.file_route import FORM, FileRoute
 from api.models.channels import (
     ChannelAnswer,
     ChannelMessageAnswer,
@@ -17,7 +18,6 @@ from api.models.channels import (
 from api.models.files import attachment
 from api.params import SessionPath
 from api.problems import responses
-from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -35,7 +35,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/api/{session}/channels",
     tags=["📢 Channels"],
-    route_class=StrictJsonRoute,
+    route_class=FileRoute,
     responses=responses(
         Invalid,
         SessionNotWorking,
@@ -82,6 +82,7 @@ async def list_channels(
 
 @router.post(
     "",
+    openapi_extra=FORM,
     operation_id="ChannelsController_create",
     summary="Create a new channel.",
     status_code=201,

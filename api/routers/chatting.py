@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 
+from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
 from api.models import chatting as bodies
 from api.models.contacts import WANumberExistResult
 from api.models.files import FileBody, attachment
+from api.models.files import given as given_file
 from api.models.messages import WAMessage
 from api.params import GatewayDep, SessionName, SessionPath, every_chat_or
 from api.ports import SessionClient
@@ -17,7 +19,6 @@ from api.problems import responses
 from api.references import optional_reference, reference
 from api.routers.chats import Page, history
 from api.routers.contacts import number_status
-from api.strict_json import StrictJsonRoute
 from api.vcards import card_of
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
@@ -35,14 +36,13 @@ from cluster.domain.errors import (
 )
 from cluster.domain.message import SentMessage
 from cluster.domain.session import Me
-from cluster.media.workshop import Attachment
 
 __all__ = ["IdempotencyKey", "router"]
 
 router = APIRouter(
     prefix="/api",
     tags=["📤 Chatting"],
-    route_class=StrictJsonRoute,
+    route_class=FileRoute,
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )
 
@@ -155,6 +155,7 @@ async def reply(
 
 @router.post(
     "/sendImage",
+    openapi_extra=FORM,
     operation_id="ChattingController_sendImage",
     summary="Send an image",
     description=f"{_FILES} What is neither JPEG nor PNG is sent as JPEG.",
@@ -174,6 +175,7 @@ async def send_image(
 
 @router.post(
     "/sendFile",
+    openapi_extra=FORM,
     operation_id="ChattingController_sendFile",
     summary="Send a file",
     description=_FILES,
@@ -193,6 +195,7 @@ async def send_file(
 
 @router.post(
     "/sendVoice",
+    openapi_extra=FORM,
     operation_id="ChattingController_sendVoice",
     summary="Send an voice message",
     description=f"{_FILES} It should be OGG with Opus; `convert` makes it that.",
@@ -218,6 +221,7 @@ async def send_voice(
 
 @router.post(
     "/sendVideo",
+    openapi_extra=FORM,
     operation_id="ChattingController_sendVideo",
     summary="Send a video",
     description=f"{_FILES} It should be MP4 with H.264; `convert` makes it that.",
@@ -244,6 +248,7 @@ async def send_video(
 
 @router.post(
     "/sendSticker",
+    openapi_extra=FORM,
     operation_id="ChattingController_sendSticker",
     summary="Send a sticker",
     description=f"{_FILES} Any image becomes a WebP of 512 × 512 pixels.",
@@ -277,7 +282,7 @@ async def send_link_custom_preview(
         raise Invalid("text must hold the preview's url", field="text")
     image = None
     if given.image is not None and (given.image.url or given.image.data):
-        image = Attachment(url=given.image.url or "", base64=given.image.data or "")
+        image = given_file(given.image.url, given.image.data)
     sender = await _Sender.of(gateway, request.session, files)
     return sender.answer(
         await sender.session.send_text(

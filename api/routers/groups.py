@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api.file_route import FORM, FileRoute
 from api.models.files import attachment
 from api.models.groups import (
     CreateGroupRequest,
@@ -30,7 +31,6 @@ from api.models.results import Count, PictureUrl, Result
 from api.paging import Paging
 from api.params import SessionPath
 from api.problems import responses
-from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -50,7 +50,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/api/{session}/groups",
     tags=["👥 Groups"],
-    route_class=StrictJsonRoute,
+    route_class=FileRoute,
     responses=responses(
         Invalid,
         SessionNotWorking,
@@ -212,6 +212,7 @@ async def get_picture(
 
 @router.put(
     "/{id}/picture",
+    openapi_extra=FORM,
     operation_id="GroupsController_setPicture",
     summary="Set group picture",
     description="Any common image format; it is cropped to a square.",

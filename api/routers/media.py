@@ -10,13 +10,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
+from api.file_route import FORM, FileRoute
+from api.models.files import given
 from api.models.media import ConvertRequest, Uploaded
 from api.params import SessionPath
 from api.ports import SessionClient
 from api.problems import responses
 from api.ranges import read_range
 from api.references import reference
-from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -28,7 +29,7 @@ from cluster.domain.errors import (
     WhatsAppRefused,
 )
 from cluster.media.prepare import Kind
-from cluster.media.workshop import UPLOAD_SCHEME, Attachment
+from cluster.media.workshop import UPLOAD_SCHEME
 
 __all__ = ["router"]
 
@@ -37,7 +38,7 @@ router = APIRouter(
     tags=["🖼️ Media"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )
-_json = APIRouter(route_class=StrictJsonRoute)
+_json = APIRouter(route_class=FileRoute)
 _CHUNK = 256 << 10
 _Responses = dict[int | str, dict[str, Any]]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -53,6 +54,7 @@ _SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "audio/", "video
 
 @_json.post(
     "/{session}/media/convert/voice",
+    openapi_extra=FORM,
     operation_id="MediaController_convertVoice",
     summary="Convert voice to WhatsApp format (opus)",
     response_class=StreamingResponse,
@@ -64,6 +66,7 @@ async def convert_voice(session: SessionPath, body: ConvertRequest) -> Streaming
 
 @_json.post(
     "/{session}/media/convert/video",
+    openapi_extra=FORM,
     operation_id="MediaController_convertVideo",
     summary="Convert video to WhatsApp format (mp4)",
     response_class=StreamingResponse,
@@ -160,8 +163,7 @@ async def _converted(
     # Open until the last byte is out: the file is in the spool's folder.
     spool = await session.workshop.spool().__aenter__()
     try:
-        given = Attachment(url=body.url or "", base64=body.data or "")
-        made = await session.media.convert(kind, given, spool)
+        made = await session.media.convert(kind, given(body.url, body.data), spool)
     except BaseException:
         await spool.__aexit__(None, None, None)
         raise

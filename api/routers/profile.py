@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from api.file_route import FORM, FileRoute
 from api.models.files import attachment
 from api.models.pictures import PictureRequest
 from api.models.profile import MyProfile, ProfileNameRequest, ProfileStatusRequest
 from api.models.results import Result
 from api.params import SessionPath
 from api.problems import responses
-from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -26,7 +26,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/api/{session}/profile",
     tags=["🆔 Profile"],
-    route_class=StrictJsonRoute,
+    route_class=FileRoute,
     responses=responses(
         Invalid,
         SessionNotWorking,
@@ -62,6 +62,7 @@ async def set_status(session: SessionPath, request: ProfileStatusRequest) -> Res
 
 @router.put(
     "/picture",
+    openapi_extra=FORM,
     operation_id="ProfileController_setProfilePicture",
     summary="Set profile picture",
     description="Any common image format; it is cropped to a square.",

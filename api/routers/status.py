@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
 from api.models.chatting import NewMessageId
 from api.models.files import FileBody, attachment
@@ -16,7 +17,6 @@ from api.ports import SessionClient
 from api.problems import responses
 from api.references import reference
 from api.routers.chatting import IdempotencyKey
-from api.strict_json import StrictJsonRoute
 from cluster.client.status import STATUS
 from cluster.domain.errors import (
     BodyTooLarge,
@@ -34,7 +34,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/api/{session}/status",
     tags=["🟢 Status"],
-    route_class=StrictJsonRoute,
+    route_class=FileRoute,
     responses=responses(
         Invalid,
         SessionNotWorking,
@@ -74,6 +74,7 @@ async def send_text_status(
 
 @router.post(
     "/image",
+    openapi_extra=FORM,
     operation_id="StatusController_sendImageStatus",
     summary="Send image status",
     **_WITH_FILE,
@@ -98,6 +99,7 @@ async def send_image_status(
 
 @router.post(
     "/voice",
+    openapi_extra=FORM,
     operation_id="StatusController_sendVoiceStatus",
     summary="Send voice status",
     **_WITH_FILE,
@@ -123,6 +125,7 @@ async def send_voice_status(
 
 @router.post(
     "/video",
+    openapi_extra=FORM,
     operation_id="StatusController_sendVideoStatus",
     summary="Send video status",
     **_WITH_FILE,

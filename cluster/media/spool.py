@@ -13,7 +13,7 @@ from typing import Self
 
 from cluster.domain.errors import BodyTooLarge
 
-__all__ = ["LocalFile", "Spool"]
+__all__ = ["LocalFile", "Spool", "SpoolWriter"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,18 +61,49 @@ class Spool:
         self, name: str, parts: AsyncIterable[bytes], *, mimetype: str = "", filename: str = ""
     ) -> LocalFile:
         """Write what streams in. Raises `BodyTooLarge`, and what `parts` raises."""
-        path, size, digest = self.path(name), 0, hashlib.sha256()
-        with path.open("xb") as file:
+        writer = self.writer(name, mimetype=mimetype, filename=filename)
+        try:
             async for part in parts:
-                size += len(part)
-                if size > self._limit:
-                    raise BodyTooLarge(
-                        f"the file exceeds {self._limit} bytes", limit=self._limit, field="file"
-                    )
-                digest.update(part)
                 # Into the page cache: quicker than a thread would be, and what is not taken up
                 # here piles up in the server's proxy.
-                file.write(part)
+                writer.write(part)
+        finally:
+            file = writer.done()
+        return file
+
+    def writer(self, name: str, *, mimetype: str = "", filename: str = "") -> SpoolWriter:
+        """Where a new file is written part by part."""
+        return SpoolWriter(self.path(name), self._limit, mimetype, filename)
+
+
+class SpoolWriter:
+    """A file of a spool that comes in parts."""
+
+    def __init__(self, path: Path, limit: int, mimetype: str, filename: str) -> None:
+        self._path = path
+        self._limit = limit
+        self._names = (mimetype, filename)
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self._file = path.open("xb")
+
+    def write(self, part: bytes) -> None:
+        """Raises `BodyTooLarge`."""
+        self._size += len(part)
+        if self._size > self._limit:
+            raise BodyTooLarge(
+                f"the file exceeds {self._limit} bytes", limit=self._limit, field="file"
+            )
+        self._digest.update(part)
+        self._file.write(part)
+
+    def done(self) -> LocalFile:
+        """Close it, whole or not."""
+        self._file.close()
         return LocalFile(
-            path=path, size=size, sha256=digest.hexdigest(), mimetype=mimetype, filename=filename
+            path=self._path,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+            mimetype=self._names[0],
+            filename=self._names[1],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.domain.errors import Invalid
 from cluster.media.fetch import Fetcher
@@ -25,12 +25,13 @@ _PREVIEW_SECONDS = 6.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attachment:
-    """A file as a caller gives it: by `url` (http, https, or `upload:<sha256>`), as base64, or as
-    bytes."""
+    """A file as a caller gives it: by `url` (http, https, or `upload:<sha256>`), as base64, as
+    bytes, or as a file of this machine that is taken away."""
 
     url: str = ""
     base64: str = ""
     data: bytes = b""
+    local: LocalFile | None = None
     mimetype: str = ""
     filename: str = ""
 
@@ -59,15 +60,16 @@ class Workshop:
             found = await spool.take("file", objects.stream(f"{uploads}{digest}"))
         elif given.url:
             found = await self.fetcher.fetch(given.url, spool)
+        elif given.local is not None:
+            path = given.local.path.replace(spool.path("file"))
+            found = replace(given.local, path=path)
         else:
             data = given.data or _decoded(given.base64)
             found = await spool.take("file", _once(data))
         if found.size == 0:
             raise Invalid("the file is empty", field="file")
-        return LocalFile(
-            path=found.path,
-            size=found.size,
-            sha256=found.sha256,
+        return replace(
+            found,
             mimetype=given.mimetype or found.mimetype,
             filename=given.filename or found.filename,
         )

@@ -81,20 +81,20 @@ class ObjectStore:
             )
         )
 
-    async def fetch(self, key: str, path: Path) -> None:
-        """Write an object to a new file, part by part. Raises `NotFound`."""
+    async def pour(self, key: str, sink: Callable[[bytes], object]) -> None:
+        """Give an object to `sink` part by part, in a thread. Raises `NotFound`, and what `sink`
+        raises."""
 
-        def copy() -> None:
+        def pour() -> None:
             response = self._client.get_object(self._bucket, key)
             try:
-                with path.open("xb") as file:
-                    for part in response.stream(_CHUNK):
-                        file.write(part)
+                for part in response.stream(_CHUNK):
+                    sink(part)
             finally:
                 response.close()
                 response.release_conn()
 
-        await self._call(copy)
+        await self._call(pour)
 
     async def size(self, key: str) -> int | None:
         """Bytes of an object; None when there is none."""

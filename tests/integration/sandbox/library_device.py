@@ -159,7 +159,12 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     def verb(name: str, **arguments: Any) -> Any:
         return find(name)(client, **arguments)
 
+    async def host_of(client: NeonizeClient) -> list[str]:
+        host = await client.media_host()
+        return [host.name, host.auth]
+
     known = {
+        "host_of": host_of,
         "client": client,
         "library": client._client,
         "send": send,

@@ -228,6 +228,22 @@ async def test_media_up_and_down(alice: Phone, bob: Phone, link: Link) -> None:
     assert received["body"] == "look"
 
 
+async def test_the_library_tells_where_to_upload_and_is_none_the_worse(
+    sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
+) -> None:
+    device = await link(alice)
+    host = await device.do("host_of(client)")
+    assert host == ["mmg.whatsapp.net", f"{alice.number}:1"]
+    assert not sandbox.server.journal.counters["tunnel mmg.whatsapp.net"], "nothing was uploaded"
+    await device.do(
+        "asyncio.ensure_future(library.send_document(jid(bob), b'by the library', "
+        "filename='a.bin', mimetype='application/octet-stream'))",
+        bob=bob.number,
+    )
+    (entry,) = await bob.wait_inbox(0, 15)
+    assert bob.download(entry["id"]) == b"by the library"
+
+
 async def test_settings_of_the_phone_reach_the_device(alice: Phone, link: Link) -> None:
     device = await link(alice)
     for _ in range(100):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.media.downloads import Keys, _decrypt
+from actors.media.downloads import _decrypt
+from actors.media.encryption import Keys
 from cluster.domain.errors import WhatsAppRefused
 from sandbox.crypto.media import EncryptedMedia, MediaType, encrypt
 
