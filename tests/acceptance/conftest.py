@@ -28,7 +28,11 @@ def data_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def gateway(data_folder: Path) -> Iterator[RunningGateway]:
     """Up for the whole run; nothing in it is shared but the processes."""
-    running = RunningGateway(data_folder / "main")
+    running = RunningGateway(
+        data_folder / "main",
+        # Where tests serve files from: loopback, which nobody's URL may lead to, but not 127.0.0.1.
+        environment={"MEDIA_FETCH_ALLOW": "127.0.0.2/32"},
+    )
     try:
         yield running.up()
     finally:
