@@ -1,9 +1,9 @@
 """Webhooks under fire: `python -m benchmarks.webhook_delivery [--sessions 50 --events 400]`.
 
 Events of many sessions go to a real HTTP receiver, over real PostgreSQL and dispatcher processes.
-With `--fire` the receiver fails, hangs and answers 500, a dispatcher is killed and PostgreSQL
-restarted on the way. Prints what arrived: missing, out of order, twice; fails unless the first two
-are zero.
+With `--fire` the receiver resets connections, hangs, answers 500, answers slowly and is away for
+`--away` seconds; a dispatcher is killed and PostgreSQL restarted on the way. Prints what arrived:
+missing, out of order, twice; fails unless the first two are zero.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ __all__ = ["Report", "run"]
 
 _ROOT = Path(__file__).parents[1]
 _WAIT_SECONDS = 300.0
-_HANG_SECONDS = 3.0
+#: Beyond the dispatchers' patience, and within it.
+_HANG_SECONDS, _SLOW_SECONDS = 3.0, 0.3
+#: An absence this long, seconds, is a long one.
+_PATIENT_FROM = 30.0
 
 
 @dataclass
@@ -55,6 +58,10 @@ class Report:
     duplicates: int = 0
     #: Requests that the receiver refused or left hanging on purpose.
     refused: int = 0
+    #: Requests that were answered slowly on purpose.
+    slow: int = 0
+    #: How long the receiver's port was closed, seconds.
+    away: float = 0.0
     dead_letters: int = 0
     seconds: float = 0.0
     per_second: float = 0.0
@@ -74,10 +81,16 @@ class _Receiver:
     lags: list[float] = field(default_factory=list)
     count: int = 0
     refused: int = 0
+    slow: int = 0
     nth: int = 0
+    #: Away: connections that were open break.
+    gone: bool = False
 
     async def handle(self, request: web.Request) -> web.Response:
         self.nth += 1
+        if self.gone:
+            request.transport.abort() if request.transport else None
+            return web.Response(status=500)
         body = await request.json()
         if self.fire:
             dice = random.random()  # noqa: S311 - dice
@@ -92,6 +105,9 @@ class _Receiver:
                 self.refused += 1
                 request.transport.abort() if request.transport else None
                 return web.Response(status=500)
+            if dice < 0.04:
+                self.slow += 1
+                await asyncio.sleep(_SLOW_SECONDS)
         self.taken[body["session"]].append(body["gateway"]["seq"])
         self.count += 1
         self.lags.append(time.time() * 1000 - body["timestamp"])
@@ -128,8 +144,17 @@ class _Dispatchers:
             one.wait(timeout=30)
 
 
-async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatchers: int) -> Report:
-    """Do it, with everything on `folder`."""
+async def run(
+    folder: Path,
+    *,
+    sessions: int,
+    events: int,
+    fire: bool,
+    dispatchers: int,
+    away: float = 0.0,
+) -> Report:
+    """Do it, with everything on `folder`. `away`: for how many seconds nobody listens at the
+    receiver's port, under `fire`."""
     postgres = EmbeddedPostgres()
     await asyncio.to_thread(postgres.start, folder / "postgres")
     environment = {
@@ -138,24 +163,31 @@ async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatche
         "WEBHOOK_ALLOW": "127.0.0.0/8",
         "WEBHOOK_TIMEOUT_SECONDS": "2",
         "WEBHOOK_CONCURRENCY_PER_ENDPOINT": "32",
-        "WEBHOOK_BREAKER_PAUSE_SECONDS": "0.5",
-        "WEBHOOK_BREAKER_LONGEST_SECONDS": "2",
     }
+    # A long absence is borne with the retries and the circuit breaker of an unconfigured gateway.
+    patient = away >= _PATIENT_FROM
+    if not patient:
+        environment |= {
+            "WEBHOOK_BREAKER_PAUSE_SECONDS": "0.5",
+            "WEBHOOK_BREAKER_LONGEST_SECONDS": "2",
+        }
     fleet = _Dispatchers(environment, folder)
     receiver = _Receiver(fire=fire)
     app = web.Application()
     app.router.add_post("/hook", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
     report = Report(sessions=sessions, events=sessions * events)
     try:
         await asyncio.to_thread(migrate, postgres.env()["DATABASE_URL"])
         stores = await Stores.open(
             Settings(stores=StoreSettings(database_url=SecretStr(environment["DATABASE_URL"])))
         )
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        made = [await _session(stores, f"s{n}", url) for n in range(sessions)]
+        url = f"http://127.0.0.1:{port}/hook"
+        made = [await _session(stores, f"s{n}", url, patient=patient) for n in range(sessions)]
         for _ in range(dispatchers):
             await asyncio.to_thread(fleet.start)
         await _warm(stores, receiver, made)
@@ -167,6 +199,9 @@ async def run(folder: Path, *, sessions: int, events: int, fire: bool, dispatche
             await _reach(receiver, report.events * 5 // 10)
             await asyncio.to_thread(_restart, postgres, folder / "postgres")
             await asyncio.to_thread(fleet.start)
+        if fire and away:
+            await _reach(receiver, report.events * 6 // 10)
+            report.away = await _absence(receiver, runner, site, port, away)
         await telling
         await _all_there(receiver, made, events)
         report.seconds = round(time.monotonic() - began, 1)
@@ -186,9 +221,23 @@ def _restart(postgres: EmbeddedPostgres, folder: Path) -> None:
     postgres.start(folder, port=port)
 
 
-async def _session(stores: Stores, name: str, url: str) -> SessionRecord:
-    retries = {"policy": "constant", "delaySeconds": 0.2, "attempts": 100}
-    hook = {"url": url, "events": ["*"], "retries": retries, "hmac": {"key": "k"}}
+async def _absence(
+    receiver: _Receiver, runner: web.AppRunner, site: web.TCPSite, port: int, seconds: float
+) -> float:
+    """Nobody listens, and open connections are of no use; gives the seconds."""
+    began = time.monotonic()
+    receiver.gone = True
+    await site.stop()
+    await asyncio.sleep(seconds)
+    receiver.gone = False
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+    return round(time.monotonic() - began, 1)
+
+
+async def _session(stores: Stores, name: str, url: str, *, patient: bool) -> SessionRecord:
+    hook: dict[str, Any] = {"url": url, "events": ["*"], "hmac": {"key": "k"}}
+    if not patient:
+        hook["retries"] = {"policy": "constant", "delaySeconds": 0.2, "attempts": 100}
     return await stores.sessions.create("default", name, {"webhooks": [hook]}, DesiredState.STOPPED)
 
 
@@ -245,7 +294,7 @@ def _judged(report: Report, receiver: _Receiver, names: list[str], events: int) 
         firsts = list(dict.fromkeys(taken))
         report.out_of_order += sum(b < a for a, b in pairwise(firsts))
     lags = sorted(receiver.lags) or [0.0]
-    report.delivered, report.refused = receiver.count, receiver.refused
+    report.delivered, report.refused, report.slow = receiver.count, receiver.refused, receiver.slow
     report.per_second = round(receiver.count / max(report.seconds, 0.001), 1)
     report.lag_p50 = round(lags[len(lags) // 2], 1)
     report.lag_p99 = round(lags[int(len(lags) * 0.99)], 1)
@@ -257,6 +306,7 @@ def main(
     events: Annotated[int, typer.Option(min=1, help="Of each session.")] = 400,
     fire: Annotated[bool, typer.Option(help="Faults, a kill and a restart.")] = True,
     dispatchers: Annotated[int, typer.Option(min=1)] = 2,
+    away: Annotated[float, typer.Option(min=0, help="Seconds the receiver is gone.")] = 5.0,
 ) -> None:
     """Measure webhook deliveries."""
     with tempfile.TemporaryDirectory(prefix="webhooks-") as folder:
@@ -269,6 +319,7 @@ def main(
                 events=events,
                 fire=fire,
                 dispatchers=dispatchers,
+                away=away,
             )
         )
     typer.echo(json.dumps(asdict(report), indent=2))

@@ -460,6 +460,31 @@ class SinkSettings(BaseSettings):
     )
     rabbitmq_url: SecretStr = Field(SecretStr(""), description="amqp:// URL; empty: none.")
     rabbitmq_exchange: str = Field("gateway.events", description="A durable topic exchange.")
+    kafka_servers: str = Field("", description="host:port, with commas in between; empty: none.")
+    kafka_topic: str = Field("gateway.events", description="Topic; keys are session names.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak to the brokers."
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="Of SASL."
+    )
+    kafka_user: str = Field("", description="Of SASL.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Of SASL.")
+    s3_bucket: str = Field("", description="Bucket for batches of events; empty: none.")
+    s3_prefix: str = Field(
+        "events", description="Objects are `<prefix>/<session>/<day>/<number>.ndjson`."
+    )
+    s3_batch: int = Field(1000, ge=1, le=10_000, description="Events of one object, at most.")
+    s3_batch_seconds: float = Field(
+        60.0, ge=0, description="An object is written this long after its first event, full or not."
+    )
+    s3_endpoint: str = Field(
+        "", description="host:port of another S3 server than the gateway's; empty: that one."
+    )
+    s3_access_key: SecretStr = Field(SecretStr(""), description="Of that other server.")
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="Of that other server.")
+    s3_region: str = Field("us-east-1", description="Of that other server.")
+    s3_secure: bool = Field(True, description="Use TLS towards that other server.")
 
 
 class BackendSettings(BaseSettings):

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from actors.sinks.kafka import KafkaSink
 from actors.sinks.nats_jetstream import NatsSink
 from actors.sinks.rabbitmq import RabbitSink
 from actors.sinks.redis_streams import RedisStreamSink
-from actors.sinks.sink import Sink, SinkError, Told
+from actors.sinks.s3_batches import S3Sink
+from actors.sinks.sink import BatchSink, Sink, SinkError, Told
 from actors.workers.backend import Backend
 from cluster.events.poster import Outcome
 from cluster.settings import Settings
@@ -48,17 +50,28 @@ class Sinks:
     def is_sink(url: str) -> bool:
         return url.startswith(_SCHEME)
 
-    async def put(self, url: str, told: Told) -> Outcome:
-        """Hand over once. Every failure is an `Outcome`."""
+    def batching(self, url: str) -> BatchSink | None:
+        """The sink, when it takes batches and is known here."""
+        name = url.removeprefix(_SCHEME)
+        if not self.is_sink(url) or name not in self._makers:
+            return None
+        sink = self._sink(name)
+        return sink if isinstance(sink, BatchSink) else None
+
+    async def put(self, url: str, told: Sequence[Told]) -> Outcome:
+        """Hand over once: one event, or a batch. Every failure is an `Outcome`."""
         started, error = time.perf_counter(), ""
         name = url.removeprefix(_SCHEME)
         try:
             if name not in self._makers:
                 raise SinkError(f"this dispatcher has no settings for the sink {name}")
-            if name not in self._opened:
-                self._opened[name] = self._makers[name]()
+            sink = self._sink(name)
             async with asyncio.timeout(self._timeout):
-                await self._opened[name].put(told)
+                if isinstance(sink, BatchSink):
+                    await sink.put_all(told)
+                else:
+                    for one in told:
+                        await sink.put(one)
         except TimeoutError:
             error = f"{name}: no answer within {self._timeout:g} s"
         except ImportError as missing:
@@ -67,6 +80,11 @@ class Sinks:
             error = str(refused)
         took = timedelta(seconds=time.perf_counter() - started)
         return Outcome(status=None, error=error, took=took)
+
+    def _sink(self, name: str) -> Sink:
+        if name not in self._opened:
+            self._opened[name] = self._makers[name]()
+        return self._opened[name]
 
     async def close(self) -> None:
         for sink in self._opened.values():
@@ -88,6 +106,10 @@ def _makers(settings: Settings, timeout: float) -> dict[str, Callable[[], Sink]]
         found["rabbitmq"] = lambda: RabbitSink(
             rabbit, exchange=sinks.rabbitmq_exchange, timeout=timeout
         )
+    if sinks.kafka_servers:
+        found["kafka"] = lambda: KafkaSink(sinks, timeout=timeout)
+    if sinks.s3_bucket:
+        found["s3"] = lambda: S3Sink(sinks, settings.stores)
     if settings.backend.url:
         found["backend"] = lambda: Backend(settings.backend)
     return found

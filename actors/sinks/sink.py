@@ -3,10 +3,12 @@ the log, order per session, retries, circuit breaker, dead letters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Sink", "SinkError", "Told"]
+__all__ = ["BatchSink", "Sink", "SinkError", "Told"]
 
 
 class SinkError(Exception):
@@ -24,6 +26,7 @@ class Told:
     session: str
     #: `message`, `session.status` …
     type: str
+    happened_at: datetime
     #: JSON in WAHA's shape.
     body: bytes
 
@@ -35,3 +38,16 @@ class Sink(Protocol):
         """Returns when the system has it for good. Raises `SinkError`."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class BatchSink(Sink, Protocol):
+    """A sink that takes many events of a session at once. Events wait in the log meanwhile."""
+
+    #: Events of a full batch.
+    most: int
+    #: How long after the first event of a batch happened it goes out, full or not.
+    wait: timedelta
+
+    async def put_all(self, told: Sequence[Told]) -> None:
+        """As `put`, for one session's events in order."""

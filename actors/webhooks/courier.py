@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
 
 from actors.sinks.configured import Sinks
-from actors.sinks.sink import Told
+from actors.sinks.sink import BatchSink, Told
 from cluster.domain.errors import Unavailable
 from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, body_of
@@ -62,6 +62,8 @@ class Courier:
         """Deliver what waits for `hook`, leased at `leased_at` (monotonic, before the lease was
         asked for). Returns when the lease is given back or lost."""
         endpoint = Endpoint.of(hook.config)
+        batch = self._sinks.batching(endpoint.url)
+        page = batch.most if batch else _PAGE
         turn = 0
         while True:
             # Read before the events: all up to here are visible then.
@@ -72,34 +74,55 @@ class Courier:
                 hook.session_id,
                 after=hook.cursor,
                 until=newest,
-                limit=_PAGE,
+                limit=page,
                 types=sorted(endpoint.events) or ["-"],
             )
-            for event in events:
-                going_on = await self._one(hook, endpoint, event, leased_at)
+            steps = [[event] for event in events]
+            if batch and events:
+                steps = await self._batch(hook, batch, events)
+                if not steps:
+                    return
+            for some in steps:
+                going_on = await self._some(hook, endpoint, some, leased_at)
                 if going_on is None:
                     return
                 hook, leased_at = going_on
                 turn += 1
-            if len(events) < _PAGE or turn >= _TURN or self.stopping:
-                dealt_with = newest if len(events) < _PAGE else hook.cursor
-                await self._stores.webhooks.let_go(hook, dealt_with)
+            through = not events if batch else len(events) < page
+            if through or turn >= _TURN or self.stopping:
+                await self._stores.webhooks.let_go(hook, newest if through else hook.cursor)
                 return
 
-    async def _one(
-        self, hook: LeasedWebhook, endpoint: Endpoint, event: Event, leased_at: float
+    async def _batch(
+        self, hook: LeasedWebhook, batch: BatchSink, events: list[Event]
+    ) -> list[list[Event]]:
+        """The batch that is due; none: the lease is given back or lost."""
+        begun = [event for event in events if event.seq <= hook.batch_until]
+        if not begun and (left := _until_due(batch, events)) > timedelta():
+            await self._stores.webhooks.wait(hook, left)
+            return []
+        chosen = begun or events
+        held = await self._stores.webhooks.begin_batch(hook, chosen[-1].seq)
+        return [chosen] if held else []
+
+    async def _some(
+        self,
+        hook: LeasedWebhook,
+        endpoint: Endpoint,
+        events: Sequence[Event],
+        leased_at: float,
     ) -> tuple[LeasedWebhook, float] | None:
-        """Deliver one event; the lease as it is then, or None without one."""
+        """Deliver one event, or one batch; the lease as it is then, or None without one."""
         late = time.monotonic() > leased_at + _LEASE_MARGIN.total_seconds()
         if self.stopping or late:
             # Late: this process stood still, and what is left of the lease may not do for a POST.
             await self._stores.webhooks.let_go(hook, hook.cursor)
             return None
-        outcome = await self._hand_over(hook, endpoint, event)
+        outcome = await self._hand_over(hook, endpoint, events)
         renewed_at = time.monotonic()
-        hooks = self._stores.webhooks
+        hooks, event = self._stores.webhooks, events[-1]
         if outcome.delivered:
-            self.delivered += 1
+            self.delivered += len(events)
             held = await _written(lambda: hooks.delivered(hook, event, outcome, self.lease_for))
         else:
             pause = self._pause(endpoint, hook, outcome)
@@ -123,17 +146,24 @@ class Courier:
             return None
         return replace(hook, cursor=event.seq, attempts=0), renewed_at
 
-    async def _hand_over(self, hook: LeasedWebhook, endpoint: Endpoint, event: Event) -> Outcome:
-        body = body_of(event, hook.teller)
+    async def _hand_over(
+        self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]
+    ) -> Outcome:
         if Sinks.is_sink(endpoint.url):
-            told = Told(
-                id=event.id,
-                seq=event.seq,
-                session=hook.teller.name,
-                type=event.type,
-                body=body,
-            )
+            told = [
+                Told(
+                    id=event.id,
+                    seq=event.seq,
+                    session=hook.teller.name,
+                    type=event.type,
+                    happened_at=event.happened_at,
+                    body=body_of(event, hook.teller),
+                )
+                for event in events
+            ]
             return await self._sinks.put(endpoint.url, told)
+        (event,) = events
+        body = body_of(event, hook.teller)
         headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
         if hook.origin == "replay":
             headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
@@ -148,6 +178,15 @@ class Courier:
         if pause is not None and outcome.retry_after is not None:
             pause = max(pause, min(outcome.retry_after, self._longest))
         return pause
+
+
+def _until_due(batch: BatchSink, events: Sequence[Event]) -> timedelta:
+    """How long a batch still waits for more events; zero and less: it is due."""
+    if len(events) >= batch.most:
+        return timedelta()
+    waited = datetime.now(UTC) - events[0].happened_at
+    # The clocks of this machine and of PostgreSQL may differ.
+    return min(batch.wait, batch.wait - waited)
 
 
 async def _written(write: Callable[[], Awaitable[T]]) -> T:

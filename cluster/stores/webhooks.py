@@ -45,6 +45,8 @@ class LeasedWebhook:
     config: dict[str, Any]
     cursor: int
     until: int | None
+    #: Last event of the batch that was begun; not above `cursor`: none was.
+    batch_until: int
     attempts: int
     lease: str
     teller: Teller
@@ -190,13 +192,34 @@ class WebhookStore:
             {"id": hook.id, "lease": hook.lease, "dealt_with": dealt_with},
         )
 
+    async def begin_batch(self, hook: LeasedWebhook, last: int) -> bool:
+        """Write down where the next batch ends; False when the lease went to somebody else."""
+        touched = await self._db.run(
+            """
+            UPDATE webhooks SET batch_until = %(last)s WHERE id = %(id)s AND lease = %(lease)s
+            """,
+            {"id": hook.id, "lease": hook.lease, "last": last},
+        )
+        return touched > 0
+
+    async def wait(self, hook: LeasedWebhook, pause: timedelta) -> None:
+        """Give the lease back until a batch is due."""
+        await self._db.run(
+            """
+            UPDATE webhooks SET lease = '', lease_until = '-infinity',
+                   next_try_at = clock_timestamp() + %(pause)s
+            WHERE id = %(id)s AND lease = %(lease)s
+            """,
+            {"id": hook.id, "lease": hook.lease, "pause": pause},
+        )
+
     async def next_due(self, longest: timedelta) -> timedelta:
-        """How long until the next retry or probe is due; at most `longest`."""
+        """How long until the next retry, batch or probe is due; at most `longest`."""
         row = await self._db.one(
             """
             SELECT extract(epoch FROM min(at) - clock_timestamp()) AS seconds FROM (
                 SELECT min(next_try_at) AS at FROM webhooks
-                WHERE attempts > 0 AND next_try_at > clock_timestamp()
+                WHERE next_try_at > clock_timestamp()
                 UNION ALL
                 SELECT min(open_until) FROM webhook_breakers WHERE open_until > clock_timestamp()
             ) AS times
@@ -347,6 +370,7 @@ def _leased(row: Row) -> LeasedWebhook:
         config=row["config"],
         cursor=row["cursor"],
         until=row["until"],
+        batch_until=row["batch_until"],
         attempts=row["attempts"],
         lease=row["lease"],
         teller=Teller(
@@ -366,7 +390,8 @@ _LEASE = """
     FROM due JOIN sessions ON sessions.id = due.session_id
     WHERE w.id = due.id
     RETURNING w.id, w.session_id, w.key, w.origin, w.target, w.config, w.cursor, w.until,
-              w.attempts, w.lease, sessions.name, sessions.me, sessions.config AS session_config
+              w.batch_until, w.attempts, w.lease, sessions.name, sessions.me,
+              sessions.config AS session_config
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import json
@@ -10,22 +11,27 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import jwt
 import nats
 import pytest
 from aio_pika.exceptions import AMQPError
+from aiokafka import AIOKafkaConsumer
+from confluent_kafka import Producer
 from conftest import Hooked, running_dispatcher
 from hook_receiver import Receiver, answers_500, eventually
 from pydantic import SecretStr
 from redis import asyncio as redis
 from test_delivery import say
 
+from actors.sinks.configured import Sinks
 from cluster.domain.session import SessionRecord
 from cluster.embedded.process import free_ports
 from cluster.settings import BackendSettings, Settings, SinkSettings
 from cluster.stores import Stores
+from cluster.stores.objects import ObjectStore
 
 SECRET = "a secret of more than thirty-two characters"
 
@@ -97,6 +103,158 @@ async def test_jetstream_gets_each_event_once_under_its_subject(
     await client.close()
     assert [b["gateway"]["seq"] for b in bodies] == list(range(1, 21))
     assert info.state.messages == 20
+
+
+@pytest.fixture
+def kafka_servers() -> Iterator[str]:
+    """No broker: librdkafka's own stand-in for one (`test.mock.num.brokers`), which speaks Kafka's
+    protocol over TCP and keeps nothing on disk. No package at hand brings a real broker."""
+    stand_in = Producer({"test.mock.num.brokers": 2, "log_level": 0})
+    brokers = stand_in.list_topics(timeout=10).brokers.values()
+    yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    del stand_in
+
+
+async def test_a_kafka_topic_gets_a_sessions_events_in_order_in_one_partition(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, kafka_servers: str
+) -> None:
+    hook_settings.sinks = SinkSettings(kafka_servers=kafka_servers, kafka_topic="test.events")
+    session = await hooked()
+    await through(hook_settings, stores, session, 20)
+
+    consumer = AIOKafkaConsumer(
+        "test.events", bootstrap_servers=kafka_servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        found = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(20)]
+    finally:
+        await consumer.stop()
+    assert {record.key for record in found} == {session.name.encode()}
+    assert len({record.partition for record in found}) == 1
+    assert [int(dict(record.headers)["seq"]) for record in found] == list(range(1, 21))
+    told = json.loads(found[0].value)
+    assert told["payload"] == {"n": 0}
+    assert dict(found[0].headers)["id"].decode() == told["id"]
+
+
+async def test_kafka_that_is_away_holds_events_back(
+    stores: Stores, hook_settings: Settings, hooked: Hooked
+) -> None:
+    hook_settings.sinks = SinkSettings(kafka_servers=f"127.0.0.1:{free_ports(1)[0]}")
+    session = await hooked()
+    await stores.webhooks.set_global(Sinks(hook_settings).hooks())
+    async with running_dispatcher(hook_settings):
+        await say(stores, session, 2)
+
+        async def failed() -> bool:
+            states = await stores.webhooks.states(session.id)
+            return bool(states) and states[0].attempts > 0
+
+        await eventually(failed)
+    (state,) = await stores.webhooks.states(session.id)
+    assert (state.cursor, state.dead_letters) == (0, 0)
+    assert state.error.lower().startswith("kafka")
+    await stores.webhooks.set_global([])
+
+
+def s3_sink(**more: Any) -> SinkSettings:
+    return SinkSettings(s3_bucket="test-events", s3_prefix="p", **more)
+
+
+async def batches(settings: Settings, session: SessionRecord) -> dict[str, list[int]]:
+    """The session's objects: name and numbers of the events in it."""
+    bucket = settings.stores.model_copy(update={"s3_bucket": "test-events"})
+    objects = ObjectStore(bucket)
+    await objects.ensure_bucket()
+    return {
+        key.rpartition("/")[2]: [
+            json.loads(line)["gateway"]["seq"] for line in (await objects.get(key)).splitlines()
+        ]
+        for key in await objects.list(f"p/{session.name}/")
+    }
+
+
+async def test_s3_gets_batches_full_ones_at_once_and_the_rest_in_time(
+    stores: Stores, hook_settings: Settings, hooked: Hooked
+) -> None:
+    hook_settings.sinks = s3_sink(s3_batch=8, s3_batch_seconds=1)
+    session = await hooked()
+    await through(hook_settings, stores, session, 20)
+    assert await batches(hook_settings, session) == {
+        "000000000000001-000000000000008.ndjson": list(range(1, 9)),
+        "000000000000009-000000000000016.ndjson": list(range(9, 17)),
+        "000000000000017-000000000000020.ndjson": list(range(17, 21)),
+    }
+
+
+async def test_a_crash_between_an_object_and_its_being_written_down_leads_to_the_same_object(
+    stores: Stores, hook_settings: Settings, hooked: Hooked
+) -> None:
+    hook_settings.sinks = s3_sink(s3_batch=8, s3_batch_seconds=0)
+    session = await hooked()
+    await through(hook_settings, stores, session, 3)
+    before = await batches(hook_settings, session)
+    assert [seq for part in before.values() for seq in part] == [1, 2, 3]
+
+    # As a process leaves it that dies after the upload of the last batch.
+    last = max(part[0] for part in before.values())
+    await stores.webhooks.set_global(Sinks(hook_settings).hooks())
+    await stores.db.run(
+        """
+        UPDATE webhooks SET cursor = %(before)s, batch_until = 3, lease = 'dead',
+               lease_until = clock_timestamp() + interval '0.5 seconds'
+        WHERE session_id = %(id)s
+        """,
+        {"id": session.id, "before": last - 1},
+    )
+    await say(stores, session, 4, start=3)
+
+    async with running_dispatcher(hook_settings):
+
+        async def done() -> bool:
+            (state,) = await stores.webhooks.states(session.id)
+            return state.cursor == 7
+
+        await eventually(done)
+    await stores.webhooks.set_global([])
+    after = await batches(hook_settings, session)
+    assert sorted(seq for part in after.values() for seq in part) == list(range(1, 8))
+    assert before.items() <= after.items()
+
+
+async def test_s3_that_is_away_holds_events_back_and_then_gets_them_all(
+    stores: Stores, hook_settings: Settings, hooked: Hooked
+) -> None:
+    away = f"127.0.0.1:{free_ports(1)[0]}"
+    hook_settings.sinks = s3_sink(s3_batch_seconds=0, s3_endpoint=away, s3_secure=False)
+    session = await hooked()
+    await stores.webhooks.set_global(Sinks(hook_settings).hooks())
+    async with running_dispatcher(hook_settings):
+        await say(stores, session, 3)
+
+        async def failed() -> bool:
+            states = await stores.webhooks.states(session.id)
+            return bool(states) and states[0].attempts > 0
+
+        await eventually(failed)
+    hook_settings.sinks = s3_sink(s3_batch_seconds=0)
+    await stores.webhooks.set_global([])
+    await stores.webhooks.set_global(Sinks(hook_settings).hooks())
+    await stores.db.run(
+        "UPDATE webhooks SET cursor = 0 WHERE session_id = %(i)s", {"i": session.id}
+    )
+    await stores.db.run("DELETE FROM webhook_breakers", {})
+    async with running_dispatcher(hook_settings):
+
+        async def done() -> bool:
+            (state,) = await stores.webhooks.states(session.id)
+            return state.cursor == 3
+
+        await eventually(done)
+    await stores.webhooks.set_global([])
+    found = await batches(hook_settings, session)
+    assert sorted(seq for part in found.values() for seq in part) == [1, 2, 3]
 
 
 async def test_the_backend_is_told_of_status_changes_with_a_token_for_that_body(
