@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory, HandOver, Session
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, Unavailable
-from cluster.domain.session import DesiredState, SessionStatus
+from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -28,10 +29,15 @@ __all__ = ["SessionHost"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+#: Has the session moved away from a node that does not reach PostgreSQL. True: it is being done.
+MoveAway = Callable[[], Awaitable[bool]]
+
 #: Exit code of a process that lost its lease.
 FENCED = 70
 #: Threads for the library's blocking calls: one per connected device and some for its calls.
 _THREADS = 64
+#: Seconds between tries to reach PostgreSQL at the start, at most; and to be moved where it does.
+_AGAIN, _ASK = 0.5, 3.0
 
 
 class SessionHost:
@@ -46,6 +52,7 @@ class SessionHost:
         client_factory: Callable[[Settings], ClientFactory],
         dead_man: DeadMan | None = None,
         hand_over: HandOver | None = None,
+        move_away: MoveAway | None = None,
     ) -> None:
         self._session_id = session_id
         self._node = node
@@ -53,6 +60,7 @@ class SessionHost:
         self._client_factory = client_factory
         self._dead_man = dead_man
         self._hand_over = hand_over
+        self._move_away = move_away
         self._session: Session | None = None
         self._stores: Stores | None = None
         self._over = threading.Event()
@@ -125,17 +133,7 @@ class SessionHost:
 
     async def _own(self) -> bool:
         """True when the process must end."""
-        delay = 0.2
-        while True:
-            try:
-                if self._stores is None:
-                    self._stores = await Stores.open(self._settings)
-                record = await self._stores.sessions.get_by_id(self._session_id)
-                break
-            except Unavailable as error:
-                log.warning("host.stores_away", error=error.detail)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 3.0)
+        self._stores, record = await self._record()
         if record.desired is not DesiredState.RUNNING or record.status is SessionStatus.FAILED:
             log.info("host.nothing_to_do", session=record.name, desired=record.desired.value)
             return False
@@ -164,9 +162,28 @@ class SessionHost:
             return True
         if ended.how != "fenced":
             return False
+        if ended.cut_off and self._move_away is not None and await self._move_away():
+            return True
         # Load or a store that was away: not the session's fault.
         await self._note(self._stores.starts.excuse(self._session_id))
         return True
+
+    async def _record(self) -> tuple[Stores, SessionRecord]:
+        """The stores and the session's record, when PostgreSQL is there. A node that alone does not
+        reach it asks for the session to be moved."""
+        delay, asked = 0.1, time.monotonic()
+        while True:
+            try:
+                if self._stores is None:
+                    self._stores = await Stores.open(self._settings)
+                return self._stores, await self._stores.sessions.get_by_id(self._session_id)
+            except Unavailable as error:
+                log.warning("host.stores_away", error=error.detail)
+            if self._move_away is not None and time.monotonic() - asked > _ASK:
+                await self._move_away()
+                asked = time.monotonic()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _AGAIN)
 
     async def _note(self, work: Coroutine[Any, Any, None]) -> None:
         """Write down how the process ends, where that is possible."""

@@ -8,11 +8,14 @@ from typing import Any
 
 import ray
 
+from actors.prestart import prestart
 from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
+from actors.spare import SESSION_PROCESS
+from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["NODE_LABEL", "create_session_actor", "session_environment"]
+__all__ = ["NODE_LABEL", "create_session_actor", "session_environment", "start_spares"]
 
 #: Ray gives it to every node: its id.
 NODE_LABEL = "ray.io/node-id"
@@ -20,11 +23,23 @@ NODE_LABEL = "ray.io/node-id"
 
 def session_environment(settings: Settings) -> dict[str, str]:
     """Environment of a session's process. Go reads `SSL_CERT_FILE` when the process starts."""
+    environment = {SESSION_PROCESS: "1"}
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
-        return {"SSL_CERT_FILE": settings.whatsapp.sandbox_ca_bundle}
-    if present := os.environ.get("SSL_CERT_FILE"):
-        return {"SSL_CERT_FILE": present}
-    return {}
+        environment["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle
+    elif present := os.environ.get("SSL_CERT_FILE"):
+        environment["SSL_CERT_FILE"] = present
+    return environment
+
+
+def start_spares(settings: Settings, node: str, number: int) -> None:
+    """Have Ray start so many processes on a node (id) that session actors can be placed in. Raises
+    `Unavailable`."""
+    listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    found = next((n for n in listed if n["NodeID"] == node and n["Alive"]), None)
+    if found is None:
+        raise Unavailable(f"Ray does not know node {node}")
+    raylet = f"{found['NodeManagerAddress']}:{found['NodeManagerPort']}"
+    prestart(raylet, session_environment(settings), number)
 
 
 def create_session_actor(

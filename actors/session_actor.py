@@ -14,7 +14,9 @@ from ray.exceptions import RayError
 from actors.host import SessionHost
 from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory
+from actors.spare import taken
 from actors.whatsapp.port import EventSpool, WhatsAppClient
+from cluster.client.routing import SUPERVISOR
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.settings import Settings
@@ -25,7 +27,7 @@ __all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-_HAND_OVER_SECONDS = 30.0
+_HAND_OVER_SECONDS, _MOVE_SECONDS = 30.0, 3.0
 
 #: Calls that must get through while sends are queued up, and the sends themselves.
 CONCURRENCY_GROUPS = {"control": 8, "send": 256}
@@ -58,6 +60,7 @@ class SessionActor:
     """One session of one tenant. Its name is `session:<tenant>:<session>`."""
 
     def __init__(self, session_id: int, label: str) -> None:
+        taken()
         self._label = label
         self._host = SessionHost(
             session_id=session_id,
@@ -66,6 +69,7 @@ class SessionActor:
             client_factory=neonize_factory,
             dead_man=DeadMan(),
             hand_over=self._hand_over,
+            move_away=lambda: self._move_away(session_id),
         )
 
     async def _hand_over(self, entries: list[bytes]) -> bool:
@@ -81,6 +85,20 @@ class SessionActor:
             log.warning("actor.not_handed_over", entries=len(entries), error=str(error))
             return False
         return True
+
+    async def _move_away(self, session_id: int) -> bool:
+        """Ask the supervisor for a process on another node, because this one is cut off."""
+        context = ray.get_runtime_context()
+        try:
+            async with asyncio.timeout(_MOVE_SECONDS):
+                supervisor: Any = await asyncio.to_thread(
+                    ray.get_actor, SUPERVISOR, context.namespace
+                )
+                reply: Reply = await supervisor.move.remote(session_id, context.get_node_id())
+            return bool(reply.unwrap())
+        except (ValueError, TimeoutError, RayError, GatewayError) as error:
+            log.info("actor.not_moved", error=str(error))
+            return False
 
     def __repr__(self) -> str:
         facts = self._host.describe()

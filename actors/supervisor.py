@@ -55,6 +55,10 @@ class Supervisor:
         """See `Reconciler.stop`."""
         return await self._cross(lambda reconciler: reconciler.stop(session_id))
 
+    async def move(self, session_id: int, node: str) -> Reply:
+        """See `Reconciler.move`."""
+        return await self._cross(lambda reconciler: reconciler.move(session_id, node))
+
     async def stop_all(self) -> Reply:
         """See `Reconciler.stop_all`."""
         return await self._cross(lambda reconciler: reconciler.stop_all())

@@ -519,6 +519,12 @@ class PlacementSettings(BaseSettings):
     session_slots_per_node: int = Field(100, ge=1, description="`session_slots` a node offers.")
     reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
     starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
+    spare_processes: int = Field(
+        2,
+        ge=0,
+        description="Processes that each node keeps ready for sessions that lose theirs; 65 MB "
+        "each.",
+    )
     starts_burst: int = Field(
         20, ge=0, description="So many starts may come at once before the pace holds."
     )

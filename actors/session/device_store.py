@@ -21,7 +21,7 @@ from typing import IO
 
 from actors.session.holder import boot_id
 
-__all__ = ["DeviceFolder", "DeviceStoreBusy"]
+__all__ = ["DeviceFolder", "DeviceStoreBusy", "abandoned"]
 
 
 class DeviceStoreBusy(RuntimeError):
@@ -62,6 +62,11 @@ class DeviceFolder:
             raise DeviceStoreBusy(str(target))
         return cls(path=target, intact=intact, _lock=lock)._stamped()
 
+    @classmethod
+    def exists(cls, root: Path, session_id: int, epoch: int) -> bool:
+        """Whether that epoch's owner was on this node."""
+        return (root / "devices" / str(session_id) / str(epoch)).exists()
+
     @property
     def spool(self) -> Path:
         return self.path / "received.spool"
@@ -98,6 +103,16 @@ class DeviceFolder:
     def _stamped(self) -> DeviceFolder:
         (self.path / "owner.json").write_text(json.dumps({"boot": boot_id()}))
         return self
+
+
+def abandoned(root: Path) -> list[tuple[int, Path]]:
+    """(session id, folder) of every epoch on this node whose process is gone, oldest first."""
+    found = []
+    for folder in (root / "devices").glob("*/*"):
+        if folder.name.isdigit() and (lock := _lock(folder)) is not None:
+            lock.close()
+            found.append((int(folder.parent.name), folder))
+    return sorted(found, key=lambda one: (one[0], int(one[1].name)))
 
 
 def _trustworthy(folder: Path) -> bool:

@@ -38,6 +38,8 @@ def _start_time(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # The command name may hold anything, so count from the closing bracket (proc(5)).
+    # The command name may hold anything, so count from the closing bracket (proc(5)). Of a process
+    # that is being killed the first thread may be gone and others not yet: they hold its sockets.
     fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]
+    state, threads, started = fields[0], int(fields[17]), fields[19]
+    return "" if state in {"Z", "X"} and threads <= 1 else started

@@ -49,6 +49,7 @@ from cluster.domain.pacing import Place
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
+from cluster.stores.ownership import Claim
 
 __all__ = ["ClientFactory", "Session", "SessionEnded"]
 
@@ -70,8 +71,11 @@ _PATIENCE = 10.0
 _LIBRARY_REMEMBERS, _MAX_RETRIES = 200, 3
 #: Seconds that a send under way has to end before a clean stop drops the connection.
 _SETTLE = 5.0
-#: Seconds that what arrived before a disconnect may take to be recorded.
-_DRAIN = 8.0
+#: Seconds that what arrived before a disconnect may take to be recorded; by an owner that is fenced
+#: and has it on disk.
+_DRAIN, _DRAIN_FENCED = 8.0, 1.0
+#: Seconds between looks whether the predecessor's process is dead.
+_LOOK = 0.05
 #: Seconds between tries to get a connection that does not come up.
 _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 
@@ -83,6 +87,8 @@ class SessionEnded:
     #: `stopped`, `logged_out`, `failed`, `fenced`
     how: str
     reason: str = ""
+    #: Fenced because PostgreSQL could not be reached, not because of a newer owner.
+    cut_off: bool = False
 
 
 class Session:
@@ -146,8 +152,8 @@ class Session:
         """Own the session until it is stopped, fails or is fenced."""
         watchdog: asyncio.Task[None] | None = None
         try:
-            await self._take_ownership()
-            await self._open_device()
+            claim = await self._take_ownership()
+            await self._open_device(claim)
             await self._load_outbox()
             await self._connect()
             watchdog = asyncio.create_task(self._watch_connection(), name="watchdog")
@@ -168,7 +174,7 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(ended)
 
-    async def _take_ownership(self) -> None:
+    async def _take_ownership(self) -> Claim:
         claimed_at = time.monotonic()
         claim = await self._stores.ownership.claim(
             self.record.id, self._node, holder_id(), self._settings.lease.ttl
@@ -187,17 +193,39 @@ class Session:
         )
         self._keeper.start()
         await self._set_status(SessionStatus.STARTING, "")
-        wait = claim.connect_after
-        if wait > timedelta() and not is_dead(claim.previous_holder):
-            self._log.info("session.waits_for_predecessor", seconds=wait.total_seconds())
-            # Ended before it began: there is nothing to wait for.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait.total_seconds()):
-                    await asyncio.shield(self._ended)
         self._log.info("session.claimed", predecessor=claim.predecessor)
         self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
+        return claim
 
-    async def _open_device(self) -> None:
+    async def _wait_for_predecessor(self, claim: Claim, until: float) -> None:
+        """Until its lease has ended (`until`, in the loop's time), or its process has."""
+        now = asyncio.get_running_loop().time
+        if claim.connect_after <= timedelta() or is_dead(claim.previous_holder):
+            return
+        self._log.info("session.waits_for_predecessor", seconds=round(until - now(), 2))
+        # Ended before it began: there is nothing to wait for.
+        while (left := until - now()) > 0 and not is_dead(claim.previous_holder):
+            if (await asyncio.wait([self._ended], timeout=min(_LOOK, left)))[0]:
+                return
+
+    async def _open_device(self, claim: Claim) -> None:
+        """Have the store open, and be free to connect."""
+        until = asyncio.get_running_loop().time() + claim.connect_after.total_seconds()
+        here = DeviceFolder.exists(self._settings.data_dir, self.record.id, self.epoch - 1)
+        if here:
+            # The predecessor's own store, which it holds as long as it lives.
+            await self._wait_for_predecessor(claim, until)
+            await self._open_store()
+        else:
+            # Its checkpoints are all there will be: the claim has ended its writing.
+            waiting = asyncio.create_task(self._wait_for_predecessor(claim, until))
+            try:
+                await self._open_store()
+                await waiting
+            finally:
+                waiting.cancel()
+
+    async def _open_store(self) -> None:
         if self._ended.done():
             return
         self._folder = await asyncio.to_thread(
@@ -296,7 +324,7 @@ class Session:
         await self._attachments.stop()
         if ended.how == "fenced":
             await self._outbox.stop()
-            await self._pass_on_received()
+            await self._pass_on_received(ended)
             # The newest store there is, unless somebody else owned the session since.
             self._release_disk(keep=True)
             return
@@ -341,13 +369,21 @@ class Session:
         except TimeoutError:
             self._log.warning("session.not_drained", seconds=seconds)
 
-    async def _pass_on_received(self) -> None:
-        """Fenced: commit what was received if the epoch is still the newest, else hand it over."""
-        await self._drain(self._settings.spool.drain_seconds)
+    async def _pass_on_received(self, ended: SessionEnded) -> None:
+        """Fenced: commit what was received if the epoch is still the newest, else hand it over.
+        What is on disk, the next process on this node or its agent sees to."""
         if self._spool is None:
             return
+        survives = self._spool.survives
+        await self._drain(_DRAIN_FENCED if survives else self._settings.spool.drain_seconds)
         left = self._spool.pending()
-        if left and self._hand_over is not None and await self._hand_over(list(left.values())):
+        newer = not (survives and ended.cut_off)
+        if (
+            left
+            and newer
+            and self._hand_over is not None
+            and await self._hand_over(list(left.values()))
+        ):
             for ticket in left:
                 self._spool.done(ticket)
             left = {}
@@ -370,7 +406,8 @@ class Session:
             await self._client.close()
         if self._dead_man is not None:
             self._dead_man.disarm()
-        self._end(SessionEnded(how="fenced", reason=why))
+        cut_off = self._keeper is not None and not self._keeper.held
+        self._end(SessionEnded(how="fenced", reason=why, cut_off=cut_off))
 
     # -- events from WhatsApp -----------------------------------------------------------------
 

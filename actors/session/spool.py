@@ -32,6 +32,7 @@ class Spool:
         self._tickets = itertools.count(1)
         self._pending: dict[int, bytes] = {}
         self._size = path.stat().st_size if path.exists() else 0
+        self._in_memory_only: set[int] = set()
         self._file = path.open("ab", buffering=0)
 
     def add(self, entry: bytes) -> int:
@@ -42,6 +43,7 @@ class Spool:
             self._pending[ticket] = entry
             if self._size + len(line) > self._limit:
                 log.error("spool.full", path=str(self._path), bytes=self._size)
+                self._in_memory_only.add(ticket)
                 return ticket
             try:
                 self._file.write(line)
@@ -49,12 +51,14 @@ class Spool:
             except OSError as error:
                 # A full disk: the message is still in memory, and is about to be committed.
                 log.error("spool.not_written", path=str(self._path), error=str(error))
+                self._in_memory_only.add(ticket)
             return ticket
 
     def done(self, ticket: int) -> None:
         """The entry is committed."""
         with self._lock:
             self._pending.pop(ticket, None)
+            self._in_memory_only.discard(ticket)
             if not self._pending and self._size:
                 self._file.truncate(0)
                 self._size = 0
@@ -63,6 +67,12 @@ class Spool:
         """Entries that are not committed by ticket, in their order."""
         with self._lock:
             return {ticket: self._pending[ticket] for ticket in sorted(self._pending)}
+
+    @property
+    def survives(self) -> bool:
+        """Whether everything that is not committed is on disk."""
+        with self._lock:
+            return not self._in_memory_only
 
     def take_over(self, leftovers: list[bytes]) -> list[tuple[int, bytes]]:
         """Make entries of earlier owners this spool's own; (ticket, entry) of each."""

@@ -45,6 +45,9 @@ class Reconciler:
         self._per_tick = max(1, round(settings.placement.starts_per_second * self._every))
         self._pace = Pace(settings.placement.starts_per_second)
         self._suspects = Suspects(settings.supervisor)
+        lease = settings.lease
+        #: What is left of a lease that was renewed within the last two turns, seconds.
+        self._fresh = lease.ttl_seconds - 2 * lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
         self.paused = False
 
@@ -66,6 +69,34 @@ class Reconciler:
             record = await self._stores.sessions.get_by_id(session_id)
             await self._actors.stop(record, _STOP_PATIENCE)
             log.info("supervisor.stopped", session=record.name)
+
+    async def move(self, session_id: int, node: str) -> bool:
+        """The session's process on `node` does not reach PostgreSQL: have another one elsewhere.
+        False: it is to go on by itself, because other sessions of its node do reach it, or there is
+        no other node. Raises `Unavailable` when PostgreSQL is away from here as well."""
+        if self.paused:
+            return False
+        async with self._lock(session_id):
+            record = await self._stores.sessions.get_by_id(session_id)
+            workers = await self._stores.workers.list()
+            others = [w for w in workers if w.node != node]
+            if not _wanted(record) or not _room(others):
+                return False
+            starts = await self._stores.starts.list()
+            # Of a node that is cut off no lease was renewed for as long as this one's was not.
+            if any(
+                s.owner_node == node and s.session_id != session_id and -s.lapsed > self._fresh
+                for s in starts
+            ):
+                return False
+            mine = next((s for s in starts if s.session_id == session_id), None)
+            if mine is None or (mine.owner_node != node and not mine.released and mine.lapsed < 0):
+                return False
+            log.warning("supervisor.moves", session=record.name, away_from=node)
+            await self._actors.kill(record)
+            await self._stores.starts.excuse(session_id)
+            await self._actors.create(record, await self._drained() | {node})
+        return True
 
     async def stop_all(self) -> int:
         """The cluster goes down: end all actors cleanly and start none. Desired states stay."""

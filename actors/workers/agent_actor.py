@@ -12,8 +12,13 @@ import structlog
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.placement import start_spares
 from actors.workers.agent import Node, WorkerAgent
+from actors.workers.leftovers import Leftovers
+from actors.workers.spares import Spares
+from cluster.client.routing import Router
 from cluster.domain.errors import Unavailable
+from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -24,6 +29,7 @@ log = structlog.get_logger(__name__)
 _NAME = "node-agent:{}"
 _LOOK_SECONDS = 5.0
 _STOP_SECONDS = 10.0
+_ADOPT_SECONDS = 30.0
 #: Exit code of a process that Ray shall start anew.
 _CRASHED = 71
 
@@ -34,6 +40,7 @@ class WorkerAgentActor:
     def __init__(self) -> None:
         self._settings = Settings()
         self._id = ray.get_runtime_context().get_node_id()
+        self._router = Router(self._settings)
         self._agent: WorkerAgent | None = None
         self._stopped = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -77,8 +84,25 @@ class WorkerAgentActor:
             if me is None:
                 await asyncio.sleep(1)
         self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
-        await self._agent.run()
+        leftovers = Leftovers(stores, self._settings.data_dir, me.id, self._adopt)
+        spares = Spares(
+            self._settings.data_dir, self._settings.placement.spare_processes, self._spare
+        )
+        beside = [asyncio.create_task(part.run()) for part in (leftovers, spares)]
+        try:
+            await self._agent.run()
+        finally:
+            for task in beside:
+                task.cancel()
         await stores.close()
+
+    async def _spare(self, number: int) -> None:
+        await asyncio.to_thread(start_spares, self._settings, self._id, number)
+
+    async def _adopt(self, record: SessionRecord, entries: list[bytes]) -> None:
+        await self._router.call(
+            record, lambda actor: actor.adopt.remote(entries), timeout=_ADOPT_SECONDS
+        )
 
     async def _see_to_all(self) -> list[Node] | None:
         nodes = await _nodes_in_time()

@@ -26,6 +26,8 @@ RAY_SETTINGS = {
     "RAY_raylet_start_wait_time_s": "120",
     # Owners of leases are not the ones to wait when the machine is busy (Ray's default is 15).
     "RAY_worker_niceness": "0",
+    # Spare processes have loaded what a session needs: see actors/preload.py.
+    "RAY_preload_python_modules": "actors.preload",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 
@@ -34,7 +35,7 @@ class RayNode(Part):
         self._folder = layout.node(name)
         self._process = ServerProcess("ray", self._folder)
         self._family: frozenset[ProcessId] = frozenset()
-        self._started = False
+        self._started = self._ever_started = False
         self._restarts = 0
         # The head keeps these: its address is in everybody's environment.
         self._gcs_port, self._dashboard_port = (0, 0) if head else free_ports(2)
@@ -66,15 +67,17 @@ class RayNode(Part):
 
     def start(self) -> None:
         """Start `ray start`; that the cluster has the node, `RayCluster` looks."""
-        self._restarts += self._started
+        self._restarts += self._ever_started
         self._end_family()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._process.start(
-            self._command(),
-            answers=lambda: True,
-            environment={"GATEWAY_DATA_DIR": str(self._folder)},
-        )
-        self._started = True
+        environment = {"GATEWAY_DATA_DIR": str(self._folder)}
+        if self._head is None:
+            # The control store can be killed: what it knows is here, for as long as the head lives.
+            control = self._layout.ray / "control"
+            shutil.rmtree(control, ignore_errors=True)
+            environment |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(control)}
+        self._process.start(self._command(), answers=lambda: True, environment=environment)
+        self._started = self._ever_started = True
 
     def stop(self) -> None:
         self._started = False

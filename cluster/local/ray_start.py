@@ -7,18 +7,50 @@ Windows only, and there refuses a second node. The cluster's environment chooses
 
 Nodes of one machine share the folder of their sockets, and Ray takes the first name that no file
 has yet: two that start at the same time take the same. Here each has names of its own.
+
+`ray start --block` ends a node when one of its processes ended. What the head's control store
+knows is on disk (ray_node.py), and everybody waits for it, so it is started again instead.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from typing import Any
+
 from ray._private import node, ray_constants, services
 from ray.scripts.scripts import start
+
+#: The control store is started again so often within so many seconds.
+_STARTS, _WINDOW_SECONDS = 5, 60.0
 
 
 class _Node(node.Node):
     def _prepare_socket_file(self, socket_path: str, default_prefix: str) -> str:
         prefix = f"{default_prefix}.{self._ray_params.node_name}"
         return str(super()._prepare_socket_file(socket_path, prefix))
+
+    def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
+        """Asked every second by `ray start --block`."""
+        dead: list[Any] = super().dead_processes()
+        others = [one for one in dead if one[0] != ray_constants.PROCESS_TYPE_GCS_SERVER]
+        if len(others) < len(dead) and not self._control_store_again():
+            return dead
+        return others
+
+    def _control_store_again(self) -> bool:
+        """False when it ended too often for that to help."""
+        now = time.monotonic()
+        self._starts = [at for at in getattr(self, "_starts", []) if now - at < _WINDOW_SECONDS]
+        if len(self._starts) >= _STARTS:
+            return False
+        self._starts.append(now)
+        sys.stderr.write("the control store ended; it is started again\n")
+        del self.all_processes[ray_constants.PROCESS_TYPE_GCS_SERVER]
+        self._gcs_address = self._gcs_client = None
+        self.start_gcs_server()
+        return True
 
 
 def _same(host: str) -> str:

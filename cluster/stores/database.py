@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Self, TypeAlias
@@ -26,7 +27,8 @@ Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 class Database:
     """A pool of autocommit connections. Belongs to the event loop it was opened in.
 
-    A connection lost on the way raises `Unavailable`; the pool replaces it by itself.
+    A connection lost on the way raises `Unavailable`; the pool replaces it by itself. One that was
+    lost before, as all are after a restart of the server, is noticed when it is taken.
     """
 
     def __init__(self, pool: AsyncConnectionPool[Connection], timeout: float) -> None:
@@ -35,16 +37,26 @@ class Database:
 
     @classmethod
     async def open(cls, settings: StoreSettings) -> Self:
-        """Open the pool. Raises `Unavailable` when PostgreSQL does not answer in time."""
+        """Open the pool. Raises `Unavailable` when PostgreSQL does not answer in time, at once when
+        it refuses: the pool itself would try again, with pauses of seconds."""
         timeout = settings.store_timeout_seconds
+        url = settings.database_url.get_secret_value()
+        try:
+            probe = await psycopg.AsyncConnection.connect(
+                url, connect_timeout=max(2, int(timeout)), autocommit=True
+            )
+            await probe.close()
+        except psycopg.OperationalError as error:
+            raise Unavailable("PostgreSQL is away", retry_after=2) from error
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            settings.database_url.get_secret_value(),
+            url,
             min_size=1,
             max_size=settings.database_pool_max,
             timeout=timeout,
             max_idle=60,
             reconnect_timeout=timeout,
             open=False,
+            check=_check_if_spoken_to,
             name="stores",
             kwargs={
                 "autocommit": True,
@@ -102,6 +114,15 @@ class Database:
 
     async def ping(self) -> None:
         await self.one("SELECT 1 AS ok", {})
+
+
+async def _check_if_spoken_to(connection: Connection) -> None:
+    """An idle connection on which the server said something was closed by it, as a rule. Looking
+    costs a system call; a statement to ask would cost every statement another round trip."""
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    if look.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 def fenced(row: Row | None, session_id: int, epoch: int) -> Row:

@@ -134,8 +134,32 @@ class Gateway:
             await asyncio.sleep(0.5)
         raise Unavailable(f"{name} did not come back within {seconds:.0f} s")
 
+    async def empty_head(self) -> None:
+        """Have the head's sessions go to the other nodes, by a drain that is taken back."""
+        try:
+            await self._command("drain", _HEAD, "--timeout", "120")
+        finally:
+            await self._command("undrain", _HEAD)
+
+    async def control_plane_again(self, seconds: float) -> float:
+        """Seconds until the control store tells of actors again. Raises `Unavailable`."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            try:
+                if await self.actors():
+                    return time.monotonic() - began
+            except (httpx.HTTPError, KeyError):
+                pass
+            await asyncio.sleep(0.1)
+        raise Unavailable(f"the control store was not back within {seconds:.0f} s")
+
     async def actor_pid(self, actor: str) -> int:
-        """The process of a live actor, by Ray's state API."""
+        """The process of a live actor."""
+        return next(int(row["pid"]) for row in await self.actors() if row["name"] == actor)
+
+    async def actors(self) -> list[dict[str, Any]]:
+        """All live actors, by Ray's state API, which asks the control store.
+        Raises `httpx.HTTPError`, `KeyError`."""
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             answer = await client.get(
                 f"{self.state.dashboard_url}/api/v0/actors",
@@ -148,8 +172,7 @@ class Gateway:
                 },
                 headers={"Authorization": f"Bearer {ray_token(self.layout.secrets)[1]}"},
             )
-        rows = answer.raise_for_status().json()["data"]["result"]["result"]
-        return next(int(row["pid"]) for row in rows if row["name"] == actor)
+        return list(answer.raise_for_status().json()["data"]["result"]["result"])
 
     async def sessions(self) -> dict[str, dict[str, Any]]:
         """All sessions by name, as the API tells them. Raises `Unavailable`."""
@@ -183,6 +206,8 @@ class Gateway:
                 "PYTHONPATH": str(ROOT),
                 "GATEWAY_ENV_FILE": os.devnull,
                 "HTTP_PORT": str(self._port),
+                # As docs/operations.md has it for several nodes: one may be lost.
+                "HTTP_REPLICAS": "2",
                 # A busy machine is not a fault; Ray's 30 s are.
                 "RAY_raylet_start_wait_time_s": "120",
                 **self._environment,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,9 +49,9 @@ class Verdict:
         return len(self.lost_sends) + len(self.lost_received)
 
     @property
-    def complete(self) -> bool:
-        """Nothing is missing (any more)."""
-        return not (self.lost_sends or self.lost_received or self.lost_mirrored)
+    def missing(self) -> set[str]:
+        """What is not (yet) where it belongs."""
+        return {*self.lost_sends, *self.lost_received, *self.lost_mirrored}
 
     def arrived(self) -> int:
         return self.delivered + self.recorded + self.mirrored + self.failed
@@ -87,7 +88,7 @@ class Judge:
         read: dict[Person, list[dict[str, Any]]] = {}
         if histories:
             for person in self._people:
-                read[person] = await self._history(person)
+                read[person] = await self._history(person, ledger)
         for person in self._people:
             self._judge_sends(person, ledger, verdict, read.get(person, []))
             if histories:
@@ -103,13 +104,18 @@ class Judge:
                 inbox.ids[entry["text"]].append(entry["id"])
                 inbox.order.setdefault(entry["text"], entry["seq"])
 
-    async def _history(self, person: Person) -> list[dict[str, Any]]:
-        """All messages of a session, every chat."""
+    async def _history(self, person: Person, ledger: Ledger) -> list[dict[str, Any]]:
+        """A session's messages, every chat, since the fault's first round."""
         found: list[dict[str, Any]] = []
         while True:
             answer = await self._gateway.api.get(
                 f"/api/{person.session}/chats/all/messages",
-                params={"limit": _PAGE, "offset": len(found), "sortOrder": "asc"},
+                params={
+                    "limit": _PAGE,
+                    "offset": len(found),
+                    "sortOrder": "asc",
+                    "filter.timestamp.gte": ledger.began,
+                },
                 timeout=60,
             )
             page = answer.raise_for_status().json()
@@ -180,10 +186,17 @@ class Judge:
 
 
 async def calm(
-    judge: Judge, gateway: Gateway, phones: Phones, ledger: Ledger, *, patience: float
+    judge: Judge,
+    gateway: Gateway,
+    phones: Phones,
+    ledger: Ledger,
+    *,
+    patience: float,
+    given_up: Collection[str] = (),
 ) -> Verdict:
-    """Wait until nothing is missing, or nothing more arrived for `patience` seconds; the count.
-    Sessions are given the time until all of them work (at most three times `patience`)."""
+    """Wait until nothing is missing, but for what was `given_up` in earlier rounds, or nothing more
+    arrived for `patience` seconds; the count. Sessions are given the time
+    until all of them work (at most three times `patience`)."""
     clock = asyncio.get_running_loop().time
     began = progressed = clock()
     best = -1
@@ -193,9 +206,9 @@ async def calm(
             working = all(s["status"] == "WORKING" for s in (await gateway.sessions()).values())
             fast = await judge.count(ledger, histories=False)
             idle = clock() - progressed > patience
-            if working and (not fast.lost_sends or idle):
+            if working and (fast.missing <= set(given_up) or idle):
                 verdict = await judge.count(ledger)
-                if verdict.complete and not await phones.queued():
+                if verdict.missing <= set(given_up) and not await phones.queued():
                     return verdict
             arrived = fast.delivered + (verdict.arrived() if verdict else 0)
             if arrived != best:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class Ledger:
     """Of one fault's rounds. All texts are unique, over all ledgers."""
 
     tag: str
+    #: Nothing in it is older: seconds of the wall clock, with some distance.
+    began: int = field(default_factory=lambda: int(time.time()) - 10)
     #: By sender, in the order of the calls: accepted by the gateway for the neighbour's phone.
     accepted: dict[Person, list[Sent]] = field(default_factory=lambda: defaultdict(list))
     #: By the account they were sent to, in order: texts the server took from a phone.

@@ -51,16 +51,23 @@ class Scene:
         return [p for p in self.people if sessions[p.session]["gateway"]["node"] == node_id]
 
     async def busiest_worker(self) -> tuple[str, str, list[Person]]:
-        """Name, id and people of the node that has most sessions, the head left aside."""
+        """Name, id and people of the node that has most sessions, the head left aside. Faults drive
+        sessions to the head, which is spared: when it has nearly all, they are spread again."""
+        found = await self._busiest()
+        if len(found[2]) < max(1, len(self.people) // (2 * self.gateway.nodes)):
+            await self.gateway.empty_head()
+            found = await self._busiest()
+        if not found[2]:
+            raise Unavailable("no session is on a node besides the head")
+        return found
+
+    async def _busiest(self) -> tuple[str, str, list[Person]]:
         ids = await self.gateway.node_ids()
         found = [
             (name, ids[name], await self.on_node(ids[name]))
             for name in await self.gateway.workers()
         ]
-        name, node_id, people = max(found, key=lambda one: len(one[2]))
-        if not people:
-            raise Unavailable("no session is on a node besides the head")
-        return name, node_id, people
+        return max(found, key=lambda one: len(one[2]))
 
     async def status_of(self, person: Person, wanted: str, seconds: float) -> str:
         """The session's status once it is the wanted one, or when the time is over."""
@@ -84,3 +91,5 @@ class Fault:
     patience: float = 120.0
     #: It cuts cables, so there must be some.
     cables: bool = False
+    #: No session has a reason to log in again.
+    stays_connected: bool = False

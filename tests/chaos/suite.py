@@ -31,7 +31,7 @@ from cluster.local.layout import Layout
 __all__ = ["Plan", "Suite", "new_folder", "remove"]
 
 #: Traffic before and after a strike, seconds.
-_BEFORE, _AFTER = 4.0, 5.0
+_BEFORE, _AFTER = 3.0, 3.0
 _GATEWAY = "gw"
 #: Longest wait for all sessions after a fault that broke off.
 _WELL_SECONDS = 180.0
@@ -111,6 +111,7 @@ class Suite:
         result = Result(fault.name, fault.what)
         self.results.append(result)
         ledger = Ledger(fault.name)
+        given_up: set[str] = set()
         for number in range(1, self._plan.rounds + 1):
             await watch.reset()
             traffic.start(ledger)
@@ -121,9 +122,21 @@ class Suite:
                 await traffic.pause()
                 traffic.check()
                 result.verdict = await calm(
-                    judge, scene.gateway, scene.phones, ledger, patience=self._plan.patience
+                    judge,
+                    scene.gateway,
+                    scene.phones,
+                    ledger,
+                    patience=self._plan.patience,
+                    given_up=given_up,
                 )
+                # It was waited for once.
+                given_up |= result.verdict.missing
                 await watch.read()
+                if fault.stays_connected and watch.logins:
+                    result.remarks.append(
+                        f"round {number}: {watch.logins.total()} logins of sessions that had no "
+                        "reason to connect again"
+                    )
             except (GatewayError, httpx.HTTPError, OSError) as error:
                 result.broken = f"round {number}: {error!r}"
                 self._say(f"{fault.name} {result.broken}")

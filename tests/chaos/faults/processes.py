@@ -19,8 +19,8 @@ from cluster.domain.errors import Unavailable
 __all__ = ["PROCESS_FAULTS"]
 
 _RESTART_SECONDS = 180.0
-#: The head's host notices its end within this.
-_NOTICE_SECONDS = 8.0
+#: The control plane must be back within this.
+_GCS_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -70,12 +70,17 @@ async def kill_gcs(scene: Scene) -> AsyncIterator[Strike]:
     )
     since = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    strike = Strike(affected=scene.people, since=since, what=f"process {pid}")
-    await asyncio.sleep(_NOTICE_SECONDS)
+    strike = Strike(affected=scene.people, since=since)
+    try:
+        seconds = await scene.gateway.control_plane_again(_RESTART_SECONDS)
+    except Unavailable as error:
+        strike.remarks.append(error.detail)
+    else:
+        strike.what = f"process {pid}; the control plane was back after {seconds:.1f} s"
+        if seconds > _GCS_SECONDS:
+            strike.remarks.append(f"the control plane was back only after {seconds:.1f} s")
     if head.process is not None and not head.process.alive:
         strike.remarks.append("the head ended with its GCS, and the host started the cluster anew")
-        await _cluster_again(scene, head.restarts)
-        strike.not_before = time.monotonic()
     yield strike
 
 
@@ -101,30 +106,11 @@ async def _back_again(scene: Scene, name: str, node_id: str, strike: Strike) -> 
         strike.remarks.append(error.detail)
 
 
-async def _cluster_again(scene: Scene, restarts: int) -> None:
-    deadline = time.monotonic() + _RESTART_SECONDS
-    while time.monotonic() < deadline:
-        state = scene.gateway.state
-        try:
-            head = scene.gateway.part("node-1")
-            if (
-                head.restarts > restarts
-                and state.phase == "up"
-                and len(await scene.gateway.node_ids()) == scene.gateway.nodes
-                and (await scene.gateway.sessions())
-            ):
-                return
-        except (Unavailable, StopIteration):
-            pass
-        await asyncio.sleep(0.5)
-    raise Unavailable("the cluster did not come back")
-
-
 PROCESS_FAULTS = [
     Fault("kill_session", "SIGKILL of a session's process", kill_session),
     Fault("kill_node", "SIGKILL of a node: raylet, agents, workers", kill_node),
     Fault("freeze_node", "SIGSTOP of a node, SIGCONT after the takeover", freeze_node),
-    Fault("kill_gcs", "SIGKILL of the head's GCS", kill_gcs, patience=240),
+    Fault("kill_gcs", "SIGKILL of the head's GCS", kill_gcs, stays_connected=True),
     Fault(
         "kill_everything",
         "SIGKILL of host, nodes, sessions and stores; `up` again",

@@ -60,8 +60,13 @@ async def redis_flush(scene: Scene) -> AsyncIterator[Strike]:
 
 
 STORE_FAULTS = [
-    Fault("redis_flush", "FLUSHALL", redis_flush),
-    Fault("redis_kill", "SIGKILL of Valkey, and a start", _killed(lambda s: s.redis, 1.0)),
+    Fault("redis_flush", "FLUSHALL", redis_flush, stays_connected=True),
+    Fault(
+        "redis_kill",
+        "SIGKILL of Valkey, and a start",
+        _killed(lambda s: s.redis, 1.0),
+        stays_connected=True,
+    ),
     Fault(
         "postgres_restart", "SIGKILL of PostgreSQL, and a start", _killed(lambda s: s.postgres, 0.0)
     ),
@@ -71,5 +76,10 @@ STORE_FAULTS = [
         _killed(lambda s: s.postgres, _AWAY_SECONDS),
     ),
     Fault("postgres_hangs", "PostgreSQL stopped (SIGSTOP) for 20 s", postgres_hangs),
-    Fault("s3_away_60s", "SeaweedFS down for 60 s", _killed(lambda s: s.objects, _AWAY_SECONDS)),
+    Fault(
+        "s3_away_60s",
+        "SeaweedFS down for 60 s",
+        _killed(lambda s: s.objects, _AWAY_SECONDS),
+        stays_connected=True,
+    ),
 ]

@@ -190,3 +190,27 @@ async def test_a_drain_without_room_is_refused(
         await nodes.drain("node-3")
     with pytest.raises(Conflict, match="not drained"):
         await nodes.undrain("node-2")
+
+
+async def test_a_session_moves_away_from_a_node_that_alone_does_not_reach_postgresql(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    records = await _sessions(stores, session_name, 4)
+    await reconciler.tick()
+    cut_off = [r for r in records if actors.hosted[r.actor_name].node == B]
+    assert len(cut_off) == 2
+    # While others of the node renew their leases, it is not the node.
+    assert not await reconciler.move(cut_off[0].id, B)
+    await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
+    for record in cut_off:
+        assert await reconciler.move(record.id, B)
+    assert {hosted.node for hosted in actors.hosted.values()} == {A}
+
+
+async def test_no_session_moves_away_from_the_only_node(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    actors.cluster = actors.cluster[:1]
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+    assert not await reconciler.move(record.id, A)
