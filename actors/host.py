@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import structlog
 
 from actors.session.dead_man import DeadMan
-from actors.session.session import ClientFactory, HandOver, Session
+from actors.session.disk import nearly_full
+from actors.session.session import DISK_FULL, ClientFactory, HandOver, Session
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -29,8 +30,9 @@ __all__ = ["SessionHost"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-#: Has the session moved away from a node that does not reach PostgreSQL. True: it is being done.
-MoveAway = Callable[[], Awaitable[bool]]
+#: Has the session moved away from this node; whether because that seems not to reach PostgreSQL.
+#: True: it is being done.
+MoveAway = Callable[[bool], Awaitable[bool]]
 
 #: Exit code of a process that lost its lease.
 FENCED = 70
@@ -61,6 +63,7 @@ class SessionHost:
         self._dead_man = dead_man
         self._hand_over = hand_over
         self._move_away = move_away
+        self._waits_for = "the session is being started"
         self._session: Session | None = None
         self._stores: Stores | None = None
         self._over = threading.Event()
@@ -75,7 +78,7 @@ class SessionHost:
     def session(self) -> Session:
         """The session. Raises `Unavailable` until it has claimed its ownership, and after."""
         if self._session is None:
-            raise Unavailable("the session is being started", retry_after=1)
+            raise Unavailable(self._waits_for, retry_after=1)
         return self._session
 
     def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
@@ -137,6 +140,7 @@ class SessionHost:
         if record.desired is not DesiredState.RUNNING or record.status is SessionStatus.FAILED:
             log.info("host.nothing_to_do", session=record.name, desired=record.desired.value)
             return False
+        await self._have_room()
         if not await admitted(
             self._stores,
             self._settings,
@@ -160,10 +164,10 @@ class SessionHost:
             log.warning("host.session_failed", error=error.detail)
             await self._note(self._stores.starts.crashed(self._session_id, error.detail))
             return True
-        if ended.how != "fenced":
-            return False
-        if ended.cut_off and self._move_away is not None and await self._move_away():
+        if (ended.cut_off or ended.disk_full) and await self._moved(cut_off=ended.cut_off):
             return True
+        if ended.how != "fenced":
+            return ended.disk_full
         # Load or a store that was away: not the session's fault.
         await self._note(self._stores.starts.excuse(self._session_id))
         return True
@@ -179,11 +183,23 @@ class SessionHost:
                 return self._stores, await self._stores.sessions.get_by_id(self._session_id)
             except Unavailable as error:
                 log.warning("host.stores_away", error=error.detail)
-            if self._move_away is not None and time.monotonic() - asked > _ASK:
-                await self._move_away()
+            if time.monotonic() - asked > _ASK:
+                await self._moved(cut_off=True)
                 asked = time.monotonic()
             await asyncio.sleep(delay)
             delay = min(delay * 2, _AGAIN)
+
+    async def _have_room(self) -> None:
+        """Begin on no full disk: move away, or wait."""
+        root, least = self._settings.data_dir, self._settings.spool.min_free_bytes
+        while await asyncio.to_thread(nearly_full, root, least) and not self._told_to_stop:
+            self._waits_for = DISK_FULL
+            log.error("host.disk_full", session_id=self._session_id, folder=str(root))
+            await self._moved(cut_off=False)
+            await asyncio.sleep(_ASK)
+
+    async def _moved(self, *, cut_off: bool) -> bool:
+        return self._move_away is not None and await self._move_away(cut_off)
 
     async def _note(self, work: Coroutine[Any, Any, None]) -> None:
         """Write down how the process ends, where that is possible."""

@@ -69,7 +69,7 @@ class SessionActor:
             client_factory=neonize_factory,
             dead_man=DeadMan(),
             hand_over=self._hand_over,
-            move_away=lambda: self._move_away(session_id),
+            move_away=lambda cut_off: self._move_away(session_id, cut_off),
         )
 
     async def _hand_over(self, entries: list[bytes]) -> bool:
@@ -86,15 +86,17 @@ class SessionActor:
             return False
         return True
 
-    async def _move_away(self, session_id: int) -> bool:
-        """Ask the supervisor for a process on another node, because this one is cut off."""
+    async def _move_away(self, session_id: int, cut_off: bool) -> bool:
+        """Ask the supervisor for a process on another node."""
         context = ray.get_runtime_context()
         try:
             async with asyncio.timeout(_MOVE_SECONDS):
                 supervisor: Any = await asyncio.to_thread(
                     ray.get_actor, SUPERVISOR, context.namespace
                 )
-                reply: Reply = await supervisor.move.remote(session_id, context.get_node_id())
+                reply: Reply = await supervisor.move.remote(
+                    session_id, context.get_node_id(), cut_off
+                )
             return bool(reply.unwrap())
         except (ValueError, TimeoutError, RayError, GatewayError) as error:
             log.info("actor.not_moved", error=str(error))

@@ -55,9 +55,11 @@ class Supervisor:
         """See `Reconciler.stop`."""
         return await self._cross(lambda reconciler: reconciler.stop(session_id))
 
-    async def move(self, session_id: int, node: str) -> Reply:
+    async def move(self, session_id: int, node: str, cut_off: bool) -> Reply:
         """See `Reconciler.move`."""
-        return await self._cross(lambda reconciler: reconciler.move(session_id, node))
+        return await self._cross(
+            lambda reconciler: reconciler.move(session_id, node, cut_off=cut_off)
+        )
 
     async def stop_all(self) -> Reply:
         """See `Reconciler.stop_all`."""

@@ -106,6 +106,12 @@ class SpoolSettings(BaseSettings):
     model_config = _group("SPOOL_")
 
     max_bytes: int = Field(64 << 20, gt=0, description="Bound per session, bytes.")
+    min_free_bytes: int = Field(
+        33_554_432,
+        ge=0,
+        description="A node with less free disk than this hands its sessions to others, and takes "
+        "none.",
+    )
     drain_seconds: float = Field(
         600.0,
         gt=0,

@@ -17,6 +17,7 @@ import structlog
 from actors.media.eager import EagerDownloads
 from actors.session.dead_man import DeadMan
 from actors.session.device_store import DeviceFolder
+from actors.session.disk import nearly_full
 from actors.session.holder import holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.machine import Step, step
@@ -51,7 +52,7 @@ from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.ownership import Claim
 
-__all__ = ["ClientFactory", "Session", "SessionEnded"]
+__all__ = ["DISK_FULL", "ClientFactory", "HandOver", "Session", "SessionEnded"]
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,9 @@ ClientFactory = Callable[
 ]
 #: Gives entries of a spool to whoever owns the session now; True when it took them.
 HandOver = Callable[[list[bytes]], Awaitable[bool]]
+
+#: The reason of a session that waits for room.
+DISK_FULL = "the disk of the session's node is full"
 
 #: Seconds a QR code stays valid: the first of a connection, and each after it (whatsmeow qrchan.go)
 _QR_FIRST, _QR_NEXT = 60, 20
@@ -74,8 +78,8 @@ _SETTLE = 5.0
 #: Seconds that what arrived before a disconnect may take to be recorded; by an owner that is fenced
 #: and has it on disk.
 _DRAIN, _DRAIN_FENCED = 8.0, 1.0
-#: Seconds between looks whether the predecessor's process is dead.
-_LOOK = 0.05
+#: Seconds between looks whether the predecessor's process is dead; at the free disk space.
+_LOOK, _LOOK_AT_DISK = 0.05, 1.0
 #: Seconds between tries to get a connection that does not come up.
 _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 
@@ -89,6 +93,8 @@ class SessionEnded:
     reason: str = ""
     #: Fenced because PostgreSQL could not be reached, not because of a newer owner.
     cut_off: bool = False
+    #: Stopped because the node's disk is full.
+    disk_full: bool = False
 
 
 class Session:
@@ -150,18 +156,21 @@ class Session:
 
     async def run(self) -> SessionEnded:
         """Own the session until it is stopped, fails or is fenced."""
-        watchdog: asyncio.Task[None] | None = None
+        watchdogs: list[asyncio.Task[None]] = []
         try:
             claim = await self._take_ownership()
             await self._open_device(claim)
             await self._load_outbox()
             await self._connect()
-            watchdog = asyncio.create_task(self._watch_connection(), name="watchdog")
+            watchdogs = [
+                asyncio.create_task(self._watch_connection(), name="watchdog"),
+                asyncio.create_task(self._watch_disk(), name="disk"),
+            ]
             ended = await self._ended
         except NotOwner as error:
             ended = SessionEnded(how="fenced", reason=error.detail)
         finally:
-            if watchdog is not None:
+            for watchdog in watchdogs:
                 watchdog.cancel()
         await self._let_go(ended)
         return ended
@@ -335,7 +344,7 @@ class Session:
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
             status = await self._last_status(ended)
-            await self._set_status(status, ended.reason if status is SessionStatus.FAILED else "")
+            await self._set_status(status, "" if status is SessionStatus.STOPPED else ended.reason)
             if self._keeper is not None:
                 await self._keeper.stop()
             await self._stores.ownership.release(self.record.id, self.epoch, clean=clean)
@@ -513,6 +522,17 @@ class Session:
             {"status": status.value, "reason": reason},
             epoch=self.epoch,
         )
+
+    async def _watch_disk(self) -> None:
+        """Let go while there is still room to do it cleanly: with a full disk the library can store
+        no key, and would have to refuse what arrives."""
+        root, least = self._settings.data_dir, self._settings.spool.min_free_bytes
+        while True:
+            if await asyncio.to_thread(nearly_full, root, least):
+                break
+            await asyncio.sleep(_LOOK_AT_DISK)
+        self._log.error("session.disk_full", folder=str(root))
+        self._end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))
 
     async def _watch_connection(self) -> None:
         """A connection that does not come up is made anew, with patience that grows."""

@@ -70,10 +70,12 @@ class Reconciler:
             await self._actors.stop(record, _STOP_PATIENCE)
             log.info("supervisor.stopped", session=record.name)
 
-    async def move(self, session_id: int, node: str) -> bool:
-        """The session's process on `node` does not reach PostgreSQL: have another one elsewhere.
-        False: it is to go on by itself, because other sessions of its node do reach it, or there is
-        no other node. Raises `Unavailable` when PostgreSQL is away from here as well."""
+    async def move(self, session_id: int, node: str, *, cut_off: bool) -> bool:
+        """The session's process on `node` cannot work there: have another one elsewhere. `cut_off`:
+        it does not reach PostgreSQL.
+
+        False: it is to go on by itself, because other sessions of its node do reach PostgreSQL, or
+        there is no other node. Raises `Unavailable` when PostgreSQL is away from here as well."""
         if self.paused:
             return False
         async with self._lock(session_id):
@@ -84,7 +86,7 @@ class Reconciler:
                 return False
             starts = await self._stores.starts.list()
             # Of a node that is cut off no lease was renewed for as long as this one's was not.
-            if any(
+            if cut_off and any(
                 s.owner_node == node and s.session_id != session_id and -s.lapsed > self._fresh
                 for s in starts
             ):

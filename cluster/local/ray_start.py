@@ -33,7 +33,7 @@ class _Node(node.Node):
 
     def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
         """Asked every second by `ray start --block`."""
-        dead: list[Any] = super().dead_processes()
+        dead: list[Any] = super().dead_processes()  # type: ignore[no-untyped-call]
         others = [one for one in dead if one[0] != ray_constants.PROCESS_TYPE_GCS_SERVER]
         if len(others) < len(dead) and not self._control_store_again():
             return dead
@@ -49,7 +49,7 @@ class _Node(node.Node):
         sys.stderr.write("the control store ended; it is started again\n")
         del self.all_processes[ray_constants.PROCESS_TYPE_GCS_SERVER]
         self._gcs_address = self._gcs_client = None
-        self.start_gcs_server()
+        self.start_gcs_server()  # type: ignore[no-untyped-call]
         return True
 
 

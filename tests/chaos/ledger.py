@@ -6,6 +6,7 @@ import itertools
 import time
 import uuid
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from chaos.people import Person
@@ -53,6 +54,10 @@ class Ledger:
     def text(self) -> str:
         """A text that never was before."""
         return f"{self.tag} {next(self._numbers)} {uuid.uuid4().hex[:12]}"
+
+    def refused(self, people: Collection[Person], since: float) -> int:
+        """How many requests of these that began since then were not accepted."""
+        return sum(not t.accepted and t.began >= since for p in people for t in self.tries[p])
 
     def success(self, person: Person, not_before: float) -> Try | None:
         """The first request that began then or later and was accepted."""

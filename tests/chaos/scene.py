@@ -93,3 +93,7 @@ class Fault:
     cables: bool = False
     #: No session has a reason to log in again.
     stays_connected: bool = False
+    #: The data folders of nodes besides the head must lie on small file systems.
+    small_disks: bool = False
+    #: Requests to sessions that it does not concern are all accepted.
+    spares_others: bool = False

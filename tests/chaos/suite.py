@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from chaos.faults.disk import small_disk
 from chaos.gateway import Gateway
 from chaos.journal import JournalWatch
 from chaos.judge import Judge, calm
@@ -87,9 +88,13 @@ class Suite:
         servers = Servers(folder, cables=any(fault.cables for fault in self._plan.faults))
         gateway: Gateway | None = None
         phones: Phones | None = None
+        disks = contextlib.ExitStack()
         try:
             await servers.start()
             gateway = Gateway(folder / _GATEWAY, nodes=self._plan.nodes, environment=servers.env())
+            if any(fault.small_disks for fault in self._plan.faults):
+                for number in range(2, self._plan.nodes + 1):
+                    disks.enter_context(small_disk(gateway.layout.node(f"node-{number}")))
             seconds = await gateway.up()
             self._say(f"up after {seconds:.1f} s, in {folder}")
             phones = Phones(servers.sandbox)
@@ -103,6 +108,7 @@ class Suite:
             if gateway is not None:
                 await gateway.end()
             await servers.stop()
+            disks.close()
 
     async def _rounds(
         self, fault: Fault, scene: Scene, traffic: Traffic, judge: Judge, watch: JournalWatch
@@ -176,6 +182,10 @@ class Suite:
             finally:
                 traffic.hurry([])
         result.remarks += strike.remarks
+        if fault.spares_others:
+            refused = traffic.ledger.refused(set(scene.people) - set(strike.affected), strike.since)
+            if refused:
+                result.remarks.append(f"{refused} requests to sessions not concerned were refused")
 
     async def _recoveries(
         self, fault: Fault, strike: Strike, traffic: Traffic, result: Result

@@ -107,7 +107,7 @@ async def _back_again(scene: Scene, name: str, node_id: str, strike: Strike) -> 
 
 
 PROCESS_FAULTS = [
-    Fault("kill_session", "SIGKILL of a session's process", kill_session),
+    Fault("kill_session", "SIGKILL of a session's process", kill_session, spares_others=True),
     Fault("kill_node", "SIGKILL of a node: raylet, agents, workers", kill_node),
     Fault("freeze_node", "SIGSTOP of a node, SIGCONT after the takeover", freeze_node),
     Fault("kill_gcs", "SIGKILL of the head's GCS", kill_gcs, stays_connected=True),

@@ -200,10 +200,10 @@ async def test_a_session_moves_away_from_a_node_that_alone_does_not_reach_postgr
     cut_off = [r for r in records if actors.hosted[r.actor_name].node == B]
     assert len(cut_off) == 2
     # While others of the node renew their leases, it is not the node.
-    assert not await reconciler.move(cut_off[0].id, B)
+    assert not await reconciler.move(cut_off[0].id, B, cut_off=True)
     await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
     for record in cut_off:
-        assert await reconciler.move(record.id, B)
+        assert await reconciler.move(record.id, B, cut_off=True)
     assert {hosted.node for hosted in actors.hosted.values()} == {A}
 
 
@@ -213,4 +213,4 @@ async def test_no_session_moves_away_from_the_only_node(
     actors.cluster = actors.cluster[:1]
     (record,) = await _sessions(stores, session_name, 1)
     await reconciler.tick()
-    assert not await reconciler.move(record.id, A)
+    assert not await reconciler.move(record.id, A, cut_off=False)
