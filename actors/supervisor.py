@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from actors.supervision.reconcile import Reconciler
+from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
 from actors.transfer import DeviceMoves
 from cluster.domain.device_source import DeviceSource
@@ -38,6 +39,8 @@ class Supervisor:
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
+        retention = Retention(self._settings.history)
+        self._repeat("history", lambda reconciler: retention.tick(reconciler.stores))
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused

@@ -32,6 +32,7 @@ from api.routers import (
     outbox,
     presence,
     profile,
+    search,
     server,
     sessions,
     status,
@@ -96,7 +97,7 @@ def create_app(
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
     for part in (observability, metrics, server, keys):
         app.include_router(part.router)
-    for part in (transfer, sessions, chatting, contacts, media, auth, chats, status):
+    for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)

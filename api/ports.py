@@ -15,7 +15,7 @@ from api.ports_events import EventsPort, WebhooksPort
 from api.ports_keys import KeysPort
 from api.ports_subjects import SubjectsPort
 from cluster.domain.device_source import DeviceSource
-from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
+from cluster.domain.message import MessageFilter, MessagePage, SentMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import Me, SessionRecord
 
@@ -102,7 +102,8 @@ class SessionClient(SubjectsPort, ConversationPort, Protocol):
     ) -> SentMessage:
         """Accept a text for sending. `chat_id` and `mentions` are JIDs (or `all`)."""
 
-    async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]: ...
+    async def page(self, wanted: MessageFilter, /) -> MessagePage:
+        """A part of the history, and where the next one begins."""
 
     async def check_number(self, phone: str) -> NumberStatus: ...
 

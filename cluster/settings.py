@@ -381,6 +381,22 @@ class EventSettings(BaseSettings):
     )
 
 
+class HistorySettings(BaseSettings):
+    """The history of messages."""
+
+    model_config = _group("HISTORY_")
+
+    retention_days: float = Field(
+        0.0, ge=0, description="Messages are kept this long; 0: for ever. Chats and contacts stay."
+    )
+    retention_batch: int = Field(
+        1000, ge=1, description="How many old messages are deleted in one transaction."
+    )
+    retention_every_seconds: float = Field(
+        3600.0, gt=0, description="How often old messages are looked for."
+    )
+
+
 class WebhookSettings(BaseSettings):
     """How events are delivered to webhooks."""
 
@@ -585,6 +601,7 @@ class Settings:
         self.jwt: JwtSettings = groups.get("jwt") or JwtSettings()
         self.media: MediaSettings = groups.get("media") or MediaSettings()
         self.events: EventSettings = groups.get("events") or EventSettings()
+        self.history: HistorySettings = groups.get("history") or HistorySettings()
         self.webhooks: WebhookSettings = groups.get("webhooks") or WebhookSettings()
         self.global_webhooks: GlobalWebhookSettings = (
             groups.get("global_webhooks") or GlobalWebhookSettings()

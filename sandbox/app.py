@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.control import subjects
+from sandbox.control import history, subjects
 from sandbox.control.api import control_application
 from sandbox.crypto import tls
 from sandbox.http_server import HttpServer
@@ -85,6 +85,7 @@ class Sandbox:
         token = secrets.token_urlsafe(24)
         application = control_application(self.server, self.phones, token)
         application.include_router(subjects.routes)
+        application.include_router(history.routes)
         control = HttpServer(application)
         control_port = await control.start(control_port)
         running.push_async_callback(control.stop)

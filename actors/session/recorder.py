@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import structlog
 
-from actors.whatsapp.port import Happened, ReceiptSeen, Received, Undecryptable
+from actors.session.group_news import news_of
+from actors.whatsapp.port import Happened, HistoryArrived, ReceiptSeen, Received, Undecryptable
 from cluster.domain.errors import Unavailable
+from cluster.domain.history import GroupNews, HistoryChunk
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
 from cluster.events.poll_shape import SELECTED
@@ -19,6 +22,7 @@ from cluster.stores import Stores
 __all__ = ["Recorder"]
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 _ACKS = {
     "delivered": (Ack.DEVICE, OutboxState.DELIVERED),
@@ -43,6 +47,29 @@ class Recorder:
         self._stores = stores
         self._session_id = session_id
         self._epoch = epoch
+        #: (LID, phone number) that are written down
+        self._pairs: set[tuple[str, str]] = set()
+
+    async def history(self, event: HistoryArrived) -> None:
+        """What was before: kept, and told to nobody."""
+        fresh = 0
+        for chunk in event.chunks:
+
+            async def write(chunk: HistoryChunk = chunk) -> int:
+                return await self._stores.history.record(self._session_id, self._epoch, chunk)
+
+            fresh += await self.while_away(write)
+        log.info("history.synced", session_id=self._session_id, kind=event.kind, messages=fresh)
+
+    async def paired(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Write down which LID belongs to which phone number, where that is news."""
+        news = [pair for pair in pairs if pair not in self._pairs]
+        if not news:
+            return
+        await self.while_away(
+            lambda: self._stores.people.paired(self._session_id, self._epoch, news)
+        )
+        self._pairs.update(news)
 
     async def received(self, event: Received) -> None:
         message = event.message
@@ -54,6 +81,7 @@ class Recorder:
             names = _names(told)
             await self._stores.inbox.record_incoming(self._session_id, self._epoch, told, *names)
 
+        await self.paired(_pairs_of(message))
         await self.while_away(write)
 
     async def receipt(self, event: ReceiptSeen) -> None:
@@ -78,6 +106,12 @@ class Recorder:
 
     async def happened(self, event: Happened) -> None:
         for name, payload in event.told:
+            if (news := news_of(name, payload, datetime.now(UTC))) is not None:
+
+                async def keep(news: GroupNews = news) -> None:
+                    await self._stores.groups.told(self._session_id, self._epoch, news)
+
+                await self.while_away(keep)
 
             async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
                 await self._stores.events.append(self._session_id, name, payload, epoch=self._epoch)
@@ -107,7 +141,7 @@ class Recorder:
         texts = chosen(options, hashes)
         return replace(message, body=", ".join(texts), payload=message.payload | {SELECTED: texts})
 
-    async def while_away(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def while_away(self, write: Callable[[], Awaitable[T]]) -> T:
         """Do something again until PostgreSQL is there."""
         delay = 0.1
         while True:
@@ -117,6 +151,22 @@ class Recorder:
                 log.warning("recorder.store_away", error=error.detail)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+
+
+def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:
+    """What a message tells of the two addresses of a person: the wire's, and the one it is kept
+    under."""
+    addresses = (
+        (message.payload.get("chat_address"), message.chat),
+        (message.payload.get("sender_address"), message.sender),
+    )
+    return [
+        (f"{user.partition(':')[0]}@lid", kept)
+        for on_wire, kept in addresses
+        if isinstance(on_wire, str) and kept.endswith("@s.whatsapp.net")
+        for user, _, server in [on_wire.partition("@")]
+        if server == "lid"
+    ]
 
 
 def _names(message: StoredMessage) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from actors.session.vault import DeviceVault
 from actors.whatsapp.port import (
     EventSpool,
     Happened,
+    HistoryArrived,
     Paired,
     QrShown,
     ReceiptSeen,
@@ -144,6 +145,7 @@ class Session:
         #: what the library can still answer a retry for (whatsmeow retry.go, recentMessagesSize)
         self._sent_here: deque[str] = deque(maxlen=_LIBRARY_REMEMBERS)
         self._sent_again: Counter[str] = Counter()
+        self._learning: asyncio.Task[None] | None = None
         self._attachments = EagerDownloads(
             stores=stores, settings=settings.media, session_id=record.id
         )
@@ -421,7 +423,7 @@ class Session:
     # -- events from WhatsApp -----------------------------------------------------------------
 
     async def _on_event(self, event: WhatsAppEvent) -> None:
-        if isinstance(event, Received | ReceiptSeen | Undecryptable | Happened):
+        if isinstance(event, Received | ReceiptSeen | Undecryptable | Happened | HistoryArrived):
             try:
                 await self._record(event)
             except NotOwner as error:
@@ -467,6 +469,9 @@ class Session:
                 await recorder.undecryptable(event)
             case Happened():
                 await recorder.happened(event)
+            case HistoryArrived():
+                await recorder.history(event)
+                self._touch_store()
 
     async def _send_again(self, message_ids: Sequence[str]) -> None:
         """A device could not decrypt these. The library answers for what it sent lately itself; it
@@ -503,10 +508,23 @@ class Session:
                 self._log.warning("session.status_not_stored", error=error.detail)
         if following.status is SessionStatus.WORKING:
             self._outbox.resume()
+            self._learning = asyncio.create_task(self._learn_people(), name="people")
         else:
             self._outbox.pause()
         if following.ends:
             self._end(SessionEnded(how="failed", reason=following.reason))
+
+    async def _learn_people(self) -> None:
+        """Who is who, as the library knows it: not every way it learns that shows in an event."""
+        client, recorder = self._client, self._recorder
+        if client is None or recorder is None:
+            return
+        try:
+            pairs = await client.request("lids.all", {})
+            await recorder.paired([(lid, phone) for lid, phone in pairs])
+        except GatewayError as error:
+            # The next connection tries again; a lost ownership shows elsewhere as well.
+            self._log.warning("session.people_not_learned", error=error.detail)
 
     async def _set_status(self, status: SessionStatus, reason: str) -> None:
         self.status, self.reason = status, reason

@@ -53,6 +53,10 @@ class Reconciler:
 
     # -- asked for ------------------------------------------------------------------------------
 
+    @property
+    def stores(self) -> Stores:
+        return self._stores
+
     async def start(self, session_id: int) -> None:
         """See to it now that the session's actor exists."""
         if self.paused:

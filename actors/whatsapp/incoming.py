@@ -13,7 +13,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from actors.whatsapp.jids import to_text
 from cluster.domain.message import Ack, StoredMessage
 
-__all__ = ["stored_message", "timestamp"]
+__all__ = ["as_json", "describe", "is_media", "stored_message", "timestamp"]
 
 #: Field of the protobuf message -> the kind the gateway tells.
 _KINDS = {
@@ -86,7 +86,7 @@ def stored_message(event: MessageEvent, own_jid: str) -> StoredMessage:
         kind=kind,
         body=body,
         ack=Ack.SERVER if source.IsFromMe else Ack.DEVICE,
-        has_media=kind in _MEDIA,
+        has_media=is_media(kind),
         reply_to=reply_to,
         push_name=info.Pushname,
         payload={
@@ -130,6 +130,11 @@ def describe(message: Message) -> tuple[str, str, str]:
     )
     context = getattr(content, "contextInfo", None)
     return _KINDS.get(name, name), str(body), context.stanzaID if context is not None else ""
+
+
+def is_media(kind: str) -> bool:
+    """Whether messages of this kind have a file."""
+    return kind in _MEDIA
 
 
 def as_json(message: Message) -> dict[str, Any]:

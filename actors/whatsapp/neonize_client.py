@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from neonize._binder import ProxySettings, gocode
@@ -44,6 +44,7 @@ from actors.media.uploads import Uploads
 from actors.whatsapp import (
     app_state_name,
     happenings,
+    history,
     incoming,
     jids,
     message_id,
@@ -58,6 +59,7 @@ from actors.whatsapp.port import (
     Disconnected,
     EventSpool,
     Failed,
+    HistoryArrived,
     LoggedOut,
     NumberInfo,
     Paired,
@@ -80,6 +82,8 @@ __all__ = ["NeonizeClient"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+#: (ticket in the spool, event); None ends it
+_Events: TypeAlias = "asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device] | None]"
 
 #: Codes of the library's event callback (neonize/events.py, EVENT_TO_INT).
 _SUBSCRIBED: dict[int, type[Any]] = {
@@ -92,6 +96,7 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     10: pb.ClientOutdated,
     11: pb.StreamError,
     12: pb.Disconnected,
+    13: pb.HistorySync,
     17: pb.Message,
     18: pb.Receipt,
     19: pb.ChatPresence,
@@ -102,7 +107,7 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     **happenings.SUBSCRIBED,
 }
 #: What nobody sends again once the library has acknowledged it.
-_KEPT = {17, 18, 44}
+_KEPT = {13, 17, 18, 44}
 #: Seconds without an event after which a closed library is taken to have told everything.
 _QUIET = 0.2
 _RECEIPTS = {
@@ -156,10 +161,11 @@ class NeonizeClient:
             os=settings.device_name, platformType=DeviceProps.CHROME
         )
         self._spool = spool
-        #: (ticket in the spool, event); None ends it
-        self._events: asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device] | None] = asyncio.Queue()
+        self._events: _Events = asyncio.Queue()
+        #: Parts of the history: large, and in no order with what happens now.
+        self._histories: _Events = asyncio.Queue()
         self._arrived = 0
-        self._pump: asyncio.Task[None] | None = None
+        self._pumps: asyncio.Future[tuple[None, None]] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
@@ -190,7 +196,7 @@ class NeonizeClient:
         self._client._NewAClient__onLoginStatus = lambda _uuid, data: self._login_status(
             loop, ctypes.string_at(data).decode()
         )
-        self._pump = asyncio.create_task(self._deliver(), name=f"events:{self._key}")
+        self._pumps = asyncio.gather(self._deliver(self._events), self._deliver(self._histories))
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
         async with _starting:
             self._connecting = await self._client.connect(proxy)
@@ -205,7 +211,7 @@ class NeonizeClient:
 
     async def drained(self) -> None:
         """Call it after `close`."""
-        if self._pump is None:
+        if self._pumps is None:
             return
         # The library hands over what it has queued for a moment after it disconnected.
         seen = -1
@@ -214,7 +220,8 @@ class NeonizeClient:
             await asyncio.sleep(_QUIET)
         if not self._stopped:
             self._events.put_nowait(None)
-        await asyncio.shield(self._pump)
+            self._histories.put_nowait(None)
+        await asyncio.shield(self._pumps)
         if not self._stopped:
             await self._stop()
 
@@ -338,7 +345,8 @@ class NeonizeClient:
     def _accept(self, event: WhatsAppEvent | pb.Device, ticket: int = 0) -> None:
         self._known.set()
         self._arrived += 1
-        self._events.put_nowait((ticket, event))
+        queue = self._histories if isinstance(event, HistoryArrived) else self._events
+        queue.put_nowait((ticket, event))
 
     def _login_status(self, loop: asyncio.AbstractEventLoop, status: str) -> None:
         if status == "timeout":
@@ -401,6 +409,12 @@ class NeonizeClient:
                 if event.Message.HasField("pollUpdateMessage"):
                     self._votes.keep(event)
                 return Received(message=incoming.stored_message(event, own))
+            case pb.HistorySync():
+                own = jids.bare(self.me.jid) if self.me else own_jid
+                return HistoryArrived(
+                    kind=type(event.Data).HistorySyncType.Name(event.Data.syncType),
+                    chunks=history.chunks_of(event.Data, own),
+                )
             case pb.UndecryptableMessage():
                 source = event.Info.MessageSource
                 return Undecryptable(
@@ -420,9 +434,9 @@ class NeonizeClient:
         own_jids = {jids.bare(self.me.jid), self.me.lid} if self.me else set[str]()
         return happenings.happened(event, frozenset(own_jids))
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, events: _Events) -> None:
         while True:
-            item = await self._events.get()
+            item = await events.get()
             if item is None:
                 return
             ticket, event = item

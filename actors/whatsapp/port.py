@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from cluster.domain.history import HistoryChunk
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 
@@ -17,6 +18,7 @@ __all__ = [
     "EventSpool",
     "Failed",
     "Happened",
+    "HistoryArrived",
     "LoggedOut",
     "NumberInfo",
     "Paired",
@@ -129,6 +131,16 @@ class Happened:
     told: tuple[tuple[str, dict[str, Any]], ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryArrived:
+    """A phone told of the time before this device was linked."""
+
+    #: `INITIAL_BOOTSTRAP`, `RECENT`, `FULL`, `PUSH_NAME`, `ON_DEMAND` …
+    kind: str
+    #: What it told; to be gone through once.
+    chunks: Iterator[HistoryChunk]
+
+
 WhatsAppEvent = (
     QrShown
     | QrTimedOut
@@ -143,6 +155,7 @@ WhatsAppEvent = (
     | Undecryptable
     | ReceiptSeen
     | Happened
+    | HistoryArrived
 )
 
 

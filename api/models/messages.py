@@ -13,7 +13,7 @@ from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
 from cluster.domain.session import Me
 from cluster.events.message_shape import message_payload
 
-__all__ = ["MessageGateway", "ReplyToMessage", "WAMedia", "WAMessage"]
+__all__ = ["FoundMessages", "MessageGateway", "ReplyToMessage", "WAMedia", "WAMessage"]
 
 _ACKS = {
     OutboxState.ACCEPTED: Ack.PENDING,
@@ -126,3 +126,10 @@ def _quoted(content: dict[str, Any]) -> ReplyToMessage | None:
         participant=waha_id(str(sender)) if sender else None,
         body=quoted.get("body"),
     )
+
+
+class FoundMessages(WahaModel):
+    """A page of what a search found."""
+
+    messages: list[WAMessage]
+    nextCursor: str | None = Field(description="Give it as `cursor` for the next page.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.files import FilesUrl
 from api.models.chats import (
@@ -25,6 +23,7 @@ from api.params import AnyChatPath, SessionPath
 from api.ports import SessionClient
 from api.problems import responses
 from api.references import reference
+from api.routers.history_page import PAGED, Page, SortOrder, history
 from api.strict_json import StrictJsonRoute
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import (
@@ -36,11 +35,10 @@ from cluster.domain.errors import (
     Unavailable,
     WhatsAppRefused,
 )
-from cluster.domain.message import Ack, MessageFilter
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.waha_id import format_message_id
 
-__all__ = ["Page", "history", "router"]
+__all__ = ["router"]
 
 router = APIRouter(
     prefix="/api/{session}/chats",
@@ -50,20 +48,8 @@ router = APIRouter(
 )
 _ASKING = responses(Invalid, SessionNotWorking, WhatsAppRefused)
 _ABOUT_MESSAGE = _ASKING | responses(NotFound)
-#: 31 December 9999: later ones are no dates.
-_LAST_SECOND = 253_402_300_799
 #: Messages that `…/messages/read` reads when it is not told how many (WAHA's default).
 _READ_AT_ONCE = 30
-
-
-class SortOrder(StrEnum):
-    DESC = "desc"
-    ASC = "asc"
-
-
-class MessageSort(StrEnum):
-    TIMESTAMP = "timestamp"
-    MESSAGE_TIMESTAMP = "messageTimestamp"
 
 
 class ChatSort(StrEnum):
@@ -71,45 +57,6 @@ class ChatSort(StrEnum):
     MESSAGE_TIMESTAMP = "messageTimestamp"
     ID = "id"
     NAME = "name"
-
-
-def _page(  # one argument per parameter of WAHA's query
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
-    sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
-    sort_by: Annotated[MessageSort, Query(alias="sortBy")] = MessageSort.TIMESTAMP,
-    since: Annotated[int | None, Query(alias="filter.timestamp.gte", ge=0, le=_LAST_SECOND)] = None,
-    until: Annotated[int | None, Query(alias="filter.timestamp.lte", ge=0, le=_LAST_SECOND)] = None,
-    from_me: Annotated[bool | None, Query(alias="filter.fromMe")] = None,
-    ack: Annotated[
-        str | None,
-        Query(alias="filter.ack", pattern=f"^({'|'.join(a.name for a in Ack)})$"),
-    ] = None,
-    download_media: Annotated[
-        bool,
-        Query(
-            alias="downloadMedia",
-            description="Of no effect: every file has its URL, and is fetched from WhatsApp when "
-            "that is asked for.",
-        ),
-    ] = False,
-    merge: Annotated[
-        bool, Query(description="Of no effect: a person is one chat here, under either id.")
-    ] = True,
-) -> MessageFilter:
-    return MessageFilter(
-        limit=limit,
-        offset=offset,
-        ascending=sort_order is SortOrder.ASC,
-        timestamp_gte=_moment(since),
-        timestamp_lte=_moment(until),
-        from_me=from_me,
-        ack=Ack[ack] if ack else None,
-    )
-
-
-#: Which part of a history is asked for; its `chat` is still open.
-Page = Annotated[MessageFilter, Depends(_page)]
 
 
 def _chat(
@@ -233,11 +180,12 @@ async def get_chat_picture(
     summary="Gets messages in the chat",
     description="Newest first unless `sortOrder=asc`. Served from the gateway's own history, also "
     "while the session is stopped.",
+    responses=PAGED,
 )
 async def get_chat_messages(
-    session: SessionPath, chat: AnyChatPath, page: Page, files: FilesUrl
+    session: SessionPath, chat: AnyChatPath, page: Page, files: FilesUrl, response: Response
 ) -> list[WAMessage]:
-    return await history(session, chat, page, files(session.name))
+    return await history(session, chat, page, files=files(session.name), response=response)
 
 
 @router.delete(
@@ -388,23 +336,9 @@ async def unread_chat(session: SessionPath, chat: ChatPath) -> Result:
     return Result()
 
 
-async def history(
-    session: SessionClient, chat: ChatId | None, page: MessageFilter, files: str
-) -> list[WAMessage]:
-    """A page of one chat, or of all with None. Raises `SessionNotFound`."""
-    me = await session.me()
-    wanted = replace(page, chat=chat.jid if chat else None)
-    found = await session.messages(wanted)
-    return [WAMessage.of_history(message, me, files=files) for message in found]
-
-
 async def _overview(
     session: SessionClient, files: str, ids: list[str], limit: int, offset: int
 ) -> list[ChatSummary]:
     me = await session.me()
     found = await session.chats.list(ids=ids, limit=limit, offset=offset)
     return [ChatSummary.of(chat, me, files) for chat in found]
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Response
 
 from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
@@ -17,8 +17,8 @@ from api.params import GatewayDep, SessionName, SessionPath, every_chat_or
 from api.ports import SessionClient
 from api.problems import responses
 from api.references import optional_reference, reference
-from api.routers.chats import Page, history
 from api.routers.contacts import number_status
+from api.routers.history_page import PAGED, Page, history
 from api.vcards import card_of
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
@@ -635,18 +635,22 @@ async def stop_typing(gateway: GatewayDep, request: bodies.ChatRequest) -> bodie
     operation_id="ChattingController_getMessages",
     summary="Get messages in a chat",
     description="DEPRECATED by WAHA in favour of `GET /api/{session}/chats/{chatId}/messages`.",
+    responses=PAGED,
 )
 async def get_messages(
     gateway: GatewayDep,
     page: Page,
     files: FilesUrl,
+    response: Response,
     chat_id: Annotated[
         str, Query(alias="chatId", description="Chat ID, or `all`", examples=["11111111111@c.us"])
     ],
     session: _Session = "default",
 ) -> list[WAMessage]:
     chat = every_chat_or(chat_id)
-    return await history(gateway.session(session), chat, page, files(session))
+    return await history(
+        gateway.session(session), chat, page, files=files(session), response=response
+    )
 
 
 @router.get(

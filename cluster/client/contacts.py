@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.contact import Contact
 from cluster.domain.errors import Invalid
+from cluster.domain.session import SessionStatus
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -26,9 +28,16 @@ class Contacts:
         self._session = session
 
     async def list(self) -> Sequence[Contact]:
-        """Everybody the account knows: address book, chat partners, members of its groups."""
-        found = await self._session.request("contacts.all", repeatable=True)
-        return [Contact(**one) for one in found]
+        """Everybody the account knows: address book, chat partners, members of its groups. Whom
+        the history knows is among them; while the session is not connected, only those."""
+        stores, record = await self._session.opened()
+        people = {one.jid: one for one in await stores.people.contacts(record.id)}
+        if record.status is SessionStatus.WORKING or not people:
+            for one in await self._session.request("contacts.all", repeatable=True):
+                person = Contact(**one)
+                known = people.get(person.jid) or people.pop(person.lid, None)
+                people[person.jid] = _completed(person, known) if known else person
+        return list(people.values())
 
     async def get(self, contact_id: str) -> Contact:
         """One person, known or not: then without names."""
@@ -67,3 +76,13 @@ class Contacts:
         if person.server not in _PEOPLE:
             raise Invalid("contactId is no person: …@c.us, …@lid or a number", field="contactId")
         return await self._session.request(verb, jid=person.jid, repeatable=True, **arguments)
+
+
+def _completed(person: Contact, known: Contact) -> Contact:
+    """What the library says, and where it says nothing what the history does."""
+    return replace(
+        person,
+        name=person.name or known.name,
+        push_name=person.push_name or known.push_name,
+        lid=person.lid or known.lid,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cluster.client import references
@@ -14,8 +14,9 @@ from cluster.client.media import Media
 from cluster.client.status import Status
 from cluster.client.subjects import Subjects
 from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import Conflict, Invalid, SessionNotWorking
-from cluster.domain.message import MessageFilter, SentMessage, StoredMessage
+from cluster.domain.message import MessageFilter, MessagePage, SentMessage, StoredMessage
 from cluster.domain.message_id import check_message_id, new_message_id
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import (
@@ -301,9 +302,39 @@ class SessionClient(Subjects):
 
     async def messages(self, wanted: MessageFilter) -> Sequence[StoredMessage]:
         """The session's history, newest first."""
+        return (await self.page(wanted)).messages
+
+    async def page(self, wanted: MessageFilter) -> MessagePage:
+        """The same, with where the next page begins: give `following` as `after`."""
         record = await self.info()
         stores = await self._gateway.stores()
-        return await stores.messages.list(record.id, wanted)
+        return await stores.messages.page(record.id, wanted)
+
+    async def search(
+        self,
+        words: str,
+        *,
+        chat_id: str | None = None,
+        limit: int = 20,
+        from_me: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: MessageCursor | None = None,
+    ) -> MessagePage:
+        """Messages whose text has all of `words` (or words that begin so), newest first."""
+        if not words.strip():
+            raise Invalid("there is nothing to search for", field="words")
+        return await self.page(
+            MessageFilter(
+                chat=parse_chat_id(chat_id).jid if chat_id else None,
+                limit=limit,
+                from_me=from_me,
+                timestamp_gte=since,
+                timestamp_lte=until,
+                words=words,
+                after=after,
+            )
+        )
 
     async def check_number(self, phone: str) -> NumberStatus:
         """Ask WhatsApp whether a phone number has an account."""

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from cluster.domain.cursor import MessageCursor
 from cluster.domain.pacing import Place
 
-__all__ = ["Ack", "MessageFilter", "OutboxState", "SentMessage", "StoredMessage"]
+__all__ = ["Ack", "MessageFilter", "MessagePage", "OutboxState", "SentMessage", "StoredMessage"]
 
 
 class Ack(IntEnum):
@@ -87,6 +88,7 @@ class StoredMessage:
 class MessageFilter:
     """Which messages of a chat (or of all chats) to list, newest first."""
 
+    #: By either address of a person; None: of all chats.
     chat: str | None = None
     limit: int = 100
     offset: int = 0
@@ -95,3 +97,16 @@ class MessageFilter:
     timestamp_lte: datetime | None = None
     ack: Ack | None = None
     ascending: bool = False
+    #: Words (or beginnings of words) that the text must all have; empty: any text.
+    words: str = ""
+    #: Only what follows this message in the order asked for.
+    after: MessageCursor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessagePage:
+    """A part of the history."""
+
+    messages: tuple[StoredMessage, ...]
+    #: Where the next page begins; None: this is the last one.
+    following: MessageCursor | None

@@ -16,6 +16,8 @@ from cluster.stores.database import Database
 from cluster.stores.dead_letters import DeadLetterStore
 from cluster.stores.drained import DrainStore
 from cluster.stores.events import EventStore
+from cluster.stores.groups import GroupStore
+from cluster.stores.history import HistoryStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.labels import LabelStore
 from cluster.stores.measures import MeasureStore
@@ -25,6 +27,7 @@ from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.pacing import PacingStore
+from cluster.stores.people import PeopleStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
 from cluster.stores.wake import EventWaker
@@ -46,6 +49,9 @@ class Stores:
         self.messages = MessageStore(db)
         self.chats = ChatStore(db)
         self.media = MediaStore(db)
+        self.people = PeopleStore(db)
+        self.groups = GroupStore(db)
+        self.history = HistoryStore(db)
         self._waker = EventWaker(db)
         self.outbox = OutboxStore(db, self._waker)
         self.pacing = PacingStore(db)

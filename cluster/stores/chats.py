@@ -46,7 +46,7 @@ class ChatStore:
         await self._db.run(
             """
             UPDATE chats SET archived = %(archived)s
-            WHERE session_id = %(id)s AND chat = %(chat)s
+            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "archived": archived},
         )
@@ -57,7 +57,7 @@ class ChatStore:
             """
             UPDATE chats SET marked_unread = %(marked)s,
                    unread = CASE WHEN %(marked)s THEN unread ELSE 0 END
-            WHERE session_id = %(id)s AND chat = %(chat)s
+            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "marked": marked},
         )
@@ -67,10 +67,10 @@ class ChatStore:
         await self._db.run(
             """
             WITH gone AS (
-                DELETE FROM messages WHERE session_id = %(id)s AND chat = %(chat)s
+                DELETE FROM messages WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             )
             UPDATE chats SET unread = 0, marked_unread = false, last_message = ''
-            WHERE session_id = %(id)s AND chat = %(chat)s
+            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat},
         )
@@ -80,9 +80,9 @@ class ChatStore:
         await self._db.run(
             """
             WITH gone AS (
-                DELETE FROM messages WHERE session_id = %(id)s AND chat = %(chat)s
+                DELETE FROM messages WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             )
-            DELETE FROM chats WHERE session_id = %(id)s AND chat = %(chat)s
+            DELETE FROM chats WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat},
         )
@@ -93,7 +93,8 @@ _SELECT: LiteralString = """
            c.archived AS c_archived, c.marked_unread AS c_marked, m.*
     FROM (
         SELECT * FROM chats
-        WHERE session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(%(ids)s))
+        WHERE session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(
+            SELECT kept_as(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
         ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
     ) AS c
     LEFT JOIN LATERAL (

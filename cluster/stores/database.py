@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import StoreSettings
 
-__all__ = ["Connection", "Database", "Row", "fenced", "jsonb", "printable"]
+__all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +130,18 @@ def fenced(row: Row | None, session_id: int, epoch: int) -> Row:
     if row is None or not row["owner"]:
         raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest", retry_after=1)
     return row
+
+
+async def hold_fence(connection: Connection, session_id: int, epoch: int) -> None:
+    """Lock out every other writer of the session until the transaction ends. Raises `NotOwner`."""
+    cursor = await connection.execute(
+        """
+        SELECT true AS owner FROM session_streams
+        WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+        """,
+        {"id": session_id, "epoch": epoch},
+    )
+    fenced(await cursor.fetchone(), session_id, epoch)
 
 
 def printable(text: str) -> str:

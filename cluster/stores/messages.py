@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import LiteralString
 
-from cluster.domain.message import Ack, MessageFilter, StoredMessage
-from cluster.stores.database import Database, Row
+from cluster.domain.cursor import MessageCursor
+from cluster.domain.message import Ack, MessageFilter, MessagePage, StoredMessage
+from cluster.stores.database import Database, Row, printable
 
 __all__ = ["MessageStore", "message_of"]
 
@@ -21,21 +23,55 @@ class MessageStore:
 
     async def list(self, session_id: int, wanted: MessageFilter) -> Sequence[StoredMessage]:
         """Messages of one chat or all, by time."""
-        values = {
-            "id": session_id,
-            "chat": wanted.chat,
-            "from_me": wanted.from_me,
-            "since": wanted.timestamp_gte,
-            "until": wanted.timestamp_lte,
-            "ack": int(wanted.ack) if wanted.ack is not None else None,
-            "limit": min(wanted.limit, _MAX),
-            "offset": wanted.offset,
-        }
-        if wanted.ascending:
-            rows = await self._db.all(_ASCENDING, values)
-        else:
-            rows = await self._db.all(_DESCENDING, values)
-        return [message_of(row) for row in rows]
+        return list((await self.page(session_id, wanted)).messages)
+
+    async def page(self, session_id: int, wanted: MessageFilter) -> MessagePage:
+        """The same, with where the next page begins. Pages that follow one another by `after`
+        neither repeat nor leave out what was there at the first, whatever arrives meanwhile."""
+        words = ""
+        if wanted.words:
+            words = await self._query_of(wanted.words)
+            if not words:
+                return MessagePage(messages=(), following=None)
+        limit = min(wanted.limit, _MAX)
+        after = wanted.after
+        rows = await self._db.all(
+            _listing(wanted),
+            {
+                "id": session_id,
+                "chat": wanted.chat,
+                "from_me": wanted.from_me,
+                "since": wanted.timestamp_gte,
+                "until": wanted.timestamp_lte,
+                "ack": int(wanted.ack) if wanted.ack is not None else None,
+                "words": words,
+                "after_sent": after.sent_at if after else None,
+                "after_stored": after.stored_at if after else None,
+                "after_id": after.message_id if after else None,
+                "after_chat": after.chat if after else None,
+                "after_from_me": after.from_me if after else None,
+                "limit": limit + 1,
+                "offset": wanted.offset,
+            },
+        )
+        page = rows[:limit]
+        return MessagePage(
+            messages=tuple(message_of(row) for row in page),
+            following=_cursor(page[-1]) if len(rows) > limit else None,
+        )
+
+    async def _query_of(self, words: str) -> str:
+        """A `tsquery` of all words, each as the beginning of one; empty when there is no word."""
+        row = await self._db.one(
+            r"""
+            SELECT coalesce(string_agg(
+                $$'$$ || replace(replace(lexeme, $$\$$, $$\\$$), $$'$$, $$''$$) || $$':*$$, ' & '
+            ), '') AS query
+            FROM unnest(words_of(%(words)s))
+            """,
+            {"words": printable(words)},
+        )
+        return str(row["query"]) if row else ""
 
     async def find(self, session_id: int, message_id: str) -> Sequence[StoredMessage]:
         """All messages with an id (ids of different senders may be the same), newest first."""
@@ -55,7 +91,8 @@ class MessageStore:
         rows = await self._db.all(
             """
             SELECT * FROM messages
-            WHERE session_id = %(id)s AND chat = %(chat)s AND NOT from_me AND ack < 3
+            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+              AND NOT from_me AND ack < 3
               AND kind <> ALL (messages_about_messages())
               AND (%(since)s::timestamptz IS NULL OR sent_at >= %(since)s)
             ORDER BY sent_at DESC LIMIT %(limit)s
@@ -70,13 +107,13 @@ class MessageStore:
             """
             WITH seen AS (
                 UPDATE messages SET ack = 3
-                WHERE session_id = %(id)s AND chat = %(chat)s AND message_id = ANY(%(ids)s)
-                  AND NOT from_me AND ack < 3
+                WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+                  AND message_id = ANY(%(ids)s) AND NOT from_me AND ack < 3
                 RETURNING message_id
             )
             UPDATE chats SET marked_unread = false,
                    unread = greatest(0, unread - (SELECT count(*) FROM seen))
-            WHERE session_id = %(id)s AND chat = %(chat)s
+            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "ids": list(message_ids)},
         )
@@ -93,18 +130,62 @@ class MessageStore:
         return message_of(row) if row else None
 
 
-_SELECT = """
-    SELECT * FROM messages
-    WHERE session_id = %(id)s
-      AND (%(chat)s::text IS NULL OR chat = %(chat)s)
-      AND (%(from_me)s::boolean IS NULL OR from_me = %(from_me)s)
-      AND (%(since)s::timestamptz IS NULL OR sent_at >= %(since)s)
-      AND (%(until)s::timestamptz IS NULL OR sent_at <= %(until)s)
-      AND (%(ack)s::smallint IS NULL OR ack = %(ack)s)
-      AND kind <> ALL (messages_about_messages())
-"""
-_DESCENDING = _SELECT + " ORDER BY sent_at DESC, stored_at DESC LIMIT %(limit)s OFFSET %(offset)s"
-_ASCENDING = _SELECT + " ORDER BY sent_at, stored_at LIMIT %(limit)s OFFSET %(offset)s"
+def _listing(wanted: MessageFilter) -> LiteralString:
+    """The statement with the conditions that are asked for, and no others: PostgreSQL plans for
+    what is there."""
+    conditions: list[LiteralString] = [
+        "session_id = %(id)s",
+        "kind <> ALL (messages_about_messages())",
+    ]
+    if wanted.chat is not None:
+        conditions.append("chat = kept_as(%(id)s, %(chat)s)")
+    if wanted.from_me is not None:
+        conditions.append("from_me = %(from_me)s")
+    if wanted.timestamp_gte is not None:
+        conditions.append("sent_at >= %(since)s")
+    if wanted.timestamp_lte is not None:
+        conditions.append("sent_at <= %(until)s")
+    if wanted.ack is not None:
+        conditions.append("ack = %(ack)s")
+    if wanted.words:
+        conditions.append("body <> ''")
+        conditions.append(
+            "message_words(session_id, body) @@ "
+            "(%(words)s::tsquery && (''' ' || %(id)s::bigint || '''')::tsquery)"
+        )
+    if wanted.after is not None:
+        # The first condition is what the index by time can begin at.
+        conditions.append(_AFTER_ASCENDING if wanted.ascending else _AFTER_DESCENDING)
+    where: LiteralString = " AND ".join(conditions)
+    order = _ASCENDING if wanted.ascending else _DESCENDING
+    return _LIST.replace("{where}", where).replace("{order}", order)
+
+
+_LIST: LiteralString = (
+    "SELECT * FROM messages WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s"
+)
+
+
+_AFTER_DESCENDING: LiteralString = """sent_at <= %(after_sent)s
+    AND (sent_at, stored_at, message_id, chat, from_me)
+      < (%(after_sent)s, %(after_stored)s, %(after_id)s, %(after_chat)s, %(after_from_me)s)"""
+_AFTER_ASCENDING: LiteralString = """sent_at >= %(after_sent)s
+    AND (sent_at, stored_at, message_id, chat, from_me)
+      > (%(after_sent)s, %(after_stored)s, %(after_id)s, %(after_chat)s, %(after_from_me)s)"""
+_DESCENDING: LiteralString = (
+    "sent_at DESC, stored_at DESC, message_id DESC, chat DESC, from_me DESC"
+)
+_ASCENDING: LiteralString = "sent_at, stored_at, message_id, chat, from_me"
+
+
+def _cursor(row: Row) -> MessageCursor:
+    return MessageCursor(
+        sent_at=row["sent_at"],
+        stored_at=row["stored_at"],
+        message_id=row["message_id"],
+        chat=row["chat"],
+        from_me=row["from_me"],
+    )
 
 
 def message_of(row: Row) -> StoredMessage:

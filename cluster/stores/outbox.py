@@ -186,7 +186,7 @@ _MARK_SENT = """
     ), history AS (
         UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-          AND m.chat = entry.chat AND m.from_me
+          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
         RETURNING m.*
     ), told AS (
         SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
@@ -226,7 +226,7 @@ _MARK_FAILED = """
     ), history AS (
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-          AND m.chat = entry.chat AND m.from_me
+          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
     ), told AS (
         SELECT 1 AS n, 'message.ack' AS type, jsonb_build_object(
                    'id', %(message)s::text, 'chat', chat, 'ack', -1) AS payload FROM entry

@@ -16,6 +16,7 @@ from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
 from sandbox.phone import content
 from sandbox.phone.cipher import PREKEYS, Cipher, OldCounter, Undecryptable
+from sandbox.phone.past import Past
 from sandbox.phone.settings import PhoneSettings
 from sandbox.server import login, notifications
 from sandbox.server.directory import jid_of
@@ -48,6 +49,7 @@ class Phone:
         self.account = account
         self.identity = KeyPair.from_private(account.identity)
         self.settings = PhoneSettings(server, account)
+        self.past = Past(server, self)
         #: whether incoming messages are answered with receipts
         self.sends_receipts = True
         self._server = server
@@ -57,7 +59,8 @@ class Phone:
         self._changed = asyncio.Condition()
         self._sending = asyncio.Lock()
         self._retries: dict[str, int] = {}
-        self._sent: dict[str, tuple[str, Any]] = {}
+        #: message id → address, message, Unix seconds
+        self.sent: dict[str, tuple[str, Any, int]] = {}
         self._task: asyncio.Task[None] | None = None
         #: how often each message was decrypted
         self._seen = Counter((e["sender_number"], e["id"]) for e in self.inbox())
@@ -175,7 +178,7 @@ class Phone:
             vote = raw.pollUpdateMessage
             if vote.pollCreationMessageKey.id != message_id:
                 continue
-            sent_here = message_id in self._sent
+            sent_here = message_id in self.sent
             asker = self.number if sent_here else self._entry(message_id)["sender_number"]
             plain = self._open_vote(vote, secret, asker, entry["sender_number"])
             hashes = wa.Message.PollVoteMessage.FromString(plain).selectedOptions
@@ -287,6 +290,11 @@ class Phone:
             raise SandboxError(f"{to} is not on WhatsApp", status=404)
         return jid_of(account)
 
+    def readable(self, jid: Jid) -> str:
+        """By phone number, where it is a person."""
+        account = self._server.directory.find(jid)
+        return str(jid_of(account, lid=False)) if account else str(jid)
+
     # -- sending --------------------------------------------------------------------------------
 
     async def send_message(
@@ -312,7 +320,7 @@ class Phone:
             if answer.get("error"):
                 raise SandboxError(f"the server refused: {answer.get('error')}", status=409)
             if peer is None:
-                self._sent[message_id] = (str(to), message)
+                self.sent[message_id] = (str(to), message, self._server.now())
             return message_id
 
     async def _for_user(self, to: Jid, message: Any) -> list[Node]:
@@ -526,7 +534,7 @@ class Phone:
             {
                 "kind": "message",
                 "id": message_id,
-                "chat": self._readable(chat),
+                "chat": self.readable(chat),
                 "sender": str(jid_of(account, lid=False)),
                 "sender_number": account.number,
                 "sender_device": sender.device,
@@ -551,7 +559,7 @@ class Phone:
                 "kind": "receipt",
                 "ids": ids,
                 "type": node.get("type") or "delivered",
-                "by": self._readable(sender.bare),
+                "by": self.readable(sender.bare),
                 "by_device": sender.device,
                 "timestamp": int(node.get("t", "0")),
             }
@@ -595,7 +603,7 @@ class Phone:
     async def _send_again(self, node: Node) -> None:
         """Somebody could not decrypt a message of this phone's: encrypt it anew for that device."""
         message_id = node.get("id")
-        known = self._sent.get(message_id)
+        known = self.sent.get(message_id)
         grouped = "participant" in node.attrs
         sender = node.jid("participant" if grouped else "from")
         account = self._server.directory.find(sender)
@@ -652,8 +660,8 @@ class Phone:
         return found[-1]
 
     def _poll(self, message_id: str) -> Any:
-        if message_id in self._sent:
-            return self._sent[message_id][1]
+        if message_id in self.sent:
+            return self.sent[message_id][1]
         return wa.Message.FromString(bytes.fromhex(self._entry(message_id)["raw"]))
 
     def _open_vote(self, vote: Any, secret: bytes, asker: str, voter: str) -> bytes:
@@ -680,14 +688,9 @@ class Phone:
         raise SandboxError("the vote does not decrypt", status=409)
 
     def _sent_to(self, message_id: str) -> Jid:
-        if message_id not in self._sent:
+        if message_id not in self.sent:
             raise SandboxError(f"this phone did not send {message_id}", status=404)
-        return self.address(self._sent[message_id][0])
-
-    def _readable(self, jid: Jid) -> str:
-        """By phone number, where it is a person."""
-        account = self._server.directory.find(jid)
-        return str(jid_of(account, lid=False)) if account else str(jid)
+        return self.address(self.sent[message_id][0])
 
     def _refill(self) -> None:
         missing = PREKEYS - self._server.store.count_prekeys(self.number, 0)

@@ -50,7 +50,8 @@ class Phones:
         return list(self._phones.values())
 
     async def _greet(self, device: Device) -> None:
-        """What a phone sends to a device it just linked: the keys of its settings."""
+        """What a phone sends to a device it just linked: the keys of its settings, and its past."""
         phone = self._phones.get(device.number)
         if phone is not None:
             await phone.share_keys(device.device)
+            await phone.past.share(device.device)

@@ -124,6 +124,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     from neonize.utils.jid import build_jid
 
     from actors.whatsapp.neonize_client import NeonizeClient
+    from actors.whatsapp.port import HistoryArrived
     from actors.whatsapp.verbs import find
     from cluster.settings import WhatsAppSettings
 
@@ -135,6 +136,8 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         output.write(json.dumps(told, default=str) + "\n")
 
     async def on_event(event: Any) -> None:
+        if isinstance(event, HistoryArrived):
+            event = dataclasses.replace(event, chunks=list(event.chunks))
         facts = dataclasses.asdict(event)
         message = facts.pop("message", {})
         content = {"content": message.pop("kind")} if message else {}

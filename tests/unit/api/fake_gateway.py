@@ -14,13 +14,21 @@ from fake_subjects import ANSWERS, FakeLabelStore
 
 from cluster.client import NumberStatus, QrCode
 from cluster.client.subjects import Subjects
+from cluster.domain.contact import Contact
 from cluster.domain.errors import (
     Conflict,
     GatewayError,
     SessionNotFound,
     SessionNotWorking,
 )
-from cluster.domain.message import Ack, MessageFilter, OutboxState, SentMessage, StoredMessage
+from cluster.domain.message import (
+    Ack,
+    MessageFilter,
+    MessagePage,
+    OutboxState,
+    SentMessage,
+    StoredMessage,
+)
 from cluster.domain.session import (
     DesiredState,
     Me,
@@ -94,6 +102,13 @@ class FakeGateway:
         self.closed = True
 
 
+class NobodyKnown:
+    """A history that has heard of nobody."""
+
+    async def contacts(self, session_id: int) -> list[Contact]:
+        return []
+
+
 class FakeSession(Subjects):
     """With the real facades by subject; what the session's owner answers is made up."""
 
@@ -138,7 +153,8 @@ class FakeSession(Subjects):
         return ANSWERS.get(verb)
 
     async def opened(self) -> tuple[Any, SessionRecord]:
-        return SimpleNamespace(labels=self._gateway.labels, objects=None), await self.info()
+        stores = SimpleNamespace(labels=self._gateway.labels, people=NobodyKnown(), objects=None)
+        return stores, await self.info()
 
     async def working(self) -> tuple[Any, SessionRecord]:
         await self._expect(SessionStatus.WORKING)
@@ -177,21 +193,20 @@ class FakeSession(Subjects):
             content={"kind": "text", "text": text},
         )
 
-    async def messages(self, wanted: MessageFilter, /) -> Sequence[StoredMessage]:
+    async def page(self, wanted: MessageFilter, /) -> MessagePage:
         await self.info()
         self._gateway.filters.append(wanted)
-        return [
-            StoredMessage(
-                message_id="3EB0BBBBBBBBBBBBBBBBBB",
-                chat="4915100002@s.whatsapp.net",
-                sender="4915100002@s.whatsapp.net",
-                from_me=False,
-                timestamp=NOW,
-                kind="text",
-                body="hello",
-                ack=Ack.DEVICE,
-            )
-        ]
+        message = StoredMessage(
+            message_id="3EB0BBBBBBBBBBBBBBBBBB",
+            chat="4915100002@s.whatsapp.net",
+            sender="4915100002@s.whatsapp.net",
+            from_me=False,
+            timestamp=NOW,
+            kind="text",
+            body="hello",
+            ack=Ack.DEVICE,
+        )
+        return MessagePage(messages=(message,), following=None)
 
     async def check_number(self, phone: str) -> NumberStatus:
         await self._expect(SessionStatus.WORKING)

@@ -1,0 +1,47 @@
+"""What an event tells of a group, for the table of groups. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.history import GroupNews
+
+__all__ = ["news_of"]
+
+
+def news_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | None:
+    """`name` and `payload` of an event (`actors.whatsapp.happenings`); None: not of a group."""
+    if not name.startswith("group.v2."):
+        return None
+    group = payload["group"]
+    at = datetime.fromtimestamp(payload["timestamp"], UTC)
+    jid = str(group["id"])
+    match name:
+        case "group.v2.join":
+            return GroupNews(
+                jid=jid,
+                at=at,
+                subject=group["subject"],
+                description=group["description"],
+                members={
+                    _jid(one["pn"] or one["id"]): one["role"] for one in group["participants"]
+                },
+                joined=True,
+            )
+        case "group.v2.leave":
+            return GroupNews(jid=jid, at=at, joined=False)
+        case "group.v2.participants":
+            people = {_jid(one["id"]): one["role"] for one in payload["participants"]}
+            if payload["type"] == "leave":
+                return GroupNews(jid=jid, at=at, gone=tuple(people))
+            return GroupNews(jid=jid, at=at, changed=people)
+        case _:
+            return GroupNews(
+                jid=jid, at=at, subject=group.get("subject"), description=group.get("description")
+            )
+
+
+def _jid(chat_id: str) -> str:
+    return parse_chat_id(chat_id).jid

@@ -1,0 +1,68 @@
+"""People and their two addresses. What is kept under a LID moves to the number (0010)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cluster.domain.contact import Contact
+from cluster.stores.database import Connection, Database, Row, hold_fence
+
+__all__ = ["PeopleStore", "insert_pairs"]
+
+#: Moving a chat of a hundred thousand messages takes longer than a statement usually may.
+_PATIENCE = "SET LOCAL statement_timeout = '60s'"
+
+
+class PeopleStore:
+    """Tables `lid_pairs` and `contacts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def paired(self, session_id: int, epoch: int, pairs: Sequence[tuple[str, str]]) -> None:
+        """LID and phone number of persons became known: one contact and one chat from now on.
+        Raises `NotOwner`."""
+        async with self._db.connection() as connection, connection.transaction():
+            await connection.execute(_PATIENCE)
+            await hold_fence(connection, session_id, epoch)
+            await insert_pairs(connection, session_id, pairs)
+
+    async def contacts(self, session_id: int) -> list[Contact]:
+        """Everybody who was ever heard of, by JID."""
+        rows = await self._db.all(
+            """
+            SELECT c.jid, c.name, c.push_name, coalesce(p.lid, '') AS lid FROM contacts c
+            LEFT JOIN LATERAL (
+                SELECT lid FROM lid_pairs
+                WHERE session_id = c.session_id AND phone = c.jid ORDER BY lid LIMIT 1
+            ) AS p ON true
+            WHERE c.session_id = %(id)s ORDER BY c.jid
+            """,
+            {"id": session_id},
+        )
+        return [_contact(row) for row in rows]
+
+
+async def insert_pairs(
+    connection: Connection, session_id: int, pairs: Sequence[tuple[str, str]]
+) -> None:
+    """In a transaction that holds the fence."""
+    await connection.execute(
+        """
+        INSERT INTO lid_pairs AS known (session_id, lid, phone)
+        SELECT DISTINCT ON (lid) %(id)s, lid, phone
+        FROM unnest(%(lids)s::text[], %(phones)s::text[]) AS told(lid, phone)
+        ON CONFLICT (session_id, lid) DO UPDATE SET phone = excluded.phone
+        WHERE known.phone <> excluded.phone
+        """,
+        {
+            "id": session_id,
+            "lids": [lid for lid, _ in pairs],
+            "phones": [phone for _, phone in pairs],
+        },
+    )
+
+
+def _contact(row: Row) -> Contact:
+    lid = row["lid"] or (row["jid"] if row["jid"].endswith("@lid") else "")
+    return Contact(jid=row["jid"], lid=lid, name=row["name"], push_name=row["push_name"])

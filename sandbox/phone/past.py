@@ -1,0 +1,94 @@
+"""A phone's memory of messages, and how it tells a linked device of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sandbox.crypto import media
+from sandbox.crypto.protobuf import wa
+from sandbox.phone import history
+from sandbox.server.directory import jid_of
+from sandbox.server.store import Account
+from sandbox.wire.jid import Jid
+
+if TYPE_CHECKING:
+    from sandbox.phone.phone import Phone
+    from sandbox.server.server import Server
+
+__all__ = ["Past"]
+
+
+class Past:
+    """What one phone has seen and sent."""
+
+    def __init__(self, server: Server, phone: Phone) -> None:
+        self._server = server
+        self._phone = phone
+
+    async def tell(
+        self,
+        device: int,
+        kind: str,
+        chats: Sequence[history.PastChat],
+        *,
+        push_names: Mapping[str, str],
+        pairs: Sequence[tuple[str, str]],
+        inline: bool = False,
+    ) -> None:
+        """Tell a linked device of the past: by a download, or `inline` in the message."""
+        blob = history.sync(kind, chats, push_names=push_names, pairs=pairs)
+        data = history.packed(blob)
+        if inline:
+            message = history.notification(blob, inline=data)
+        else:
+            encrypted = media.encrypt(data, media.MediaType.HISTORY)
+            self._server.media.put(f"/v/{encrypted.file_enc_sha256.hex()}", encrypted.blob)
+            message = history.notification(blob, media=encrypted)
+        await self._phone.send_message(jid_of(self._phone.account), message, peer=device)
+
+    async def share(self, device: int) -> None:
+        """Tell a device that was just linked what it has seen and sent."""
+        chats, people = self._seen()
+        if not chats:
+            return
+        await self.tell(
+            device,
+            "INITIAL_BOOTSTRAP",
+            chats,
+            push_names={str(jid_of(one, lid=False)): one.name for one in people},
+            pairs=[(str(jid_of(one)), str(jid_of(one, lid=False))) for one in people],
+            inline=True,
+        )
+
+    def _seen(self) -> tuple[list[history.PastChat], list[Account]]:
+        messages: dict[str, list[history.PastMessage]] = {}
+        people: dict[str, Account] = {}
+        for entry in self._phone.inbox():
+            if entry["from_me"]:
+                continue
+            author = self._server.directory.account(entry["sender_number"])
+            people[author.number] = author
+            grouped = not self._phone.address(entry["chat"]).is_user
+            messages.setdefault(entry["chat"], []).append(
+                history.PastMessage(
+                    id=entry["id"],
+                    message=wa.Message.FromString(bytes.fromhex(entry["raw"])),
+                    timestamp=entry["timestamp"],
+                    from_me=False,
+                    participant=str(jid_of(author)) if grouped else "",
+                    push_name=author.name,
+                )
+            )
+        for message_id, (to, message, timestamp) in self._phone.sent.items():
+            partner = self._server.directory.find(Jid.parse(to))
+            if partner is not None:
+                people[partner.number] = partner
+            messages.setdefault(self._phone.readable(Jid.parse(to)), []).append(
+                history.PastMessage(
+                    id=message_id, message=message, timestamp=timestamp, from_me=True
+                )
+            )
+        return [history.PastChat(id=c, messages=m) for c, m in messages.items()], list(
+            people.values()
+        )
