@@ -8,10 +8,17 @@ from pathlib import Path
 from actors.session.holder import holder_id, is_dead
 from cluster.settings import Settings
 
-__all__ = ["SESSION_PROCESS", "announce", "spares", "taken"]
+__all__ = ["SESSION_PROCESS", "announce", "preloads", "spares", "taken"]
 
 #: Set in the environment of processes that are to host sessions.
 SESSION_PROCESS = "GATEWAY_SESSION_PROCESS"
+
+
+def preloads() -> bool:
+    """Whether Ray has processes load `actors.preload` before they take work."""
+    # Ray reads its settings by their lower-case names.
+    modules = os.environ.get("RAY_preload_python_modules", "")  # noqa: SIM112
+    return "actors.preload" in modules.split(",")
 
 
 def announce() -> None:

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.placement import start_spares
+from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.leftovers import Leftovers
 from actors.workers.spares import Spares
@@ -86,7 +87,10 @@ class WorkerAgentActor:
         self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
         leftovers = Leftovers(stores, self._settings.data_dir, me.id, self._adopt)
         spares = Spares(
-            self._settings.data_dir, self._settings.placement.spare_processes, self._spare
+            self._settings.data_dir,
+            # Without that a spare process would have loaded nothing.
+            self._settings.placement.spare_processes if preloads() else 0,
+            self._spare,
         )
         beside = [asyncio.create_task(part.run()) for part in (leftovers, spares)]
         try:

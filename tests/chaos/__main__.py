@@ -11,11 +11,9 @@ import typer
 from rich.console import Console
 
 from chaos.faults import FAULTS
-from chaos.report import Result, as_json, show
+from chaos.report import WIDTH, Result, as_json, publish, read, show
 from chaos.suite import Plan, Suite, new_folder, remove
 from cluster.domain.errors import GatewayError
-
-_WIDTH = 200
 
 
 def main(
@@ -30,9 +28,23 @@ def main(
         float, typer.Option(min=1, help="What is missing after so long without progress is lost.")
     ] = 30.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run nothing: show the figures that --json wrote; repeat it for more."),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="With --table: write it into this document as well.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave data and logs.")] = False,
 ) -> None:
     """Break a gateway of its own on purpose; exit code 1 when a promise did not hold."""
+    console = Console(width=WIDTH)
+    if table:
+        figures = read(table)
+        show(figures, console)
+        if into is not None:
+            publish(figures, into)
+        return
     unknown = [name for name in fault or [] if name not in FAULTS]
     if unknown:
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {list(FAULTS)}")
@@ -44,7 +56,6 @@ def main(
         pause=pause,
         patience=patience,
     )
-    console = Console(width=_WIDTH)
     folder = new_folder()
 
     def note(results: list[Result]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -33,10 +34,13 @@ _STARTS = 3
 class Gateway:
     """One gateway on its own data folder, with stores and sandbox from outside."""
 
-    def __init__(self, data: Path, *, nodes: int, environment: dict[str, str]) -> None:
+    def __init__(
+        self, data: Path, *, nodes: int, sessions: int, environment: dict[str, str]
+    ) -> None:
         self.layout = Layout.at(data)
         self.nodes = nodes
         self._environment = environment
+        self._spares = math.ceil(sessions / (nodes * (nodes - 1)))
         self._port = free_ports(1)[0]
         self._api: httpx.AsyncClient | None = None
 
@@ -208,6 +212,8 @@ class Gateway:
                 "HTTP_PORT": str(self._port),
                 # As docs/operations.md has it for several nodes: one may be lost.
                 "HTTP_REPLICAS": "2",
+                # Enough for the sessions of one lost node on the others.
+                "PLACEMENT_SPARE_PROCESSES": str(self._spares),
                 # A busy machine is not a fault; Ray's 30 s are.
                 "RAY_raylet_start_wait_time_s": "120",
                 **self._environment,

@@ -1,10 +1,15 @@
-"""The table, and the same as JSON."""
+"""The table, and the same as JSON; and the table again from JSON, for the documentation."""
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import statistics
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -13,7 +18,12 @@ from rich.table import Table
 
 from chaos.judge import Verdict
 
-__all__ = ["Result", "as_json", "show"]
+__all__ = ["Result", "as_json", "publish", "read", "show"]
+
+#: What is printed of a run fits into this, columns.
+WIDTH = 200
+#: The part of a document that `publish` writes.
+_BEGIN, _END = "<!-- figures: written by `gateway chaos --table` -->", "<!-- /figures -->"
 
 
 @dataclass(slots=True)
@@ -23,6 +33,8 @@ class Result:
     fault: str
     what: str
     rounds: int = 0
+    nodes: int = 0
+    sessions: int = 0
     verdict: Verdict = field(default_factory=Verdict)
     #: Seconds, one for each session concerned and round.
     recoveries: list[float] = field(default_factory=list)
@@ -63,7 +75,16 @@ class Result:
 def show(results: list[Result], console: Console) -> None:
     """Print the table; Markdown, so that it can be published as it is."""
     table = Table(
-        *("fault", "rounds", "accepted", "delivered", "lost", "duplicated", "redelivered"),
+        *(
+            "fault",
+            "nodes, sessions",
+            "rounds",
+            "accepted",
+            "delivered",
+            "lost",
+            "duplicated",
+            "redelivered",
+        ),
         *("recovery p50 / p95", "double connections", "from phones", "in history", "load"),
         box=box.MARKDOWN,
     )
@@ -71,7 +92,8 @@ def show(results: list[Result], console: Console) -> None:
         verdict = one.verdict
         p50, p95 = one.percentile(0.5), one.percentile(0.95)
         table.add_row(
-            *(one.fault, str(one.rounds), str(verdict.accepted), str(verdict.delivered)),
+            *(one.fault, f"{one.nodes}, {one.sessions}", str(one.rounds)),
+            *(str(verdict.accepted), str(verdict.delivered)),
             *(str(verdict.lost), str(len(verdict.duplicated)), str(verdict.redelivered)),
             "–" if p50 is None or p95 is None else f"{p50:.1f} / {p95:.1f} s",
             *(str(one.double_connections), str(verdict.typed), str(verdict.recorded)),
@@ -96,6 +118,56 @@ def as_json(results: list[Result]) -> list[dict[str, Any]]:
         }
         for one in results
     ]
+
+
+def read(files: Iterable[Path]) -> list[Result]:
+    """Results that were written as JSON; rounds of one fault in several files are taken together.
+    Raises `ValueError` where they are of different sizes."""
+    found: dict[str, Result] = {}
+    for file in files:
+        for row in json.loads(file.read_text()):
+            known = {one.name for one in fields(Result)}
+            result = Result(**{name: value for name, value in row.items() if name in known})
+            result.verdict = Verdict(**row["verdict"])
+            if result.fault in found:
+                _add(found[result.fault], result)
+            else:
+                found[result.fault] = result
+    return list(found.values())
+
+
+def publish(results: list[Result], document: Path) -> None:
+    """Write the table and its remarks into a document, between the two marks."""
+    shown = io.StringIO()
+    show(results, Console(file=shown, width=WIDTH, color_system=None))
+    table = "\n".join(line.strip() for line in shown.getvalue().splitlines() if line.strip())
+    rows, _, remarks = table.rpartition("|\n")
+    points = "\n".join(f"- {line}" for line in remarks.splitlines())
+    text = document.read_text()
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    if not rest or not after:
+        raise ValueError(f"{document} has no part between {_BEGIN} and {_END}")
+    document.write_text(f"{before}{_BEGIN}\n\n{rows}|\n\n{points}\n\n{_END}{after}")
+
+
+def _add(to: Result, more: Result) -> None:
+    if (to.nodes, to.sessions) != (more.nodes, more.sessions):
+        raise ValueError(f"{to.fault} was run with different numbers of nodes or sessions")
+    for one in fields(Verdict):
+        # Numbers and lists alike.
+        total = getattr(to.verdict, one.name) + getattr(more.verdict, one.name)
+        setattr(to.verdict, one.name, total)
+    to.rounds += more.rounds
+    to.recoveries += more.recoveries
+    to.not_recovered += more.not_recovered
+    to.double_connections += more.double_connections
+    to.most_logins = max(to.most_logins, more.most_logins)
+    to.load = max(to.load, more.load)
+    to.signal_troubles += more.signal_troubles
+    to.answers = dict(Counter(to.answers) + Counter(more.answers))
+    to.remarks += more.remarks
+    to.broken = to.broken or more.broken
 
 
 def _remarks(one: Result) -> list[str]:

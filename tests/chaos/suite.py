@@ -91,7 +91,12 @@ class Suite:
         disks = contextlib.ExitStack()
         try:
             await servers.start()
-            gateway = Gateway(folder / _GATEWAY, nodes=self._plan.nodes, environment=servers.env())
+            gateway = Gateway(
+                folder / _GATEWAY,
+                nodes=self._plan.nodes,
+                sessions=self._plan.sessions,
+                environment=servers.env(),
+            )
             if any(fault.small_disks for fault in self._plan.faults):
                 for number in range(2, self._plan.nodes + 1):
                     disks.enter_context(small_disk(gateway.layout.node(f"node-{number}")))
@@ -114,7 +119,9 @@ class Suite:
         self, fault: Fault, scene: Scene, traffic: Traffic, judge: Judge, watch: JournalWatch
     ) -> None:
         """All rounds of a fault, until one breaks off."""
-        result = Result(fault.name, fault.what)
+        result = Result(
+            fault.name, fault.what, nodes=self._plan.nodes, sessions=self._plan.sessions
+        )
         self.results.append(result)
         ledger = Ledger(fault.name)
         given_up: set[str] = set()
