@@ -13,7 +13,7 @@ import structlog
 from actors.checkpoint import pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer
-from actors.checkpoint.snapshot import take_snapshot
+from actors.checkpoint.snapshot import Copier
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.settings import CheckpointSettings
 from cluster.stores.checkpoints import CheckpointStore
@@ -64,6 +64,7 @@ class Checkpointer:
         self._objects = objects
         self._sealer = sealer
         self._settings = settings
+        self._copier = Copier()
         self._seq = 0
         self._chain: _Chain | None = None
         self._wanted = asyncio.Event()
@@ -82,11 +83,11 @@ class Checkpointer:
     async def stop(self) -> None:
         """End the background work; one that is being written is finished first."""
         task, self._task = self._task, None
-        if task is None or task is asyncio.current_task():
-            return
-        async with self._lock:
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        if task is not None and task is not asyncio.current_task():
+            async with self._lock:
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._copier.close()
 
     async def checkpoint(self, reason: str) -> None:
         """Write one now, unless nothing changed since the last one of this epoch.
@@ -126,7 +127,7 @@ class Checkpointer:
     async def _write(self, reason: str) -> None:
         if not await asyncio.to_thread(self._path.exists):
             return
-        data = await take_snapshot(self._path, self._path.with_name("snapshot.db"))
+        data = await self._copier.take(self._path, self._path.with_name("snapshot.db"))
         try:
             image = await asyncio.to_thread(Image.of, data)
         except DamagedCheckpoint as error:

@@ -93,6 +93,7 @@ class DeviceVault:
                 return True
             await self._checkpointer.stop()
             await self._checkpointer.checkpoint("stop")
+            await self._checkpointer.stop()
         except NotOwner:
             raise
         except GatewayError as error:

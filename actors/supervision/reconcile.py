@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -45,7 +46,10 @@ class Reconciler:
         self._per_tick = max(1, round(settings.placement.starts_per_second * self._every))
         self._pace = Pace(settings.placement.starts_per_second)
         self._suspects = Suspects(settings.supervisor)
+        #: When PostgreSQL was last found away from here; monotonic.
+        self._away_at = float("-inf")
         lease = settings.lease
+        self._lease_seconds = lease.ttl_seconds
         #: What is left of a lease that was renewed within the last two turns, seconds.
         self._fresh = lease.ttl_seconds - 2 * lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
@@ -78,9 +82,11 @@ class Reconciler:
         """The session's process on `node` cannot work there: have another one elsewhere. `cut_off`:
         it does not reach PostgreSQL.
 
-        False: it is to go on by itself, because other sessions of its node do reach PostgreSQL, or
-        there is no other node. Raises `Unavailable` when PostgreSQL is away from here as well."""
-        if self.paused:
+        False: it is to go on by itself, because other sessions of its node do reach PostgreSQL, the
+        supervisor did not a moment ago, or there is no other node. Raises `Unavailable`
+        when PostgreSQL is away from here as well."""
+        # After an outage for everybody all leases have lapsed; each process goes on where it is.
+        if self.paused or (cut_off and time.monotonic() - self._away_at < 2 * self._lease_seconds):
             return False
         async with self._lock(session_id):
             record = await self._stores.sessions.get_by_id(session_id)
@@ -126,6 +132,13 @@ class Reconciler:
         """Look at everything once, and act on what is not as it should be."""
         if self.paused:
             return
+        try:
+            await self._look()
+        except Unavailable:
+            self._away_at = time.monotonic()
+            raise
+
+    async def _look(self) -> None:
         await self._stores.workers.replace(await self._actors.nodes())
         records = await self._stores.sessions.list(None)
         starts = {start.session_id: start for start in await self._stores.starts.list()}

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import os
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from owned_session import Owned
 
 from actors.checkpoint import Checkpointer, Sealer, restore
@@ -41,8 +43,19 @@ def newest(path: Path) -> int:
         return int(store.execute("SELECT max(id) FROM kept").fetchone()[0])
 
 
+_made: list[Checkpointer] = []
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def ended() -> AsyncIterator[None]:
+    """What a test made does not outlive it."""
+    yield
+    while _made:
+        await _made.pop().stop()
+
+
 def checkpointer(owned: Owned, device: Device, epoch: int | None = None) -> Checkpointer:
-    return Checkpointer(
+    made = Checkpointer(
         session_id=owned.id,
         epoch=epoch or owned.epoch,
         path=device.path,
@@ -51,6 +64,8 @@ def checkpointer(owned: Owned, device: Device, epoch: int | None = None) -> Chec
         sealer=SEALER,
         settings=CheckpointSettings(interval_seconds=0.01),
     )
+    _made.append(made)
+    return made
 
 
 async def bring_back(owned: Owned, folder: Path) -> tuple[int, int, int, bool]:

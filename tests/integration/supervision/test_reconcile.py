@@ -13,7 +13,7 @@ from fake_actors import FakeActors
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.session_actors import Pulse
 from cluster.client.nodes import Nodes
-from cluster.domain.errors import Conflict, NotFound
+from cluster.domain.errors import Conflict, NotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings
 from cluster.stores import Stores
@@ -205,6 +205,24 @@ async def test_a_session_moves_away_from_a_node_that_alone_does_not_reach_postgr
     for record in cut_off:
         assert await reconciler.move(record.id, B, cut_off=True)
     assert {hosted.node for hosted in actors.hosted.values()} == {A}
+
+
+async def test_after_an_outage_for_everybody_sessions_stay_where_they_are(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+
+    async def away() -> list[NodeReport]:
+        raise Unavailable("PostgreSQL is away")
+
+    actors.nodes = away  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await reconciler.tick()
+    await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
+    node = actors.hosted[record.actor_name].node
+    assert not await reconciler.move(record.id, node, cut_off=True)
+    assert await reconciler.move(record.id, node, cut_off=False)
 
 
 async def test_no_session_moves_away_from_the_only_node(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from actors.checkpoint import forget_sessions, pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer, SealError, UnknownKey
-from actors.checkpoint.snapshot import take_snapshot
+from actors.checkpoint.snapshot import Copier, take_snapshot
 from cluster.domain.errors import Invalid, Unavailable
 
 HERE = Binding(session_id=1, epoch=2, seq=3, kind="delta", base_seq=1)
@@ -183,3 +184,26 @@ def test_forgetting_takes_ratchets_and_nothing_else(tmp_path: Path) -> None:
             for table in ("sessions", "sender_keys", "identity_keys")
         }
     assert left == {"sessions": 0, "sender_keys": 0, "identity_keys": 200}
+
+
+async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "device.db"
+    with closing(sqlite3.connect(path)) as live:
+        live.execute("CREATE TABLE t (n INTEGER)")
+        live.commit()
+        copier = Copier()
+        scratch = tmp_path / "snapshot.db"
+        try:
+            first = await copier.take(path, scratch)
+            live.execute("INSERT INTO t VALUES (1)")
+            live.commit()
+            second = await copier.take(path, scratch)
+            assert first != second
+            assert copier._child is not None
+            os.kill(copier._child.pid, signal.SIGKILL)
+            assert await copier.take(path, scratch) == second
+            with pytest.raises(Unavailable):
+                await copier.take(tmp_path / "none.db", scratch)
+            assert await copier.take(path, scratch) == second
+        finally:
+            await copier.close()
