@@ -542,7 +542,7 @@ class PlacementSettings(BaseSettings):
     reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
     starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
     spare_processes: int = Field(
-        2,
+        1,
         ge=0,
         description="Processes that each node keeps ready for sessions that lose theirs; 65 MB "
         "each.",
