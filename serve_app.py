@@ -18,10 +18,12 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import HTTPOptions
+from ray.serve.schema import LoggingConfig
 
 from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
+from cluster.observed import observe
 from cluster.security.config_check import findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
@@ -38,6 +40,7 @@ _ANSWER_SECONDS = 15.0
 def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
     settings = Settings()
+    observe(settings, "ingress")
     return create_app(
         lambda: connect(settings),
         settings.http,
@@ -51,7 +54,9 @@ def build() -> FastAPI:
 def deploy(http: HttpSettings) -> str:
     """Deploy on the connected cluster, wait until every replica runs, return the URL.
     Raises `RuntimeError` when the deployment fails or nothing answers at the URL."""
-    serve.start(http_options=HTTPOptions(host=http.host, port=http.port))
+    # Serve's own access log has paths, and they have phone numbers; ours has routes.
+    quiet = LoggingConfig(encoding="JSON", enable_access_log=False)
+    serve.start(http_options=HTTPOptions(host=http.host, port=http.port), logging_config=quiet)
     configure = serve.deployment(
         name="ingress",
         num_replicas=http.replicas,
@@ -64,6 +69,7 @@ def deploy(http: HttpSettings) -> str:
         # Sends under way end first.
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
         ray_actor_options={"num_cpus": 0},
+        logging_config=quiet,
     )
     # A builder: the application is made in the replica, in its own event loop.
     ingress = configure(serve.ingress(build)())
@@ -92,7 +98,7 @@ def _wait_for_answer(url: str) -> None:
 
 
 def _reachable(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 # nosec B104
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 

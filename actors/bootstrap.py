@@ -15,6 +15,7 @@ import typer
 from actors.supervisor import SUPERVISOR_NAME, Supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from actors.workers.agent_actor import start_agents, stop_agents
+from cluster.observed import observe
 from cluster.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ def main(
 ) -> None:
     """Start the supervisor (idempotent), or with --stop end all sessions cleanly first."""
     settings = Settings()
+    observe(settings, "bootstrap")
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "auto"),
         namespace=settings.placement.namespace,

@@ -19,8 +19,10 @@ from actors.whatsapp.port import EventSpool, WhatsAppClient
 from cluster.client.routing import SUPERVISOR
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
+from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
+from cluster.tracing import Carried, of_caller
 
 __all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
 
@@ -62,10 +64,12 @@ class SessionActor:
     def __init__(self, session_id: int, label: str) -> None:
         taken()
         self._label = label
+        settings, node = Settings(), ray.get_runtime_context().get_node_id()
+        observe(settings, "session", session=label, node=node)
         self._host = SessionHost(
             session_id=session_id,
-            node=ray.get_runtime_context().get_node_id(),
-            settings=Settings(),
+            node=node,
+            settings=settings,
             client_factory=neonize_factory,
             dead_man=DeadMan(),
             hand_over=self._hand_over,
@@ -107,18 +111,22 @@ class SessionActor:
         return f"SessionActor({self._label} {facts['status']} epoch={facts['epoch']})"
 
     @ray.method(concurrency_group="send")
-    async def send(self, **request: Any) -> Reply:
+    async def send(self, carrier: Carried, /, **request: Any) -> Reply:
         """See `Session.send`."""
-        return await self._cross(lambda: self._host.session.send(**request))
+        return await self._cross(
+            lambda: self._host.session.send(**request), "session.send", carrier
+        )
 
     @ray.method(concurrency_group="send")
     async def check_numbers(self, numbers: list[str]) -> Reply:
         return await self._cross(lambda: self._host.session.check_numbers(numbers))
 
     @ray.method(concurrency_group="send")
-    async def request(self, verb: str, arguments: dict[str, Any]) -> Reply:
+    async def request(self, carrier: Carried, verb: str, arguments: dict[str, Any]) -> Reply:
         """See `Session.request`."""
-        return await self._cross(lambda: self._host.session.request(verb, arguments))
+        return await self._cross(
+            lambda: self._host.session.request(verb, arguments), f"session.{verb}", carrier
+        )
 
     @ray.method(concurrency_group="control")
     async def request_code(self, number: str) -> Reply:
@@ -142,10 +150,20 @@ class SessionActor:
     async def describe(self) -> Reply:
         return Reply(value=self._host.describe())
 
-    async def _cross(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Reply:
+    async def _cross(
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        name: str = "",
+        carrier: Carried | None = None,
+    ) -> Reply:
+        """Run `work` in the session's loop, as a part of what `carrier` tells of the caller."""
+
         async def run() -> Reply:
             async def guarded() -> T:
-                return await work()
+                if not name:
+                    return await work()
+                with of_caller(name, carrier):
+                    return await work()
 
             return await answer(guarded())
 

@@ -16,6 +16,7 @@ from actors.transfer import DeviceMoves
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
+from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -31,6 +32,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._settings = Settings()
+        observe(self._settings, "supervisor")
         self._actors = SessionActors(self._settings)
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response, unforeseen
 from cluster.domain.errors import Unavailable
+from cluster.tracing import carried, span
 
 __all__ = ["RequestContextMiddleware"]
 
@@ -58,10 +59,16 @@ class RequestContextMiddleware:
                     deadline.reschedule(None)
                 if given is None:
                     MutableHeaders(scope=message)[HEADER] = request_id
+                for name, value in trace.items():
+                    MutableHeaders(scope=message)[name] = value
             await send(message)
 
         begun = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            span(f"HTTP {scope['method']}", _trace_of(scope), kind="server") as here,
+        ):
+            trace = carried()
             try:
                 async with asyncio.timeout(self._timeout.total_seconds()) as deadline:
                     await self._app(scope, receive, tracked)
@@ -79,8 +86,26 @@ class RequestContextMiddleware:
                     log.exception("http.unforeseen", **_facts(scope))
                     await unforeseen(request_id)(scope, receive, tracked)
             finally:
+                if here is not None:
+                    here.update_name(f"{scope['method']} {_facts(scope)['route']}".rstrip())
+                    here.set_attributes(
+                        {
+                            "http.request.method": scope["method"],
+                            "http.route": _facts(scope)["route"],
+                            "http.response.status_code": status,
+                            "gateway.request_id": request_id,
+                        }
+                    )
                 milliseconds = round((time.perf_counter() - begun) * 1000, 1)
-                log.debug("http.request", status=status, ms=milliseconds, **_facts(scope))
+                log.info("http.request", status=status, ms=milliseconds, **_facts(scope))
+
+
+def _trace_of(scope: Scope) -> dict[str, str] | None:
+    """W3C Trace Context that came along."""
+    headers = Headers(scope=scope)
+    return {
+        name: value for name in ("traceparent", "tracestate") if (value := headers.get(name))
+    } or None
 
 
 def _facts(scope: Scope) -> dict[str, str]:

@@ -532,6 +532,34 @@ class BackendSettings(BaseSettings):
         return self
 
 
+class LogSettings(BaseSettings):
+    """What processes say of themselves."""
+
+    model_config = _group("LOG_")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Less than this is not logged."
+    )
+    format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text.")
+
+
+class TracingSettings(BaseSettings):
+    """Traces by OpenTelemetry."""
+
+    model_config = _group("TRACING_")
+
+    otlp_endpoint: str = Field(
+        "",
+        description="URL of a collector that takes OTLP over HTTP (`http://…:4318`); empty: off.",
+    )
+    service_name: str = Field("whatsapp-gateway", description="`service.name` of the spans.")
+    sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Part of the requests without a `traceparent` that is traced."
+    )
+    delay_seconds: float = Field(2.0, gt=0, description="Spans are sent in batches this often.")
+    timeout_seconds: float = Field(5.0, gt=0, description="Bound on sending one batch.")
+
+
 class PlacementSettings(BaseSettings):
     """Where session actors run."""
 
@@ -608,6 +636,8 @@ class Settings:
         )
         self.sinks: SinkSettings = groups.get("sinks") or SinkSettings()
         self.backend: BackendSettings = groups.get("backend") or BackendSettings()
+        self.logs: LogSettings = groups.get("logs") or LogSettings()
+        self.tracing: TracingSettings = groups.get("tracing") or TracingSettings()
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
         self.supervisor: SupervisorSettings = groups.get("supervisor") or SupervisorSettings()
 

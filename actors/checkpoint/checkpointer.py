@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer
 from actors.checkpoint.snapshot import Copier
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
+from cluster.metrics.meter import METER
 from cluster.settings import CheckpointSettings
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.objects import ObjectStore
+from cluster.tracing import span
 
 __all__ = ["Checkpointer"]
 
@@ -66,6 +69,9 @@ class Checkpointer:
         self._settings = settings
         self._copier = Copier()
         self._seq = 0
+        self._trace = ""
+        #: Time of the oldest change that is in no checkpoint; 0: all are.
+        self._wanted_at = 0.0
         self._chain: _Chain | None = None
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -75,13 +81,18 @@ class Checkpointer:
     def start(self, *, on_not_owner: Callable[[str], Awaitable[None]]) -> None:
         """Serve requests in the background; `on_not_owner` is called when the epoch is over."""
         self._task = asyncio.create_task(self._run(on_not_owner), name="checkpointer")
+        METER.gauge("checkpoint_lag", str(self._session_id), self._lag)
 
-    def request(self) -> None:
-        """The store changed: checkpoint it soon."""
+    def request(self, trace: str = "") -> None:
+        """The store changed: checkpoint it soon. `trace`: `traceparent` of what changed it; of
+        several the first is told, a checkpoint is for all of them."""
+        self._trace = self._trace or trace
+        self._wanted_at = self._wanted_at or time.time()
         self._wanted.set()
 
     async def stop(self) -> None:
         """End the background work; one that is being written is finished first."""
+        METER.gauge("checkpoint_lag", str(self._session_id), None)
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             async with self._lock:
@@ -95,7 +106,26 @@ class Checkpointer:
         Raises `NotOwner`, or `Unavailable` when a store is away.
         """
         async with self._lock:
-            await self._write(reason)
+            trace, self._trace = self._trace, ""
+            wanted_at = self._wanted_at
+            with span(
+                "checkpoint.write",
+                {"traceparent": trace} if trace else None,
+                session_id=self._session_id,
+                epoch=self._epoch,
+                reason=reason,
+            ):
+                await self._write(reason)
+            if wanted_at:
+                METER.observe("checkpoint_lag", time.time() - wanted_at)
+            if self._wanted_at == wanted_at and not self._wanted.is_set():
+                self._wanted_at = 0.0
+            else:
+                self._wanted_at = time.time()
+
+    def _lag(self) -> float:
+        """Seconds since the oldest change that no checkpoint has."""
+        return time.time() - self._wanted_at if self._wanted_at else 0.0
 
     async def erase(self) -> None:
         """Remove every checkpoint of the session."""
@@ -117,6 +147,7 @@ class Checkpointer:
                 return
             except GatewayError as error:
                 self._log.warning("checkpoint.failed", error=error.detail, retry_in=delay)
+                METER.count("checkpoint_failures")
                 self._wanted.set()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _RETRY_MOST)

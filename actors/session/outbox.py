@@ -51,6 +51,10 @@ class OutboxEntry:
     chat: str
     content: dict[str, Any]
     attempts: int = 0
+    #: `traceparent` of the request; empty without tracing.
+    trace: str = ""
+    #: Seconds since the epoch.
+    accepted_at: float = 0.0
     done: asyncio.Future[SendOutcome] | None = field(default=None)
 
 
@@ -95,6 +99,13 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def look_again(self, chat: str) -> None:
+        """What held a chat back may be over: its person has written."""
+        if chat in self._chats:
+            self._ready = [(0.0 if c == chat else at, tie, c) for at, tie, c in self._ready]
+            heapq.heapify(self._ready)
+            self._wake.set()
 
     def ahead_of(self, seq: int) -> int:
         """How many messages wait that were accepted before this one."""

@@ -18,6 +18,7 @@ from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
 from cluster.events.poll_shape import SELECTED
 from cluster.stores import Stores
+from cluster.tracing import enabled, span
 
 __all__ = ["Recorder"]
 
@@ -91,18 +92,26 @@ class Recorder:
         ack, state = known
 
         async def write() -> None:
-            await self._stores.inbox.record_receipt(
-                self._session_id,
-                self._epoch,
-                chat=event.chat,
-                message_ids=list(event.message_ids),
-                sender=event.sender,
-                ack=ack,
-                state=state,
-                timestamp=event.timestamp,
-            )
+            with span("whatsapp.receipt", await self._traced(event), kind="consumer", ack=int(ack)):
+                await self._stores.inbox.record_receipt(
+                    self._session_id,
+                    self._epoch,
+                    chat=event.chat,
+                    message_ids=list(event.message_ids),
+                    sender=event.sender,
+                    ack=ack,
+                    state=state,
+                    timestamp=event.timestamp,
+                )
 
         await self.while_away(write)
+
+    async def _traced(self, event: ReceiptSeen) -> dict[str, str] | None:
+        """The request that the first of the messages goes back to."""
+        if not enabled():
+            return None
+        found = await self._stores.outbox.traces(self._session_id, event.message_ids)
+        return {"traceparent": found[0]} if found else None
 
     async def happened(self, event: Happened) -> None:
         for name, payload in event.told:

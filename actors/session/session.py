@@ -49,9 +49,12 @@ from cluster.domain.errors import (
 from cluster.domain.message import OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.logs import tell_of_process
+from cluster.metrics.meter import METER
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.ownership import Claim
+from cluster.tracing import carried, span
 
 __all__ = ["DISK_FULL", "ClientFactory", "HandOver", "Session", "SessionEnded"]
 
@@ -193,6 +196,7 @@ class Session:
         self.epoch = claim.epoch
         self._handed_over = claim.handed_over
         self._log = self._log.bind(epoch=self.epoch)
+        tell_of_process(epoch=self.epoch)
         self._keeper = LeaseKeeper(
             settings=self._settings.lease,
             renew=lambda: self._stores.ownership.renew(
@@ -260,6 +264,10 @@ class Session:
         folder.spool.unlink(missing_ok=True)
         self._spool = Spool(folder.spool, limit=self._settings.spool.max_bytes)
         self._leftovers = self._spool.take_over(leftovers)
+        METER.gauge("spool_depth", str(self.record.id), lambda: self._spool_depth())
+
+    def _spool_depth(self) -> float:
+        return float(len(self._spool.pending())) if self._spool is not None else 0.0
 
     async def _load_outbox(self) -> None:
         sandbox = self._settings.whatsapp.sandbox
@@ -284,6 +292,8 @@ class Session:
                     chat=row.chat,
                     content=row.content,
                     attempts=0,
+                    trace=row.trace,
+                    accepted_at=row.accepted_at.timestamp(),
                 )
             )
         self._outbox.start()
@@ -401,6 +411,7 @@ class Session:
         self._log.info("session.passed_on", left_in_spool=len(left))
 
     def _release_disk(self, *, keep: bool) -> None:
+        METER.gauge("spool_depth", str(self.record.id), None)
         if self._spool is not None:
             keep = keep or bool(self._spool.pending())
             self._spool.close()
@@ -459,6 +470,9 @@ class Session:
         match event:
             case Received():
                 await recorder.received(event)
+                METER.count("messages", "in")
+                if self._pacing is not None:
+                    self._outbox.look_again(event.message.chat)
                 self._touch_store()
                 self._attachments.arrived(event.message, self._client)
             case ReceiptSeen(kind="retry"):
@@ -600,12 +614,18 @@ class Session:
             content=content,
             body=str(content.get("text") or content.get("caption") or ""),
             idempotency_key=idempotency_key,
+            trace=carried().get("traceparent", ""),
         )
         state, timestamp, place = row.state, row.accepted_at, None
         if state is OutboxState.ACCEPTED:
             done = self._outbox.add(
                 OutboxEntry(
-                    seq=row.seq, message_id=row.message_id, chat=row.chat, content=row.content
+                    seq=row.seq,
+                    message_id=row.message_id,
+                    chat=row.chat,
+                    content=row.content,
+                    trace=row.trace,
+                    accepted_at=row.accepted_at.timestamp(),
                 )
             )
             place = await self._place(row.seq, row.chat)
@@ -708,9 +728,18 @@ class Session:
             raise Unavailable("not connected", retry_after=1)
         if self._pacing is not None and entry.attempts <= 1:
             await self._type(entry, self._pacing.typing(entry.chat, entry.content))
-        sent_at = await self._client.send(
-            chat=entry.chat, content=entry.content, message_id=entry.message_id
-        )
+        with span(
+            "whatsapp.send",
+            {"traceparent": entry.trace} if entry.trace else None,
+            kind="client",
+            session=self.record.name,
+            epoch=self.epoch,
+            message_id=entry.message_id,
+            attempt=entry.attempts,
+        ):
+            sent_at = await self._client.send(
+                chat=entry.chat, content=entry.content, message_id=entry.message_id
+            )
         self._sent_here.append(entry.message_id)
         return sent_at
 
@@ -734,7 +763,10 @@ class Session:
         except NotOwner as error:
             await self._fence(error.detail)
             raise
-        self._touch_store()
+        METER.count("messages", "out")
+        if entry.accepted_at:
+            METER.observe("send_latency", max(0.0, time.time() - entry.accepted_at))
+        self._touch_store(entry.trace)
 
     async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
         try:
@@ -744,10 +776,11 @@ class Session:
         except NotOwner as lost:
             await self._fence(lost.detail)
             raise
+        METER.count("messages", "failed")
 
-    def _touch_store(self) -> None:
+    def _touch_store(self, trace: str = "") -> None:
         if self._vault is not None:
-            self._vault.changed()
+            self._vault.changed(trace)
 
     def _own_jid(self) -> str:
         return (self.me.id.replace("@c.us", "@s.whatsapp.net")) if self.me else ""

@@ -80,10 +80,10 @@ class DeviceVault:
         await asyncio.to_thread(self._folder.discard_others)
         self._checkpointer.start(on_not_owner=self._on_not_owner)
 
-    def changed(self) -> None:
-        """Something happened that may have changed the store."""
+    def changed(self, trace: str = "") -> None:
+        """Something happened that may have changed the store; `trace`: the request's."""
         if not self._forgotten:
-            self._checkpointer.request()
+            self._checkpointer.request(trace)
 
     async def close(self) -> bool:
         """The last checkpoint, after the connection was closed. True: it is the very latest."""

@@ -22,9 +22,11 @@ from cluster.domain.errors import Unavailable
 from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, body_of
 from cluster.events.poster import Outcome, Poster
+from cluster.metrics.meter import METER
 from cluster.settings import WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.webhooks import BreakerRule, LeasedWebhook
+from cluster.tracing import carried, span
 
 __all__ = ["Courier"]
 
@@ -118,10 +120,23 @@ class Courier:
             # Late: this process stood still, and what is left of the lease may not do for a POST.
             await self._stores.webhooks.let_go(hook, hook.cursor)
             return None
-        outcome = await self._hand_over(hook, endpoint, events)
+        first = events[0]
+        with span(
+            "webhook.deliver",
+            {"traceparent": first.trace} if first.trace else None,
+            kind="producer",
+            event=first.type,
+            seq=first.seq,
+            attempt=hook.attempts + 1,
+        ):
+            outcome = await self._hand_over(hook, endpoint, events)
         renewed_at = time.monotonic()
         hooks, event = self._stores.webhooks, events[-1]
+        METER.count("webhook_deliveries", "delivered" if outcome.delivered else "failed")
+        if hook.attempts:
+            METER.count("webhook_retries")
         if outcome.delivered:
+            METER.observe("webhook_lag", max(0.0, time.time() - first.happened_at.timestamp()))
             self.delivered += len(events)
             held = await _written(lambda: hooks.delivered(hook, event, outcome, self.lease_for))
         else:
@@ -165,6 +180,7 @@ class Courier:
         (event,) = events
         body = body_of(event, hook.teller)
         headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
+        headers |= carried()
         if hook.origin == "replay":
             headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
         return await self._poster.post(endpoint.url, body, headers)

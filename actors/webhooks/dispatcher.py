@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 _AWAY_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
 
+#: Gauges of processes that are gone.
+_GAUGE_LIFETIME = timedelta(hours=1)
+
 
 class Dispatcher:
     """Delivers until it is stopped."""
@@ -183,6 +186,7 @@ class Dispatcher:
                     registered = True
                 age = timedelta(seconds=self._settings.webhooks.log_seconds)
                 await self._stores.webhooks.forget_deliveries(age)
+                await self._stores.measures.forget(_GAUGE_LIFETIME)
                 await self._stores.events.forget(
                     timedelta(seconds=self._settings.events.retention_seconds)
                 )

@@ -10,6 +10,7 @@ import structlog
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.domain.errors import Unavailable
+from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -62,6 +63,7 @@ class WebhookDispatcher:
 
     async def _deliver(self) -> None:
         settings = Settings()
+        observe(settings, "webhooks", dispatcher=self._name)
         while not self._stopped:
             try:
                 stores = await Stores.open(settings)

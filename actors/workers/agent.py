@@ -21,9 +21,10 @@ from tenacity import (
 
 from actors.sinks.sink import SinkError
 from actors.workers.backend import Backend
-from actors.workers.health import Health
+from actors.workers.health import Health, session_memory
 from cluster.domain.errors import GatewayError
 from cluster.events.event_id import new_event_id
+from cluster.metrics.meter import METER
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -85,7 +86,10 @@ class WorkerAgent:
             await self._backend.close()
 
     async def _beat(self) -> None:
-        health = self._health.read(sessions=await self._sessions())
+        sessions = await self._sessions()
+        health = self._health.read(sessions=sessions)
+        memory = await asyncio.to_thread(session_memory)
+        METER.gauge("session_memory", self._node.name, lambda: memory)
         lifetime = _BEATS * self._settings.backend.heartbeat_seconds
         await self._stores.cache.worker_put(
             self._node.id, health | {"at": int(time.time() * 1000)}, lifetime

@@ -20,6 +20,7 @@ from actors.workers.spares import Spares
 from cluster.client.routing import Router
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
+from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -42,6 +43,7 @@ class WorkerAgentActor:
         self._settings = Settings()
         self._id = ray.get_runtime_context().get_node_id()
         self._router = Router(self._settings)
+        observe(self._settings, "agent", node=self._id)
         self._agent: WorkerAgent | None = None
         self._stopped = threading.Event()
         self._loop = asyncio.new_event_loop()

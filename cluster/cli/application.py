@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cluster.cli import (
+    audit,
     bench,
     chaos,
     checks,
@@ -33,7 +34,7 @@ application = typer.Typer(
 for command in (
     *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
     *(drain.nodes, drain.drain, drain.undrain),
-    *(show_config.config, version.version, lock.lock),
+    *(show_config.config, version.version, lock.lock, audit.audit),
 ):
     application.command()(command)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)

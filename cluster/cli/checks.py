@@ -21,6 +21,10 @@ _CHECKS = {
     "ruff check": [_PYTHON, "-m", "ruff", "check", "."],
     "ruff format": [_PYTHON, "-m", "ruff", "format", "--check", "."],
     "mypy": [_PYTHON, "-m", "mypy"],
+    "bandit": [
+        *(_PYTHON, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "-ll"),
+        *("--recursive", "actors", "api", "cluster", "sandbox", "serve_app.py"),
+    ],
     "import-linter": [str(Path(_PYTHON).parent / "lint-imports")],
 }
 

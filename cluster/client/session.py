@@ -28,6 +28,7 @@ from cluster.domain.session import (
 )
 from cluster.media.workshop import Workshop
 from cluster.stores import Stores
+from cluster.tracing import with_call
 
 if TYPE_CHECKING:
     from cluster.client.gateway import Gateway
@@ -270,9 +271,10 @@ class SessionClient(Subjects):
             "idempotency_key": idempotency_key,
             "wait": _SEND_WAIT,
         }
+        carrier = with_call()
         sent: SentMessage = await self._gateway.router.call(
             record,
-            lambda a: a.send.remote(**request),
+            lambda a: a.send.remote(carrier, **request),
             timeout=_SEND_WAIT + 10,
             # Safe: the id is chosen here, so a second try is the same message.
             repeatable=True,
@@ -293,9 +295,10 @@ class SessionClient(Subjects):
         is carried over a takeover.
         """
         record = await self._running(SessionStatus.WORKING)
+        carrier = with_call()
         return await self._gateway.router.call(
             record,
-            lambda a: a.request.remote(verb, arguments),
+            lambda a: a.request.remote(carrier, verb, arguments),
             timeout=timeout,
             repeatable=repeatable,
         )

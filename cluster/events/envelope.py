@@ -31,6 +31,8 @@ class Event:
     type: str
     payload: dict[str, Any]
     happened_at: datetime
+    #: W3C `traceparent` of the request it goes back to; None without one.
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,8 @@ It owns all parts as its children. `gateway up` starts it in the background.
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -20,6 +18,8 @@ import typer
 from cluster.domain.errors import GatewayError
 from cluster.local.layout import Layout
 from cluster.local.lifecycle import LocalGateway, Wanted
+from cluster.observed import observe
+from cluster.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ def main(
     http_port: Annotated[int, typer.Option(help="0: any; HTTP_PORT comes first.")] = 0,
 ) -> None:
     """Run the gateway until SIGTERM."""
-    _configure_log()
+    observe(Settings(), "host")
     os.umask(0o022)
     layout = Layout.at(data)
     layout.prepare()
@@ -78,21 +78,6 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
 def _on_signals(handler: signal.Handlers | signal._HANDLER) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
-
-
-def _configure_log() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(
-                key_order=["timestamp", "level", "event"], drop_missing=True
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def groups(settings: Settings) -> Iterator[BaseSettings]:
         *(settings.stores, settings.checkpoint, settings.lease),
         *(settings.whatsapp, settings.http, settings.media, settings.placement),
         *(settings.jwt, settings.limits, settings.front, settings.pacing),
+        *(settings.logs, settings.tracing),
         *(settings.events, settings.webhooks, settings.global_webhooks),
     )
 

@@ -4,12 +4,19 @@ the whole cluster. Labels are few and bounded: statuses, stores and nodes, never
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from cluster.domain.errors import Unavailable
+from cluster.metrics.meter import LATENCY_BUCKETS
 from cluster.stores import Stores
 
 __all__ = ["exposition"]
@@ -31,7 +38,41 @@ _COUNTERS = {
     "events": ("gateway_events", "Events of the sessions there are."),
     "sends": ("gateway_sends_accepted", "Sends accepted for the sessions there are."),
     "epochs": ("gateway_ownerships", "Starts and takeovers of the sessions there are."),
+    "takeovers": ("gateway_takeovers", "Claims from an owner that had not let go."),
+    "renewals": ("gateway_lease_renewals", "Renewals of leases."),
 }
+
+
+#: What processes count: name in `Meter` → name, help and label.
+_COUNTED = {
+    "messages": ("gateway_messages", "Messages: in, out, failed for good.", "direction"),
+    "store_errors": ("gateway_store_errors", "Calls that a store did not answer.", "store"),
+    "webhook_deliveries": ("gateway_webhook_deliveries", "Tries to deliver.", "outcome"),
+    "webhook_retries": ("gateway_webhook_retries", "Tries after the first one.", ""),
+    "checkpoint_failures": ("gateway_checkpoint_failures", "Checkpoints not written.", ""),
+}
+_HISTOGRAMS = {
+    "send_latency": (
+        "gateway_send_latency_seconds",
+        "From the acceptance of a send to WhatsApp's acknowledgement.",
+    ),
+    "checkpoint_lag": (
+        "gateway_checkpoint_lag_seconds",
+        "From a change of a device store to the checkpoint that has it.",
+    ),
+    "webhook_lag": (
+        "gateway_webhook_lag_seconds",
+        "From an event to its delivery.",
+    ),
+}
+#: Labels that are told before anything was counted, so that rates begin at zero.
+_LABELS = {
+    "messages": ("in", "out", "failed"),
+    "store_errors": ("postgresql", "redis", "s3"),
+    "webhook_deliveries": ("delivered", "failed"),
+}
+#: A gauge that was not told for so long is of a process that is gone.
+_FRESH = timedelta(seconds=45)
 
 
 class _Read(Collector):
@@ -82,4 +123,66 @@ async def _cluster(stores: Stores) -> list[Metric]:
     counters = [
         CounterMetricFamily(*about, value=totals[name]) for name, about in _COUNTERS.items()
     ]
-    return [sessions, slots, used, *gauges, *counters]
+    found = [sessions, slots, used, *gauges, *counters]
+    found += _counted(await stores.measures.counted())
+    return found + _present(await stores.measures.present(_FRESH), used)
+
+
+def _counted(counted: dict[tuple[str, str], float]) -> list[Metric]:
+    """Counters and histograms of what processes wrote down."""
+    found: list[Metric] = []
+    for name, (told, about, label) in _COUNTED.items():
+        family = CounterMetricFamily(told, about, labels=[label] if label else [])
+        if not label:
+            family.add_metric([], counted.get((name, ""), 0.0))
+        for value in _LABELS.get(name, ()):
+            family.add_metric([value], counted.get((name, value), 0.0))
+        found.append(family)
+    for name, (told, about) in _HISTOGRAMS.items():
+        buckets, up_to = [], 0.0
+        for bound in LATENCY_BUCKETS:
+            up_to += counted.get((name, f"{bound:g}"), 0.0)
+            buckets.append((str(bound), up_to))
+        buckets.append(("+Inf", counted.get((name, "count"), 0.0)))
+        histogram = HistogramMetricFamily(told, about)
+        histogram.add_metric([], buckets=buckets, sum_value=counted.get((name, "sum"), 0.0))
+        found.append(histogram)
+    return found
+
+
+def _present(present: dict[tuple[str, str], float], sessions: Metric) -> list[Metric]:
+    """Gauges of what processes told lately."""
+
+    def of(name: str) -> dict[str, float]:
+        return {source: value for (kind, source), value in present.items() if kind == name}
+
+    lags, spools, memory = of("checkpoint_lag"), of("spool_depth"), of("session_memory")
+    node_memory = GaugeMetricFamily(
+        "gateway_node_session_memory_bytes",
+        "Memory of a node's session processes.",
+        labels=["node"],
+    )
+    per_session = GaugeMetricFamily(
+        "gateway_node_memory_per_session_bytes",
+        "The same for each of its sessions.",
+        labels=["node"],
+    )
+    counts = {sample.labels["node"]: sample.value for sample in sessions.samples}
+    for node, value in memory.items():
+        node_memory.add_metric([node], value)
+        if counts.get(node):
+            per_session.add_metric([node], value / counts[node])
+    return [
+        GaugeMetricFamily(
+            "gateway_checkpoint_lag_max_seconds",
+            "Age of the oldest change of a device store that is in no checkpoint.",
+            value=max(lags.values(), default=0.0),
+        ),
+        GaugeMetricFamily(
+            "gateway_spool_depth",
+            "Received messages that are on disk and not committed yet.",
+            value=sum(spools.values()),
+        ),
+        node_memory,
+        per_session,
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Self
 
 from cluster.domain.errors import GatewayError
+from cluster.metrics.telling import tell
 from cluster.settings import Settings
 from cluster.stores.api_keys import ApiKeyStore
 from cluster.stores.audit import AuditStore
@@ -67,14 +69,21 @@ class Stores:
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
         self.measures = MeasureStore(db)
+        #: Writes down what this process counts.
+        self.telling: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
         """Open them. Raises `Unavailable` when PostgreSQL is away; the others may come later."""
         db = await Database.open(settings.stores)
-        return cls(db, Cache(settings.stores), ObjectStore(settings.stores))
+        stores = cls(db, Cache(settings.stores), ObjectStore(settings.stores))
+        stores.telling = asyncio.create_task(tell(stores.measures), name="measures")
+        return stores
 
     async def close(self) -> None:
+        if self.telling is not None:
+            self.telling.cancel()
+            await asyncio.gather(self.telling, return_exceptions=True)
         await self._waker.close()
         await self.cache.close()
         await self.db.close()

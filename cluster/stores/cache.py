@@ -10,6 +10,7 @@ from redis import asyncio as redis
 from redis.exceptions import RedisError
 
 from cluster.domain.errors import Unavailable
+from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
 
 __all__ = ["Cache"]
@@ -38,14 +39,14 @@ class Cache:
         try:
             await self._redis.ping()
         except (RedisError, OSError) as error:
-            raise Unavailable("Redis is away", retry_after=2) from error
+            raise _away() from error
 
     async def qr_put(self, session_id: int, text: str, seconds: float) -> None:
         """Put the QR code on show. Raises `Unavailable`."""
         try:
             await self._redis.set(f"qr:{session_id}", text, px=int(seconds * 1000))
         except (RedisError, OSError) as error:
-            raise Unavailable("Redis is away", retry_after=2) from error
+            raise _away() from error
 
     async def qr_get(self, session_id: int) -> tuple[str, float] | None:
         """The QR code on show and its remaining seconds. Raises `Unavailable`."""
@@ -55,7 +56,7 @@ class Cache:
                 pipe.pttl(f"qr:{session_id}")
                 text, left = await pipe.execute()
         except (RedisError, OSError) as error:
-            raise Unavailable("Redis is away", retry_after=2) from error
+            raise _away() from error
         return (text, max(left, 0) / 1000) if text else None
 
     async def qr_clear(self, session_id: int) -> None:
@@ -63,7 +64,7 @@ class Cache:
         try:
             await self._redis.delete(f"qr:{session_id}")
         except (RedisError, OSError) as error:
-            raise Unavailable("Redis is away", retry_after=2) from error
+            raise _away() from error
 
     async def status_put(self, session_id: int, status: dict[str, Any], seconds: float) -> None:
         """Live status for dashboards; losing it harms nobody."""
@@ -94,3 +95,8 @@ class Cache:
             log.warning("cache.away", error=type(error).__name__)
             return None
         return dict(json.loads(text)) if text else None
+
+
+def _away() -> Unavailable:
+    METER.count("store_errors", "redis")
+    return Unavailable("Redis is away", retry_after=2)

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from cluster.domain.errors import NotOwner, Unavailable
+from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
 
 __all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
@@ -92,6 +93,7 @@ class Database:
             PoolTimeout,
         ) as error:
             log.warning("database.away", error=type(error).__name__)
+            METER.count("store_errors", "postgresql")
             raise Unavailable("PostgreSQL is away", retry_after=2) from error
 
     async def all(self, query: LiteralString, values: Mapping[str, Any]) -> list[Row]:

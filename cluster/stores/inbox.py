@@ -121,11 +121,13 @@ class InboxStore:
                   AND EXISTS (SELECT 1 FROM raised)
                 RETURNING event_seq - (SELECT count(*) FROM raised) AS before
             ), event AS (
-                INSERT INTO events (session_id, seq, id, type, payload)
+                INSERT INTO events (session_id, seq, id, type, payload, trace)
                 SELECT %(id)s, stream.before + n, (%(ids)s::text[])[n], 'message.ack',
                        jsonb_build_object('id', message_id, 'chat', chat, 'ack', %(ack)s::int,
                                           'by', %(sender)s::text,
-                                          'timestamp', %(timestamp)s::timestamptz)
+                                          'timestamp', %(timestamp)s::timestamptz),
+                       (SELECT trace FROM outbox o
+                        WHERE o.session_id = %(id)s AND o.message_id = numbered.message_id)
                 FROM numbered, stream
             )
             SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM raised) AS raised

@@ -15,6 +15,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
 from cluster.domain.errors import NotFound, Unavailable
+from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
 
 __all__ = ["ObjectStore"]
@@ -161,7 +162,9 @@ class ObjectStore:
             if error.code in _MISSING:
                 raise NotFound("no such object") from error
             log.warning("objects.refused", code=error.code)
+            METER.count("store_errors", "s3")
             raise Unavailable(f"the S3 server refused: {error.code}", retry_after=5) from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             log.warning("objects.away", error=type(error).__name__)
+            METER.count("store_errors", "s3")
             raise Unavailable("the S3 server is away", retry_after=5) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,8 @@ class OutboxRow:
     attempts: int
     error: str
     accepted_at: datetime
+    #: W3C `traceparent` of the request; empty without tracing.
+    trace: str = ""
 
 
 class OutboxStore:
@@ -52,6 +55,7 @@ class OutboxStore:
         content: dict[str, Any],
         body: str,
         idempotency_key: str | None = None,
+        trace: str = "",
     ) -> tuple[OutboxRow, bool]:
         """Accept a message, in one transaction with its history row.
 
@@ -71,6 +75,7 @@ class OutboxStore:
             "key": idempotency_key,
             "fingerprint": fingerprint,
             "reply_to": str(content.get("reply_to") or ""),
+            "trace": trace or None,
         }
         row = fenced(await self._db.one(_ACCEPT, values), session_id, epoch)
         if row["seq"] is not None:
@@ -107,6 +112,17 @@ class OutboxStore:
             {"id": session_id},
         )
         return [_row(row) for row in rows]
+
+    async def traces(self, session_id: int, message_ids: Sequence[str]) -> list[str]:
+        """`traceparent` of the requests that sent these messages, where they were traced."""
+        rows = await self._db.all(
+            """
+            SELECT DISTINCT trace FROM outbox
+            WHERE session_id = %(id)s AND message_id = ANY(%(messages)s) AND trace IS NOT NULL
+            """,
+            {"id": session_id, "messages": [printable(one) for one in message_ids]},
+        )
+        return [row["trace"] for row in rows]
 
     async def mark_sent(
         self, session_id: int, epoch: int, message_id: str, sent_at: datetime
@@ -151,9 +167,9 @@ _ACCEPT = """
         RETURNING outbox_seq
     ), entry AS (
         INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,
-                            idempotency_key)
+                            idempotency_key, trace)
         SELECT %(id)s, outbox_seq, %(message)s, %(chat)s, %(kind)s, %(content)s, %(fingerprint)s,
-               %(key)s
+               %(key)s, %(trace)s
         FROM fence
         ON CONFLICT DO NOTHING
         RETURNING *
@@ -182,7 +198,7 @@ _MARK_SENT = """
         UPDATE outbox SET sent_at = %(at)s,
                state = CASE WHEN state = 'accepted' THEN 'sent' ELSE state END
         WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
-        RETURNING chat, state
+        RETURNING chat, state, trace
     ), history AS (
         UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
@@ -208,8 +224,10 @@ _MARK_SENT = """
         WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
         RETURNING event_seq - 2 AS before
     ), event AS (
-        INSERT INTO events (session_id, seq, id, type, payload)
-        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload FROM told, stream
+        INSERT INTO events (session_id, seq, id, type, payload, trace)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
+               (SELECT trace FROM entry)
+        FROM told, stream
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
 """
@@ -222,7 +240,7 @@ _MARK_FAILED = """
         UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s
         WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
           AND state = 'accepted'
-        RETURNING chat
+        RETURNING chat, trace
     ), history AS (
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
@@ -238,8 +256,10 @@ _MARK_FAILED = """
         WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
         RETURNING event_seq - 2 AS before
     ), event AS (
-        INSERT INTO events (session_id, seq, id, type, payload)
-        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload FROM told, stream
+        INSERT INTO events (session_id, seq, id, type, payload, trace)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
+               (SELECT trace FROM entry)
+        FROM told, stream
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
 """
@@ -260,4 +280,5 @@ def _row(row: Row) -> OutboxRow:
         attempts=row["attempts"],
         error=row["error"],
         accepted_at=row["accepted_at"],
+        trace=row["trace"] or "",
     )

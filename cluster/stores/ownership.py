@@ -60,7 +60,8 @@ class OwnershipStore:
                     lease_until = greatest(
                         CASE WHEN old.released THEN '-infinity' ELSE old.lease_until END,
                         old.now + %(ttl)s),
-                    released = false, clean = false
+                    released = false, clean = false,
+                    takeovers = o.takeovers + (NOT old.released)::int
                 FROM old, present WHERE o.session_id = old.session_id
                 RETURNING o.epoch
             ), fence AS (
@@ -97,7 +98,8 @@ class OwnershipStore:
         """Lengthen the lease; False when a newer epoch exists."""
         touched = await self._db.run(
             """
-            UPDATE ownership SET lease_until = greatest(lease_until, clock_timestamp() + %(ttl)s)
+            UPDATE ownership SET lease_until = greatest(lease_until, clock_timestamp() + %(ttl)s),
+                   renewals = renewals + 1
             WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
             """,
             {"id": session_id, "epoch": epoch, "ttl": ttl},

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from otlp_collector import Collector
 from people import People, Person
 from running_gateway import Phone, RunningGateway, until
 from waha import WahaClient
@@ -26,13 +27,23 @@ def data_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def gateway(data_folder: Path) -> Iterator[RunningGateway]:
+def collector() -> Iterator[Collector]:
+    """Takes the traces of the gateway: of those requests only that ask for one."""
+    with Collector.running() as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def gateway(data_folder: Path, collector: Collector) -> Iterator[RunningGateway]:
     """Up for the whole run; nothing in it is shared but the processes."""
-    running = RunningGateway(
-        data_folder / "main",
+    environment = {
         # Where tests serve files from: loopback, which nobody's URL may lead to, but not 127.0.0.1.
-        environment={"MEDIA_FETCH_ALLOW": "127.0.0.2/32"},
-    )
+        "MEDIA_FETCH_ALLOW": "127.0.0.2/32",
+        "TRACING_OTLP_ENDPOINT": collector.url,
+        "TRACING_SAMPLE_RATIO": "0",
+        "TRACING_DELAY_SECONDS": "0.5",
+    }
+    running = RunningGateway(data_folder / "main", environment=environment)
     try:
         yield running.up()
     finally:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from owned_session import TTL, Owned
 from prometheus_client.parser import text_string_to_metric_families
 
 from cluster.domain.session import DesiredState
 from cluster.metrics.exposition import exposition
+from cluster.metrics.meter import Meter
 from cluster.stores import Stores
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -77,3 +79,45 @@ async def test_rules_and_dashboard_speak_of_metrics_that_exist(stores: Stores) -
     used = set(re.findall(r"\bgateway_\w+", " ".join(asked)))
     assert len(used) > 8
     assert used <= known, used - known
+
+
+async def test_what_processes_count_is_added_up(stores: Stores) -> None:
+    before = await figures(stores)
+    for shard in (1, 2):
+        meter = Meter()
+        meter.count("messages", "in", 3)
+        meter.observe("send_latency", 0.2)
+        meter.observe("send_latency", 7.0)
+        meter.gauge("checkpoint_lag", f"test-{shard}", lambda: 5.0)
+        meter.gauge("spool_depth", f"test-{shard}", lambda: 0.0)
+        taken = meter.take()
+        await stores.measures.add(taken, shard)
+        assert not meter.take().totals, "told once"
+        meter.give_back(taken)
+        assert meter.take().totals == taken.totals, "unless it could not be told"
+    after = await figures(stores)
+
+    def grown(*sample: str) -> float:
+        return after[sample] - before.get(sample, 0)
+
+    assert grown("gateway_messages_total", "in") == 6
+    assert grown("gateway_send_latency_seconds_bucket", "0.25") == 2
+    assert grown("gateway_send_latency_seconds_bucket", "5.0") == 2
+    assert grown("gateway_send_latency_seconds_bucket", "10.0") == 4
+    assert grown("gateway_send_latency_seconds_bucket", "+Inf") == 4
+    assert grown("gateway_send_latency_seconds_count") == 4
+    assert grown("gateway_send_latency_seconds_sum") == pytest.approx(14.4)
+    assert after["gateway_checkpoint_lag_max_seconds",] == 5.0
+    assert after["gateway_spool_depth",] == 0
+
+
+async def test_leases_tell_renewals_and_takeovers(owned: Owned) -> None:
+    before = await figures(owned.stores)
+    await owned.stores.ownership.renew(owned.id, owned.epoch, TTL)
+    epoch = await owned.taken_over()
+    await owned.stores.ownership.release(owned.id, epoch, clean=True)
+    await owned.taken_over()
+    after = await figures(owned.stores)
+    renewals, takeovers = ("gateway_lease_renewals_total",), ("gateway_takeovers_total",)
+    assert after[renewals] - before[renewals] == 1
+    assert after[takeovers] - before[takeovers] == 1, "the second one had been let go"
