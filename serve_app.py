@@ -98,7 +98,7 @@ def _wait_for_answer(url: str) -> None:
 
 
 def _reachable(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 # nosec B104
+    if host in {"0.0.0.0", "::"}:  # noqa: S104
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 

@@ -25,6 +25,6 @@ def forget_sessions(database: Path) -> int:
         store.execute("BEGIN IMMEDIATE")
         for table in _RATCHETS:
             if table in known:
-                deleted += store.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 # nosec B608
+                deleted += store.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 - constants
         store.execute("COMMIT")
     return deleted

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.file_route import FORM, FileRoute
+from api.media_types import safe_media_type
 from api.models.files import given
 from api.models.media import ConvertRequest, Uploaded
 from api.params import SessionPath
@@ -128,7 +129,7 @@ async def get_file(
     range_header: Annotated[str, Header(alias="Range", max_length=200)] = "",
 ) -> StreamingResponse:
     meant, stored = await session.media.file(reference(_without_ending(file), "file"))
-    mimetype = meant.mimetype or "application/octet-stream"
+    mimetype = safe_media_type(meant.mimetype)
     name = meant.filename or file
     shown = mimetype.lower().startswith(_SHOWN)
     headers = {

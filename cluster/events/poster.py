@@ -76,6 +76,8 @@ class Poster:
         self, url: str, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, str, timedelta | None]:
         target = URL(url)
+        if target.scheme not in {"http", "https"} or not target.host:
+            raise Invalid("the URL must begin with http:// or https://", field="url")
         # An address in the URL itself is not asked of the resolver.
         self._resolver.check(target.host or "")
         async with self._opened().post(

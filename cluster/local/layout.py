@@ -68,7 +68,7 @@ class Layout:
         """Ray's folder of sockets and logs: short, so not under the data folder."""
         name = f"gateway-{hashlib.sha256(str(self.data).encode()).hexdigest()[:10]}"
         folder = Path(tempfile.gettempdir()) / name
-        return folder if len(str(folder)) <= _LONGEST_RAY_FOLDER else Path("/tmp") / name  # noqa: S108 # nosec B108
+        return folder if len(str(folder)) <= _LONGEST_RAY_FOLDER else Path("/tmp") / name  # noqa: S108
 
     def prepare(self) -> None:
         """Make the folders, closed to others. Raises `Invalid` where PostgreSQL could not work."""

@@ -168,7 +168,7 @@ class LocalGateway:
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
         }
         host = own.settings.http.host
-        reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 # nosec B104
+        reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
         self._state.url = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
         self._state.api_key = found["HTTP_API_KEY"]
         return found

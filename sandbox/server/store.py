@@ -210,7 +210,7 @@ class Store:
     def delete_device(self, number: str, device: int) -> None:
         for table in ("devices", "prekeys", "queue"):
             self._db.execute(
-                f"DELETE FROM {table} WHERE number = ? AND device = ?",  # noqa: S608 # nosec B608 - constants
+                f"DELETE FROM {table} WHERE number = ? AND device = ?",  # noqa: S608 - constants
                 (number, device),
             )
         self._db.execute(
@@ -260,7 +260,7 @@ class Store:
     def dequeue(self, number: str, device: int, tag: str, ids: Sequence[str]) -> int:
         marks = ",".join("?" * len(ids))
         return self._db.execute(
-            f"DELETE FROM queue WHERE number = ? AND device = ? AND tag = ? "  # noqa: S608 # nosec B608
+            f"DELETE FROM queue WHERE number = ? AND device = ? AND tag = ? "  # noqa: S608
             f"AND stanza_id IN ({marks})",
             (number, device, tag, *ids),
         ).rowcount
@@ -324,7 +324,7 @@ class Store:
     def signal(self, number: str, kind: str, ids: Sequence[str]) -> dict[str, bytes]:
         marks = ",".join("?" * len(ids))
         rows = self._db.execute(
-            f"SELECT id, value FROM signal WHERE number = ? AND kind = ? "  # noqa: S608 # nosec B608
+            f"SELECT id, value FROM signal WHERE number = ? AND kind = ? "  # noqa: S608
             f"AND id IN ({marks})",
             (number, kind, *ids),
         )
