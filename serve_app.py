@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import ssl
 import sys
 import time
 
@@ -24,6 +25,7 @@ from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
 from cluster.observed import observe
+from cluster.own_tls import own_tls
 from cluster.security.config_check import findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
@@ -56,7 +58,15 @@ def deploy(http: HttpSettings) -> str:
     Raises `RuntimeError` when the deployment fails or nothing answers at the URL."""
     # Serve's own access log has paths, and they have phone numbers; ours has routes.
     quiet = LoggingConfig(encoding="JSON", enable_access_log=False)
-    serve.start(http_options=HTTPOptions(host=http.host, port=http.port), logging_config=quiet)
+    serve.start(
+        http_options=HTTPOptions(
+            host=http.host,
+            port=http.port,
+            ssl_certfile=http.tls_cert_file or None,
+            ssl_keyfile=http.tls_key_file or None,
+        ),
+        logging_config=quiet,
+    )
     configure = serve.deployment(
         name="ingress",
         num_replicas=http.replicas,
@@ -74,18 +84,19 @@ def deploy(http: HttpSettings) -> str:
     # A builder: the application is made in the replica, in its own event loop.
     ingress = configure(serve.ingress(build)())
     serve.run(ingress.bind(), name=APPLICATION, route_prefix="/")
-    url = f"http://{_reachable(http.host)}:{http.port}"
-    _wait_for_answer(url)
+    url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
+    _wait_for_answer(url, own_tls(http))
     return url
 
 
-def _wait_for_answer(url: str) -> None:
+def _wait_for_answer(url: str, verify: ssl.SSLContext | bool) -> None:
     """The proxy learns of the application a moment after it runs; and a Serve instance that was
     there before keeps its own address, which only asking shows."""
     deadline = time.monotonic() + _ANSWER_SECONDS
     while True:
         try:
-            httpx.get(f"{url}/ping", timeout=2, trust_env=False).raise_for_status()
+            answer = httpx.get(f"{url}/ping", timeout=2, trust_env=False, verify=verify)
+            answer.raise_for_status()
         except httpx.HTTPError as error:
             if time.monotonic() > deadline:
                 raise RuntimeError(

@@ -228,8 +228,22 @@ class HttpSettings(BaseSettings):
     max_body_bytes: int = Field(
         1_048_576, gt=0, description="Largest JSON request body; media limits are their own."
     )
+    tls_cert_file: str = Field(
+        "", description="PEM file of the certificate chain, for TLS at Serve; empty: plain HTTP."
+    )
+    tls_key_file: str = Field("", description="PEM file of its private key.")
     replicas: int = Field(1, ge=1, description="Ingress replicas.")
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
+
+    @model_validator(mode="after")
+    def _both_of_tls(self) -> Self:
+        if bool(self.tls_cert_file) is not bool(self.tls_key_file):
+            raise ValueError("HTTP_TLS_CERT_FILE and HTTP_TLS_KEY_FILE go together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert_file else "http"
 
 
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:

@@ -9,6 +9,8 @@ import httpx
 
 from cluster.domain.errors import Unavailable
 from cluster.local.state import State
+from cluster.own_tls import own_tls
+from cluster.settings import HttpSettings
 
 __all__ = ["JsonApi", "gateway_api", "sandbox_api"]
 
@@ -18,7 +20,11 @@ class JsonApi:
 
     def __init__(self, base_url: str, headers: dict[str, str], *, timeout: float = 70.0) -> None:
         self._client = httpx.Client(
-            base_url=base_url, headers=headers, timeout=timeout, trust_env=False
+            base_url=base_url,
+            headers=headers,
+            timeout=timeout,
+            trust_env=False,
+            verify=own_tls(HttpSettings()),
         )
 
     def __enter__(self) -> Self:

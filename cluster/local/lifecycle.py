@@ -169,7 +169,8 @@ class LocalGateway:
         }
         host = own.settings.http.host
         reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
-        self._state.url = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+        scheme = own.settings.http.scheme
+        self._state.url = f"{scheme}://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
         self._state.api_key = found["HTTP_API_KEY"]
         return found
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from otlp_collector import Collector
 from prometheus_client.parser import text_string_to_metric_families
 from running_gateway import Phone, RunningGateway, until
@@ -172,6 +180,51 @@ def test_a_paced_session_says_when_and_keeps_its_word(gateway: RunningGateway, p
     assert gateway.api.get(f"/api/{watching}/outbox").json()["pacing"] is None, "the sandbox"
 
 
+@pytest.mark.skipif(
+    not os.environ.get("GATEWAY_SLOW_TESTS"), reason="a gateway of its own: GATEWAY_SLOW_TESTS"
+)
+def test_tls_at_serve(data_folder: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("gateway.example")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, private = data_folder / "tls.pem", data_folder / "tls.key"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    secured = RunningGateway(
+        data_folder / "tls",
+        nodes=1,
+        environment={"HTTP_TLS_CERT_FILE": str(pem), "HTTP_TLS_KEY_FILE": str(private)},
+    )
+    try:
+        secured.up()
+        assert secured.state.url.startswith("https://")
+        context = ssl.create_default_context(cafile=str(pem))
+        context.check_hostname = False
+        address = f"{secured.state.url}/ping"
+        assert httpx.get(address, verify=context, trust_env=False).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(address.replace("https", "http"), trust_env=False)
+    finally:
+        secured.down()
+
+
 @pytest.mark.parametrize("given", [{"burst": 0}, {"jitter": 2}, {"profile": "reckless"}])
 def test_figures_that_make_no_sense_are_refused(
     gateway: RunningGateway, given: dict[str, object]
@@ -181,6 +234,44 @@ def test_figures_that_make_no_sense_are_refused(
 
 
 def test_metrics_tell_what_an_operator_asks(gateway: RunningGateway, pair: Pair) -> None:
-    text = gateway.api.get("/metrics").raise_for_status().text
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert {"gateway_sessions", "gateway_outbox_depth", "gateway_ownerships"} <= families.keys()
+    (session, phone), (other, friend) = pair
+    gateway.send(session, friend.chat, "counted")
+
+    def figures() -> dict[str, dict[str, float]]:
+        text = gateway.api.get("/metrics").raise_for_status().text
+        found: dict[str, dict[str, float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                label = ",".join(sorted(sample.labels.values()))
+                found.setdefault(sample.name, {})[label] = sample.value
+        return found
+
+    def told() -> bool:
+        # Processes write down what they count every ten seconds or so.
+        now = figures()
+        return (
+            now["gateway_send_latency_seconds_count"][""] > 0
+            and now["gateway_messages_total"]["out"] > 0
+            and now["gateway_messages_total"]["in"] > 0
+            and now["gateway_checkpoint_lag_seconds_count"][""] > 0
+            and bool(now.get("gateway_node_memory_per_session_bytes"))
+        )
+
+    until(told, 40, "what processes count")
+    now = figures()
+    wanted = {
+        *("gateway_sessions", "gateway_send_latency_seconds_bucket", "gateway_checkpoint_bytes"),
+        *("gateway_checkpoint_lag_max_seconds", "gateway_lease_renewals_total"),
+        *("gateway_takeovers_total", "gateway_webhook_lag_seconds_count", "gateway_spool_depth"),
+        *("gateway_webhook_retries_total", "gateway_webhook_lag_events", "gateway_outbox_depth"),
+        *("gateway_store_errors_total", "gateway_node_session_memory_bytes"),
+    }
+    assert wanted <= now.keys()
+    assert now["gateway_lease_renewals_total"][""] > 0
+    for memory in now["gateway_node_memory_per_session_bytes"].values():
+        assert 5e6 < memory < 1e9, "a session's process is some tens of megabytes"
+    text = gateway.api.get("/metrics").text
+    for secret in (session, other, phone.number, friend.number):
+        assert secret not in text
+    labels = {name for names in now.values() for name in names}
+    assert len(labels) < 80, "no unbounded label"

@@ -72,6 +72,7 @@ async def test_prometheus_takes_the_metrics_and_the_rules(stores: Stores) -> Non
 async def test_rules_and_dashboard_speak_of_metrics_that_exist(stores: Stores) -> None:
     known = {name for name, *_ in await figures(stores)} | {"gateway_node_slots"}
     known |= {"gateway_node_sessions", "gateway_sessions", "gateway_store_ping_seconds"}
+    known |= {"gateway_node_session_memory_bytes", "gateway_node_memory_per_session_bytes"}
     rules = yaml.safe_load(RULES.read_text())["groups"]
     asked = [rule["expr"] for group in rules for rule in group["rules"]]
     panels = json.loads(DASHBOARD.read_text())["panels"]
