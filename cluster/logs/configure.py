@@ -20,6 +20,8 @@ __all__ = ["configure", "secrets_of", "tell_of_process"]
 
 #: What every line of this process says: its part, and in a session's process whose it is.
 _process: dict[str, Any] = {}
+#: Libraries that bring handlers of their own; their lines are ours as well.
+_OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 #: Loud, and told better by our own events.
 _QUIET = ("httpx", "httpcore", "urllib3", "asyncio", "aiohttp.access")
 
@@ -84,6 +86,10 @@ def configure(settings: LogSettings, *, part: str, secrets: Iterator[str] = iter
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
+    for name in _OWN_HANDLERS:
+        others = logging.getLogger(name)
+        others.handlers.clear()
+        others.propagate = True
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.setLogRecordFactory(_masking_records(masker))

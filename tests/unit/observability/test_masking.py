@@ -101,6 +101,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Output of a configured process; everything is put back afterwards."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
+    uvicorn = logging.getLogger("uvicorn")
+    uvicorn.addHandler(logging.StreamHandler())
+    uvicorn.propagate = False
     root = logging.getLogger()
     before, factory = (list(root.handlers), root.level), logging.getLogRecordFactory()
     configure(LogSettings(_env_file=os.devnull), part="test", secrets=iter(["operators-own-key"]))
@@ -113,6 +116,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def test_every_logger_of_a_process_tells_json_without_numbers(lines: io.StringIO) -> None:
+    # As uvicorn leaves it behind where it was started.
+    assert not logging.getLogger("uvicorn").handlers
+    assert logging.getLogger("uvicorn.error").propagate
     structlog.get_logger("a").info("session.sent", chat=f"{NUMBER}@c.us")
     logging.getLogger("whatsmeow.Client").warning("Failed to decrypt from %s:3", NUMBER)
     logging.getLogger("uvicorn.error").error("operators-own-key leaked")
