@@ -113,7 +113,7 @@ class LocalGateway:
         while True:
             time.sleep(_LOOK_SECONDS)
             for part in self._lone_parts():
-                if part.ended and restarts.due(part.name):
+                if part.ended and restarts.due(part.name, rest=part.rest):
                     log.warning("local.part_ended", part=part.name)
                     restarts.attempt(part.name, part.start)
                     self._record()

@@ -25,6 +25,9 @@ _FAMILY_SECONDS = 1.0
 class RayNode(Part):
     """The head (without `head`), or a further node of the head at `head`'s address."""
 
+    # The sessions that lost their node need the processor now, and its start takes much of that.
+    rest = 5.0
+
     def __init__(
         self, name: str, layout: Layout, *, slots: int, head: RayNode | None = None
     ) -> None:

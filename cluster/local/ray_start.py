@@ -26,10 +26,23 @@ from ray.scripts.scripts import start
 _STARTS, _WINDOW_SECONDS = 5, 60.0
 
 
+_get_node: Any = services.get_node
+
+
 class _Node(node.Node):
     def _prepare_socket_file(self, socket_path: str, default_prefix: str) -> str:
         prefix = f"{default_prefix}.{self._ray_params.node_name}"
         return str(super()._prepare_socket_file(socket_path, prefix))
+
+    def start_ray_processes(self) -> None:
+        super().start_ray_processes()  # type: ignore[no-untyped-call]
+        services.get_node = self._look_up
+
+    def _look_up(self, gcs_address: str, node_id: str) -> Any:
+        """Asked until the node is there: for minutes, also when its raylet has ended meanwhile."""
+        if self.dead_processes():
+            raise SystemExit("a process of this node ended while it started")
+        return _get_node(gcs_address, node_id)
 
     def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
         """Asked every second by `ray start --block`."""

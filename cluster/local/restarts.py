@@ -25,10 +25,12 @@ class Restarts:
         self._clock = clock
         self._next: dict[str, float] = {}
         self._pause: dict[str, float] = {}
+        self._noticed: dict[str, float] = {}
 
-    def due(self, name: str) -> bool:
-        """Whether it may be tried now."""
-        return self._clock() >= self._next.get(name, 0.0)
+    def due(self, name: str, *, rest: float = 0.0) -> bool:
+        """Whether it may be tried now: not before `rest` seconds after the first such question."""
+        noticed = self._noticed.setdefault(name, self._clock())
+        return self._clock() >= max(noticed + rest, self._next.get(name, 0.0))
 
     def attempt(self, name: str, start: Callable[[], None]) -> bool:
         """Try it; tells whether it started."""
@@ -47,5 +49,6 @@ class Restarts:
             return False
         finally:
             self._next[name] = self._clock() + pause
+            self._noticed.pop(name, None)
         log.info("local.restarted", part=name)
         return True

@@ -29,6 +29,19 @@ def test_the_first_is_at_once() -> None:
     assert Restarts(_Clock()).due("valkey")
 
 
+def test_what_is_to_rest_waits_from_when_its_end_was_noticed() -> None:
+    clock = _Clock()
+    restarts = Restarts(clock)
+    assert not restarts.due("node-2", rest=5)
+    clock.now += 4
+    assert not restarts.due("node-2", rest=5)
+    clock.now += 1
+    assert restarts.due("node-2", rest=5)
+    restarts.attempt("node-2", lambda: None)
+    clock.now += 100
+    assert not restarts.due("node-2", rest=5)
+
+
 def test_pauses_double_up_to_half_a_minute() -> None:
     clock = _Clock()
     restarts = Restarts(clock)
