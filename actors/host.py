@@ -20,6 +20,7 @@ from actors.session.dead_man import DeadMan
 from actors.session.disk import nearly_full
 from actors.session.session import DISK_FULL, ClientFactory, HandOver, Session
 from actors.supervision.admission import admitted
+from actors.vitals import tell_vitals
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.settings import Settings
@@ -158,12 +159,15 @@ class SessionHost:
             dead_man=self._dead_man,
             hand_over=self._hand_over,
         )
+        vitals = asyncio.create_task(tell_vitals(self._stores.cache, self._session_id))
         try:
             ended = await self._session.run()
         except GatewayError as error:
             log.warning("host.session_failed", error=error.detail)
             await self._note(self._stores.starts.crashed(self._session_id, error.detail))
             return True
+        finally:
+            vitals.cancel()
         if (ended.cut_off or ended.disk_full) and await self._moved(cut_off=ended.cut_off):
             return True
         if ended.how != "fenced":

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from fastapi import Depends, FastAPI
 
-from api import docs_page, openapi, problems
+from api import console, docs_page, openapi, problems
 from api.body_limit import BodyLimitMiddleware
 from api.body_sizes import limit_by_path
 from api.ports import GatewayFactory
@@ -19,6 +19,7 @@ from api.routers import (
     channels,
     chats,
     chatting,
+    cluster,
     contacts,
     events,
     groups,
@@ -32,6 +33,7 @@ from api.routers import (
     outbox,
     presence,
     profile,
+    sandbox,
     search,
     server,
     sessions,
@@ -95,7 +97,7 @@ def create_app(
     authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, metrics, server, keys):
+    for part in (observability, metrics, server, keys, cluster, sandbox):
         app.include_router(part.router)
     for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         app.include_router(part.router)
@@ -103,9 +105,11 @@ def create_app(
         app.include_router(part.router)
     for part in (events, webhooks, outbox, live):
         app.include_router(part.router)
+    app.include_router(events.of_all)
     app.include_router(contacts.by_session)
     app.include_router(unoffered.router)
     docs_page.install(app)
+    console.install(app)
     problems.install(app)
     openapi.install(app, public=observability.PUBLIC)
 
@@ -115,7 +119,7 @@ def create_app(
     app.add_middleware(
         AuthenticationMiddleware,
         authenticator=authenticator,
-        open_to_all=observability.PUBLIC | docs_page.PUBLIC,
+        open_to_all=observability.PUBLIC | docs_page.PUBLIC | console.PUBLIC,
     )
     front.install(app)
     app.add_middleware(

@@ -18,7 +18,8 @@ _INLINE = re.compile(
     r"|[^/]+/media/convert/(voice|video)"
     r"|[^/]+/profile/picture"
     r"|[^/]+/groups/[^/]+/picture"
-    r"|[^/]+/channels)\Z"
+    r"|[^/]+/channels"
+    r"|sandbox/phones/[^/]+/messages)\Z"
 )
 _UPLOAD = re.compile(r"/api/[^/]+/media/upload\Z")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
@@ -31,5 +32,7 @@ def install(app: FastAPI) -> None:
         )
 
     @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    async def root(request: Request) -> RedirectResponse:
+        """Browsers come to see the console, programs to learn the API."""
+        browser = "text/html" in request.headers.get("Accept", "")
+        return RedirectResponse("console/" if browser else "/docs")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from api.ports_cluster import ClusterPort, NodesPort, SandboxPort
 from api.ports_conversation import ConversationPort
 from api.ports_events import EventsPort, WebhooksPort
 from api.ports_keys import KeysPort
@@ -18,6 +19,7 @@ from cluster.domain.device_source import DeviceSource
 from cluster.domain.message import MessageFilter, MessagePage, SentMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import Me, SessionRecord
+from cluster.domain.vitals import SessionVitals
 
 __all__ = ["Gateway", "GatewayFactory", "NumberStatus", "QrCode", "SessionClient"]
 
@@ -115,6 +117,18 @@ class Gateway(Protocol):
     def keys(self) -> KeysPort:
         """API keys and the audit log."""
 
+    @property
+    def nodes(self) -> NodesPort:
+        """Drains."""
+
+    @property
+    def cluster(self) -> ClusterPort:
+        """How the nodes are doing."""
+
+    @property
+    def sandbox(self) -> SandboxPort:
+        """The virtual phones, in sandbox mode."""
+
     def for_tenant(self, tenant: str) -> Gateway:
         """The same for another tenant."""
 
@@ -139,6 +153,11 @@ class Gateway(Protocol):
 
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         """Without `all` those that are not STOPPED."""
+
+    async def vitals(
+        self, names: Sequence[str] | None = None, *, limit: int = 500
+    ) -> Sequence[SessionVitals]:
+        """How the sessions are doing, or those with these names; by name."""
 
     def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0

@@ -12,6 +12,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import console
 from api.problems import problem_response, unforeseen
 from cluster.domain.errors import Unavailable
 from cluster.tracing import carried, span
@@ -45,8 +46,9 @@ class RequestContextMiddleware:
         given = Headers(scope=scope).get(HEADER)
         request_id = given if given and _SAFE_ID.match(given) else str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
-        if len(scope["path"]) > 1:
+        if len(scope["path"]) > 1 and scope["path"] != console.PAGE:
             # WAHA's documentation writes some paths with a slash at the end, Express ignores it.
+            # The console's page is below its slash, as what it loads is relative to it.
             scope["path"] = scope["path"].rstrip("/") or "/"
         status = 0
 

@@ -131,6 +131,9 @@ class WhatsAppSettings(BaseSettings):
     sandbox_ca_bundle: str = Field(
         "", description="Sandbox mode: PEM file with the system's roots and the sandbox's own."
     )
+    sandbox_control_file: str = Field(
+        "", description="Sandbox mode: file in which the sandbox tells its control API's address."
+    )
     device_name: str = Field("Gateway", description="Name shown under linked devices.")
     connect_timeout_seconds: float = Field(30.0, gt=0, description="Bound on one connect.")
 

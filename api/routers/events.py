@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import StreamingResponse
 
 from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
-from api.params import SessionPath
+from api.params import GatewayDep, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
@@ -22,13 +22,20 @@ from cluster.domain.errors import (
     Unavailable,
 )
 
-__all__ = ["Kinds", "router"]
+__all__ = ["Kinds", "of_all", "router"]
 
 router = APIRouter(
     prefix="/api/{session}/events",
     tags=["🔄 Events"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
+)
+
+#: Streams over all sessions.
+of_all = APIRouter(
+    tags=["🔄 Events"],
+    route_class=StrictJsonRoute,
+    responses=responses(Invalid, Unauthorized, Unavailable),
 )
 
 #: A stream ends after so many events; the client goes on where it was. Bounds what a proxy holds
@@ -96,13 +103,20 @@ async def stream_events(
         start = int(last_event_id)
     # Refuses before the stream begins: then it is too late for a status.
     await session.info()
-    stream = _told(session.events.follow(after=start, types=kinds))
-    first = await anext(stream)
-    return StreamingResponse(
-        _with(first, stream),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    return await _stream(session.events.follow(after=start, types=kinds))
+
+
+@of_all.get(
+    "/api/events/stream",
+    operation_id="EventsController_streamAll",
+    summary="Follow events of all sessions (server-sent events)",
+    description="Of every session that the caller sees, from now on: each session's in order. What "
+    "happened before, or while the connection was away, is under `GET /api/{session}/events`.",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
+)
+async def stream_all(gateway: GatewayDep, kinds: Kinds) -> StreamingResponse:
+    return await _stream(gateway.follow_all(types=kinds))
 
 
 @router.post(
@@ -123,6 +137,16 @@ async def replay_events(session: SessionPath, request: EventsReplay) -> ReplayAn
         until_seq=request.until_seq,
     )
     return ReplayAnswer(replay=name, events=count)
+
+
+async def _stream(events: AsyncIterator[dict[str, Any] | None]) -> StreamingResponse:
+    stream = _told(events)
+    first = await anext(stream)
+    return StreamingResponse(
+        _with(first, stream),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
 
 
 async def _told(events: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[str]:

@@ -14,7 +14,7 @@ from cluster.security.principal import Action
 
 __all__ = ["PUBLIC_TEMPLATES", "authorize", "needs", "template_of"]
 
-PUBLIC_TEMPLATES = frozenset({"/", "/ping", "/health", "/docs", "/openapi.json"})
+PUBLIC_TEMPLATES = frozenset({"/", "/ping", "/health", "/docs", "/openapi.json", "/console"})
 MANAGE, OPERATE = "manage", "operate"
 _READ, _SEND, _VIEW = (Action.READ,), (Action.SEND,), (Action.VIEW,)
 _CONTROL, _SETTING = (Action.CONTROL,), (Action.SETTING,)
@@ -22,16 +22,17 @@ _S = r"/api/\{session\}"
 #: The first that matches counts. Methods, template, and what it takes: all of these actions, to
 #: manage the tenant, to operate the gateway, or a key of any kind (an empty tuple).
 _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
-    (r"GET", r"/api/(version|server/(version|status))", ()),
+    (r"GET", r"/api/(version|server/(version|status)|access)", ()),
     (r"\w+", r"/api/server/.*", OPERATE),
     (r"\w+", r"/metrics", OPERATE),
-    (r"\w+", r"/api/(nodes|workers|cluster)(/.*)?", OPERATE),
+    (r"\w+", r"/api/(nodes|workers|cluster|sandbox)(/.*)?", OPERATE),
     (r"\w+", r"/api/(keys|audit)(/.*)?", MANAGE),
     (r"\w+", r"/api/files/.*", (Action.MEDIA,)),
     (r"\w+", r"/api/sessions/(import|\{session\}/export)", MANAGE),
     (r"POST", r"/api/sessions", _CONTROL),
     (r"POST", r"/api/sessions/start", (Action.CONTROL, Action.SETTING)),
     (r"POST", r"/api/sessions/(stop|logout)", (Action.CONTROL, Action.DELETE)),
+    (r"GET", r"/api/vitals", _VIEW),
     (r"GET", r"/api/sessions.*", _VIEW),
     (r"PUT", r"/api/sessions/\{session\}", _SETTING),
     (r"DELETE", r"/api/sessions/\{session\}", (Action.DELETE,)),

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.console import CONTENT_SECURITY_POLICY
 from api.problems import problem_response
 from cluster.domain.errors import Forbidden
 from cluster.settings import FrontSettings
@@ -34,6 +35,7 @@ _DOCS = {
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
+_CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -88,6 +90,8 @@ class FrontDoor:
         return address
 
     def headers(self, path: str) -> dict[str, str]:
+        if path.startswith("/console"):
+            return self._headers | _CONSOLE
         return self._headers | _DOCS if path.startswith("/docs") else self._headers
 
 

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from api.ports import Gateway, SessionClient
+from api.ports_cluster import ClusterPort, NodesPort, SandboxPort
 from api.ports_keys import KeysPort
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
 from cluster.domain.session import SessionRecord, check_session_name
+from cluster.domain.vitals import SessionVitals
 from cluster.security.principal import OPERATOR_TENANT, Principal
 
 __all__ = ["ScopedGateway"]
@@ -31,6 +33,19 @@ class ScopedGateway:
         if not self._principal.manages:
             raise Forbidden
         return self._tenants.keys
+
+    @property
+    def nodes(self) -> NodesPort:
+        """Raises `Forbidden` unless the caller runs the gateway; so do `cluster` and `sandbox`."""
+        return self._operated().nodes
+
+    @property
+    def cluster(self) -> ClusterPort:
+        return self._operated().cluster
+
+    @property
+    def sandbox(self) -> SandboxPort:
+        return self._operated().sandbox
 
     def for_tenant(self, tenant: str) -> Gateway:
         """Raises `Forbidden` unless it is the caller's, or the caller runs the gateway."""
@@ -74,6 +89,14 @@ class ScopedGateway:
         found = await self._tenants.list_sessions(all=all)
         return [record for record in found if self._principal.sees(record.name)]
 
+    async def vitals(
+        self, names: Sequence[str] | None = None, *, limit: int = 500
+    ) -> Sequence[SessionVitals]:
+        seen = self._principal.sessions
+        if seen is not None:
+            names = sorted(seen if names is None else seen.intersection(names))
+        return await self._tenants.vitals(names, limit=limit)
+
     async def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0
     ) -> AsyncIterator[dict[str, Any] | None]:
@@ -89,15 +112,16 @@ class ScopedGateway:
 
     async def metrics(self) -> bytes:
         """Raises `Forbidden` unless the caller runs the gateway."""
-        if not self._principal.operates:
-            raise Forbidden
-        return await self._whole.metrics()
+        return await self._operated().metrics()
 
     async def environment(self, *, all: bool = False) -> dict[str, str]:
         """Raises `Forbidden` unless the caller runs the gateway."""
-        if not self._principal.operates:
-            raise Forbidden
-        return await self._whole.environment(all=all)
+        return await self._operated().environment(all=all)
 
     async def close(self) -> None:
         """The whole one is closed by who opened it."""
+
+    def _operated(self) -> Gateway:
+        if not self._principal.operates:
+            raise Forbidden
+        return self._whole

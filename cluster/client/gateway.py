@@ -13,9 +13,12 @@ from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
 from cluster.client.nodes import Nodes
 from cluster.client.routing import Router, ensure_ray
+from cluster.client.sandbox import SandboxControl
 from cluster.client.session import MOVE_TIMEOUT, SessionClient
+from cluster.client.vitals import ClusterVitals, session_vitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
+from cluster.domain.vitals import SessionVitals
 from cluster.effective_settings import effective
 from cluster.media.workshop import Workshop
 from cluster.metrics.exposition import exposition
@@ -90,6 +93,16 @@ class Gateway:
         """The cluster's nodes: which there are, and drains."""
         return Nodes(self.stores)
 
+    @property
+    def cluster(self) -> ClusterVitals:
+        """How the nodes are doing, and who owned which session when."""
+        return ClusterVitals(self.stores)
+
+    @property
+    def sandbox(self) -> SandboxControl:
+        """The sandbox's control API; refuses unless the gateway is in sandbox mode."""
+        return SandboxControl(self.settings.whatsapp)
+
     def session(self, name: str) -> SessionClient:
         """The verbs of one session. Raises `Invalid` on a name that cannot be one."""
         return SessionClient(self, name)
@@ -130,6 +143,12 @@ class Gateway:
         stores = await self.stores()
         records = await stores.sessions.list(self.tenant)
         return [r for r in records if all or r.status is not SessionStatus.STOPPED]
+
+    async def vitals(
+        self, names: Sequence[str] | None = None, *, limit: int = 500
+    ) -> list[SessionVitals]:
+        """How the tenant's sessions are doing, or those with these names; by name."""
+        return await session_vitals(await self.stores(), self.tenant, names, limit)
 
     async def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0

@@ -92,6 +92,7 @@ class LocalGateway:
         if self._wanted.sandbox:
             with self._phase(Phase.SANDBOX):
                 self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
+                os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
                 self._sandbox.start()
         with self._phase(Phase.RAY):
             slots = own.settings.placement.session_slots_per_node

@@ -67,6 +67,11 @@ class SandboxPart(Part):
         return self._addresses
 
     @property
+    def port_file(self) -> Path:
+        """Where it tells its addresses, anew with each start."""
+        return self._folder / _PORT_FILE
+
+    @property
     def ended(self) -> bool:
         return self._addresses is not None and self._process.pid is None
 
@@ -79,7 +84,7 @@ class SandboxPart(Part):
         self._process.start(
             sandbox_command(
                 self._folder,
-                *("--port-file", str(self._folder / _PORT_FILE)),
+                *("--port-file", str(self.port_file)),
                 *("--proxy-port", str(proxy), "--control-port", str(control)),
             ),
             answers=self._told,
@@ -103,7 +108,7 @@ class SandboxPart(Part):
 
     def _told(self) -> bool:
         try:
-            text = (self._folder / _PORT_FILE).read_text()
+            text = self.port_file.read_text()
             told = SandboxAddresses.model_validate_json(text)
         except (FileNotFoundError, ValidationError):
             return False

@@ -32,6 +32,7 @@ from cluster.stores.pacing import PacingStore
 from cluster.stores.people import PeopleStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
+from cluster.stores.vitals import VitalStore
 from cluster.stores.wake import EventWaker
 from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
@@ -71,6 +72,7 @@ class Stores:
         self.measures = MeasureStore(db)
         #: Writes down what this process counts.
         self.telling: asyncio.Task[None] | None = None
+        self.vitals = VitalStore(db)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -73,6 +74,17 @@ class Cache:
     async def status_get(self, session_id: int) -> dict[str, Any] | None:
         """None when there is none, or Redis is away."""
         return await self._quiet_get(f"status:{session_id}")
+
+    async def status_many(self, session_ids: Sequence[int]) -> list[dict[str, Any] | None]:
+        """The same of several, in their order."""
+        if not session_ids:
+            return []
+        try:
+            texts = await self._redis.mget([f"status:{one}" for one in session_ids])
+        except (RedisError, OSError) as error:
+            log.warning("cache.away", error=type(error).__name__)
+            return [None] * len(session_ids)
+        return [dict(json.loads(text)) if text else None for text in texts]
 
     async def worker_put(self, node: str, health: dict[str, Any], seconds: float) -> None:
         """A node's health."""
