@@ -98,7 +98,7 @@ function NodeCard({ node, drain, undrain }: { node: ClusterNode; drain: () => vo
         )}
       </div>
       <div class="meters">
-        <Meter name="Sessions" value={node.sessions.length} most={node.slots} words={`${node.sessions.length} of ${node.slots}`} />
+        <Meter name="Sessions" value={node.sessions.length} most={node.slots} words={`${node.sessions.length}/${node.slots}`} />
         {health.memory && <Meter name="Memory" value={health.memory.percent} most={100} words={`${Math.round(health.memory.percent)} %`} />}
         {health.cpuPercent !== undefined && <Meter name="CPU" value={health.cpuPercent} most={100} words={`${Math.round(health.cpuPercent)} %`} />}
       </div>
