@@ -1,7 +1,7 @@
 /** The frame: who is in, where one is, what is beside it. */
 
 import { BookOpen, LogOut, MessagesSquare, Moon, Network, Smartphone, Sun, SunMoon } from "lucide-preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, docsUrl, get, hasKey, onRefused, setKey } from "./api";
 import { ClusterPage } from "./cluster/page";
 import { useKept } from "./hooks";
@@ -26,6 +26,8 @@ export function App() {
   const [access, setAccess] = useState<Access>();
   const [checking, setChecking] = useState(hasKey());
   const [theme, setTheme] = useKept<Theme>("theme", "system");
+  const inside = useRef(false);
+  inside.current = access !== undefined;
   useEffect(() => applyTheme(theme), [theme]);
 
   const leave = (): void => {
@@ -40,7 +42,7 @@ export function App() {
   };
   useEffect(() => {
     onRefused(() => {
-      if (!hasKey()) return;
+      if (!inside.current) return;
       leave();
       say("The key is not taken any more. Log in again.", true);
     });

@@ -16,13 +16,16 @@ const PAGE = 100;
 const MOST_BYTES = 16 * 1024 * 1024;
 
 interface Draft {
-  key: string;
+  /** The message's id, of our own making: sending again is the same message. */
+  id: string;
   body: string;
   file: File | null;
   at: number;
   failed: string;
 }
 
+const newId = (): string =>
+  `3EB0${[...crypto.getRandomValues(new Uint8Array(9))].map((one) => one.toString(16).padStart(2, "0")).join("").toUpperCase()}`;
 const bare = (id: string): string => id.split("_")[2] ?? id;
 
 export function Conversation({ session, chat, title, working }: { session: string; chat: string; title: string; working: boolean }) {
@@ -49,9 +52,10 @@ export function Conversation({ session, chat, title, working }: { session: strin
       refresh();
     }
   });
-  const known = new Map([...(history.data ?? []), ...more].map((one) => [bare(one.id), one]));
+  const known = new Map([...more, ...(history.data ?? [])].map((one) => [bare(one.id), one]));
   const messages = [...known.values()].sort((a, b) => a.timestamp - b.timestamp);
-  const shown = messages.length + drafts.length;
+  const waiting = drafts.filter((one) => !known.has(one.id));
+  const shown = messages.length + waiting.length;
   useLayoutEffect(() => {
     if (near.current) end.current?.scrollIntoView({ block: "end" });
   }, [shown]);
@@ -63,23 +67,23 @@ export function Conversation({ session, chat, title, working }: { session: strin
     post(`${path}/read`, {}).catch(() => undefined);
   }, [path, messages.length, working]);
 
-  const send = async (body: string, file: File | null): Promise<void> => {
-    const draft: Draft = { key: crypto.randomUUID(), body, file, at: Date.now(), failed: "" };
+  const send = async (body: string, file: File | null, id = newId()): Promise<void> => {
+    const draft: Draft = { id, body, file, at: Date.now(), failed: "" };
     near.current = true;
     setDrafts((before) => [...before, draft]);
     try {
       const sent = await deliver(session, chat, draft);
-      setMore((before) => [...before, sent]);
-      setDrafts((before) => before.filter((one) => one.key !== draft.key));
+      if (!file) setMore((before) => [...before, sent]);
+      history.reload();
     } catch (error) {
       const failed = (error as Error).message;
-      setDrafts((before) => before.map((one) => (one.key === draft.key ? { ...one, failed } : one)));
+      setDrafts((before) => before.map((one) => (one.id === id ? { ...one, failed } : one)));
       say(failed, true);
     }
   };
   const retry = (draft: Draft): void => {
-    setDrafts((before) => before.filter((one) => one.key !== draft.key));
-    void send(draft.body, draft.file);
+    setDrafts((before) => before.filter((one) => one.id !== draft.id));
+    void send(draft.body, draft.file, draft.id);
   };
 
   let lastDay = "";
@@ -108,8 +112,8 @@ export function Conversation({ session, chat, title, working }: { session: strin
           lastDay = today;
           return [header, <Bubble key={one.id} session={session} message={one} ack={Math.max(one.ack, acks[bare(one.id)] ?? -2)} />];
         })}
-        {drafts.map((one) => (
-          <div key={one.key} class="bubble out" data-ack={one.failed ? -1 : 0}>
+        {waiting.map((one) => (
+          <div key={one.id} class="bubble out draft" data-ack={one.failed ? -1 : 0}>
             {one.file && <p class="muted small">{one.file.name}</p>}
             {one.body && <p class="said">{one.body}</p>}
             <span class="bubble-foot">
@@ -126,14 +130,14 @@ export function Conversation({ session, chat, title, working }: { session: strin
 }
 
 async function deliver(session: string, chat: string, draft: Draft): Promise<Message> {
-  if (!draft.file) return post<Message>("api/sendText", { session, chatId: chat, text: draft.body });
+  if (!draft.file) return post<Message>("api/sendText", { session, chatId: chat, id: draft.id, text: draft.body });
   const file = {
     mimetype: draft.file.type || "application/octet-stream",
     filename: draft.file.name,
     data: await base64(draft.file),
   };
   const verb = /^image\/(jpeg|png|webp|gif)$/.test(file.mimetype) ? "sendImage" : "sendFile";
-  return post<Message>(`api/${verb}`, { session, chatId: chat, file, ...(draft.body ? { caption: draft.body } : {}) });
+  return post<Message>(`api/${verb}`, { session, chatId: chat, id: draft.id, file, ...(draft.body ? { caption: draft.body } : {}) });
 }
 
 function Bubble({ session, message, ack }: { session: string; message: Message; ack: number }) {
