@@ -83,8 +83,8 @@ class SessionPacing:
 
     async def place(self, chat: str, ahead: int) -> Place:
         """Where a message stands that has `ahead` others before it. Raises `Unavailable`."""
-        opening = [False] * ahead + [await self._opens(chat)]
-        return self._pace.places(opening, self._clock())[-1]
+        opens = await self._opens(chat)
+        return self._pace.place(ahead, self._clock(), opens=opens)
 
     async def _opens(self, chat: str) -> bool:
         if not paced_chat(chat) or chat in self._known:

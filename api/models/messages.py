@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from api.message_ids import waha_id
 from api.models import WahaModel
 from cluster.domain.content import asked
 from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
+from cluster.domain.pacing import Limit
 from cluster.domain.session import Me
 from cluster.events.message_shape import message_payload
 
@@ -53,7 +54,7 @@ class MessageGateway(WahaModel):
     estimatedSeconds: float | None = Field(
         None, description="While sending limits hold it back: when it goes out, about."
     )
-    waitsFor: Literal["pace", "new_chats", "turn"] | None = Field(
+    waitsFor: Limit | None = Field(
         None, description="The limit that holds it back; `turn`: others are before it."
     )
 

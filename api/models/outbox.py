@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from api.models import WahaModel
 from cluster.client.outbox import OutboxEntry, Queue
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.message import OutboxState
+from cluster.domain.pacing import Limit
 
 __all__ = ["OutboxMessage", "OutboxQueue", "PaceInfo"]
 
@@ -26,7 +27,7 @@ class OutboxMessage(WahaModel):
     estimatedSeconds: float | None = Field(
         description="When it goes out, about, while the session is connected."
     )
-    waitsFor: Literal["pace", "new_chats", "turn"] | None
+    waitsFor: Limit | None
     error: str | None = Field(None, description="Why it failed for good.")
 
     @classmethod

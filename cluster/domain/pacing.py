@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["DAY", "PROFILES", "Pace", "PacePolicy", "Place", "paced_chat"]
+__all__ = ["DAY", "PROFILES", "Limit", "Pace", "PacePolicy", "Place", "paced_chat"]
 
+#: What holds a message back; `turn`: those before it only.
+Limit = Literal["pace", "new_chats", "turn"]
 #: Seconds over which new chats are counted.
 DAY = 86_400.0
 #: What a device gets on its first day, of the whole.
@@ -84,7 +86,7 @@ class Place:
     #: Estimated seconds until it goes out, while the session is connected.
     seconds: float
     #: The limit it waits for; `turn`: it waits for those before it only.
-    limit: Literal["pace", "new_chats", "turn"] = "turn"
+    limit: Limit = "turn"
 
 
 @dataclass(slots=True)
@@ -131,6 +133,16 @@ class Pace:
         self._opened = [at for at in self._opened if at > now - DAY]
         insort(self._opened, now)
 
+    def place(self, ahead: int, now: float, *, opens: bool) -> Place:
+        """The same as the last of `places`, but for new chats among those ahead: at the cost of
+        one message, however many wait."""
+        interval = self.policy.interval(now - self.linked_at)
+        due = max(now, self._due) + ahead * interval - (self.policy.burst - 1) * interval
+        paced = max(0.0, due - now)
+        opened = self.wait_for_opening(now) if opens else 0.0
+        limit: Limit = "new_chats" if opened > paced else "pace" if paced > 0 else "turn"
+        return Place(ahead=ahead, seconds=max(paced, opened), limit=limit)
+
     def places(self, opening: Sequence[bool], now: float) -> list[Place]:
         """Where messages that wait in this order stand; `opening`: each one opens a new chat."""
         trial = replace(self, _opened=list(self._opened))
@@ -139,7 +151,7 @@ class Pace:
         for ahead, opens in enumerate(opening):
             paced, opened = trial.wait(at), trial.wait_for_opening(now) if opens else 0.0
             when = max(at + paced, now + opened)
-            limit: Literal["pace", "new_chats", "turn"] = "pace" if when > now else "turn"
+            limit: Limit = "pace" if when > now else "turn"
             if opened > at + paced - now:
                 limit = "new_chats"
             found.append(Place(ahead=ahead, seconds=when - now, limit=limit))

@@ -90,6 +90,18 @@ def test_a_queued_message_is_told_its_place() -> None:
     assert pace.wait(NOW) == 0, "asking changes nothing"
 
 
+@pytest.mark.parametrize("sent", [0, 2, 7])
+def test_the_place_of_one_costs_no_look_at_the_others(sent: int) -> None:
+    pace = fresh()
+    for _ in range(sent):
+        pace.took(NOW, 0.5)
+    for ahead in (0, 1, 2, 3, 10, 500):
+        last = pace.places([False] * (ahead + 1), NOW + 3)[-1]
+        one = pace.place(ahead, NOW + 3, opens=False)
+        assert one.seconds == pytest.approx(last.seconds)
+        assert (one.ahead, one.limit) == (last.ahead, last.limit)
+
+
 def test_texts_are_typed_by_their_length_and_not_for_ever() -> None:
     def typed(text: str) -> float:
         return POLICY.typing({"kind": "text", "text": text}, 0.5)
