@@ -34,12 +34,13 @@ async def tell(measures: Measures) -> None:
     while True:
         await asyncio.sleep(_EVERY * (0.5 + random.random() / 2))  # noqa: S311 - jitter
         taken = METER.take()
-        exported.tell(taken)
         try:
             await measures.add(taken, shard)
         except Unavailable as error:
             METER.give_back(taken)
             log.debug("measures.not_told", error=error.detail)
+        else:
+            exported.tell(taken)
 
 
 class _RayMetrics:
