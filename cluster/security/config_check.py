@@ -94,11 +94,15 @@ def _front(settings: Settings) -> Iterator[Finding]:
     if front.cors_origins.strip() == "*":
         yield Finding("warning", "FRONT_CORS_ORIGINS", "any page may call")
     if open_to_all and not front.hsts_seconds:
-        yield Finding("warning", "FRONT_HSTS_SECONDS", "0: set it once TLS is in front")
+        yield Finding("warning", "FRONT_HSTS_SECONDS", "0: set it once TLS is in front, or here")
+    if open_to_all and settings.http.scheme == "http" and not front.trusted_proxies:
+        yield Finding("warning", "HTTP_TLS_CERT_FILE", "neither TLS here nor a proxy in front")
     limits = settings.limits
     for variable in ("per_key", "per_tenant", "per_session", "per_stranger"):
         if not getattr(limits, variable):
             yield Finding("warning", f"LIMIT_{variable.upper()}", "no limit")
+    if settings.pacing.enabled is False:
+        yield Finding("warning", "PACING_ENABLED", "off: WhatsApp bans numbers that send so")
     for variable, text in (
         ("WEBHOOK_ALLOW", settings.webhooks.allow),
         ("MEDIA_FETCH_ALLOW", settings.media.fetch_allow),

@@ -57,6 +57,13 @@ def test_what_is_weak_is_refused(
     assert GOOD["HTTP_API_KEY"] not in told
 
 
+def test_what_risks_a_ban_or_a_listener_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, told = checked(monkeypatch, PACING_ENABLED="false", HTTP_HOST="0.0.0.0")  # noqa: S104
+    assert code == 0, "it may be meant"
+    assert "warning PACING_ENABLED" in told
+    assert "warning HTTP_TLS_CERT_FILE" in told
+
+
 def test_production_does_not_come_up_with_a_weak_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (GOOD | {"HTTP_API_KEY": "admin", "FRONT_PRODUCTION": "true"}).items():
         monkeypatch.setenv(name, value)
