@@ -32,6 +32,9 @@ _IN_QUERY = re.compile(r"(?i)((?:x-api-key|api[_-]?key|access_token|token|secret
 _SECRET_NAMES = re.compile(
     r"(?i)(^|_|-)(password|passwd|secret|token|api_?key|authorization|qr|pairing_code)$"
 )
+#: Ids of ours, some of which are nothing but digits for a part; others by these names are masked.
+_IDS = frozenset({"request_id", "trace_id", "node"})
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z|[0-9a-f]{32}\Z|[0-9a-f]{56}\Z")
 _MASK = "***"
 _DEPTH = 6
 #: Shorter values would be found by accident.
@@ -73,7 +76,8 @@ class Masker:
             # Times and sizes stay; a number that was made of a phone number does not.
             return self.text(str(value)) if name in {"phone", "number", "chat"} else value
         if isinstance(value, str):
-            return value if name == "timestamp" else self.text(value)
+            as_it_is = name == "timestamp" or (name in _IDS and _ID.match(value))
+            return value if as_it_is else self.text(value)
         if depth >= _DEPTH:
             return self.text(repr(value))
         if isinstance(value, Mapping):

@@ -96,6 +96,12 @@ def test_events_are_masked_in_depth_and_secrets_by_their_name() -> None:
     assert NUMBER not in json.dumps(masked)
 
 
+def test_ids_that_join_lines_stay_whole() -> None:
+    ids = {"request_id": "12345678-1234-1234-1234-123456789012", "trace_id": "1" * 32}
+    assert Masker().event(ids) == ids
+    assert NUMBER not in str(Masker().event({"request_id": NUMBER}))
+
+
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Output of a configured process; everything is put back afterwards."""
