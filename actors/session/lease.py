@@ -91,9 +91,7 @@ class LeaseKeeper:
                 await self._on_lost("the lease could not be renewed in time")
                 return
             try:
-                # Not wait_for: in Python 3.11 it swallows a cancel that meets the answer.
-                async with asyncio.timeout(left):
-                    owned = await self._renew()
+                owned = await self._renewed(left)
             except (TimeoutError, Unavailable) as error:
                 log.warning("lease.not_renewed", left=round(left, 2), error=str(error))
                 continue
@@ -102,6 +100,18 @@ class LeaseKeeper:
                 return
             self.clock.proven(sent_at)
             self._arm()
+
+    async def _renewed(self, seconds: float) -> bool:
+        """Raises `TimeoutError` in time, also when the call does not let itself be cancelled: on a
+        connection that was cut psycopg waits for an answer to that as well."""
+        renewal = asyncio.ensure_future(self._renew())
+        try:
+            await asyncio.wait({renewal}, timeout=seconds)
+            if renewal.done():
+                return renewal.result()
+        finally:
+            renewal.cancel()
+        raise TimeoutError("no answer")
 
     def _arm(self) -> None:
         """The kernel fences what cannot fence itself, still before the lease ends."""

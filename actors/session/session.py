@@ -82,6 +82,9 @@ _SETTLE = 5.0
 #: Seconds that what arrived before a disconnect may take to be recorded; by an owner that is fenced
 #: and has it on disk.
 _DRAIN, _DRAIN_FENCED = 8.0, 1.0
+#: Seconds that a process which does not reach PostgreSQL has to end after it fenced itself, and to
+#: let go of its parts.
+_CUT_OFF, _STUCK = 12.0, 2.0
 #: Seconds between looks whether the predecessor's process is dead; at the free disk space.
 _LOOK, _LOOK_AT_DISK = 0.05, 1.0
 #: Seconds between tries to get a connection that does not come up.
@@ -177,7 +180,12 @@ class Session:
         finally:
             for watchdog in watchdogs:
                 watchdog.cancel()
-        await self._let_go(ended)
+        letting_go = asyncio.ensure_future(self._let_go(ended))
+        # Calls that hang on a cut connection are not waited for when everything is on disk.
+        hopeless = ended.cut_off and self._on_disk()
+        await asyncio.wait({letting_go}, timeout=_STUCK if hopeless else None)
+        if letting_go.done():
+            letting_go.result()
         return ended
 
     def stop(self, reason: str = "") -> None:
@@ -339,9 +347,7 @@ class Session:
             await self._outbox.settle(_SETTLE)
         if self._client is not None:
             await self._client.close()
-        if self._dead_man is not None:
-            # Not connected any more: there is nothing left to kill it for.
-            self._dead_man.disarm()
+        self._stand_down(cut_off=ended.cut_off)
         await self._attachments.stop()
         if ended.how == "fenced":
             await self._outbox.stop()
@@ -426,10 +432,23 @@ class Session:
         self._outbox.pause()
         if self._client is not None:
             await self._client.close()
-        if self._dead_man is not None:
-            self._dead_man.disarm()
         cut_off = self._keeper is not None and not self._keeper.held
+        self._stand_down(cut_off=cut_off)
         self._end(SessionEnded(how="fenced", reason=why, cut_off=cut_off))
+
+    def _stand_down(self, *, cut_off: bool) -> None:
+        """Not connected any more: there is nothing left to kill the process for, unless it is stuck
+        in calls to a PostgreSQL that it does not reach while everything it has is on disk."""
+        if self._dead_man is None:
+            return
+        if cut_off and self._on_disk():
+            self._dead_man.arm(time.monotonic() + _CUT_OFF)
+        else:
+            self._dead_man.disarm()
+
+    def _on_disk(self) -> bool:
+        """Whether nothing that was received is in this process's memory alone."""
+        return self._spool is None or self._spool.survives
 
     # -- events from WhatsApp -----------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -102,3 +103,23 @@ async def test_renewals_keep_the_lease() -> None:
 @pytest.fixture(autouse=True)
 def _no_clock_surprises() -> None:
     assert SHORT.renew_seconds < SHORT.ttl_seconds - SHORT.fence_margin_seconds
+
+
+async def test_a_renewal_that_cannot_be_cancelled_holds_up_nothing() -> None:
+    """As psycopg's on a connection that was cut."""
+    lost = Losses()
+    free = asyncio.Event()
+
+    async def renew() -> bool:
+        while not free.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await free.wait()
+        return True
+
+    started = time.monotonic()
+    keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=started)
+    keeper.start()
+    await asyncio.wait_for(lost.happened.wait(), 5)
+    assert time.monotonic() - started < SHORT.ttl_seconds
+    free.set()
+    await keeper.stop()
