@@ -10,6 +10,7 @@ from cluster.cli import (
     chaos,
     checks,
     demo,
+    docs,
     down,
     drain,
     lock,
@@ -34,7 +35,7 @@ application = typer.Typer(
 for command in (
     *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
     *(drain.nodes, drain.drain, drain.undrain),
-    *(show_config.config, version.version, lock.lock, audit.audit),
+    *(show_config.config, version.version, lock.lock, audit.audit, docs.docs),
 ):
     application.command()(command)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)

@@ -19,7 +19,7 @@ from typing import IO, NoReturn, TextIO
 ROOT = Path(__file__).resolve().parents[2]
 RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 #: Commands that need the development packages.
-_DEVELOPERS = {"test", "lock"}
+_DEVELOPERS = {"test", "lock", "docs"}
 _NOBODY_HOME = Path("/var/lib/whatsapp-gateway")
 
 

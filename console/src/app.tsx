@@ -138,7 +138,7 @@ function Shell({ access, leave, theme, setTheme }: {
         <div class="side-end">
           <div class="live" data-connection={connection} title={LIVE_WORDS[connection]}>
             <i class={`dot ${LIVE_TONES[connection]}`} />
-            <span>{LIVE_WORDS[connection]} · {access.version}</span>
+            <span>{LIVE_WORDS[connection]}{access.version !== "0.0.0" && ` · ${access.version}`}</span>
           </div>
           <button
             type="button"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from conftest import Front
@@ -110,3 +113,51 @@ async def test_who_owned_which_session_is_noted(
         ("handover", "node-a", "node-b", 2),
         ("first", None, "node-a", 1),
     ]
+
+
+async def test_the_stream_of_all_sessions_tells_those_of_the_caller(
+    front: Front, victim: SessionRecord, tenant: str, stores: Stores
+) -> None:
+    mine = await stores.sessions.create("default", f"{victim.name}-2", {}, DesiredState.STOPPED)
+    foreign = await stores.sessions.create(tenant, mine.name, {}, DesiredState.STOPPED)
+    made = await front.operator().post(
+        "/api/keys", json={"isAdmin": False, "isActive": True, "session": mine.name}
+    )
+    heard = asyncio.create_task(_stream(front, made.json()["key"], until=b"for me"))
+    told = False
+    for _ in range(100):
+        for record, word in ((victim, "secret"), (foreign, "secret"), (mine, "for me")):
+            await stores.events.append(record.id, "session.status", {"status": word})
+        done, _ = await asyncio.wait({heard}, timeout=0.2)
+        if told := bool(done):
+            break
+    assert told
+    text = (await heard).decode()
+    assert mine.name in text
+    assert "secret" not in text
+
+
+async def _stream(front: Front, key: str, until: bytes) -> bytes:
+    """What the stream has said when it says `until`."""
+    heard = b""
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Future()
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal heard
+        heard += message.get("body", b"")
+        if until in heard:
+            raise EnoughError
+
+    path = "/api/events/stream"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
+    scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": b"", "scheme": "http"}
+    scope |= {"client": ("203.0.113.9", 1), "http_version": "1.1", "server": ("gateway", 80)}
+    with suppress(EnoughError, BaseExceptionGroup):
+        await front.app(scope, receive, send)
+    return heard
+
+
+class EnoughError(Exception):
+    """Ends a stream from the reader's side."""

@@ -10,6 +10,8 @@ const TOP = 14;
 const LABEL = 118;
 const MOST_MS = 3_600_000;
 const LEAST_MS = 120_000;
+/** Below it minutes alone would repeat. */
+const SHORT_MS = 480_000;
 
 /** Nodes that are gone keep their lane: by id, under the name they had. */
 function lanesOf(moves: Ownership[], nodes: ClusterNode[]): Map<string, string> {
@@ -49,7 +51,7 @@ export function Timeline({ moves, nodes }: { moves: Ownership[]; nodes: ClusterN
             <text class="lane-name" x={0} y={y(node) + 4}>{lanes.get(node)}</text>
           </g>
         ))}
-        {ticks.map((ms) => <text key={ms} class="tick" x={x(ms)} y={height - 6} text-anchor="middle">{clock(ms)}</text>)}
+        {ticks.map((ms) => <text key={ms} class="tick" x={x(ms)} y={height - 6} text-anchor="middle">{range < SHORT_MS ? clockSeconds(ms) : clock(ms)}</text>)}
         {recent.map((one) => {
           const there = x(Date.parse(one.at));
           const start = order.includes(one.previousNode ?? "") ? y(one.previousNode!) : y(one.node);

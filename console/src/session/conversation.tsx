@@ -52,7 +52,9 @@ export function Conversation({ session, chat, title, working }: { session: strin
       refresh();
     }
   });
-  const known = new Map([...more, ...(history.data ?? [])].map((one) => [bare(one.id), one]));
+  // Newest first, and times are in seconds: of the same second, the order of the history counts.
+  const known = new Map((history.data ?? []).toReversed().map((one) => [bare(one.id), one]));
+  for (const one of more) if (!known.has(bare(one.id))) known.set(bare(one.id), one);
   const messages = [...known.values()].sort((a, b) => a.timestamp - b.timestamp);
   const waiting = drafts.filter((one) => !known.has(one.id));
   const shown = messages.length + waiting.length;
