@@ -635,6 +635,8 @@ class Session:
             idempotency_key=idempotency_key,
             trace=carried().get("traceparent", ""),
         )
+        # In the caller's context: the line that joins its request with this process.
+        self._log.info("session.accepted", message_id=row.message_id, replayed=replayed)
         state, timestamp, place = row.state, row.accepted_at, None
         if state is OutboxState.ACCEPTED:
             done = self._outbox.add(
