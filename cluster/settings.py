@@ -69,6 +69,9 @@ class CheckpointSettings(BaseSettings):
     interval_seconds: float = Field(
         1.0, gt=0, description="Least time between two checkpoints of one session under load."
     )
+    event_seconds: float = Field(
+        60.0, ge=0, description="Least time between two `session.checkpoint` events of one session."
+    )
 
 
 class LeaseSettings(BaseSettings):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -31,6 +32,12 @@ _RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
 _MAX_DELTAS = 64
 #: Chains kept: the newest, and one to fall back to.
 _KEPT_CHAINS = 2
+
+
+class Written(Protocol):
+    """Somebody who wants to know of checkpoints. May raise `NotOwner`."""
+
+    async def __call__(self, *, seq: int, kind: str, size: int, reason: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -58,8 +65,10 @@ class Checkpointer:
         objects: ObjectStore,
         sealer: Sealer,
         settings: CheckpointSettings,
+        written: Written | None = None,
     ) -> None:
-        """`path`: the live SQLite store, open in the WhatsApp library."""
+        """`path`: the live SQLite store, open in the WhatsApp library; `written`: told of each
+        checkpoint that was committed."""
         self._session_id = session_id
         self._epoch = epoch
         self._path = path
@@ -68,6 +77,7 @@ class Checkpointer:
         self._sealer = sealer
         self._settings = settings
         self._copier = Copier()
+        self._written = written
         self._seq = 0
         self._trace = ""
         #: Time of the oldest change that is in no checkpoint; 0: all are.
@@ -186,6 +196,8 @@ class Checkpointer:
             chain.delta_bytes += size
             self._chain = chain
         self._log.info("checkpoint.written", seq=seq, kind=kind, size=size, reason=reason)
+        if self._written is not None:
+            await self._written(seq=seq, kind=kind, size=size, reason=reason)
 
     def _delta(self, data: bytes, image: Image) -> bytes | None:
         chain = self._chain

@@ -11,11 +11,22 @@ from typing import Any, TypeVar
 import structlog
 
 from actors.session.group_news import news_of
-from actors.whatsapp.port import Happened, HistoryArrived, ReceiptSeen, Received, Undecryptable
+from actors.whatsapp.port import (
+    ChatArchived,
+    ChatLabeled,
+    Happened,
+    HistoryArrived,
+    LabelChanged,
+    ReceiptSeen,
+    Received,
+    Undecryptable,
+)
 from cluster.domain.errors import Unavailable
 from cluster.domain.history import GroupNews, HistoryChunk
+from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
+from cluster.events import setting_shape
 from cluster.events.poll_shape import SELECTED
 from cluster.stores import Stores
 from cluster.tracing import enabled, span
@@ -32,6 +43,8 @@ _ACKS = {
     "read": (Ack.READ, OutboxState.READ),
     "played": (Ack.PLAYED, OutboxState.READ),
 }
+#: Ids of labels are kept as numbers of 64 bits.
+_DIGITS = 19
 #: Protocol traffic that is no message for people.
 _SILENT = {"sender_key", "empty", "protocol"}
 _EVENTS = {
@@ -123,7 +136,7 @@ class Recorder:
                 await self.while_away(keep)
 
             async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
-                await self._stores.events.append(self._session_id, name, payload, epoch=self._epoch)
+                await self._tell(name, payload)
 
             await self.while_away(write)
 
@@ -137,6 +150,55 @@ class Recorder:
             )
 
         await self.while_away(write)
+
+    async def label(self, event: LabelChanged) -> None:
+        """Made, changed or deleted: kept, then told."""
+        label = Label(id=event.id, name=event.name, color=event.color)
+
+        async def write() -> None:
+            labels = self._stores.labels
+            if event.deleted:
+                # WhatsApp does not say what it was.
+                known = await labels.list(self._session_id)
+                was = next((one for one in known if one.id == label.id), label)
+                await self._tell("label.deleted", setting_shape.label(was))
+                await labels.delete(self._session_id, label.id)
+            else:
+                await labels.put(self._session_id, label)
+                await self._tell("label.upsert", setting_shape.label(label))
+
+        # Anything else would be no label of WhatsApp's.
+        if label.id.isdecimal() and len(label.id) < _DIGITS:
+            await self.while_away(write)
+
+    async def chat_labeled(self, event: ChatLabeled) -> None:
+        """Of a label that is not known, the name is told as empty."""
+
+        async def write() -> None:
+            known = await self._stores.labels.list(self._session_id)
+            label = next((one for one in known if one.id == event.label), None)
+            if label is not None:
+                await self._stores.labels.mark(
+                    self._session_id, label.id, event.chat, labeled=event.labeled
+                )
+            label = label or Label(id=event.label, name="", color=0)
+            name = "label.chat.added" if event.labeled else "label.chat.deleted"
+            await self._tell(name, setting_shape.chat_label(label, event.chat))
+
+        await self.while_away(write)
+
+    async def archived(self, event: ChatArchived) -> None:
+        payload = setting_shape.archived(
+            event.chat, archived=event.archived, timestamp_ms=event.timestamp_ms
+        )
+        await self.while_away(lambda: self._tell("chat.archive", payload))
+
+    async def tell(self, name: str, payload: dict[str, Any]) -> None:
+        """An event of the gateway's own. Raises `NotOwner`; waits while PostgreSQL is away."""
+        await self.while_away(lambda: self._tell(name, payload))
+
+    async def _tell(self, name: str, payload: dict[str, Any]) -> None:
+        await self._stores.events.append(self._session_id, name, payload, epoch=self._epoch)
 
     async def _counted(self, message: StoredMessage) -> StoredMessage:
         """A vote with the texts of the options chosen, where the history has the poll."""

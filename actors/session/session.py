@@ -18,6 +18,7 @@ from actors.media.eager import EagerDownloads
 from actors.session.dead_man import DeadMan
 from actors.session.device_store import DeviceFolder
 from actors.session.disk import nearly_full
+from actors.session.engine_state import state_after
 from actors.session.holder import holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.machine import Step, step
@@ -27,9 +28,12 @@ from actors.session.recorder import Recorder
 from actors.session.spool import Spool
 from actors.session.vault import DeviceVault
 from actors.whatsapp.port import (
+    ChatArchived,
+    ChatLabeled,
     EventSpool,
     Happened,
     HistoryArrived,
+    LabelChanged,
     Paired,
     QrShown,
     ReceiptSeen,
@@ -64,6 +68,17 @@ log = structlog.get_logger(__name__)
 ClientFactory = Callable[
     [Path, str, Callable[[WhatsAppEvent], Awaitable[None]], EventSpool], WhatsAppClient
 ]
+#: What is written down as it comes, whatever the session's status.
+_RECORDED = (
+    Received,
+    ReceiptSeen,
+    Undecryptable,
+    Happened,
+    HistoryArrived,
+    LabelChanged,
+    ChatLabeled,
+    ChatArchived,
+)
 #: Gives entries of a spool to whoever owns the session now; True when it took them.
 HandOver = Callable[[list[bytes]], Awaitable[bool]]
 
@@ -104,6 +119,15 @@ class SessionEnded:
     disk_full: bool = False
 
 
+def _taken_over(claim: Claim, record: SessionRecord) -> str | None:
+    """`takeover` after an owner that did not let go, `handover` from one that did so while the
+    session was to go on; None: nobody owned it, or it was stopped meanwhile."""
+    if claim.predecessor in {"expired", "alive"}:
+        return "takeover"
+    released = claim.predecessor == "released"
+    return "handover" if released and record.status is SessionStatus.STARTING else None
+
+
 class Session:
     """One session, owned by this process under one epoch.
 
@@ -141,6 +165,8 @@ class Session:
         self._client: WhatsAppClient | None = None
         self._attempt = 0
         self._qr_seen = 0
+        #: As `state.change` told it last.
+        self._state = ""
         self._folder: DeviceFolder | None = None
         self._vault: DeviceVault | None = None
         self._keeper: LeaseKeeper | None = None
@@ -218,6 +244,15 @@ class Session:
         await self._set_status(SessionStatus.STARTING, "")
         self._log.info("session.claimed", predecessor=claim.predecessor)
         self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
+        if (how := _taken_over(claim, self.record)) is not None:
+            told = {
+                "how": how,
+                "epoch": self.epoch,
+                "node": self._node,
+                # Longest: it is free earlier when the predecessor's process is seen to be dead.
+                "connectsAfterMs": int(claim.connect_after / timedelta(milliseconds=1)),
+            }
+            await self._recorder.tell("session.takeover", told)
         return claim
 
     async def _wait_for_predecessor(self, claim: Claim, until: float) -> None:
@@ -453,7 +488,7 @@ class Session:
     # -- events from WhatsApp -----------------------------------------------------------------
 
     async def _on_event(self, event: WhatsAppEvent) -> None:
-        if isinstance(event, Received | ReceiptSeen | Undecryptable | Happened | HistoryArrived):
+        if isinstance(event, _RECORDED):
             try:
                 await self._record(event)
             except NotOwner as error:
@@ -463,6 +498,7 @@ class Session:
         if self._ended.done():
             return
         try:
+            await self._tell_state(event)
             match event:
                 case QrShown():
                     lifetime = _QR_NEXT if self._qr_seen else _QR_FIRST
@@ -481,6 +517,16 @@ class Session:
         following = step(self.status, event)
         if following is not None:
             await self._take_step(following)
+
+    async def _tell_state(self, event: WhatsAppEvent) -> None:
+        """Raises `NotOwner`, `Unavailable`."""
+        state = state_after(event)
+        if state is None or state == self._state:
+            return
+        self._state = state
+        await self._stores.events.append(
+            self.record.id, "state.change", {"state": state}, epoch=self.epoch
+        )
 
     async def _record(self, event: WhatsAppEvent) -> None:
         """Raises `NotOwner`; waits while PostgreSQL is away."""
@@ -505,6 +551,12 @@ class Session:
             case HistoryArrived():
                 await recorder.history(event)
                 self._touch_store()
+            case LabelChanged():
+                await recorder.label(event)
+            case ChatLabeled():
+                await recorder.chat_labeled(event)
+            case ChatArchived():
+                await recorder.archived(event)
 
     async def _send_again(self, message_ids: Sequence[str]) -> None:
         """A device could not decrypt these. The library answers for what it sent lately itself; it

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from actors.checkpoint import Checkpointer, Sealer, forget_sessions, restore
+from actors.session.checkpoint_news import CheckpointNews
 from actors.session.device_store import DeviceFolder
 from cluster.domain.errors import GatewayError, NotOwner
 from cluster.settings import Settings
@@ -50,6 +51,12 @@ class DeviceVault:
             objects=stores.objects,
             sealer=self._sealer,
             settings=settings.checkpoint,
+            written=CheckpointNews(
+                stores.events,
+                session_id=session_id,
+                epoch=epoch,
+                every_seconds=settings.checkpoint.event_seconds,
+            ).written,
         )
         self._forgotten = False
 

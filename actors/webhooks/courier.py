@@ -138,7 +138,11 @@ class Courier:
         if outcome.delivered:
             METER.observe("webhook_lag", max(0.0, time.time() - first.happened_at.timestamp()))
             self.delivered += len(events)
-            held = await _written(lambda: hooks.delivered(hook, event, outcome, self.lease_for))
+            held = await _written(
+                lambda: hooks.delivered(
+                    hook, event, outcome, rule=self.rule, lease_for=self.lease_for
+                )
+            )
         else:
             pause = self._pause(endpoint, hook, outcome)
             log.info(

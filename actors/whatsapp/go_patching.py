@@ -20,9 +20,10 @@ class Refused(Exception):
     """A precondition of the patch is not met."""
 
 
-def call_operand(code: bytes, address: int, target: int) -> int:
+def call_operand(code: bytes, address: int, target: int, *, atomic: bool = True) -> int:
     """The offset in `code`, which lies at `address`, of the operand of its only `call target`.
-    Raises `Refused` unless there is one, and it can be replaced in one store."""
+    Raises `Refused` unless there is one, and it can be replaced in one store (`atomic`: needed
+    unless no thread can be running that code)."""
     found = []
     at = code.find(b"\xe8")
     while 0 <= at <= len(code) - 5:
@@ -34,7 +35,7 @@ def call_operand(code: bytes, address: int, target: int) -> int:
         at = code.find(b"\xe8", at + 1)
     if len(found) != 1:
         raise Refused(f"{len(found)} calls of the function, expected 1")
-    if (address + found[0]) % 8 > 4:
+    if atomic and (address + found[0]) % 8 > 4:
         raise Refused("the call's operand crosses a word's boundary")
     return found[0]
 

@@ -43,6 +43,7 @@ from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
 from actors.whatsapp import (
     app_state_name,
+    app_state_ring,
     happenings,
     history,
     incoming,
@@ -51,10 +52,13 @@ from actors.whatsapp import (
     no_picture,
     verbs,
 )
+from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.content import compose
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.port import (
     Banned,
+    ChatArchived,
+    ChatLabeled,
     Connected,
     Disconnected,
     EventSpool,
@@ -82,8 +86,10 @@ __all__ = ["NeonizeClient"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-#: (ticket in the spool, event); None ends it
-_Events: TypeAlias = "asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device] | None]"
+#: (ticket in the spool, event, or who waits until those before were handled); None ends it
+_Events: TypeAlias = (
+    "asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device | asyncio.Future[None]] | None]"
+)
 
 #: Codes of the library's event callback (neonize/events.py, EVENT_TO_INT).
 _SUBSCRIBED: dict[int, type[Any]] = {
@@ -110,6 +116,8 @@ _SUBSCRIBED: dict[int, type[Any]] = {
 _KEPT = {13, 17, 18, 44}
 #: Seconds without an event after which a closed library is taken to have told everything.
 _QUIET = 0.2
+#: Seconds that a change of settings waits for its own event to be handled.
+_HANDLED = 5.0
 _RECEIPTS = {
     pb.Receipt.DELIVERED: "delivered",
     pb.Receipt.SENDER: "sender",
@@ -166,6 +174,8 @@ class NeonizeClient:
         self._histories: _Events = asyncio.Queue()
         self._arrived = 0
         self._pumps: asyncio.Future[tuple[None, None]] | None = None
+        self._seen: AppStateSeen | None = None
+        self._settings_watch: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
@@ -184,6 +194,11 @@ class NeonizeClient:
         await asyncio.to_thread(message_id.ids_are_ours)
         await asyncio.to_thread(app_state_name.names_are_kept)
         await asyncio.to_thread(no_picture.pictures_can_be_removed)
+        if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
+            self._seen = AppStateSeen(ring, self.store, self._accept)
+            self._settings_watch = asyncio.create_task(
+                self._seen.watch(), name=f"settings:{self._key}"
+            )
         if self._settings.sandbox:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))
         event = self._client.event
@@ -229,6 +244,8 @@ class NeonizeClient:
         if self._closed:
             return
         self._closed = True
+        if self._settings_watch is not None:
+            self._settings_watch.cancel()
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
 
@@ -302,6 +319,16 @@ class NeonizeClient:
     async def media_host(self, anew: bool = False) -> MediaHost:
         """Where attachments are uploaded to: see `actors.media.media_host`."""
         return await self._media_hosts.get(self.call, anew=anew)
+
+    async def settings_told(self) -> None:
+        """See `actors.whatsapp.verbs.Device`."""
+        if self._seen is None or self._closed:
+            return
+        await self._seen.look()
+        handled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._events.put_nowait((0, handled))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(handled), _HANDLED)
 
     async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
         """See `actors.whatsapp.verbs.Device`."""
@@ -440,6 +467,10 @@ class NeonizeClient:
             if item is None:
                 return
             ticket, event = item
+            if isinstance(event, asyncio.Future):
+                if not event.done():
+                    event.set_result(None)
+                continue
             if isinstance(event, pb.Device):
                 self._paired = True
                 self.me = _me(event)
@@ -473,6 +504,8 @@ class NeonizeClient:
                     chat=await self.by_phone(event.chat),
                     sender=await self.by_phone(event.sender),
                 )
+            case ChatLabeled() | ChatArchived():
+                return replace(event, chat=await self.by_phone(event.chat))
             case _:
                 return event
 

@@ -13,12 +13,15 @@ from cluster.domain.session import Me
 
 __all__ = [
     "Banned",
+    "ChatArchived",
+    "ChatLabeled",
     "Connected",
     "Disconnected",
     "EventSpool",
     "Failed",
     "Happened",
     "HistoryArrived",
+    "LabelChanged",
     "LoggedOut",
     "NumberInfo",
     "Paired",
@@ -141,6 +144,39 @@ class HistoryArrived:
     chunks: Iterator[HistoryChunk]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelChanged:
+    """A label was made, changed or deleted, by any device of the account."""
+
+    id: str
+    name: str
+    #: Index into WhatsApp's palette.
+    color: int
+    deleted: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatLabeled:
+    """A chat got a label, or lost it."""
+
+    #: Id of the label.
+    label: str
+    #: JID of the chat.
+    chat: str
+    labeled: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatArchived:
+    """A chat was archived, or brought back."""
+
+    #: JID of the chat.
+    chat: str
+    archived: bool
+    #: Unix milliseconds.
+    timestamp_ms: int
+
+
 WhatsAppEvent = (
     QrShown
     | QrTimedOut
@@ -156,6 +192,9 @@ WhatsAppEvent = (
     | ReceiptSeen
     | Happened
     | HistoryArrived
+    | LabelChanged
+    | ChatLabeled
+    | ChatArchived
 )
 
 

@@ -16,8 +16,7 @@ SELECTED = "selected_options"
 
 def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
     """`vote` is who voted what, `poll` the message that asked."""
-    update = message.payload.get("message", {}).get("pollUpdateMessage", {})
-    key = update.get("pollCreationMessageKey", {}) if isinstance(update, dict) else {}
+    key, options = _key_and_options(message)
     asked_by_voter = bool(key.get("fromMe"))
     chat, own = waha_id(message.chat), me.id if me else "me"
     voter = waha_id(message.sender)
@@ -41,7 +40,7 @@ def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
             "from": own if message.from_me else voter,
             "fromMe": message.from_me,
             "participant": voter if shared else None,
-            "selectedOptions": message.payload.get(SELECTED) or [],
+            "selectedOptions": options,
             "timestamp": int(message.timestamp.timestamp() * 1000),
         },
         "poll": {
@@ -55,3 +54,19 @@ def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
         },
         "_data": message.payload,
     }
+
+
+def _key_and_options(message: StoredMessage) -> tuple[dict[str, Any], list[str]]:
+    """The protobuf's key of the poll and the options chosen; a vote by the API has the gateway's
+    own content."""
+    if (content := message.payload.get("content")) is not None:
+        asked = content.get("key") or {}
+        key = {
+            "fromMe": asked.get("from_me"),
+            "ID": asked.get("id"),
+            "participant": asked.get("sender", ""),
+        }
+        return key, list(content.get("options") or ())
+    update = message.payload.get("message", {}).get("pollUpdateMessage", {})
+    key = update.get("pollCreationMessageKey", {}) if isinstance(update, dict) else {}
+    return key, message.payload.get(SELECTED) or []

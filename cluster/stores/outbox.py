@@ -208,6 +208,7 @@ _MARK_SENT = """
         SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
                                  WHEN 'edit' THEN 'message.edited'
                                  WHEN 'revoke' THEN 'message.revoked'
+                                 WHEN 'poll_vote' THEN 'poll.vote'
                                  ELSE 'message.any' END AS type,
                jsonb_build_object(
                    'message_id', message_id, 'chat', chat, 'sender', sender, 'from_me', true,

@@ -136,12 +136,18 @@ class WebhookStore:
         return [_leased(row) for row in rows]
 
     async def delivered(
-        self, hook: LeasedWebhook, event: Event, outcome: Outcome, lease_for: timedelta
+        self,
+        hook: LeasedWebhook,
+        event: Event,
+        outcome: Outcome,
+        *,
+        rule: BreakerRule,
+        lease_for: timedelta,
     ) -> bool:
-        """Move on; False when the lease went to somebody else."""
-        return await self._held(
-            _DELIVERED, hook, event, outcome, {"lease_for": lease_for, "attempt": hook.attempts + 1}
-        )
+        """Move on; False when the lease went to somebody else. When this closes the endpoint's
+        circuit, whoever waits for it is due at once: the receiver is back."""
+        values = {"lease_for": lease_for, "attempt": hook.attempts + 1, "failures": rule.failures}
+        return await self._held(_DELIVERED, hook, event, outcome, values)
 
     async def failed(
         self,
@@ -480,9 +486,19 @@ _DELIVERED = _sql(
                lease_until = clock_timestamp() + %(lease_for)s
         WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
         RETURNING session_id, key, target, origin, url
+    ), broken AS (
+        SELECT target, failures FROM webhook_breakers
+        WHERE target IN (SELECT target FROM mine) AND failures > 0 FOR UPDATE
     ), closed AS (
         UPDATE webhook_breakers SET failures = 0, open_until = '-infinity'
-        WHERE target IN (SELECT target FROM mine) AND failures > 0
+        WHERE target IN (SELECT target FROM broken)
+    ), woken AS (
+        UPDATE webhooks SET next_try_at = clock_timestamp() WHERE id IN (
+            SELECT id FROM webhooks
+            WHERE target IN (SELECT target FROM broken WHERE failures >= %(failures)s)
+              AND attempts > 0 AND next_try_at > clock_timestamp()
+            -- A row that somebody holds may wait for the breaker's, which is locked here.
+            FOR UPDATE SKIP LOCKED)
     ), resolved AS (
         UPDATE webhook_dead_letters d SET resolved_at = clock_timestamp() FROM mine
         WHERE mine.origin = 'replay' AND d.session_id = mine.session_id AND d.url = mine.url

@@ -126,6 +126,8 @@ async def change_phone(here: Here, one: Chosen, body: models.PhoneChange) -> mod
         await one.settings.rename(body.name)
     if body.sends_receipts is not None:
         one.sends_receipts = body.sends_receipts
+    if body.spoils is not None:
+        one.spoils = body.spoils
     if body.available is not None:
         await one.show_presence(available=body.available)
     return _info(here.server, one)

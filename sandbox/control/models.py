@@ -26,6 +26,9 @@ class PhoneChange(_Body):
     name: str | None = Field(None, description="Another push name.", max_length=100)
     sends_receipts: bool | None = Field(None, description="Answer messages with receipts.")
     available: bool | None = Field(None, description="Online, or not.")
+    spoils: int | None = Field(
+        None, ge=0, description="So many of the next messages reach others damaged, at first."
+    )
 
 
 class Scan(_Body):

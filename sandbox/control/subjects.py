@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,6 +57,28 @@ class NewPost(_Body):
 
 class NewCall(_Body):
     to: str
+    video: bool = False
+
+
+class CallAnswer(_Body):
+    """What a phone does about a call."""
+
+    to: str = Field(description="The other side.")
+    caller: str = Field(description="Number of who called.")
+    answer: Literal["accept", "terminate"]
+
+
+class LabelChange(_Body):
+    """A label, as a phone makes, changes or deletes it."""
+
+    name: str
+    color: int = 0
+    deleted: bool = False
+
+
+class LabeledChat(_Body):
+    chat: str
+    labeled: bool = True
 
 
 @routes.get("/phones/{number}/groups")
@@ -129,11 +151,34 @@ async def call(one: Chosen, body: NewCall) -> dict[str, str]:
     """Ring; gives the call's id."""
     call_id = notifications.new_id().upper()
     own = jid_of(one.account, lid=False)
-    offer = Node.make("offer", [Node.make("audio", enc="opus", rate="16000")])
+    media = [Node.make("audio", enc="opus", rate="16000")]
+    if body.video:
+        media.append(Node.make("video", enc="vp8"))
+    offer = Node.make("offer", media)
     offer.attrs |= {"call-id": call_id, "call-creator": own}
     to = one.address(body.to)
     await one.send_stanza(Node.make("call", [offer], to=to, id=notifications.new_id()))
     return {"id": call_id, "from": str(own)}
+
+
+@routes.post("/phones/{number}/calls/{call_id}", status_code=204)
+async def answer_call(here: Here, one: Chosen, call_id: str, body: CallAnswer) -> None:
+    """Accept a call, or end it."""
+    caller = here.phones.get(body.caller)
+    part = Node.make(body.answer)
+    part.attrs |= {"call-id": call_id, "call-creator": jid_of(caller.account, lid=False)}
+    to = one.address(body.to)
+    await one.send_stanza(Node.make("call", [part], to=to, id=notifications.new_id()))
+
+
+@routes.put("/phones/{number}/labels/{label}", status_code=204)
+async def change_label(one: Chosen, label: str, body: LabelChange) -> None:
+    await one.settings.label(label, name=body.name, color=body.color, deleted=body.deleted)
+
+
+@routes.put("/phones/{number}/labels/{label}/chats", status_code=204)
+async def label_chat(one: Chosen, label: str, body: LabeledChat) -> None:
+    await one.settings.label_chat(label, str(one.address(body.chat)), labeled=body.labeled)
 
 
 def _channel(here: Here, channel: Annotated[str, "with or without @newsletter"]) -> Newsletter:

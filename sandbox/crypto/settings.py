@@ -11,6 +11,7 @@ from datetime import datetime
 from sandbox.crypto.appstate import (
     CRITICAL_BLOCK,
     CRITICAL_UNBLOCK_LOW,
+    REGULAR,
     REGULAR_HIGH,
     REGULAR_LOW,
     Mutation,
@@ -75,6 +76,20 @@ def mark_read(chat: str, *, last_message: datetime, read: bool = True) -> tuple[
     action = wa.SyncActionValue.MarkChatAsReadAction(read=read, messageRange=_until(last_message))
     value = wa.SyncActionValue(markChatAsReadAction=action)
     return REGULAR_LOW, Mutation(index=("markChatAsRead", chat), value=value, version=3)
+
+
+def label(id: str, *, name: str, color: int, deleted: bool = False) -> tuple[str, Mutation]:
+    """A label of WhatsApp Business: made, changed or deleted."""
+    action = wa.SyncActionValue.LabelEditAction(name=name, color=color, deleted=deleted)
+    value = wa.SyncActionValue(labelEditAction=action)
+    return REGULAR, Mutation(index=("label_edit", id), value=value, version=3)
+
+
+def label_chat(id: str, chat: str, *, labeled: bool = True) -> tuple[str, Mutation]:
+    """Give a chat a label, or take it away."""
+    action = wa.SyncActionValue.LabelAssociationAction(labeled=labeled)
+    value = wa.SyncActionValue(labelAssociationAction=action)
+    return REGULAR, Mutation(index=("label_jid", id, chat), value=value, version=3)
 
 
 def _until(last_message: datetime) -> wa.SyncActionValue:

@@ -55,6 +55,12 @@ class PhoneSettings:
         now = datetime.now(UTC)
         await self.apply(*_single(settings.archive(chat, last_message=now, archived=archived)))
 
+    async def label(self, id: str, *, name: str, color: int, deleted: bool = False) -> None:
+        await self.apply(*_single(settings.label(id, name=name, color=color, deleted=deleted)))
+
+    async def label_chat(self, id: str, chat: str, *, labeled: bool = True) -> None:
+        await self.apply(*_single(settings.label_chat(id, chat, labeled=labeled)))
+
     async def apply(self, name: str, mutations: list[Mutation]) -> None:
         """Change a collection and tell the linked devices."""
         current = collections.load(self._server, self._account.number, name)

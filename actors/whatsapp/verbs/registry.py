@@ -47,6 +47,9 @@ class Device(Protocol):
     async def by_phone(self, jid: str) -> str:
         """A LID as phone-number JID where the library knows it; everything else as it is."""
 
+    async def settings_told(self) -> None:
+        """Return when changes of settings that the library has seen were handled as events."""
+
 
 Verb = Callable[..., Awaitable[Any]]
 _VERBS: dict[str, Verb] = {}

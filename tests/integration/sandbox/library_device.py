@@ -159,7 +159,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         await client.send(chat=chat, content={"kind": "text", "text": text}, message_id=chosen)
         return chosen
 
-    def verb(name: str, **arguments: Any) -> Any:
+    def verb(name: str, /, **arguments: Any) -> Any:
         return find(name)(client, **arguments)
 
     async def host_of(client: NeonizeClient) -> list[str]:

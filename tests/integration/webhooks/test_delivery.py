@@ -88,6 +88,28 @@ async def test_a_dead_endpoint_slows_nobody_else(
     assert tried < 60, "an open circuit lets single probes through"
 
 
+async def test_a_receiver_that_is_back_gets_what_waited_at_once(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
+) -> None:
+    hook_settings.webhooks.concurrency_per_endpoint = 2
+    retries = {"policy": "linear", "delaySeconds": 600, "attempts": 100}
+    sessions = [await hooked(hook(receiver, retries=retries)) for _ in range(12)]
+    receiver.fault = answers_500
+    for session in sessions:
+        await say(stores, session, 2)
+    async with running_dispatcher(hook_settings):
+
+        async def open_circuit() -> bool:
+            (state,) = await stores.webhooks.states(sessions[0].id)
+            return state.open_until is not None
+
+        await eventually(open_circuit)
+        receiver.fault = None
+        # One that was not tried yet is the probe; the others' own pauses last ten minutes.
+        await receiver.until_taken(24)
+    assert receiver.by_session() == {s.name: [1, 2] for s in sessions}
+
+
 async def test_what_a_receiver_needs_to_trust_a_request(
     stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
 ) -> None:

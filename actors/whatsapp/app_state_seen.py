@@ -1,0 +1,127 @@
+"""What other devices of the account, and this one, set of labels and archived chats.
+
+Records come out of the library without the account's name (`actors.whatsapp.app_state_ring`), and a
+process may have several clients. A record is a client's own when the MAC of its index, made with a
+sync key of the client's device store, is among those that the library keeps there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from google.protobuf.message import DecodeError
+from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionData
+
+from actors.whatsapp.app_state_ring import Ring
+from actors.whatsapp.jids import bare
+from actors.whatsapp.port import ChatArchived, ChatLabeled, LabelChanged
+
+__all__ = ["AppStateSeen", "setting_of"]
+
+log = structlog.get_logger(__name__)
+
+Setting = LabelChanged | ChatLabeled | ChatArchived
+
+#: Seconds between two looks, and looks until a record is nobody's here: the library writes MACs
+#: down after the whole patch was decrypted.
+_LOOK_SECONDS, _LOOKS = 0.3, 20
+_MOST_COLORS = 32_767
+
+
+class AppStateSeen:
+    """Tells one client's settings, in order."""
+
+    def __init__(self, ring: Ring, store: Path, tell: Callable[[Setting], None]) -> None:
+        """`store`: the device store; `tell`: called on the loop that `watch` runs on."""
+        self._ring = ring
+        self._store = store
+        self._tell = tell
+        self._next = ring.count
+        #: Records that are nobody's so far, with the looks that are left.
+        self._waiting: list[tuple[int, bytes]] = []
+        self._looking = asyncio.Lock()
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell what there is."""
+        async with self._looking:
+            if self._ring.count > self._next:
+                for self._next, record in self._ring.read(self._next):
+                    self._waiting.append((_LOOKS, record))
+            if self._waiting:
+                self._waiting = await self._sorted_out(self._waiting)
+
+    async def _sorted_out(self, waiting: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Tell those that are this client's; gives those to look at again."""
+        try:
+            keys, known = await asyncio.to_thread(_secrets_of, self._store)
+        except sqlite3.Error as error:
+            log.debug("app_state.store_busy", error=str(error))
+            return waiting
+        left = []
+        for looks, record in waiting:
+            data = SyncActionData()
+            try:
+                data.ParseFromString(record)
+            except DecodeError:
+                log.warning("app_state.damaged_record", size=len(record))
+                continue
+            if not any(hmac.digest(key, data.index, hashlib.sha256) in known for key in keys):
+                if looks > 1:
+                    left.append((looks - 1, record))
+            elif (setting := setting_of(data)) is not None:
+                self._tell(setting)
+        return left
+
+
+def setting_of(data: SyncActionData) -> Setting | None:
+    """The setting of a decrypted record (whatsmeow, appstate.go, dispatchAppState); None when it is
+    of no interest here."""
+    index, value = json.loads(data.index), data.value
+    match index:
+        case ["label_edit", str(label)] if value.HasField("labelEditAction"):
+            edit = value.labelEditAction
+            color = min(max(0, edit.color), _MOST_COLORS)
+            return LabelChanged(id=label, name=edit.name, color=color, deleted=edit.deleted)
+        case ["label_jid", str(label), str(chat)] if value.HasField("labelAssociationAction"):
+            labeled = value.labelAssociationAction.labeled
+            return ChatLabeled(label=label, chat=bare(chat), labeled=labeled)
+        case ["archive", str(chat)] if value.HasField("archiveChatAction"):
+            return ChatArchived(
+                chat=bare(chat),
+                archived=value.archiveChatAction.archived,
+                timestamp_ms=value.timestamp,
+            )
+    return None
+
+
+def _secrets_of(store: Path) -> tuple[list[bytes], set[bytes]]:
+    """Keys for the MACs of indexes, and the MACs of all records that there are."""
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=2)) as database:
+        keys = database.execute("SELECT key_data FROM whatsmeow_app_state_sync_keys").fetchall()
+        macs = database.execute(
+            "SELECT index_mac FROM whatsmeow_app_state_mutation_macs"
+            " WHERE name IN ('regular', 'regular_low')"
+        ).fetchall()
+    return [_index_key(bytes(key)) for (key,) in keys], {bytes(mac) for (mac,) in macs}
+
+
+def _index_key(sync_key: bytes) -> bytes:
+    """whatsmeow, appstate/keys.go, expandAppStateKeys: the first 32 of 160 bytes."""
+    info = b"WhatsApp Mutation Keys"
+    return HKDF(algorithm=SHA256(), length=160, salt=None, info=info).derive(sync_key)[:32]
