@@ -399,6 +399,11 @@ class EventSettings(BaseSettings):
         description="Events are kept this long; those a webhook, sink or dead letter still needs, "
         "longer.",
     )
+    engine: bool = Field(
+        False,
+        description="Keep `engine.event` for every session: all that the library says. Without it "
+        "only for sessions with a webhook that names it.",
+    )
 
 
 class HistorySettings(BaseSettings):

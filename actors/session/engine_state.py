@@ -1,4 +1,4 @@
-"""The connection's state in the words of WAHA's `state.change` (whatsapp-web.js, `WAState`). Pure."""
+"""The connection's state in the words of WAHA's `state.change` (whatsapp-web.js, `WAState`)."""
 
 from __future__ import annotations
 

@@ -53,6 +53,7 @@ from cluster.domain.errors import (
 from cluster.domain.message import OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.events.names import ENGINE_EVENT
 from cluster.logs import tell_of_process
 from cluster.metrics.meter import METER
 from cluster.settings import Settings
@@ -117,6 +118,15 @@ class SessionEnded:
     cut_off: bool = False
     #: Stopped because the node's disk is full.
     disk_full: bool = False
+
+
+def _wants_engine_events(record: SessionRecord, settings: Settings) -> bool:
+    """Somebody names them: they are many, and `*` leaves them out."""
+    configured = record.config.get("webhooks")
+    hooks = [*(configured if isinstance(configured, list) else ())]
+    hooks += settings.global_webhooks.hooks()
+    named = {name for hook in hooks for name in hook.get("events") or ()}
+    return settings.events.engine or ENGINE_EVENT in named
 
 
 def _taken_over(claim: Claim, record: SessionRecord) -> str | None:
@@ -349,6 +359,7 @@ class Session:
         key = f"{self.record.id}.{self.epoch}.{self._attempt}"
         assert self._spool is not None  # noqa: S101 - opened with the folder
         client = self._make_client(self._folder.database, key, self._on_event, self._spool)
+        client.engine_events = _wants_engine_events(self.record, self._settings)
         self._client = client
         await self._replay(client)
         await client.connect()

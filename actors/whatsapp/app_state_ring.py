@@ -5,8 +5,8 @@ over event types, goneonize/main.go). So the one call of `proto.Unmarshal` in wh
 `(*Processor).decodeMutation` is redirected, in memory, to a stub that copies what is decrypted into
 a ring that Python reads, and goes on; by the way of `actors.whatsapp.go_patching`.
 
-A record is a `SyncActionData`, at that point with a valid MAC of its value. Whose account it belongs
-to it does not say: see `actors.whatsapp.app_state_seen`.
+A record is a `SyncActionData`, at that point with a valid MAC of its value. It does not say whose
+account it belongs to: see `actors.whatsapp.app_state_seen`.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class AppStateSeen:
         """Tell what there is."""
         async with self._looking:
             if self._ring.count > self._next:
-                for self._next, record in self._ring.read(self._next):
+                for following, record in self._ring.read(self._next):
+                    self._next = following
                     self._waiting.append((_LOOKS, record))
             if self._waiting:
                 self._waiting = await self._sorted_out(self._waiting)

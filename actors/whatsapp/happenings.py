@@ -1,6 +1,7 @@
 """What happens besides messages, in WAHA's shapes: groups, calls, presence. Pure.
 
-neonize tells of no labels and no archived chats: these have no events (neonize 0.5.2, events.py).
+Labels and archived chats are in `actors.whatsapp.app_state_seen`: neonize 0.5.2 has no events of
+them. It has none of requests to join a group either.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from actors.whatsapp.jids import bare, to_text
 from actors.whatsapp.port import Happened
 from cluster.domain.waha_id import waha_id
 
-__all__ = ["SUBSCRIBED", "happened"]
+__all__ = ["SUBSCRIBED", "engine_event", "happened"]
 
 #: The library's number of an event → its type.
 SUBSCRIBED: dict[int, type[Any]] = {
@@ -58,6 +59,12 @@ def happened(event: Protobuf, own: frozenset[str]) -> Happened | None:
         case _:
             told = []
     return Happened(told=tuple(told)) if told else None
+
+
+def engine_event(said: Protobuf) -> Happened:
+    """What the library said, as it is (WAHA's `EnginePayload`)."""
+    payload = {"event": said.DESCRIPTOR.name, "data": MessageToDict(said)}
+    return Happened(told=(("engine.event", payload),))
 
 
 def _presence(event: pb.Presence) -> tuple[str, dict[str, Any]]:

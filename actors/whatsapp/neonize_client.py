@@ -156,6 +156,7 @@ class NeonizeClient:
         `on_event` returned for them."""
         self.on_event = on_event
         self.me: Me | None = None
+        self.engine_events = False
         self.store = store
         self.presences = Presences()
         self.groups = GroupCache()
@@ -391,7 +392,10 @@ class NeonizeClient:
         kind = _SUBSCRIBED.get(code)
         if kind is None:
             return
-        event = self._translate(kind.FromString(raw))
+        said = kind.FromString(raw)
+        if self.engine_events:
+            self._post(loop, happenings.engine_event(said))
+        event = self._translate(said)
         if event is not None:
             kept = self._spool is not None and code in _KEPT
             ticket = self._spool.add(bytes([code]) + raw) if kept and self._spool else 0

@@ -224,6 +224,8 @@ class WhatsAppClient(Protocol):
 
     on_event: Callable[[WhatsAppEvent], Awaitable[None]]
     me: Me | None = field(default=None)
+    #: Tell of everything that the library says, as `engine.event`. Set it before `connect`.
+    engine_events: bool = False
 
     async def connect(self) -> None:
         """Start connecting; returns at once, events tell the rest."""

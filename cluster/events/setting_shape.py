@@ -1,4 +1,4 @@
-"""Labels and archived chats in WAHA's shapes (`Label`, `LabelChatAssociation`, `ChatArchiveEvent`)."""
+"""Labels and archived chats in WAHA's shapes."""
 
 from __future__ import annotations
 

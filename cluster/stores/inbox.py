@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.domain.waha_id import is_shared
 from cluster.events.event_id import new_event_id
 from cluster.events.stored_message import to_event
 from cluster.stores.database import Database, fenced, jsonb, printable
@@ -93,9 +94,10 @@ class InboxStore:
         state: OutboxState | None,
         timestamp: datetime,
     ) -> int:
-        """Raise the acks of own messages and tell of each raised one; returns how many.
+        """Raise the acks of own messages; returns how many were raised.
 
-        An ack never goes down. Raises `NotOwner`.
+        An ack never goes down. Each raised one is told; in groups, what each member did. Raises
+        `NotOwner`.
         """
         row = await self._db.one(
             """
@@ -112,17 +114,23 @@ class InboxStore:
                 WHERE %(state)s::text IS NOT NULL AND session_id = %(id)s
                   AND message_id IN (SELECT message_id FROM raised)
                   AND state NOT IN ('failed', 'read')
+            ), told AS (
+                SELECT message_id, chat, 'message.ack' AS type FROM raised WHERE NOT %(shared)s
+                UNION ALL
+                SELECT message_id, chat, 'message.ack.group' FROM messages
+                WHERE %(shared)s AND session_id IN (SELECT session_id FROM fence)
+                  AND message_id = ANY(%(messages)s) AND from_me
             ), numbered AS (
-                SELECT message_id, chat, row_number() OVER () AS n FROM raised
+                SELECT message_id, chat, type, row_number() OVER () AS n FROM told
             ), stream AS (
                 UPDATE session_streams
-                SET event_seq = event_seq + (SELECT count(*) FROM raised)
+                SET event_seq = event_seq + (SELECT count(*) FROM told)
                 WHERE session_id IN (SELECT session_id FROM fence)
-                  AND EXISTS (SELECT 1 FROM raised)
-                RETURNING event_seq - (SELECT count(*) FROM raised) AS before
+                  AND EXISTS (SELECT 1 FROM told)
+                RETURNING event_seq - (SELECT count(*) FROM told) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload, trace)
-                SELECT %(id)s, stream.before + n, (%(ids)s::text[])[n], 'message.ack',
+                SELECT %(id)s, stream.before + n, (%(ids)s::text[])[n], type,
                        jsonb_build_object('id', message_id, 'chat', chat, 'ack', %(ack)s::int,
                                           'by', %(sender)s::text,
                                           'timestamp', %(timestamp)s::timestamptz),
@@ -130,12 +138,14 @@ class InboxStore:
                         WHERE o.session_id = %(id)s AND o.message_id = numbered.message_id)
                 FROM numbered, stream
             )
-            SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM raised) AS raised
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+                   (SELECT count(*) FROM raised) AS raised, EXISTS (SELECT 1 FROM told) AS told
             """,
             {
                 "id": session_id,
                 "epoch": epoch,
                 "messages": [printable(m) for m in message_ids],
+                "shared": is_shared(chat),
                 "ack": int(ack),
                 "state": state.value if state else None,
                 "sender": sender,
@@ -144,7 +154,7 @@ class InboxStore:
                 "ids": [new_event_id() for _ in range(2 * len(message_ids))],
             },
         )
-        raised = int(fenced(row, session_id, epoch)["raised"])
-        if raised:
+        done = fenced(row, session_id, epoch)
+        if done["told"]:
             self._waker.touch(session_id)
-        return raised
+        return int(done["raised"])

@@ -20,7 +20,7 @@ from cluster.local.state import State
 
 T = TypeVar("T")
 
-_COMMAND_SECONDS = 150
+_COMMAND_SECONDS = 300
 _numbers = itertools.count(1)
 
 
