@@ -91,6 +91,7 @@ def create_app(
     files = media_settings or MediaSettings()
     app.state.media = files
     app.state.public_url = files.public_url
+    app.state.live_bytes = settings.live_bytes
     app.state.health = observability.HealthProbe()
     app.state.front = front = FrontDoor(front_settings or FrontSettings())
     app.state.limits = limits

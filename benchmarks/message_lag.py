@@ -1,16 +1,24 @@
-"""From a phone to a webhook: `python -m benchmarks.message_lag --data DIR`, at a gateway that runs
-with the sandbox (`gateway up --sandbox --data DIR`).
+"""From a phone to a webhook: `./gateway bench message_lag`.
 
-A virtual phone sends messages one by one; the lag is from the sandbox's taking each to the
-receiver's getting it, through WhatsApp's encryption, PostgreSQL and a dispatcher.
+Starts a gateway with the sandbox on a folder of its own, or uses the one that runs on `--data`.
+A virtual phone sends messages one by one: the lag is from the sandbox's taking each to the
+receiver's getting it, through WhatsApp's encryption, PostgreSQL and a dispatcher. Then several
+phones send as fast as they can: how many arrive a second, and how late they are under that load.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +26,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from cluster.local.layout import Layout
+from cluster.embedded.process import free_ports
+from cluster.local.layout import ROOT, Layout
 from cluster.local.state import Phase, State
 
-__all__ = ["main"]
+__all__ = ["main", "measure"]
 
 _PATIENCE_SECONDS = 60.0
+_BURST_SECONDS = 300.0
+_runs = itertools.count(1)
 
 
 class _Receiver:
@@ -36,7 +47,7 @@ class _Receiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.arrived[body["payload"]["body"]] = time.monotonic()
+                receiver.arrived.setdefault(body["payload"]["body"], time.monotonic())
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -48,46 +59,120 @@ class _Receiver:
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def wait_for(self, text: str) -> float:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while text not in self.arrived:
+    def close(self) -> None:
+        self._server.shutdown()
+
+    def wait_for(self, *texts: str, seconds: float = _PATIENCE_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while missing := [text for text in texts if text not in self.arrived]:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{text} did not arrive")
-            time.sleep(0.001)
-        return self.arrived[text]
+                raise TimeoutError(f"{len(missing)} did not arrive, such as {missing[0]}")
+            time.sleep(0.001 if len(texts) == 1 else 0.05)
 
 
-def main(
-    data: Annotated[Path, typer.Option(help="Folder of the running gateway.")],
-    messages: Annotated[int, typer.Option(min=1)] = 200,
-) -> None:
-    """Measure, and remove the session again."""
-    state = State.read(Layout.at(data).state)
-    if state is None or state.phase is not Phase.UP or not state.sandbox_control_url:
-        raise typer.BadParameter("no gateway with the sandbox runs on this folder")
+def measure(state: State, *, messages: int, burst: int, phones: int) -> dict[str, Any]:
+    """On a running gateway with the sandbox: `messages` one by one, then `burst` from `phones` at
+    once. Removes its session again."""
     receiver = _Receiver()
     api = httpx.Client(base_url=state.url, headers={"X-Api-Key": state.api_key}, timeout=60)
     token = {"Authorization": f"Bearer {state.sandbox_control_token}"}
-    phones = httpx.Client(base_url=state.sandbox_control_url, headers=token, timeout=60)
-    name, (own, friend) = f"lag-{os.getpid()}", (f"49160{os.getpid():07}{n}" for n in (1, 2))
-    for number in (own, friend):
-        _post(phones, "/phones", number=number, name=number)
-    hook = {"url": receiver.url, "events": ["message"]}
-    _post(api, "/api/sessions", name=name, config={"webhooks": [hook]})
-    _post(phones, f"/phones/{own}/scan", qr=_qr(api, name))
-    lags = []
+    control = httpx.Client(base_url=state.sandbox_control_url, headers=token, timeout=60)
+    name = f"lag-{os.getpid()}-{next(_runs)}"
+    own, *friends = (f"4916{os.getpid():07}{next(_runs):03}" for _ in range(phones + 1))
     try:
-        for n in range(messages + 1):
-            text = f"{name} {n}"
+        for number in (own, *friends):
+            _post(control, "/phones", number=number, name=number)
+        hook = {"url": receiver.url, "events": ["message"]}
+        _post(api, "/api/sessions", name=name, config={"webhooks": [hook]})
+        _post(control, f"/phones/{own}/scan", qr=_qr(api, name))
+        sent: dict[str, float] = {}
+
+        def say(friend: str, text: str) -> None:
+            sent[text] = time.monotonic()
+            _post(control, f"/phones/{friend}/messages", to=own, text=text)
+
+        # The first one of each waits for the session and for keys.
+        for friend in friends:
+            say(friend, f"{name} first of {friend}")
+            receiver.wait_for(f"{name} first of {friend}")
+        alone = [f"{name} alone {n}" for n in range(messages)]
+        for text in alone:
+            say(friends[0], text)
+            receiver.wait_for(text)
+        crowd = {
+            friend: [f"{name} {friend} {n}" for n in range(burst // phones)] for friend in friends
+        }
+        with ThreadPoolExecutor(phones) as pool:
             began = time.monotonic()
-            _post(phones, f"/phones/{friend}/messages", to=own, text=text)
-            lags.append((receiver.wait_for(text) - began) * 1000)
+            for friend, texts in crowd.items():
+                pool.submit(lambda f=friend, ts=texts: [say(f, text) for text in ts])
+        every = [text for texts in crowd.values() for text in texts]
+        receiver.wait_for(*every, seconds=_BURST_SECONDS)
+        took = max(receiver.arrived[text] for text in every) - began
     finally:
         api.delete(f"/api/sessions/{name}")
-    # The first one waits for the session and for keys.
-    lags = sorted(lags[1:])
-    told = {"p50": lags[len(lags) // 2], "p99": lags[int(len(lags) * 0.99)], "max": lags[-1]}
-    typer.echo(json.dumps({"messages": messages, **{k: round(v, 1) for k, v in told.items()}}))
+        receiver.close()
+
+    def lags(texts: list[str]) -> dict[str, float]:
+        found = sorted((receiver.arrived[text] - sent[text]) * 1000 for text in texts)
+        picked = {"p50": found[len(found) // 2], "p99": found[int(len(found) * 0.99)]}
+        return {k: round(v, 1) for k, v in (picked | {"max": found[-1]}).items()}
+
+    return {
+        "messages": len(alone),
+        "lag_ms": lags(alone),
+        "burst": len(every),
+        "burst_per_second": round(len(every) / took, 1),
+        "burst_lag_ms": lags(every),
+    }
+
+
+def main(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of a running gateway; without it one is started.")
+    ] = None,
+    messages: Annotated[int, typer.Option(min=1, help="One by one.")] = 200,
+    burst: Annotated[int, typer.Option(min=1, help="As fast as the phones can.")] = 500,
+    phones: Annotated[int, typer.Option(min=1, help="That send at once.")] = 4,
+) -> None:
+    """Measure the way of a message from a phone to a webhook."""
+    with _running() if data is None else _given(data) as state:
+        typer.echo(
+            json.dumps(measure(state, messages=messages, burst=burst, phones=phones), indent=2)
+        )
+
+
+@contextmanager
+def _given(data: Path) -> Iterator[State]:
+    state = State.read(Layout.at(data).state)
+    if state is None or state.phase is not Phase.UP or not state.sandbox_control_url:
+        raise typer.BadParameter("no gateway with the sandbox runs on this folder")
+    yield state
+
+
+@contextmanager
+def _running() -> Iterator[State]:
+    """A gateway of one node on a folder of its own, ended afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lag-", ignore_cleanup_errors=True) as folder:
+        # As root, PostgreSQL runs as another user and has to get through.
+        Path(folder).chmod(0o711)
+        data, port = Path(folder) / "g", free_ports(1)[0]
+        try:
+            _command("up", "--data", str(data), "--sandbox", port=port)
+            with _given(data) as state:
+                yield state
+        finally:
+            _command("down", "--data", str(data), port=port)
+
+
+def _command(*arguments: str, port: int) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "cluster.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HTTP_PORT": str(port)},
+        stdout=sys.stderr,
+        check=True,
+    )
 
 
 def _post(client: httpx.Client, path: str, **body: Any) -> None:

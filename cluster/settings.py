@@ -240,6 +240,12 @@ class HttpSettings(BaseSettings):
     tls_key_file: str = Field("", description="PEM file of its private key.")
     replicas: int = Field(1, ge=1, description="Ingress replicas.")
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
+    live_bytes: int = Field(
+        32 << 20,
+        gt=0,
+        description="What may wait for one reader of a live stream: a stream of server-sent events "
+        "ends after so much, a websocket that is sent more within 20 s is closed.",
+    )
 
     @model_validator(mode="after")
     def _both_of_tls(self) -> Self:

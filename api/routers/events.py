@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import StreamingResponse
 
 from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
@@ -38,8 +38,8 @@ of_all = APIRouter(
     responses=responses(Invalid, Unauthorized, Unavailable),
 )
 
-#: A stream ends after so many events; the client goes on where it was. Bounds what a proxy holds
-#: for a reader that does not read.
+#: A stream ends after so many events, or bytes (`HTTP_LIVE_BYTES`); the client goes on by itself.
+#: Bounds what a proxy holds for a reader that does not read.
 _MOST_STREAMED = 10_000
 
 
@@ -91,6 +91,7 @@ async def list_events(
     responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
 )
 async def stream_events(
+    request: Request,
     session: SessionPath,
     kinds: Kinds,
     after: Annotated[int | None, Query(ge=0)] = None,
@@ -103,7 +104,7 @@ async def stream_events(
         start = int(last_event_id)
     # Refuses before the stream begins: then it is too late for a status.
     await session.info()
-    return await _stream(session.events.follow(after=start, types=kinds))
+    return await _stream(request, session.events.follow(after=start, types=kinds))
 
 
 @of_all.get(
@@ -115,8 +116,8 @@ async def stream_events(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
 )
-async def stream_all(gateway: GatewayDep, kinds: Kinds) -> StreamingResponse:
-    return await _stream(gateway.follow_all(types=kinds))
+async def stream_all(request: Request, gateway: GatewayDep, kinds: Kinds) -> StreamingResponse:
+    return await _stream(request, gateway.follow_all(types=kinds))
 
 
 @router.post(
@@ -139,8 +140,10 @@ async def replay_events(session: SessionPath, request: EventsReplay) -> ReplayAn
     return ReplayAnswer(replay=name, events=count)
 
 
-async def _stream(events: AsyncIterator[dict[str, Any] | None]) -> StreamingResponse:
-    stream = _told(events)
+async def _stream(
+    request: Request, events: AsyncIterator[dict[str, Any] | None]
+) -> StreamingResponse:
+    stream = _told(events, most=request.app.state.live_bytes)
     first = await anext(stream)
     return StreamingResponse(
         _with(first, stream),
@@ -149,18 +152,20 @@ async def _stream(events: AsyncIterator[dict[str, Any] | None]) -> StreamingResp
     )
 
 
-async def _told(events: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[str]:
+async def _told(events: AsyncIterator[dict[str, Any] | None], *, most: int) -> AsyncIterator[str]:
+    """`most`: bytes of one stream; one event goes through in any case."""
     yield "retry: 2000\n: connected\n\n"
-    count = 0
+    count = size = 0
     try:
         async for event in events:
             if event is None:
                 yield ": nothing new\n\n"
                 continue
             body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+            size += len(body)
             yield f"id: {event['gateway']['seq']}\nevent: {event['event']}\ndata: {body}\n\n"
             count += 1
-            if count >= _MOST_STREAMED:
+            if count >= _MOST_STREAMED or size >= most:
                 yield ": go on behind the last id\n\n"
                 return
     except GatewayError as error:

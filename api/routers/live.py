@@ -13,6 +13,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.ports import Gateway
+from api.reader_budget import Window
 from api.security.caller import gateway_of
 from cluster.domain.errors import GatewayError, Invalid
 
@@ -22,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 router = APIRouter()
 
-#: A client that takes nothing for so long is cut off; nothing is kept for it meanwhile.
+#: A client that takes nothing for so long is cut off. Behind Serve's proxy that is not felt: there
+#: what may be sent within that time is bounded (`HTTP_LIVE_BYTES`).
 _STALLED_SECONDS = 20.0
 #: Close codes: 4001 is WAHA's for bad parameters, 1013 and 1011 are RFC 6455's registry.
 _BAD, _TRY_LATER = 4001, 1013
@@ -66,12 +68,16 @@ def _wanted(gateway: Gateway, socket: WebSocket) -> AsyncIterator[dict[str, Any]
 
 async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None]) -> None:
     last = ""
+    window = Window(most=socket.app.state.live_bytes, seconds=_STALLED_SECONDS)
     try:
         async for event in events:
             if event is None:
                 continue
+            text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+            if not window.take(len(text)):
+                raise TimeoutError
             async with asyncio.timeout(_STALLED_SECONDS):
-                await socket.send_text(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+                await socket.send_text(text)
             last = f" {event['session']} {event['gateway']['seq']}"
     except TimeoutError:
         log.info("live.reader_too_slow", last=last)

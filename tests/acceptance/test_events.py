@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from running_gateway import Phone, RunningGateway, until
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 KEY = "a secret"
@@ -116,3 +118,57 @@ def test_a_phones_messages_reach_a_webhook_in_order_however_the_receiver_behaves
     pulled = gateway.api.get(f"/api/{session}/events", params={"limit": 1000}).json()["events"]
     assert [e["gateway"]["seq"] for e in pulled] == list(range(1, len(pulled) + 1))
     assert {e["id"] for e in receiver.events("message")} <= {e["id"] for e in pulled}
+
+
+def test_a_reader_that_does_not_read_is_cut_off_with_a_reason_and_can_go_on(
+    gateway: RunningGateway, pair: tuple[tuple[str, Phone], tuple[str, Phone]]
+) -> None:
+    """Behind Serve's proxy, which takes everything: what waits there for one reader is bounded."""
+    (session, phone), (_, friend) = pair
+    already = gateway.api.get(f"/api/{session}/events", params={"limit": 1}).json()["newest"]
+    # Twice in each of two events: a quarter of a megabyte.
+    for _ in range(12):
+        friend.post("/messages", to=phone.number, text="x" * 60_000)
+
+    def newest() -> int:
+        answer = gateway.api.get(f"/api/{session}/events", params={"limit": 1})
+        return int(answer.json()["newest"])
+
+    until(lambda: newest() >= already + 24, 60, "all of it in the log")
+    last, query = newest(), f"x-api-key={gateway.state.api_key}"
+
+    seen: list[int] = []
+    cuts: list[Any] = []
+    while not seen or seen[-1] < last:
+        after = seen[-1] if seen else already
+        url = f"{gateway.state.url}/api/{session}/events/stream?{query}&after={after}"
+        with httpx.stream("GET", url, timeout=30) as stream:
+            time.sleep(2)  # It reads nothing.
+            size = 0
+            for line in stream.iter_lines():
+                size += len(line)
+                if line.startswith("id: "):
+                    seen.append(int(line[4:]))
+                    if seen[-1] >= last:
+                        break
+                if "go on behind" in line:
+                    cuts.append(line)
+            assert size < 2_000_000
+    assert seen == list(range(already + 1, last + 1)), "none missing, none twice"
+    assert len(cuts) >= 2
+
+    seen, cuts = [], []
+    address = gateway.state.url.replace("http", "ws") + f"/ws?session={session}&{query}"
+    while not seen or seen[-1] < last:
+        with connect(f"{address}&after={seen[-1] if seen else already}", max_size=None) as socket:
+            time.sleep(2)
+            try:
+                while not seen or seen[-1] < last:
+                    seen.append(json.loads(socket.recv(timeout=30))["gateway"]["seq"])
+            except ConnectionClosed as closed:
+                cuts.append((closed.rcvd, seen[-1]))
+    assert seen == list(range(already + 1, last + 1))
+    assert len(cuts) >= 2
+    for said, at in cuts:
+        assert said is not None
+        assert (said.code, said.reason) == (1013, f"Too slow. Go on behind {session} {at}")
