@@ -393,7 +393,7 @@ class NeonizeClient:
         if kind is None:
             return
         said = kind.FromString(raw)
-        if self.engine_events:
+        if self.engine_events and not isinstance(said, pb.HistorySync):
             self._post(loop, happenings.engine_event(said))
         event = self._translate(said)
         if event is not None:

@@ -181,9 +181,11 @@ _LOOK = """
 SELECT st.failures, st.error, s.desired, s.status,
        clock_timestamp() - s.working_since AS worked,
        (st.open AND NOT (o.epoch > st.epoch AND o.released)
-        AND (st.node = '' OR EXISTS (SELECT 1 FROM workers w WHERE w.node = st.node))
+        AND (st.node = '' OR EXISTS (SELECT 1 FROM workers w
+                                     WHERE w.node = st.node AND w.lost_at IS NULL))
         AND st.begun_at > pg_postmaster_start_time()) AS failed,
-       EXISTS (SELECT 1 FROM drained_nodes d LEFT JOIN workers w ON w.name = d.node
+       EXISTS (SELECT 1 FROM drained_nodes d
+               LEFT JOIN workers w ON w.name = d.node AND w.lost_at IS NULL
                WHERE d.node = %(node)s OR w.node = %(node)s) AS drained
 FROM session_starts st JOIN sessions s ON s.id = st.session_id
      JOIN ownership o ON o.session_id = st.session_id

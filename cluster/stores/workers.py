@@ -26,7 +26,7 @@ class NodeReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """One node that is alive, with what it does."""
+    """One node, with what it does."""
 
     node: str
     name: str
@@ -37,6 +37,8 @@ class Worker:
     drained: bool
     started_at: datetime
     seen_at: datetime
+    #: When it was found missing; None: it is alive.
+    lost_at: datetime | None = None
 
 
 class WorkerStore:
@@ -46,15 +48,27 @@ class WorkerStore:
         self._db = database
 
     async def replace(self, alive: Sequence[NodeReport]) -> None:
-        """These nodes are alive, and no others."""
+        """These nodes are alive; the others are lost, and forgotten after a week."""
         await self._db.run(
             """
-            WITH gone AS (DELETE FROM workers WHERE node <> ALL(%(nodes)s))
-            INSERT INTO workers (node, name, address, slots)
-            SELECT * FROM unnest(%(nodes)s::text[], %(names)s::text[], %(addresses)s::text[],
-                                 %(slots)s::integer[])
+            WITH lost AS (
+                UPDATE workers SET lost_at = clock_timestamp(), sessions = 0
+                WHERE node <> ALL(%(nodes)s) AND lost_at IS NULL
+            ), forgotten AS (
+                DELETE FROM workers
+                WHERE node <> ALL(%(nodes)s) AND lost_at < clock_timestamp() - interval '7 days'
+            ), owned AS (
+                SELECT node, count(*) AS sessions FROM ownership
+                WHERE NOT released AND lease_until > clock_timestamp() GROUP BY node
+            )
+            INSERT INTO workers (node, name, address, slots, sessions)
+            SELECT told.node, told.name, told.address, told.slots, coalesce(owned.sessions, 0)
+            FROM unnest(%(nodes)s::text[], %(names)s::text[], %(addresses)s::text[],
+                        %(slots)s::integer[]) AS told(node, name, address, slots)
+                 LEFT JOIN owned USING (node)
             ON CONFLICT (node) DO UPDATE SET name = excluded.name, address = excluded.address,
-                slots = excluded.slots, seen_at = clock_timestamp()
+                slots = excluded.slots, sessions = excluded.sessions,
+                seen_at = clock_timestamp(), lost_at = NULL
             """,
             {
                 "nodes": [n.node for n in alive],
@@ -64,18 +78,25 @@ class WorkerStore:
             },
         )
 
-    async def list(self) -> list[Worker]:
-        """All nodes, by name."""
+    async def lost(self) -> list[Worker]:
+        """Nodes that went away within the last week, by name."""
+        return await self._found(lost=True)
+
+    async def _found(self, *, lost: bool) -> list[Worker]:
         rows = await self._db.all(
             """
-            SELECT w.node, w.name, w.address, w.slots, w.started_at, w.seen_at,
+            SELECT w.node, w.name, w.address, w.slots, w.started_at, w.seen_at, w.lost_at,
                    (SELECT count(*) FROM ownership o
                     WHERE o.node = w.node AND NOT o.released
                           AND o.lease_until > clock_timestamp())::integer AS sessions,
                    EXISTS (SELECT 1 FROM drained_nodes d
                            WHERE d.node IN (w.name, w.node)) AS drained
-            FROM workers w ORDER BY w.name, w.node
+            FROM workers w WHERE (w.lost_at IS NOT NULL) = %(lost)s ORDER BY w.name, w.node
             """,
-            {},
+            {"lost": lost},
         )
         return [Worker(**row) for row in rows]
+
+    async def list(self) -> list[Worker]:
+        """Nodes that are alive, by name."""
+        return await self._found(lost=False)

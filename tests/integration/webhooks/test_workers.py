@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from actors.workers.agent import Node, WorkerAgent
 from cluster.settings import BackendSettings, Settings
 from cluster.stores import Stores
+from cluster.stores.workers import NodeReport
 
 SECRET = "a secret of more than thirty-two characters"
 
@@ -69,3 +70,48 @@ async def test_a_node_registers_beats_misses_others_and_says_goodbye(
         algorithms=["HS256"],
     )
     assert claims["sub"] == "worker:a"
+
+
+async def test_the_table_of_workers_marks_the_lost_and_welcomes_them_back(stores: Stores) -> None:
+    def report(id: str) -> NodeReport:
+        return NodeReport(node=id, name=f"name-{id}", address="10.0.0.1", slots=3)
+
+    await stores.workers.replace([report("w1"), report("w2")])
+    first = {w.node: w for w in await stores.workers.list()}
+    assert first.keys() >= {"w1", "w2"}
+    assert (first["w1"].address, first["w1"].slots, first["w1"].sessions) == ("10.0.0.1", 3, 0)
+
+    await stores.workers.replace([report("w1")])
+    assert "w2" not in {w.node for w in await stores.workers.list()}
+    (lost,) = [w for w in await stores.workers.lost() if w.node == "w2"]
+    assert lost.lost_at is not None
+    assert lost.started_at == first["w2"].started_at
+    (alive,) = [w for w in await stores.workers.list() if w.node == "w1"]
+    assert alive.seen_at > first["w1"].seen_at
+
+    await stores.workers.replace([report("w1"), report("w2")])
+    assert "w2" in {w.node for w in await stores.workers.list()}
+    await stores.workers.replace([])
+
+
+async def test_the_health_of_a_node_in_redis_ends_with_its_beats(
+    stores: Stores, hook_settings: Settings
+) -> None:
+    hook_settings.backend = BackendSettings(heartbeat_seconds=0.1)
+
+    async def nodes() -> list[Node]:
+        return [node("brief")]
+
+    agent = WorkerAgent(stores, hook_settings, node("brief"), nodes)
+    running = asyncio.create_task(agent.run())
+
+    async def told() -> bool:
+        return await stores.cache.worker_get("brief") is not None
+
+    async def gone() -> bool:
+        return await stores.cache.worker_get("brief") is None
+
+    await eventually(told)
+    agent.stop()
+    await running
+    assert await eventually(gone, 5)
