@@ -15,6 +15,7 @@ __all__ = [
     "CallerMessageId",
     "ChatRequest",
     "ContactVcardRequest",
+    "EventMessageRequest",
     "FileRequest",
     "ForwardRequest",
     "ImageRequest",
@@ -232,6 +233,25 @@ class LocationRequest(SendRequest):
     latitude: float = Field(ge=-90, le=90, examples=[38.8937255])
     longitude: float = Field(ge=-180, le=180, examples=[-77.0969763])
     title: Line | None = Field("", examples=["Our office"])
+
+
+class _EventLocation(WahaModel):
+    name: Line = Field(examples=["Luxe Nail Studio"])
+
+
+class _Event(WahaModel):
+    name: Line = Field(min_length=1, examples=["John's Nail Appointment"])
+    description: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    startTime: int = Field(ge=0, lt=2**40, description="Unix seconds.", examples=[2063137000])
+    endTime: int | None = Field(None, ge=0, lt=2**40, description="Unix seconds.")
+    location: _EventLocation | None = None
+    extraGuestsAllowed: bool | None = False
+
+
+class EventMessageRequest(WahaModel):
+    chatId: str = Field(max_length=128, examples=["11111111111@c.us"])
+    reply_to: str | None = Field(None, max_length=256, description="Id of the message to reply to.")
+    event: _Event
 
 
 class _Contact(WahaModel):

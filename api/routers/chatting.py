@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
@@ -460,6 +460,38 @@ async def send_poll_vote(
             chat.jid,
             reference(request.pollMessageId, "pollMessageId", chat=chat.jid),
             request.votes,
+            idempotency_key=idempotency_key,
+        )
+    )
+
+
+@router.post(
+    "/{session}/events",
+    operation_id="EventsController_sendEvent",
+    summary="Send an event message",
+    description=f"An invitation to something that happens at a time. {_DURABLE}",
+    tags=["📅 Events"],
+    **_SENDING,
+)
+async def send_event(
+    gateway: GatewayDep,
+    session: Annotated[SessionName, Path(description="Session name")],
+    request: bodies.EventMessageRequest,
+    files: FilesUrl,
+    idempotency_key: IdempotencyKey = None,
+) -> WAMessage:
+    sender = await _Sender.of(gateway, session, files)
+    event = request.event
+    return sender.answer(
+        await sender.session.chatting.send_event(
+            request.chatId,
+            event.name,
+            event.startTime,
+            description=event.description or "",
+            end=event.endTime,
+            place=event.location.name if event.location else "",
+            guests=bool(event.extraGuestsAllowed),
+            reply_to=optional_reference(request.reply_to),
             idempotency_key=idempotency_key,
         )
     )

@@ -118,6 +118,35 @@ class Chatting:
         }
         return await self._send(chat_id, content, reply_to, options)
 
+    async def send_event(
+        self,
+        chat_id: str,
+        name: str,
+        start: int,
+        *,
+        description: str = "",
+        end: int | None = None,
+        place: str = "",
+        guests: bool = False,
+        reply_to: MessageRef | None = None,
+        **options: Any,
+    ) -> SentMessage:
+        """Invite to an event from `start` to `end` (Unix seconds); `guests`: people may bring
+        others."""
+        if end is not None and end < start:
+            raise Invalid("the event ends before it starts", field="event.endTime")
+        content = {
+            "kind": "event",
+            "text": name,
+            "description": description,
+            "start": start,
+            "end": end,
+            "place": place,
+            "guests": guests,
+            "_secret": base64.b64encode(os.urandom(32)).decode(),
+        }
+        return await self._send(chat_id, content, reply_to, options)
+
     async def send_contacts(
         self,
         chat_id: str,

@@ -20,7 +20,7 @@ _MAX_NAME = 100
 
 class Labels:
     """Verbs of a session about labels. What is written goes to WhatsApp, and so to the phone;
-    what is read is what was made through the gateway."""
+    what is read is what was made here or, where the library can be heard, on the phone."""
 
     def __init__(self, session: SessionClient) -> None:
         self._session = session
@@ -105,7 +105,7 @@ class Labels:
         found = await stores.labels.list(session_id)
         label = next((one for one in found if one.id == label_id), None)
         if label is None:
-            raise NotFound(f"there is no label {label_id} that was made through the gateway")
+            raise NotFound(f"there is no label {label_id}")
         return label
 
 

@@ -1,7 +1,7 @@
-"""Labels that were made through the gateway, and the chats that carry them.
+"""Labels, and the chats that carry them.
 
-WhatsApp keeps labels as app state, which the library writes but does not tell of: what a phone
-changes is not seen here.
+WhatsApp keeps labels as app state. What is written through the gateway is here at once, what a
+phone changes when the library has it (`actors.whatsapp.app_state_seen`).
 """
 
 from __future__ import annotations

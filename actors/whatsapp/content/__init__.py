@@ -19,6 +19,7 @@ from actors.whatsapp.content import (
     attachments,
     changes,
     contacts,
+    events,
     forwards,
     lists,
     polls,
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 _PURE = {
     **texts.BUILDERS,
     **contacts.BUILDERS,
+    **events.BUILDERS,
     **changes.BUILDERS,
     **forwards.BUILDERS,
     **lists.BUILDERS,
