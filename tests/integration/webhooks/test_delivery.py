@@ -12,10 +12,11 @@ from typing import Any
 from aiohttp import web
 from conftest import Hooked, running_dispatcher
 from hook_receiver import Received, Receiver, answers_500, eventually
+from pydantic import SecretStr
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.domain.session import SessionRecord
-from cluster.settings import Settings
+from cluster.settings import GlobalWebhookSettings, Settings
 from cluster.stores import Stores
 
 QUICK = {"policy": "constant", "delaySeconds": 0.05, "attempts": 100}
@@ -210,6 +211,31 @@ async def test_a_private_address_is_refused_unless_allowed(
         )
     assert "not public" in dead[0].error
     assert receiver.tries == []
+
+
+async def test_webhooks_of_the_settings_get_events_of_every_session(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
+) -> None:
+    hook_settings.global_webhooks = GlobalWebhookSettings(
+        url=receiver.url,
+        events="state.change",
+        hmac_key=SecretStr("k"),
+        retries_policy="linear",
+        retries_attempts=3,
+        custom_headers="X-Mine:yes",
+    )
+    old, own = await hooked(), await hooked(hook(receiver, url=receiver.url + "-own"))
+    await stores.webhooks.set_global(hook_settings.global_webhooks.hooks())
+    async with running_dispatcher(hook_settings):
+        young = await hooked()
+        for session in (old, own, young):
+            await say(stores, session, 1)
+        await receiver.until_taken(4)
+    await stores.webhooks.set_global([])
+    everyone = [r for r in receiver.taken if r.path == "/hook"]
+    assert {r.body["session"] for r in everyone} == {old.name, own.name, young.name}
+    assert {r.headers["X-Mine"] for r in everyone} == {"yes"}
+    assert all("X-Webhook-Hmac" in r.headers for r in everyone)
 
 
 async def test_old_events_are_forgotten_unless_somebody_still_needs_them(
