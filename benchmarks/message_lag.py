@@ -85,6 +85,7 @@ def measure(state: State, *, messages: int, burst: int, phones: int) -> dict[str
         hook = {"url": receiver.url, "events": ["message"]}
         _post(api, "/api/sessions", name=name, config={"webhooks": [hook]})
         _post(control, f"/phones/{own}/scan", qr=_qr(api, name))
+        _working(api, name)
         sent: dict[str, float] = {}
 
         def say(friend: str, text: str) -> None:
@@ -187,6 +188,15 @@ def _qr(api: httpx.Client, name: str) -> str:
             return str(answer.json()["value"])
         if time.monotonic() > deadline:
             answer.raise_for_status()
+        time.sleep(0.2)
+
+
+def _working(api: httpx.Client, name: str) -> None:
+    """Before that phones do not know the device, and send it nothing."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while api.get(f"/api/sessions/{name}").json()["status"] != "WORKING":
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} does not work")
         time.sleep(0.2)
 
 

@@ -63,6 +63,7 @@ from actors.whatsapp.port import (
     Disconnected,
     EventSpool,
     Failed,
+    Happened,
     HistoryArrived,
     LoggedOut,
     NumberInfo,
@@ -80,6 +81,7 @@ from actors.whatsapp.sandbox_root import trust_root
 from actors.whatsapp.votes import Votes
 from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
+from cluster.domain.waha_id import waha_id
 from cluster.settings import WhatsAppSettings
 
 __all__ = ["NeonizeClient"]
@@ -510,8 +512,21 @@ class NeonizeClient:
                 )
             case ChatLabeled() | ChatArchived():
                 return replace(event, chat=await self.by_phone(event.chat))
+            case Happened(told=(("presence.update", payload),)):
+                return Happened(told=(("presence.update", await self._seen_by_phone(payload)),))
             case _:
                 return event
+
+    async def _seen_by_phone(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """A presence of people by phone number."""
+
+        async def known(chat_id: str) -> str:
+            return waha_id(await self.by_phone(chat_id))
+
+        people = [
+            one | {"participant": await known(one["participant"])} for one in payload["presences"]
+        ]
+        return payload | {"id": await known(payload["id"]), "presences": people}
 
     async def by_phone(self, jid: str) -> str:
         """See `actors.whatsapp.verbs.Device`."""

@@ -39,6 +39,8 @@ def gateway(data_folder: Path, collector: Collector) -> Iterator[RunningGateway]
     environment = {
         # Where tests serve files from: loopback, which nobody's URL may lead to, but not 127.0.0.1.
         "MEDIA_FETCH_ALLOW": "127.0.0.2/32",
+        # Readers of live streams are cut off after little.
+        "HTTP_LIVE_BYTES": str(1 << 20),
         "TRACING_OTLP_ENDPOINT": collector.url,
         "TRACING_SAMPLE_RATIO": "0",
         "TRACING_DELAY_SECONDS": "0.5",
