@@ -34,7 +34,7 @@ export function Timeline({ moves, nodes }: { moves: Ownership[]; nodes: ClusterN
   const oldest = Math.min(...moves.map((one) => Date.parse(one.at)));
   const range = Math.min(MOST_MS, Math.max(LEAST_MS, (now - oldest) * 1.06));
   const from = now - range;
-  const label = width < 520 ? 74 : LABEL;
+  const label = width < 520 ? 94 : LABEL;
   const x = (ms: number): number => label + ((ms - from) / range) * (width - label - 14);
   const recent = moves.filter((one) => Date.parse(one.at) >= from);
   const lanes = lanesOf(recent, nodes);
