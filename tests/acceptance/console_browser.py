@@ -1,0 +1,176 @@
+"""A real browser on the console: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from running_gateway import RunningGateway
+
+from cluster.local.layout import ROOT
+
+__all__ = ["Console", "console", "installed_chromium"]
+
+_FLAGS = [
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--force-color-profile=srgb"),
+]
+_SECONDS = 30_000
+DESKTOP, PHONE = (1440, 900), (390, 844)
+IMAGES = ROOT / "docs" / "images"
+
+
+def installed_chromium() -> str:
+    """Path of the browser; root installs it where it is missing, others are told how."""
+    found = shutil.which("chromium")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (("update",), ("install", "-y", "--no-install-recommends", "chromium")):
+            subprocess.run(
+                ["apt-get", *command],
+                check=False,
+                env=environment,
+                capture_output=True,
+                timeout=240,
+            )
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("no browser: apt-get install chromium")
+    return found
+
+
+@contextlib.contextmanager
+def console(gateway: RunningGateway, folder: Path) -> Iterator[Console]:
+    """A browser with a window on the gateway's console, where nobody is logged in."""
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=installed_chromium(), args=[*_FLAGS, *root]
+        )
+        try:
+            yield Console(gateway, browser, folder)
+        finally:
+            browser.close()
+
+
+class Console:
+    """What a person does there. Everything that the page calls and complains of is recorded."""
+
+    def __init__(self, gateway: RunningGateway, browser: Browser, folder: Path) -> None:
+        self.gateway = gateway
+        self._folder = folder
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self.page = self._window(browser)
+
+    def _window(self, browser: Browser) -> Page:
+        width, height = DESKTOP
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            locale="en-GB",
+            color_scheme="light",
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.set_default_timeout(_SECONDS)
+        expect.set_options(timeout=_SECONDS)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda line: self._hear(line.type, line.text))
+        page.on("request", lambda asked: self.hosts.add(asked.url.split("/")[2]))
+        page.on("request", lambda asked: self._no_key_in(asked.url))
+        return page
+
+    def _hear(self, kind: str, text: str) -> None:
+        """Refused requests are reported by the browser as well: they are shown to the person."""
+        if kind == "error" and not text.startswith("Failed to load resource"):
+            self.complaints.append(text)
+
+    def _no_key_in(self, url: str) -> None:
+        if self.gateway.state.api_key in url:
+            self.complaints.append(f"the key is in an address: {url}")
+
+    def open(self, path: str = "") -> None:
+        self.page.goto(f"{self.gateway.state.url}/console/{path}")
+
+    def log_in(self, key: str = "") -> None:
+        self.page.get_by_label("API key").fill(key or self.gateway.state.api_key)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def add_phone(self, name: str, number: str) -> None:
+        self.dock.get_by_role("button", name="New phone").first.click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_label("Number").fill(number)
+        dialog.get_by_role("button", name="Add").click()
+        expect(self.dock.get_by_text(name)).to_be_visible()
+
+    def create(self, session: str) -> None:
+        """Ends in the dialog that shows the QR code."""
+        self.page.get_by_role("button", name="New session").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill(session)
+        dialog.get_by_role("button", name="Create").click()
+        expect(self.page.get_by_role("img", name="QR code")).to_be_visible()
+
+    def scan(self, number: str) -> None:
+        """Let a virtual phone scan the code of the dialog."""
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Virtual phone", exact=True).select_option(number)
+        dialog.get_by_role("button", name="Scan", exact=True).click()
+        expect(self.page.get_by_role("heading", name="Linked")).to_be_visible()
+
+    @property
+    def dock(self) -> Locator:
+        return self.page.get_by_role("complementary", name="Virtual phones")
+
+    def say_on_phone(self, text: str) -> None:
+        """From the phone that is open in the dock."""
+        self.dock.get_by_label("Message from the phone").fill(text)
+        self.dock.get_by_role("button", name="Send from the phone").click()
+        expect(self.dock.locator(".bubble.out", has_text=text)).to_be_visible()
+
+    def say(self, text: str) -> Locator:
+        """In the chat that is open; returns the bubble."""
+        self.page.get_by_label("Message", exact=True).fill(text)
+        self.page.get_by_role("button", name="Send", exact=True).click()
+        return self.page.locator(".conversation .bubble.out:not(.draft)", has_text=text)
+
+    def figure(self, name: str) -> str:
+        return self.page.locator(f".session-head [data-figure={name}]").inner_text()
+
+    def theme(self, name: str) -> None:
+        while self.page.get_by_role("button", name=f"{name} theme").count() == 0:
+            self.page.get_by_role("button", name="theme; change").click()
+
+    def picture(self, name: str) -> None:
+        """A screenshot: into docs/images when GATEWAY_SCREENSHOTS is set, else to the test's
+        folder. Of few colours: they are for a README."""
+        for said in self.page.get_by_role("button", name="Dismiss").all():
+            said.click()
+        self.page.wait_for_timeout(350)
+        shown = Image.open(io.BytesIO(self.page.screenshot()))
+        folder = IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder
+        folder.mkdir(parents=True, exist_ok=True)
+        few = shown.convert("RGB").quantize(
+            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
+        few.save(folder / f"console-{name}.png", optimize=True)
+
+    def size(self, size: tuple[int, int]) -> None:
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+
+    def fits(self) -> bool:
+        """Nothing makes the page scroll sideways."""
+        return bool(
+            self.page.evaluate(
+                "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            )
+        )
