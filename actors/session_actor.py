@@ -24,7 +24,7 @@ from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
 from cluster.tracing import Carried, of_caller
 
-__all__ = ["CONCURRENCY_GROUPS", "SessionActor"]
+__all__ = ["CONCURRENCY_GROUPS", "SessionActor", "neonize_factory"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")

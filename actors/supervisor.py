@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
+from actors.packed.packs import PackActors
+from actors.packed.reconcile import PackReconciler
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
@@ -26,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 SUPERVISOR_NAME = "supervisor"
 
+AnyReconciler: TypeAlias = Reconciler | PackReconciler
+
 
 class Supervisor:
     """Detached actor `supervisor`."""
@@ -34,9 +38,10 @@ class Supervisor:
         self._settings = Settings()
         observe(self._settings, "supervisor")
         self._actors = SessionActors(self._settings)
+        self._packs = PackActors(self._settings)
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
-        self._reconciler: Reconciler | None = None
+        self._reconciler: AnyReconciler | None = None
         self._moves: DeviceMoves | None = None
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
@@ -46,7 +51,8 @@ class Supervisor:
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused
-        return f"Supervisor(sessions={len(self._actors)}{' paused' if paused else ''})"
+        hosts = f"packs={len(self._packs)}" if self._packed else f"sessions={len(self._actors)}"
+        return f"Supervisor({hosts}{' paused' if paused else ''})"
 
     async def ready(self) -> bool:
         """Answers when the actor is up."""
@@ -88,7 +94,11 @@ class Supervisor:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    async def _cross(self, work: Callable[[Reconciler], Awaitable[Any]]) -> Reply:
+    @property
+    def _packed(self) -> bool:
+        return self._settings.placement.packed
+
+    async def _cross(self, work: Callable[[AnyReconciler], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
 
         async def run() -> Any:
@@ -101,24 +111,30 @@ class Supervisor:
     async def _move(self, work: Callable[[DeviceMoves], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
 
-        async def run(_: Reconciler) -> Any:
+        async def run(_: AnyReconciler) -> Any:
             assert self._moves is not None  # noqa: S101 - made with the reconciler
             return await work(self._moves)
 
         return await self._cross(run)
 
-    async def _ready(self) -> Reconciler:
+    async def _ready(self) -> AnyReconciler:
         async with self._opening:
             if self._reconciler is None:
                 stores = await Stores.open(self._settings)
                 self._moves = DeviceMoves(stores, self._settings)
-                self._reconciler = Reconciler(stores, self._actors, self._settings)
+                if self._packed:
+                    self._reconciler = PackReconciler(
+                        stores, self._actors, self._packs, self._settings
+                    )
+                else:
+                    await stores.packs.clear()
+                    self._reconciler = Reconciler(stores, self._actors, self._settings)
         return self._reconciler
 
-    def _repeat(self, name: str, work: Callable[[Reconciler], Awaitable[None]]) -> None:
+    def _repeat(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
         asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
 
-    async def _for_ever(self, name: str, work: Callable[[Reconciler], Awaitable[None]]) -> None:
+    async def _for_ever(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
         while True:
             try:
                 await work(await self._ready())

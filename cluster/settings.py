@@ -609,6 +609,34 @@ class PlacementSettings(BaseSettings):
     starts_burst: int = Field(
         20, ge=0, description="So many starts may come at once before the pace holds."
     )
+    sessions_per_actor: int = Field(
+        1,
+        ge=1,
+        le=200,
+        description="Sessions that share one process; 1: each has an actor of its own. Change it "
+        "while the gateway is down.",
+    )
+    packed_starts_per_second: float = Field(
+        40.0, gt=0, description="Pace of mass recovery where sessions share processes."
+    )
+    rebalance: bool = Field(
+        True,
+        description="Where sessions share processes: move them when nodes join, until all nodes "
+        "have as many.",
+    )
+    moves_per_second: float = Field(
+        2.0, gt=0, description="Pace of those moves, and of drains, where sessions share processes."
+    )
+
+    @property
+    def packed(self) -> bool:
+        """Sessions share processes."""
+        return self.sessions_per_actor > 1
+
+    @property
+    def pace(self) -> float:
+        """Starts per second of mass recovery."""
+        return self.packed_starts_per_second if self.packed else self.starts_per_second
 
 
 class SupervisorSettings(BaseSettings):
@@ -681,7 +709,7 @@ class Settings:
             longest=self.supervisor.longest_pause_seconds,
             give_up_after=self.supervisor.give_up_failures,
             settled=self.supervisor.settled_seconds,
-            per_second=self.placement.starts_per_second,
+            per_second=self.placement.pace,
             burst=self.placement.starts_burst,
         )
 

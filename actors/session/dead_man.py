@@ -13,10 +13,11 @@ import ctypes
 import os
 import signal
 import sys
+from typing import Protocol
 
 import structlog
 
-__all__ = ["DeadMan"]
+__all__ = ["DeadMan", "Switch"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,16 @@ class _Time(ctypes.Structure):
 
 class _Setting(ctypes.Structure):
     _fields_ = [("interval", _Time), ("value", _Time)]
+
+
+class Switch(Protocol):
+    """What kills the process of an owner that cannot fence itself."""
+
+    def arm(self, deadline: float) -> None:
+        """Kill the process at `deadline` (`time.monotonic()`), unless armed anew before."""
+
+    def disarm(self) -> None:
+        """There is nothing left to kill it for."""
 
 
 class DeadMan:

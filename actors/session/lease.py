@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from actors.session.dead_man import DeadMan
+from actors.session.dead_man import Switch
 from cluster.domain.errors import Unavailable
 from cluster.settings import LeaseSettings
 
@@ -52,7 +52,7 @@ class LeaseKeeper:
         renew: Callable[[], Awaitable[bool]],
         on_lost: Callable[[str], Awaitable[None]],
         claimed_at: float,
-        dead_man: DeadMan | None = None,
+        dead_man: Switch | None = None,
     ) -> None:
         """`renew` tells whether the epoch is still the newest, and raises `Unavailable` when the
         store is away; `claimed_at`: monotonic time from before the claim was sent; `dead_man` is

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from actors.media.eager import EagerDownloads
-from actors.session.dead_man import DeadMan
+from actors.session.dead_man import Switch
 from actors.session.device_store import DeviceFolder
 from actors.session.disk import nearly_full
 from actors.session.engine_state import state_after
@@ -154,7 +154,7 @@ class Session:
         settings: Settings,
         node: str,
         client_factory: ClientFactory,
-        dead_man: DeadMan | None = None,
+        dead_man: Switch | None = None,
         hand_over: HandOver | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
@@ -461,6 +461,22 @@ class Session:
                 self._spool.done(ticket)
             left = {}
         self._log.info("session.passed_on", left_in_spool=len(left))
+
+    async def abandon(self) -> None:
+        """After `run` raised or was fenced, in a process that goes on: nothing of it stays."""
+        self._outbox.pause()
+        if self._client is not None:
+            await self._client.close()
+        if self._dead_man is not None:
+            self._dead_man.disarm()
+        if self._keeper is not None:
+            await self._keeper.stop()
+        await self._attachments.stop()
+        await self._outbox.stop()
+        await self._drain(_DRAIN)
+        if self._vault is not None:
+            await self._vault.abandon()
+        self._release_disk(keep=True)
 
     def _release_disk(self, *, keep: bool) -> None:
         METER.gauge("spool_depth", str(self.record.id), None)

@@ -110,6 +110,10 @@ class DeviceVault:
             return False
         return True
 
+    async def abandon(self) -> None:
+        """No checkpoint any more; the store stays as it is."""
+        await self._checkpointer.stop()
+
     async def forget(self) -> None:
         """The device is unlinked: no checkpoint of it may come back to life."""
         self._forgotten = True

@@ -54,6 +54,7 @@ from actors.whatsapp import (
 )
 from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.content import compose
+from actors.whatsapp.go_clients import clients_in_library
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.port import (
     Banned,
@@ -136,8 +137,10 @@ _RECEIPTS = {
 #: Connect failures that no new try can mend.
 _FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
 
-# whatsmeow's start-up touches process-wide state (DeviceProps, unlocked maps of clients).
+#: Starts touch process-wide state (DeviceProps, unlocked maps of clients); ends do, too.
 _starting = asyncio.Lock()
+#: Seconds that a start may keep others from theirs, and between looks whether it still does.
+_START_PATIENCE, _START_LOOK = 5.0, 0.002
 
 
 class NeonizeClient:
@@ -217,11 +220,22 @@ class NeonizeClient:
         self._pumps = asyncio.gather(self._deliver(self._events), self._deliver(self._histories))
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
         async with _starting:
+            before = await asyncio.to_thread(clients_in_library)
             self._connecting = await self._client.connect(proxy)
             self._connecting.add_done_callback(self._connect_ended)
             # A connect that takes long has passed the part that must not run twice at once.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._known.wait(), 5)
+                async with asyncio.timeout(_START_PATIENCE):
+                    await self._past_the_common_part(self._connecting, before)
+
+    async def _past_the_common_part(
+        self, connecting: asyncio.Task[None], before: int | None
+    ) -> None:
+        """Return when others may start: see `actors.whatsapp.go_clients`."""
+        while not (self._known.is_set() or connecting.done()):
+            if clients_in_library() != before:
+                return
+            await asyncio.sleep(_START_LOOK)
 
     def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
         kind = _SUBSCRIBED.get(entry[0])
@@ -261,7 +275,8 @@ class NeonizeClient:
             log.warning("whatsapp.calls_left_at_close", key=self._key, calls=self._calls)
             return
         if self._paired and self._client_known():
-            await asyncio.to_thread(gocode.Stop, self._key.encode())
+            async with _starting:
+                await asyncio.to_thread(gocode.Stop, self._key.encode())
 
     async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
         message = await compose(dict(content), self)

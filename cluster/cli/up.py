@@ -31,6 +31,12 @@ def up(
     nodes: Annotated[
         int | None, typer.Option(min=1, max=16, help="Ray nodes; 1, with --sandbox 2.")
     ] = None,
+    sessions_per_actor: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=200, help="Sessions that share a process; PLACEMENT_SESSIONS_PER_ACTOR."
+        ),
+    ] = None,
     data: DataOption = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, and log to the terminal.")
@@ -45,6 +51,9 @@ def up(
         sandbox=sandbox,
         http_port=_PORT,
     )
+    env = environment()
+    if sessions_per_actor is not None:
+        env["PLACEMENT_SESSIONS_PER_ACTOR"] = str(sessions_per_actor)
     layout = Layout.at(folder)
     present = State.read(layout.state)
     if present is not None and present.alive and present.phase is Phase.UP:
@@ -54,10 +63,10 @@ def up(
     if foreground:
         os.chdir(ROOT)
         command = host_command(wanted)
-        os.execve(command[0], command, environment())  # noqa: S606
+        os.execve(command[0], command, env)  # noqa: S606
     began = time.monotonic()
     try:
-        state = start_gateway(wanted, environment())
+        state = start_gateway(wanted, env)
     except GatewayError as error:
         fail(error.detail, log=layout.log)
     console.print(f"[green]up[/] after {time.monotonic() - began:.1f} s")

@@ -45,7 +45,7 @@ class Gateway:
     def __init__(self, settings: Settings, *, tenant: str) -> None:
         self.tenant = tenant
         self.settings = settings
-        self.router = Router(settings)
+        self.router = Router(settings, self._find)
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
         self.workshop = Workshop(settings.media)
@@ -78,6 +78,10 @@ class Gateway:
                     await asyncio.to_thread(ensure_ray, self.settings)
                     self._stores = await Stores.open(self.settings)
         return self._stores
+
+    async def _find(self, session_id: int) -> SessionRecord:
+        stores = await self.stores()
+        return await stores.sessions.get_by_id(session_id)
 
     def for_tenant(self, tenant: str) -> Gateway:
         """The same gateway for another tenant, over the same connections; not to be closed."""

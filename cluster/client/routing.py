@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ray
@@ -21,7 +21,7 @@ from cluster.domain.reply import Reply
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["Router", "ensure_ray"]
+__all__ = ["OfPack", "Router", "ensure_ray"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +46,40 @@ class _NoActorError(Exception):
     """There is no actor of that name: nothing was asked."""
 
 
+class OfPack:
+    """A session in a pack, with the methods of a session's own actor."""
+
+    def __init__(self, pack: Any, session_id: int) -> None:
+        self._pack = pack
+        self._session_id = session_id
+
+    def __getattr__(self, method: str) -> _Method:
+        return _Method(getattr(self._pack, method), self._session_id)
+
+
+class _Method:
+    """What a handle's method is: `remote` calls it."""
+
+    def __init__(self, method: Any, session_id: int) -> None:
+        self._method = method
+        self._session_id = session_id
+
+    def remote(self, *arguments: Any, **named: Any) -> Any:
+        """Call it for the session."""
+        return self._method.remote(self._session_id, *arguments, **named)
+
+
 class Router:
     """Calls actors by session. One per process and loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        find: Callable[[int], Awaitable[SessionRecord]] | None = None,
+    ) -> None:
+        """`find`: the present record of a session, for those that move while they are called."""
         self._namespace = settings.placement.namespace
+        self._find = find
         self._handles: dict[str, Any] = {}
 
     async def call(
@@ -68,22 +97,27 @@ class Router:
         any case. Raises `Unavailable` when there is no actor, it does not answer in `timeout`
         seconds, or it died; otherwise what the actor raised.
         """
-        return await self._carried(record.actor_name, invoke, timeout, repeatable)
+        return await self._carried(record, invoke, timeout, repeatable)
 
     async def supervise(
         self, invoke: Callable[[Any], Any], *, timeout: float, repeatable: bool = True
     ) -> Any:
         """Call the supervisor; carried like a `repeatable` call, as most of its verbs are."""
-        return await self._carried(SUPERVISOR, invoke, timeout, repeatable)
+        return await self._carried(None, invoke, timeout, repeatable)
 
     async def _carried(
-        self, name: str, invoke: Callable[[Any], Any], timeout: float, repeatable: bool
+        self,
+        record: SessionRecord | None,
+        invoke: Callable[[Any], Any],
+        timeout: float,
+        repeatable: bool,
     ) -> Any:
+        """Call the session's actor, or without a record the supervisor."""
         deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
         while True:
             late = asyncio.get_running_loop().time() + _PAUSE > deadline
             try:
-                return await self._once(name, invoke, timeout)
+                return await self._once(record, invoke, timeout)
             except _NoActorError as error:
                 if late:
                     raise Unavailable("the session has no owner yet", retry_after=1) from error
@@ -95,9 +129,24 @@ class Router:
                 if late or not repeatable:
                     raise
             await asyncio.sleep(_PAUSE)
+            record = await self._now(record)
 
-    async def _once(self, name: str, invoke: Callable[[Any], Any], timeout: float) -> Any:
+    async def _now(self, record: SessionRecord | None) -> SessionRecord | None:
+        """Where the session is by now."""
+        if record is None or self._find is None:
+            return record
+        try:
+            return await self._find(record.id)
+        except Unavailable:
+            return record
+
+    async def _once(
+        self, record: SessionRecord | None, invoke: Callable[[Any], Any], timeout: float
+    ) -> Any:
+        name = record.actor_name if record else SUPERVISOR
         handle = await self._handle(name)
+        if record is not None and record.pack:
+            handle = OfPack(handle, record.id)
         try:
             reply: Reply = await asyncio.wait_for(_reference(invoke(handle)), timeout)
         except ActorUnavailableError as error:

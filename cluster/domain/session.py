@@ -10,7 +10,14 @@ from typing import Any
 
 from cluster.domain.errors import Invalid
 
-__all__ = ["DesiredState", "Me", "SessionRecord", "SessionStatus", "check_session_name"]
+__all__ = [
+    "DesiredState",
+    "Me",
+    "SessionRecord",
+    "SessionStatus",
+    "check_session_name",
+    "pack_name",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -67,6 +74,8 @@ class SessionRecord:
     epoch: int = 0
     #: Ray node (hex id) of the present owner; empty when there is none.
     node: str = ""
+    #: Pack that hosts the session, where sessions share actors; 0: none.
+    pack: int = 0
     #: Why the status is FAILED, for people; empty otherwise.
     reason: str = ""
     #: An archive of the device was handed out then: the session does not start here any more.
@@ -77,7 +86,12 @@ class SessionRecord:
     @property
     def actor_name(self) -> str:
         """Name of the actor that hosts the session, unique in the cluster."""
-        return f"session:{self.tenant}:{self.name}"
+        return pack_name(self.pack) if self.pack else f"session:{self.tenant}:{self.name}"
+
+
+def pack_name(pack: int) -> str:
+    """Name of the actor that hosts the sessions of a pack."""
+    return f"pack:{pack}"
 
 
 def check_session_name(name: str) -> str:

@@ -29,6 +29,7 @@ from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.pacing import PacingStore
+from cluster.stores.packs import PackStore
 from cluster.stores.people import PeopleStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
@@ -67,6 +68,7 @@ class Stores:
         self.workers = WorkerStore(db)
         self.drained = DrainStore(db)
         self.starts = StartStore(db)
+        self.packs = PackStore(db)
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
         self.measures = MeasureStore(db)

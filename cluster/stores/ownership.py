@@ -12,6 +12,7 @@ epoch before", no checkpoint is a handover, no surviving owner has a newer epoch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -105,6 +106,21 @@ class OwnershipStore:
             {"id": session_id, "epoch": epoch, "ttl": ttl},
         )
         return touched > 0
+
+    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> frozenset[int]:
+        """Lengthen the leases of many sessions (id → epoch) in one statement; returns the ids of
+        those that are still owned under that epoch."""
+        rows = await self._db.all(
+            """
+            UPDATE ownership o SET
+                lease_until = greatest(o.lease_until, clock_timestamp() + %(ttl)s)
+            FROM unnest(%(ids)s::bigint[], %(epochs)s::bigint[]) AS r(session_id, epoch)
+            WHERE o.session_id = r.session_id AND o.epoch = r.epoch AND NOT o.released
+            RETURNING o.session_id
+            """,
+            {"ids": list(epochs), "epochs": list(epochs.values()), "ttl": ttl},
+        )
+        return frozenset(row["session_id"] for row in rows)
 
     async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
         """Let go. `clean`: the last checkpoint is the very latest store. False: was not owner."""

@@ -36,7 +36,7 @@ class SessionStore:
                     RETURNING *
                 ), owner AS (INSERT INTO ownership (session_id) SELECT id FROM made),
                    stream AS (INSERT INTO session_streams (session_id) SELECT id FROM made)
-                SELECT made.*, 0::bigint AS epoch, '' AS node FROM made
+                SELECT made.*, 0::bigint AS epoch, '' AS node, 0::bigint AS pack FROM made
                 """,
                 {
                     "tenant": tenant,
@@ -55,7 +55,9 @@ class SessionStore:
         """Raises `SessionNotFound`."""
         row = await self._db.one(
             """
-            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            FROM sessions s JOIN ownership o ON o.session_id = s.id
+                 LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE s.tenant = %(tenant)s AND s.name = %(name)s
             """,
             {"tenant": tenant, "name": name},
@@ -68,7 +70,9 @@ class SessionStore:
         """Raises `SessionNotFound`."""
         row = await self._db.one(
             """
-            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            FROM sessions s JOIN ownership o ON o.session_id = s.id
+                 LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE s.id = %(id)s
             """,
             {"id": session_id},
@@ -81,7 +85,9 @@ class SessionStore:
         """The tenant's sessions by name; of all tenants when it is None."""
         rows = await self._db.all(
             """
-            SELECT s.*, o.epoch, o.node FROM sessions s JOIN ownership o ON o.session_id = s.id
+            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            FROM sessions s JOIN ownership o ON o.session_id = s.id
+                 LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE %(tenant)s::text IS NULL OR s.tenant = %(tenant)s
             ORDER BY s.tenant, s.name
             """,
@@ -219,6 +225,7 @@ def _record(row: Row) -> SessionRecord:
         me=Me(**row["me"]) if row["me"] else None,
         epoch=row["epoch"],
         node=row["node"],
+        pack=row["pack"],
         reason=row["reason"],
         exported_at=row["exported_at"],
         created_at=row["created_at"],

@@ -27,6 +27,9 @@ def main(
     patience: Annotated[
         float, typer.Option(min=1, help="What is missing after so long without progress is lost.")
     ] = 30.0,
+    sessions_per_actor: Annotated[
+        int, typer.Option(min=1, max=200, help="Sessions that share a process.")
+    ] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
     table: Annotated[
         list[Path] | None,
@@ -55,6 +58,7 @@ def main(
         nodes=nodes,
         pause=pause,
         patience=patience,
+        sessions_per_actor=sessions_per_actor,
     )
     folder = new_folder()
 

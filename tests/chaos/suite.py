@@ -50,6 +50,8 @@ class Plan:
     pause: float = 2.0
     #: Seconds without any progress after which what is missing is lost.
     patience: float = 30.0
+    #: Sessions that share a process.
+    sessions_per_actor: int = 1
 
 
 class Suite:
@@ -91,11 +93,12 @@ class Suite:
         disks = contextlib.ExitStack()
         try:
             await servers.start()
+            packed = {"PLACEMENT_SESSIONS_PER_ACTOR": str(self._plan.sessions_per_actor)}
             gateway = Gateway(
                 folder / _GATEWAY,
                 nodes=self._plan.nodes,
                 sessions=self._plan.sessions,
-                environment=servers.env(),
+                environment=servers.env() | packed,
             )
             if any(fault.small_disks for fault in self._plan.faults):
                 for number in range(2, self._plan.nodes + 1):

@@ -26,11 +26,15 @@ _GCS_SECONDS = 10.0
 @asynccontextmanager
 async def kill_session(scene: Scene) -> AsyncIterator[Strike]:
     person = random.choice(scene.people)
-    found = (await scene.gateway.sessions())[person.session]
-    pid = await scene.gateway.actor_pid(found["gateway"]["actor"])
+    actors = {
+        name: found["gateway"]["actor"] for name, found in (await scene.gateway.sessions()).items()
+    }
+    pid = await scene.gateway.actor_pid(actors[person.session])
+    # Its neighbours, too, where sessions share processes.
+    affected = [one for one in scene.people if actors[one.session] == actors[person.session]]
     since = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    yield Strike(affected=[person], since=since, what=f"{person.session}, process {pid}")
+    yield Strike(affected=affected, since=since, what=f"{person.session}, process {pid}")
 
 
 @asynccontextmanager

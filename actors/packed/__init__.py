@@ -1,0 +1,1 @@
+"""Packed placement: processes that host many sessions each. See docs/decisions/packing.md."""

@@ -1,0 +1,60 @@
+"""Lease renewals of all sessions of a process, in one statement.
+
+Each session keeps its own time (`actors.session.lease`) and asks for itself; those that ask within
+a beat go together. Who was answered together asks together again, so that after a few rounds a
+process sends a statement or two a second, however many sessions it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from cluster.domain.errors import GatewayError
+from cluster.stores.database import Database
+from cluster.stores.ownership import OwnershipStore
+
+__all__ = ["BatchedOwnership"]
+
+
+class BatchedOwnership(OwnershipStore):
+    """`OwnershipStore` with `renew` gathered over `beat` seconds.
+
+    Safe: the owner counts from before it asked, which is before the statement is sent.
+    """
+
+    def __init__(self, database: Database, *, beat: float) -> None:
+        super().__init__(database)
+        self._beat = beat
+        self._asked: dict[int, tuple[int, asyncio.Future[bool]]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> bool:
+        """See `OwnershipStore.renew`."""
+        if session_id in self._asked:
+            # Two owners of one session in this process: the epochs decide.
+            return await super().renew(session_id, epoch, ttl)
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        first = not self._asked
+        self._asked[session_id] = (epoch, answer)
+        if first:
+            task = asyncio.create_task(self._gather(ttl), name="renewals")
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return await answer
+
+    async def _gather(self, ttl: timedelta) -> None:
+        await asyncio.sleep(self._beat)
+        asked, self._asked = self._asked, {}
+        try:
+            owned = await self.renew_all({i: epoch for i, (epoch, _) in asked.items()}, ttl)
+        except GatewayError as error:
+            for _, answer in asked.values():
+                with contextlib.suppress(asyncio.InvalidStateError):
+                    answer.set_exception(error)
+            return
+        for session_id, (_, answer) in asked.items():
+            # Who waited too long has gone.
+            with contextlib.suppress(asyncio.InvalidStateError):
+                answer.set_result(session_id in owned)

@@ -1,0 +1,118 @@
+"""One session's place in a pack: admission, the session, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from actors.session.dead_man import Switch
+from actors.session.session import ClientFactory, HandOver, Session
+from actors.supervision.admission import admitted
+from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["Slot"]
+
+log = structlog.get_logger(__name__)
+
+#: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
+_CALLS = 64
+
+
+class Slot:
+    """Runs one session once; whoever hosts it decides whether it starts again."""
+
+    def __init__(
+        self,
+        *,
+        session_id: int,
+        node: str,
+        stores: Stores,
+        settings: Settings,
+        client_factory: ClientFactory,
+        switch: Switch,
+        hand_over: HandOver,
+    ) -> None:
+        self.session_id = session_id
+        self.session: Session | None = None
+        #: One busy session takes its turns, not everybody's.
+        self.calls = asyncio.Semaphore(_CALLS)
+        self._node = node
+        self._stores = stores
+        self._settings = settings
+        self._client_factory = client_factory
+        self._switch = switch
+        self._hand_over = hand_over
+        self._told_to_stop = False
+        self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
+
+    @property
+    def running(self) -> Session:
+        """The session. Raises `Unavailable` until it is admitted."""
+        if self.session is None:
+            raise Unavailable("the session is being started", retry_after=1)
+        return self.session
+
+    def stop(self) -> None:
+        """End it cleanly; `done` tells when its ownership is released."""
+        self._told_to_stop = True
+        if self.session is not None:
+            self.session.stop()
+
+    async def _run(self) -> None:
+        try:
+            await self._own()
+        except GatewayError as error:
+            log.warning("slot.session_failed", session_id=self.session_id, error=error.detail)
+            await self._left(error.detail)
+        except Exception as error:
+            # Its neighbours are not to blame: only this session ends, and is started anew.
+            log.exception("slot.session_crashed", session_id=self.session_id)
+            await self._left(f"{type(error).__name__}: {error}")
+        finally:
+            self._switch.disarm()
+
+    async def _own(self) -> None:
+        try:
+            record = await self._stores.sessions.get_by_id(self.session_id)
+        except (SessionNotFound, Unavailable):
+            return
+        if not await admitted(
+            self._stores, self._settings, self.session_id, self._node, lambda: self._told_to_stop
+        ):
+            return
+        self.session = Session(
+            record=record,
+            stores=self._stores,
+            settings=self._settings,
+            node=self._node,
+            client_factory=self._client_factory,
+            dead_man=self._switch,
+            hand_over=self._hand_over,
+        )
+        if self._told_to_stop:
+            self.session.stop()
+        ended = await self.session.run()
+        if ended.how == "fenced":
+            await self.session.abandon()
+            # Load or a store that was away: not the session's fault.
+            await self._note(self._stores.starts.excuse(self.session_id))
+
+    async def _left(self, error: str) -> None:
+        """It ended by an error: nothing of it may go on here."""
+        try:
+            if self.session is not None:
+                await self.session.abandon()
+        except Exception:
+            log.exception("slot.not_abandoned", session_id=self.session_id)
+        await self._note(self._stores.starts.crashed(self.session_id, error))
+
+    async def _note(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except GatewayError as error:
+            log.warning("slot.end_not_noted", error=error.detail)

@@ -1,0 +1,59 @@
+"""Lease renewals of many sessions in one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from actors.packed.renewals import BatchedOwnership
+from cluster.domain.errors import Unavailable
+from cluster.stores.database import Database
+
+TTL = timedelta(seconds=5)
+
+
+class Recorded(BatchedOwnership):
+    """What would be sent; sessions above 100 have another owner by now."""
+
+    def __init__(self) -> None:
+        super().__init__(cast(Database, None), beat=0.02)
+        self.sent: list[dict[int, int]] = []
+        self.away = False
+
+    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> frozenset[int]:
+        self.sent.append(dict(epochs))
+        if self.away:
+            raise Unavailable("PostgreSQL is away")
+        return frozenset(i for i in epochs if i <= 100)
+
+
+async def test_those_that_ask_at_about_the_same_time_go_together() -> None:
+    ownership = Recorded()
+    answers = await asyncio.gather(*(ownership.renew(i, i * 10, TTL) for i in (1, 2, 101)))
+    assert answers == [True, True, False]
+    assert ownership.sent == [{1: 10, 2: 20, 101: 1010}]
+    assert await ownership.renew(1, 10, TTL)
+    assert len(ownership.sent) == 2
+
+
+async def test_everybody_hears_that_the_store_is_away() -> None:
+    ownership = Recorded()
+    ownership.away = True
+    answers = await asyncio.gather(
+        *(ownership.renew(i, 1, TTL) for i in (1, 2)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+
+
+async def test_one_that_gives_up_waiting_does_not_take_the_others_along() -> None:
+    ownership = Recorded()
+    patient = asyncio.create_task(ownership.renew(1, 1, TTL))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await ownership.renew(2, 1, TTL)
+    assert await patient
+    assert ownership.sent == [{1: 1, 2: 1}]
