@@ -91,7 +91,8 @@ def _round(gateway: RunningGateway, sessions: dict[str, Phone], friend: Phone) -
 
 
 def _bodies(gateway: RunningGateway, session: str, friend: Phone) -> list[str]:
-    return [m["body"] for m in gateway.history(session, friend.chat)]
+    answer = gateway.api.get(f"/api/{session}/chats/{friend.chat}/messages", params={"limit": 1000})
+    return [message["body"] for message in answer.raise_for_status().json()]
 
 
 @contextmanager
