@@ -8,9 +8,9 @@ from typing import Any
 
 import ray
 
+from actors.lean import SESSION_PROCESS
 from actors.prestart import prestart
 from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
-from actors.spare import SESSION_PROCESS
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
@@ -21,14 +21,19 @@ __all__ = ["NODE_LABEL", "create_session_actor", "session_environment", "start_s
 NODE_LABEL = "ray.io/node-id"
 
 
+#: Less memory for a little more work: Go collects its heap when it has grown by half, and threads
+#: share two arenas of malloc.
+_SMALL = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}
+
+
 def session_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a session's process. Go reads `SSL_CERT_FILE` when the process starts."""
-    environment = {SESSION_PROCESS: "1"}
+    """Environment of a process that hosts sessions. Go reads its own when the process starts."""
+    found = {SESSION_PROCESS: "1", **{n: os.environ.get(n, value) for n, value in _SMALL.items()}}
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
-        environment["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle
+        found["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle
     elif present := os.environ.get("SSL_CERT_FILE"):
-        environment["SSL_CERT_FILE"] = present
-    return environment
+        found["SSL_CERT_FILE"] = present
+    return found
 
 
 def start_spares(settings: Settings, node: str, number: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from actors.spare import SESSION_PROCESS, announce
+from actors.lean import SESSION_PROCESS
+from actors.spare import announce
 
 __all__: list[str] = []
 

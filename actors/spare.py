@@ -8,10 +8,7 @@ from pathlib import Path
 from actors.session.holder import holder_id, is_dead
 from cluster.settings import Settings
 
-__all__ = ["SESSION_PROCESS", "announce", "preloads", "spares", "taken"]
-
-#: Set in the environment of processes that are to host sessions.
-SESSION_PROCESS = "GATEWAY_SESSION_PROCESS"
+__all__ = ["announce", "preloads", "spares", "taken"]
 
 
 def preloads() -> bool:

@@ -23,6 +23,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from actors.placement import session_environment
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
@@ -111,6 +112,7 @@ async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
             ids.append(await _made(stores, 0))
         environment = {
             **os.environ,
+            **session_environment(Settings()),
             "SSL_CERT_FILE": sandbox.endpoints.ca_bundle,
             "WHATSAPP_PROXY_URL": sandbox.endpoints.proxy_url,
             "WHATSAPP_SANDBOX_ROOT_KEY": sandbox.endpoints.root_key,

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from actors.packed.host import PackHost
 from actors.session.session import Session
 from actors.session_actor import neonize_factory
+from actors.spare import taken
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.domain.session import pack_name
@@ -33,6 +34,7 @@ class PackActor:
     """The sessions of one pack. Its name is `pack:<id>`."""
 
     def __init__(self, pack: int, capacity: int) -> None:
+        taken()
         self._host = PackHost(
             pack=pack,
             capacity=capacity,

@@ -90,6 +90,10 @@ class PackReconciler:
         self._silent: dict[int, float] = {}
         self.paused = False
 
+    @property
+    def stores(self) -> Stores:
+        return self._stores
+
     # -- asked for ------------------------------------------------------------------------------
 
     async def start(self, session_id: int) -> None:
@@ -129,6 +133,10 @@ class PackReconciler:
         for session_id in places:
             await self._stores.starts.excuse(session_id)
         return len(places)
+
+    async def move(self, session_id: int, node: str, *, cut_off: bool) -> bool:
+        """See `Reconciler.move`: only sessions with actors of their own ask for it."""
+        return False
 
     # -- by itself ------------------------------------------------------------------------------
 

@@ -177,6 +177,7 @@ class Session:
         self._qr_seen = 0
         #: As `state.change` told it last.
         self._state = ""
+        self._qr_shown = False
         self._folder: DeviceFolder | None = None
         self._vault: DeviceVault | None = None
         self._keeper: LeaseKeeper | None = None
@@ -412,7 +413,7 @@ class Session:
             if self._keeper is not None:
                 await self._keeper.stop()
             await self._stores.ownership.release(self.record.id, self.epoch, clean=clean)
-            await self._stores.cache.qr_clear(self.record.id)
+            await self._clear_qr()
         except GatewayError as error:
             # The lease runs out by itself; the successor then treats the store as stale.
             self._log.warning("session.release_failed", error=error.detail)
@@ -530,10 +531,11 @@ class Session:
                 case QrShown():
                     lifetime = _QR_NEXT if self._qr_seen else _QR_FIRST
                     self._qr_seen += 1
+                    self._qr_shown = True
                     await self._stores.cache.qr_put(self.record.id, event.text, lifetime)
                 case Paired():
                     self.me = event.me
-                    await self._stores.cache.qr_clear(self.record.id)
+                    await self._clear_qr()
                     self._touch_store()
         except NotOwner as error:
             await self._fence(error.detail)
@@ -554,6 +556,10 @@ class Session:
         await self._stores.events.append(
             self.record.id, "state.change", {"state": state}, epoch=self.epoch
         )
+
+    async def _clear_qr(self) -> None:
+        if self._qr_shown:
+            await self._stores.cache.qr_clear(self.record.id)
 
     async def _record(self, event: WhatsAppEvent) -> None:
         """Raises `NotOwner`; waits while PostgreSQL is away."""

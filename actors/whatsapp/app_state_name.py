@@ -137,7 +137,8 @@ def _install() -> _Slots:
         raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
     if (version := gocode.GetVersion()) not in _KNOWN_VERSIONS:
         raise Refused(f"the library has version {version!r}")
-    caller, called = locate(gocode, read_functions(Path(gocode._name)), _CALLER, _CALLED)
+    functions = read_functions(Path(gocode._name), _CALLER, _CALLED)
+    caller, called = locate(gocode, functions, _CALLER, _CALLED)
     code = ctypes.string_at(caller.start, caller.end - caller.start)
     operand = caller.start + call_operand(code, caller.start, called.start)
     stub = map_near(operand, 2 * PAGE)

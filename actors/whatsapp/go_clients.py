@@ -41,7 +41,8 @@ def clients_in_library() -> int | None:
 def _map() -> int | None:
     """The address of the variable that points to the map."""
     try:
-        (function,) = locate(gocode, read_functions(Path(gocode._name)), _LOOKS_UP)
+        functions = read_functions(Path(gocode._name), _LOOKS_UP)
+        (function,) = locate(gocode, functions, _LOOKS_UP)
     except SymbolsNotFound as error:
         log.warning("whatsapp.clients_not_counted", error=str(error))
         return None

@@ -21,6 +21,10 @@ _MAGIC_GO_1_20 = 0xFFFFFFF1
 _HEADER = struct.Struct("<IHBBQQQQQQQQ")
 
 
+#: What cgo names the entry points of exported functions.
+_ENTRY = b"_cgoexp_"
+
+
 class SymbolsNotFound(Exception):
     """The file is no Go library of the expected layout, or is not the one that is loaded."""
 
@@ -34,8 +38,9 @@ class Function:
     end: int
 
 
-def read_functions(library: Path) -> dict[str, Function]:
-    """The functions of the ELF file `library`, by name, counted from the start of its Go text.
+def read_functions(library: Path, *names: str) -> dict[str, Function]:
+    """The functions `names` (without any: all; with them, cgo's entry points as well) of the ELF
+    file `library`, by name, counted from the start of its Go text.
 
     A name that two functions share (one of them a wrapper between Go's two calling conventions) is
     left out. Raises `SymbolsNotFound`.
@@ -45,7 +50,8 @@ def read_functions(library: Path) -> dict[str, Function]:
             library.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as elf,
         ):
-            return _functions(_section(elf, b".gopclntab"))
+            wanted = {name.encode() for name in names}
+            return _functions(elf, _section(elf, b".gopclntab"), wanted)
     except (OSError, ValueError, struct.error) as error:
         raise SymbolsNotFound(f"no readable Go function table: {error}") from error
 
@@ -56,7 +62,7 @@ def locate(loaded: ctypes.CDLL, functions: dict[str, Function], *names: str) -> 
     cgo's entry points are in the dynamic symbols as well as in the function table; each gives the
     address of the text. Raises `SymbolsNotFound` when they disagree or a name is missing.
     """
-    anchors = {name: f for name, f in functions.items() if name.startswith("_cgoexp_")}
+    anchors = {name: f for name, f in functions.items() if name.startswith(_ENTRY.decode())}
     texts = {_address(loaded, name) - f.start for name, f in anchors.items()}
     if len(texts) != 1:
         raise SymbolsNotFound(f"{len(anchors)} entry points give {len(texts)} places of the text")
@@ -73,7 +79,8 @@ def _address(loaded: ctypes.CDLL, name: str) -> int:
         raise SymbolsNotFound(f"{name} is not in the loaded library") from error
 
 
-def _section(elf: mmap.mmap, wanted: bytes) -> bytes:
+def _section(elf: mmap.mmap, wanted: bytes) -> int:
+    """Where in the file it begins."""
     if elf[:6] != b"\x7fELF\x02\x01":
         raise SymbolsNotFound("no 64-bit little-endian ELF file")
     (headers,) = struct.unpack_from("<Q", elf, 0x28)
@@ -81,26 +88,30 @@ def _section(elf: mmap.mmap, wanted: bytes) -> bytes:
     # sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size
     sections = [struct.unpack_from("<IIQQQQ", elf, headers + i * size) for i in range(count)]
     names = sections[names_index][4]
-    for name, _type, _flags, _address, offset, length in sections:
+    for name, _type, _flags, _address, offset, _size in sections:
         if elf[names + name : names + name + len(wanted) + 1] == wanted + b"\0":
-            return elf[offset : offset + length]
+            return offset
     raise SymbolsNotFound(f"no section {wanted.decode()}")
 
 
-def _functions(table: bytes) -> dict[str, Function]:
-    magic, _, _, pointer, count, _, _, names, _, _, _, functab = _HEADER.unpack_from(table)
+def _functions(elf: mmap.mmap, table: int, wanted: set[bytes]) -> dict[str, Function]:
+    magic, _, _, pointer, count, _, _, names, _, _, _, functab = _HEADER.unpack_from(elf, table)
     if magic != _MAGIC_GO_1_20 or pointer != 8:
         raise SymbolsNotFound(f"function table with magic {magic:#x}, {pointer}-byte pointers")
-    # pairs (entry, offset of its _func), closed by the end of the text
-    entries = struct.unpack_from(f"<{2 * count + 1}I", table, functab)
+    # pairs (entry, offset of its _func), closed by the end of the text; read one by one and in
+    # place: there are tens of thousands, and their copies would stay in this process's memory
+    pair = struct.Struct("<III")
     found: dict[str, Function] = {}
     shared = set()
     for i in range(count):
-        start, described, end = entries[2 * i : 2 * i + 3]
-        (name_offset,) = struct.unpack_from("<i", table, functab + described + 4)
-        begin = names + name_offset
-        name = table[begin : table.index(b"\0", begin)].decode()
-        if name in found:
-            shared.add(name)
-        found[name] = Function(start, end)
+        start, described, end = pair.unpack_from(elf, table + functab + 8 * i)
+        (name_offset,) = struct.unpack_from("<i", elf, table + functab + described + 4)
+        begin = table + names + name_offset
+        name = elf[begin : elf.find(b"\0", begin)]
+        if wanted and name not in wanted and not name.startswith(_ENTRY):
+            continue
+        text = name.decode()
+        if text in found:
+            shared.add(text)
+        found[text] = Function(start, end)
     return {name: function for name, function in found.items() if name not in shared}

@@ -138,9 +138,8 @@ def _install() -> _Slots:
         raise _Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
     if (version := gocode.GetVersion()) not in _KNOWN_VERSIONS:
         raise _Refused(f"the library has version {version!r}")
-    send, generate, gostring = locate(
-        gocode, read_functions(Path(gocode._name)), _SEND, _GENERATE, _GOSTRING
-    )
+    names = (_SEND, _GENERATE, _GOSTRING)
+    send, generate, gostring = locate(gocode, read_functions(Path(gocode._name), *names), *names)
     code = ctypes.string_at(send.start, send.end - send.start)
     operand = send.start + call_operand(code, send.start, generate.start)
     stub = _map_near(operand, _PAGE + _SLOTS * _SLOT)

@@ -54,7 +54,8 @@ def _install() -> None:
         raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
     if (version := gocode.GetVersion()) not in _KNOWN_VERSIONS:
         raise Refused(f"the library has version {version!r}")
-    called, *callers = locate(gocode, read_functions(Path(gocode._name)), _CALLED, *_CALLERS)
+    names = (_CALLED, *_CALLERS)
+    called, *callers = locate(gocode, read_functions(Path(gocode._name), *names), *names)
     operands = [
         caller.start
         + call_operand(

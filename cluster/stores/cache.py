@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis import asyncio as redis
-from redis.exceptions import RedisError
 
 from cluster.domain.errors import Unavailable
 from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from redis import asyncio as redis
 
 __all__ = ["Cache"]
 
@@ -23,9 +26,16 @@ class Cache:
     """Keys `qr:<session>`, `status:<session>`, `worker:<node>`, all with a lifetime."""
 
     def __init__(self, settings: StoreSettings) -> None:
-        timeout = settings.store_timeout_seconds
-        self._redis: redis.Redis = redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
+        self._settings = settings
+
+    @cached_property
+    def _redis(self) -> redis.Redis:
+        # On first use: the import costs 8 MB, and most sessions are linked and show no QR code.
+        from redis import asyncio as redis
+
+        timeout = self._settings.store_timeout_seconds
+        return redis.Redis.from_url(
+            self._settings.redis_url.get_secret_value(),
             decode_responses=True,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
@@ -34,38 +44,31 @@ class Cache:
         )
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        if "_redis" in self.__dict__:
+            await self._redis.aclose()
 
     async def ping(self) -> None:
-        try:
+        with _translated():
             await self._redis.ping()
-        except (RedisError, OSError) as error:
-            raise _away() from error
 
     async def qr_put(self, session_id: int, text: str, seconds: float) -> None:
         """Put the QR code on show. Raises `Unavailable`."""
-        try:
+        with _translated():
             await self._redis.set(f"qr:{session_id}", text, px=int(seconds * 1000))
-        except (RedisError, OSError) as error:
-            raise _away() from error
 
     async def qr_get(self, session_id: int) -> tuple[str, float] | None:
         """The QR code on show and its remaining seconds. Raises `Unavailable`."""
-        try:
+        with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.get(f"qr:{session_id}")
                 pipe.pttl(f"qr:{session_id}")
                 text, left = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise _away() from error
         return (text, max(left, 0) / 1000) if text else None
 
     async def qr_clear(self, session_id: int) -> None:
         """Take it off show. Raises `Unavailable`."""
-        try:
+        with _translated():
             await self._redis.delete(f"qr:{session_id}")
-        except (RedisError, OSError) as error:
-            raise _away() from error
 
     async def status_put(self, session_id: int, status: dict[str, Any], seconds: float) -> None:
         """Live status for dashboards; losing it harms nobody."""
@@ -80,9 +83,10 @@ class Cache:
         if not session_ids:
             return []
         try:
-            texts = await self._redis.mget([f"status:{one}" for one in session_ids])
-        except (RedisError, OSError) as error:
-            log.warning("cache.away", error=type(error).__name__)
+            with _translated():
+                texts = await self._redis.mget([f"status:{one}" for one in session_ids])
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
             return [None] * len(session_ids)
         return [dict(json.loads(text)) if text else None for text in texts]
 
@@ -96,19 +100,27 @@ class Cache:
 
     async def _quiet_put(self, key: str, value: dict[str, Any], seconds: float) -> None:
         try:
-            await self._redis.set(key, json.dumps(value), px=int(seconds * 1000))
-        except (RedisError, OSError) as error:
-            log.warning("cache.away", error=type(error).__name__)
+            with _translated():
+                await self._redis.set(key, json.dumps(value), px=int(seconds * 1000))
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
 
     async def _quiet_get(self, key: str) -> dict[str, Any] | None:
         try:
-            text = await self._redis.get(key)
-        except (RedisError, OSError) as error:
-            log.warning("cache.away", error=type(error).__name__)
+            with _translated():
+                text = await self._redis.get(key)
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
             return None
         return dict(json.loads(text)) if text else None
 
 
-def _away() -> Unavailable:
-    METER.count("store_errors", "redis")
-    return Unavailable("Redis is away", retry_after=2)
+@contextmanager
+def _translated() -> Iterator[None]:
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        METER.count("store_errors", "redis")
+        raise Unavailable("Redis is away", retry_after=2) from error

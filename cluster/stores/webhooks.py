@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from cluster.domain.session import Me
 from cluster.events.envelope import Event, Teller
-from cluster.events.poster import Outcome
 from cluster.stores.database import Database, Row, jsonb, printable
+
+if TYPE_CHECKING:
+    # At run time it would load an HTTP client into every process that has stores.
+    from cluster.events.poster import Outcome
 
 __all__ = ["BreakerRule", "Delivery", "LeasedWebhook", "WebhookState", "WebhookStore"]
 

@@ -16,16 +16,17 @@ import sys, time
 from actors.session.dead_man import DeadMan
 switch = DeadMan()
 mode = sys.argv[1]
-switch.arm(time.monotonic() + 1.0)
+switch.arm(time.monotonic() + (2.5 if mode == "renew" else 1.0))
 print("armed", flush=True)
 if mode == "disarm":
     switch.disarm()
     time.sleep(2)
     sys.exit(0)
-for _ in range(8):
+for _ in range(12):
     time.sleep(0.25)
     if mode == "renew":
-        switch.arm(time.monotonic() + 1.0)
+        # Long: the machine may be busy, and it is the first deadline that must not strike.
+        switch.arm(time.monotonic() + 30)
 sys.exit(0)
 """
 
