@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["SESSION_PROCESS", "leave_out"]
 
@@ -25,8 +25,10 @@ _NEVER_USED = ("linkpreview", "linkpreview.exceptions", "minio.minioadmin", "pho
 
 
 class _Absent(ModuleType):
-    #: A package, so that what is said to be in it can be.
-    __path__: ClassVar[list[str]] = []
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        # A package, so that what is said to be in it can be.
+        self.__path__ = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

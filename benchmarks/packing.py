@@ -43,59 +43,16 @@ _MB = 1 << 20
 def main(
     sessions: Annotated[int, typer.Option(min=1, max=200, help="At last.")] = 100,
     isolated: Annotated[bool, typer.Option(help="One session in a process of its own.")] = False,
-    host: Annotated[str, typer.Option(hidden=True)] = "",
-    at: Annotated[int, typer.Option(hidden=True, help="Pack, or session.")] = 0,
 ) -> None:
     """Print the figures as JSON."""
-    if host:
-        _host(host, at, sessions)
-    else:
-        with tempfile.TemporaryDirectory(prefix="packing-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            folder.chmod(0o711)
-            with EmbeddedStores(folder / "stores") as stores:
-                os.environ.update(stores.env())
-                migrate(stores.env()["DATABASE_URL"])
-                figures = asyncio.run(_measure(folder, 1 if isolated else sessions, isolated))
-        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
-
-
-# -- the process that is measured ---------------------------------------------------------------
-
-
-def _host(kind: str, at: int, sessions: int) -> None:
-    import ray  # noqa: F401 - as in an actor
-
-    from actors.session.dead_man import DeadMan
-    from actors.session_actor import neonize_factory
-
-    settings = Settings()
-    if kind == "isolated":
-        from actors.host import SessionHost
-
-        SessionHost(
-            session_id=at,
-            node="bench",
-            settings=settings,
-            client_factory=neonize_factory,
-            dead_man=DeadMan(),
-        )
-    else:
-        from actors.packed.host import PackHost
-
-        async def nobody(pack: int, session_id: int, entries: list[bytes]) -> bool:
-            return False
-
-        PackHost(
-            pack=at,
-            capacity=sessions,
-            node="bench",
-            settings=settings,
-            client_factory=neonize_factory,
-            hand_over=nobody,
-        )
-    while True:
-        time.sleep(3600)
+    with tempfile.TemporaryDirectory(prefix="packing-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        with EmbeddedStores(folder / "stores") as stores:
+            os.environ.update(stores.env())
+            migrate(stores.env()["DATABASE_URL"])
+            figures = asyncio.run(_measure(folder, 1 if isolated else sessions, isolated))
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
 
 
 # -- the measuring ------------------------------------------------------------------------------
@@ -120,8 +77,7 @@ async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
             "PLACEMENT_SESSIONS_PER_ACTOR": str(total),
             "GATEWAY_ENV_FILE": os.devnull,
         }
-        command = ["--host", "isolated" if isolated else "packed", "--at"]
-        command += [str(ids[0] if isolated else pack), "--sessions", str(total)]
+        command = ["session", str(ids[0])] if isolated else ["pack", str(pack), str(total)]
         async with _process(command, environment, folder / "node-a") as process:
             for step in sorted({n for n in (1, 10, 50, 100, 200) if n < total} | {total}):
                 while len(ids) < step:
@@ -150,7 +106,7 @@ async def _process(
     """Killed in the end: that is what is to be recovered from."""
     with (data.parent / "host.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.packing"),
+            *(sys.executable, "-m", "benchmarks.packing_host"),
             *arguments,
             env={**environment, "GATEWAY_DATA_DIR": str(data)},
             stdout=log,

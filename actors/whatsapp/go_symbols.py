@@ -90,7 +90,7 @@ def _section(elf: mmap.mmap, wanted: bytes) -> int:
     names = sections[names_index][4]
     for name, _type, _flags, _address, offset, _size in sections:
         if elf[names + name : names + name + len(wanted) + 1] == wanted + b"\0":
-            return offset
+            return int(offset)
     raise SymbolsNotFound(f"no section {wanted.decode()}")
 
 
