@@ -55,9 +55,6 @@ def main(
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
 
 
-# -- the measuring ------------------------------------------------------------------------------
-
-
 async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {"sessions": total, "isolated": isolated, "memory": []}
     async with Sandbox.running(folder / "sandbox") as sandbox:
@@ -89,11 +86,12 @@ async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
             began = time.monotonic()
             async with _process(command, environment, folder / node) as process:
                 back = await _working(stores, ids, since=began)
+                await asyncio.sleep(_QUIET_SECONDS)
                 figures[f"back_on_{node}"] = {
                     "first": round(back[0], 2),
                     "last": round(back[-1], 2),
                     "per_second": round((len(back) - 1) / max(back[-1] - back[0], 0.01), 1),
-                    "rss_mb": psutil.Process(process.pid).memory_info().rss // _MB,
+                    "memory": _memory(process.pid),
                 }
         await stores.close()
     return figures
@@ -104,6 +102,7 @@ async def _process(
     arguments: list[str], environment: dict[str, str], data: Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Killed in the end: that is what is to be recovered from."""
+    await asyncio.to_thread(data.mkdir, exist_ok=True)
     with (data.parent / "host.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.packing_host"),

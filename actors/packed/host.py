@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -39,6 +40,11 @@ _SPARE_THREADS = 64
 #: behind in the library (a database handle; a thread when it was never paired).
 _WORN = 4
 _CRASHED = 71
+#: Sessions that start at once: what they do then is work for the processor.
+_STARTS_AT_ONCE = 8
+#: How long a thread keeps Python's lock from others, seconds. With the usual 5 ms a hundred busy
+#: threads would keep it from the loop for half a second, and leases are renewed there.
+_SWITCH_SECONDS = 0.0005
 
 
 class PackHost:
@@ -72,6 +78,8 @@ class PackHost:
         self._stores: Stores | None = None
         self._poked = asyncio.Event()
         self._closing = False
+        self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(
             ThreadPoolExecutor(capacity + _SPARE_THREADS, thread_name_prefix="wa")
@@ -203,6 +211,7 @@ class PackHost:
             client_factory=self._factory,
             switch=self._dead_man.switch(),
             hand_over=hand_over,
+            starting=self._starting,
         )
         self._slots[session_id] = slot
         slot.done.add_done_callback(lambda _: self._left(session_id))

@@ -9,9 +9,10 @@ from typing import Any
 import structlog
 
 from actors.session.dead_man import Switch
-from actors.session.session import ClientFactory, HandOver, Session
+from actors.session.session import ClientFactory, HandOver, Session, SessionEnded
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
+from cluster.domain.session import SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -19,6 +20,8 @@ __all__ = ["Slot"]
 
 log = structlog.get_logger(__name__)
 
+#: A start that takes longer waits for others, and does not hold them up; between looks at it.
+_START_SECONDS, _LOOK = 5.0, 0.05
 #: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
 _CALLS = 64
 
@@ -36,7 +39,9 @@ class Slot:
         client_factory: ClientFactory,
         switch: Switch,
         hand_over: HandOver,
+        starting: asyncio.Semaphore,
     ) -> None:
+        """`starting`: of all sessions of the process, those that may start at once."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
@@ -47,6 +52,7 @@ class Slot:
         self._client_factory = client_factory
         self._switch = switch
         self._hand_over = hand_over
+        self._starting = starting
         self._told_to_stop = False
         self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
 
@@ -96,11 +102,22 @@ class Slot:
         )
         if self._told_to_stop:
             self.session.stop()
-        ended = await self.session.run()
+        ended = await self._run_session(self.session)
         if ended.how == "fenced":
             await self.session.abandon()
             # Load or a store that was away: not the session's fault.
             await self._note(self._stores.starts.excuse(self.session_id))
+
+    async def _run_session(self, session: Session) -> SessionEnded:
+        """Its start is work for the processor, which leases of others must not wait for."""
+        async with self._starting:
+            running = asyncio.create_task(session.run(), name=f"session:{self.session_id}")
+            started = asyncio.create_task(_started(session), name="started")
+            await asyncio.wait(
+                {running, started}, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            started.cancel()
+        return await running
 
     async def _left(self, error: str) -> None:
         """It ended by an error: nothing of it may go on here."""
@@ -116,3 +133,10 @@ class Slot:
             await work
         except GatewayError as error:
             log.warning("slot.end_not_noted", error=error.detail)
+
+
+async def _started(session: Session) -> None:
+    while True:
+        if session.status is not SessionStatus.STARTING:
+            return
+        await asyncio.sleep(_LOOK)
