@@ -29,6 +29,8 @@ class Endpoints:
 
     #: what a client uses as its HTTP proxy
     proxy_url: str
+    #: the websocket itself, for clients that are told its address
+    websocket_url: str
     #: hex of the Noise root key that a client must trust in the place of WhatsApp's
     root_key: str
     #: PEM file for SSL_CERT_FILE of a client's process
@@ -91,6 +93,7 @@ class Sandbox:
         running.push_async_callback(control.stop)
         self.endpoints = Endpoints(
             proxy_url=f"http://127.0.0.1:{proxy_port}",
+            websocket_url=f"wss://127.0.0.1:{websocket_port}/ws/chat",
             root_key=self.server.root.public.hex(),
             ca_bundle=str(files.bundle),
             control_url=f"http://127.0.0.1:{control_port}",

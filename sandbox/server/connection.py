@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
 from sandbox.server.faults import Fault, Faults
-from sandbox.wire import codec
+from sandbox.wire import codec, tokens
 from sandbox.wire.frames import FrameReader, frame
 from sandbox.wire.node import Node
 from sandbox.wire.noise import NoiseError, NoiseResponder, Transport
@@ -23,6 +23,8 @@ __all__ = ["Connection"]
 
 log = structlog.get_logger(__name__)
 
+#: seconds to the first stanza of a client of the older dictionary
+_FAR_AWAY = 0.25
 #: how long the client has to close after the last stanza, seconds
 _LINGER = 2.0
 
@@ -43,6 +45,8 @@ class Connection:
         self._reader = FrameReader()
         self._frames: list[bytes] = []
         self._transport: Transport | None = None
+        #: the dictionary that the client announced
+        self._words = tokens.CURRENT
         # A queue of its own: a slow device must not hold up whoever sends to it.
         self._outgoing: asyncio.Queue[Node] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
@@ -60,6 +64,7 @@ class Connection:
         except DecodeError as error:
             raise NoiseError("the client payload is malformed") from error
         self.noise_public = responder.client_static
+        self._words = tokens.BY_VERSION[(self._reader.header or b"")[-1]]
         self._transport = responder.split()
         self._writer = asyncio.create_task(self._write(self._transport))
 
@@ -71,7 +76,7 @@ class Connection:
             while True:
                 data = await self._frame()
                 await self._suffer()
-                yield codec.decode(codec.unpack(self._transport.decrypt(data)))
+                yield codec.decode(codec.unpack(self._transport.decrypt(data)), self._words)
         except ConnectionClosed:
             return
 
@@ -94,10 +99,15 @@ class Connection:
 
     async def _write(self, transport: Transport) -> None:
         try:
+            if self._words is not tokens.CURRENT:
+                # Baileys, whose dictionary it is, derives its keys beside reading and drops what
+                # comes in the same moment (`noise.finishInit` is not awaited): WhatsApp is far
+                # enough away, loopback is not.
+                await asyncio.sleep(_FAR_AWAY)
             while True:
                 node = await self._outgoing.get()
                 await self._suffer()
-                data = transport.encrypt(codec.pack(codec.encode(node)))
+                data = transport.encrypt(codec.pack(codec.encode(node, self._words)))
                 await self._socket.send(frame(data))
         except ConnectionClosed:
             log.debug("sandbox.connection_gone", number=self.number, device=self.device)

@@ -8,6 +8,7 @@ from typing import Final
 from sandbox.wire import tokens
 from sandbox.wire.jid import HOSTED, HOSTED_LID, INTEROP, LID, MESSENGER, PN, Jid
 from sandbox.wire.node import Node
+from sandbox.wire.tokens import Dictionary
 
 #: a stanza nests a handful of levels; more is an attack on the stack
 MAX_DEPTH: Final = 64
@@ -25,7 +26,7 @@ class CodecError(ValueError):
     """These bytes are not binary XML, or this node cannot be written as such."""
 
 
-def encode(node: Node) -> bytes:
+def encode(node: Node, words: Dictionary = tokens.CURRENT) -> bytes:
     """Write a node (without the leading flag byte).
 
     Attributes with empty text are left out and an empty list of children reads back as no
@@ -34,12 +35,12 @@ def encode(node: Node) -> bytes:
     Raises:
         CodecError: the node cannot be expressed.
     """
-    out = bytearray()
+    out = _Out(words)
     _write_node(out, node, 0)
     return bytes(out)
 
 
-def decode(data: bytes) -> Node:
+def decode(data: bytes, words: Dictionary = tokens.CURRENT) -> Node:
     """Read one node (without the leading flag byte); nothing may follow it.
 
     Content that came as a token, packed text or JID is given as its UTF-8 bytes.
@@ -47,7 +48,7 @@ def decode(data: bytes) -> Node:
     Raises:
         CodecError: for any input that is not exactly one node.
     """
-    reader = _Reader(data)
+    reader = _Reader(data, words)
     node = reader.node(0)
     if reader.position != len(data):
         raise CodecError(f"{len(data) - reader.position} bytes left after the node")
@@ -79,7 +80,13 @@ def unpack(payload: bytes) -> bytes:
     return data
 
 
-def _write_node(out: bytearray, node: Node, depth: int) -> None:
+class _Out(bytearray):
+    def __init__(self, words: Dictionary) -> None:
+        super().__init__()
+        self.words = words
+
+
+def _write_node(out: _Out, node: Node, depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise CodecError(f"nested deeper than {MAX_DEPTH}")
     if not node.tag:
@@ -101,7 +108,7 @@ def _write_node(out: bytearray, node: Node, depth: int) -> None:
         _write_bytes(out, node.content)
 
 
-def _write_list(out: bytearray, size: int) -> None:
+def _write_list(out: _Out, size: int) -> None:
     if size == 0:
         out.append(tokens.LIST_EMPTY)
     elif size < 1 << 8:
@@ -113,7 +120,7 @@ def _write_list(out: bytearray, size: int) -> None:
         raise CodecError(f"a list of {size} is too long")
 
 
-def _write_bytes(out: bytearray, data: bytes) -> None:
+def _write_bytes(out: _Out, data: bytes) -> None:
     size = len(data)
     if size < 1 << 8:
         out += bytes([tokens.BINARY_8, size])
@@ -128,9 +135,9 @@ def _write_bytes(out: bytearray, data: bytes) -> None:
     out += data
 
 
-def _write_text(out: bytearray, text: str) -> None:
-    single = tokens.SINGLE_INDEX.get(text)
-    double = tokens.DOUBLE_INDEX.get(text)
+def _write_text(out: _Out, text: str) -> None:
+    single = out.words.single_index.get(text)
+    double = out.words.double_index.get(text)
     if single is not None:
         out.append(single)
     elif double is not None:
@@ -146,14 +153,14 @@ def _write_text(out: bytearray, text: str) -> None:
             raise CodecError("text is not Unicode") from error
 
 
-def _write_packed(out: bytearray, text: str, tag: int, alphabet: str) -> None:
+def _write_packed(out: _Out, text: str, tag: int, alphabet: str) -> None:
     odd = len(text) % 2
     out += bytes([tag, (len(text) + odd) // 2 | odd << 7])
     digits = [alphabet.index(char) for char in text] + [15] * odd
     out += bytes(high << 4 | low for high, low in zip(digits[::2], digits[1::2], strict=True))
 
 
-def _write_jid(out: bytearray, jid: Jid) -> None:
+def _write_jid(out: _Out, jid: Jid) -> None:
     domain = _DOMAIN.get(jid.server)
     if jid.server in (HOSTED, HOSTED_LID) or (domain is not None and jid.device):
         out += bytes([tokens.AD_JID, _DOMAIN[jid.server], _number(jid.device, 1)])
@@ -187,8 +194,9 @@ def _number(value: int, size: int) -> int:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, words: Dictionary) -> None:
         self.data = data
+        self.words = words
         self.position = 0
 
     def node(self, depth: int) -> Node:
@@ -267,13 +275,13 @@ class _Reader:
         if kind in (tokens.NIBBLE_8, tokens.HEX_8):
             return self._packed(_NIBBLES if kind == tokens.NIBBLE_8 else _HEX)
         if tokens.DICTIONARY_0 <= kind <= tokens.DICTIONARY_3:
-            words = tokens.DOUBLE_BYTE[kind - tokens.DICTIONARY_0]
+            words = self.words.double_byte[kind - tokens.DICTIONARY_0]
             index = self._byte()
             if index >= len(words):
                 raise CodecError(f"dictionary {kind} has no word {index}")
             return words[index]
-        if 0 < kind < len(tokens.SINGLE_BYTE):
-            return tokens.SINGLE_BYTE[kind]
+        if 0 < kind < len(self.words.single_byte):
+            return self.words.single_byte[kind]
         raise CodecError(f"unexpected tag {kind} at {self.position - 1}")
 
     def _packed(self, alphabet: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from sandbox.wire import tokens
+
 #: bytes a client sends once, before its first frame: `WA`, protocol 6, dictionary version
 HEADER_SIZE: Final = 4
 HEADER: Final = b"WA\x06\x03"
+_HEADERS: Final = {HEADER[:-1] + bytes([version]) for version in tokens.BY_VERSION}
 _LENGTH_SIZE = 3
 _MAX_FRAME = 1 << 8 * _LENGTH_SIZE
 
@@ -43,7 +46,7 @@ class FrameReader:
         self._buffer += data
         if self.header is None:
             start = bytes(self._buffer[:HEADER_SIZE])
-            if not HEADER.startswith(start):
+            if not any(header.startswith(start) for header in _HEADERS):
                 raise FrameError(f"unknown header {start.hex()}")
             if len(start) < HEADER_SIZE:
                 return []

@@ -1,32 +1,52 @@
-"""The dictionary of binary XML: strings that travel as one or two bytes.
+"""The dictionaries of binary XML: strings that travel as one or two bytes.
 
-Protocol data: the WhatsApp multi-device dictionary, version 3, as in whatsmeow's
-binary/token/token.go (SingleByteTokens, DoubleByteTokens, DictVersion). tokens.json holds
-`single_byte` (236 strings, index = byte, index 0 unused) and `double_byte` (4 lists of 256).
-A client announces the version with the last byte of its header; a server of another version
-would read other words (`iq` becomes `xmlns` in version 2).
+Protocol data: the WhatsApp multi-device dictionary. Version 3 as in whatsmeow's
+binary/token/token.go (SingleByteTokens, DoubleByteTokens, DictVersion), version 2 as in Baileys'
+WABinary/constants. The files hold `single_byte` (236 strings, index = byte, index 0 unused) and
+`double_byte` (4 lists of 256). A client announces the version with the last byte of its header; a
+server of another version would read other words (`iq` becomes `xmlns` in version 2).
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Final
+from typing import Final, Self
 
-_TABLE = json.loads(files(__package__).joinpath("tokens.json").read_text(encoding="utf-8"))
 
-VERSION: Final[int] = _TABLE["version"]
-SINGLE_BYTE: Final[tuple[str, ...]] = tuple(_TABLE["single_byte"])
-DOUBLE_BYTE: Final[tuple[tuple[str, ...], ...]] = tuple(map(tuple, _TABLE["double_byte"]))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """The words of one version."""
 
-#: text -> its byte
-SINGLE_INDEX: Final[dict[str, int]] = {text: i for i, text in enumerate(SINGLE_BYTE) if text}
-#: text -> (dictionary, byte)
-DOUBLE_INDEX: Final[dict[str, tuple[int, int]]] = {
-    text: (dictionary, i)
-    for dictionary, words in enumerate(DOUBLE_BYTE)
-    for i, text in enumerate(words)
-}
+    version: int
+    single_byte: tuple[str, ...] = field(repr=False)
+    double_byte: tuple[tuple[str, ...], ...] = field(repr=False)
+    #: text -> its byte
+    single_index: dict[str, int] = field(repr=False)
+    #: text -> (dictionary, byte)
+    double_index: dict[str, tuple[int, int]] = field(repr=False)
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """Read a file beside this one."""
+        table = json.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+        return cls(
+            version=table["version"],
+            single_byte=tuple(table["single_byte"]),
+            double_byte=tuple(map(tuple, table["double_byte"])),
+            single_index={text: i for i, text in enumerate(table["single_byte"]) if text},
+            double_index={
+                text: (dictionary, i)
+                for dictionary, words in enumerate(table["double_byte"])
+                for i, text in enumerate(words)
+            },
+        )
+
+
+#: whatsmeow's, and what is stored and queued here is written in
+CURRENT: Final = Dictionary.load("tokens.json")
+BY_VERSION: Final = {d.version: d for d in (CURRENT, Dictionary.load("tokens-2.json"))}
 
 # Tags (token.go, "Type tokens used in the binary XML representation").
 LIST_EMPTY: Final = 0

@@ -6,7 +6,7 @@ import contextlib
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.wire import codec, jid, tokens
@@ -14,7 +14,7 @@ from sandbox.wire.codec import CodecError
 from sandbox.wire.jid import Jid
 from sandbox.wire.node import Node
 
-words = st.sampled_from([*tokens.SINGLE_INDEX, *tokens.DOUBLE_INDEX])
+words = st.sampled_from([*tokens.CURRENT.single_index, *tokens.CURRENT.double_index])
 texts = st.one_of(
     words,
     st.text("0123456789-.", min_size=1, max_size=130),
@@ -49,6 +49,13 @@ nodes = st.recursive(
 @given(nodes)
 def test_every_node_survives_the_wire(node: Node) -> None:
     assert codec.decode(codec.encode(node)) == node
+
+
+@settings(deadline=None, max_examples=50)
+@given(nodes)
+def test_every_node_survives_in_the_older_dictionary(node: Node) -> None:
+    older = tokens.BY_VERSION[2]
+    assert codec.decode(codec.encode(node, older), older) == node
 
 
 @pytest.mark.parametrize("size", [255, 256, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])

@@ -18,18 +18,25 @@ def _digest(single: object, double: object) -> str:
 
 
 def test_the_dictionary_is_whatsmeows_and_equals_an_independent_copy() -> None:
-    ours = _digest(tokens.SINGLE_BYTE, tokens.DOUBLE_BYTE)
+    ours = _digest(tokens.CURRENT.single_byte, tokens.CURRENT.double_byte)
     assert ours == WHATSMEOW
     assert ours == _digest(constants.SINGLE_BYTE_TOKENS, constants.DOUBLE_BYTE_TOKENS)
 
 
 def test_its_version_is_the_one_in_the_header() -> None:
-    assert frames.HEADER[-1] == tokens.VERSION == 3
+    assert frames.HEADER[-1] == tokens.CURRENT.version == 3
 
 
 def test_words_are_where_whatsmeow_has_them() -> None:
-    assert tokens.SINGLE_BYTE[25] == "iq"
-    assert len(tokens.SINGLE_BYTE) == tokens.DICTIONARY_0
-    assert [len(words) for words in tokens.DOUBLE_BYTE] == [256] * 4
-    assert tokens.DOUBLE_BYTE[0][0] == "read-self"
-    assert tokens.DOUBLE_BYTE[1][0] == "reject"
+    assert tokens.CURRENT.single_byte[25] == "iq"
+    assert len(tokens.CURRENT.single_byte) == tokens.DICTIONARY_0
+    assert [len(words) for words in tokens.CURRENT.double_byte] == [256] * 4
+    assert tokens.CURRENT.double_byte[0][0] == "read-self"
+    assert tokens.CURRENT.double_byte[1][0] == "reject"
+
+
+def test_the_older_one_has_other_words_in_the_same_places() -> None:
+    older = tokens.BY_VERSION[2]
+    assert older.single_byte[25] == "xmlns"
+    assert [len(words) for words in older.double_byte] == [256] * 4
+    assert len(older.single_byte) == tokens.DICTIONARY_0

@@ -26,7 +26,7 @@ def test_a_reader_without_header_begins_at_once() -> None:
     assert FrameReader(expect_header=False).feed(frame(b"a") + frame(b"")) == [b"a", b""]
 
 
-@pytest.mark.parametrize("start", [b"GET ", b"WA\x06\x02", b"X"])
+@pytest.mark.parametrize("start", [b"GET ", b"WA\x06\x01", b"X"])
 def test_another_protocol_is_refused_at_its_first_wrong_byte(start: bytes) -> None:
     with pytest.raises(FrameError):
         FrameReader().feed(start)

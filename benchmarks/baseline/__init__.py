@@ -1,0 +1,1 @@
+"""The stack that the gateway is measured against, run from here."""

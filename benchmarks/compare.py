@@ -1,0 +1,128 @@
+"""The gateway against Express over Baileys: the same load on the same machine, one after the other.
+
+`python -m benchmarks.compare [--sessions 10] [--seconds 10] [--workers 8] [--json FILE]`. Each
+stack has a sandbox of its own. Needs Node.js; npm installs the baseline's packages on first use.
+The gateway's settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest.load import Load
+from benchmarks.contest.receiver import Receiver
+from benchmarks.contest.stacks import Stack, the_baseline, the_gateway
+
+#: Figure -> (label, whether more is better).
+_ROWS = {
+    "pair.per_second": ("sessions paired and connected /s", True),
+    "idle.sessions.uss_each": ("idle, MB USS per session: the sessions' processes", False),
+    "idle.sessions.pss_each": ("idle, MB PSS per session: the sessions' processes", False),
+    "idle.all.uss_each": ("idle, MB USS per session: everything but the sandbox", False),
+    "send.per_second": ("texts HTTP → phone /s", True),
+    "send.answer_p50_ms": ("answer to the caller, p50 ms", False),
+    "send.answer_p99_ms": ("answer to the caller, p99 ms", False),
+    "send.phone_p50_ms": ("HTTP → phone, p50 ms", False),
+    "send.phone_p99_ms": ("HTTP → phone, p99 ms", False),
+    "receive.per_second": ("texts phone → webhook /s", True),
+    "receive.webhook_p50_ms": ("phone → webhook, p50 ms", False),
+    "receive.webhook_p99_ms": ("phone → webhook, p99 ms", False),
+}
+
+
+async def measure(
+    stack: Stack, receiver: Receiver, *, sessions: int, seconds: float, workers: int
+) -> dict[str, Any]:
+    """Everything about one stack."""
+    load = Load(stack, receiver, sessions=sessions, seconds=seconds)
+    try:
+        found: dict[str, Any] = {"pair": await load.pair()}
+        parts = await load.idle()
+        parts["all"] = {
+            what: sum(part[what] for name, part in parts.items() if name != "sandbox")
+            for what in ("uss", "pss", "processes")
+        }
+        for part in parts.values():
+            part["uss_each"], part["pss_each"] = part["uss"] / sessions, part["pss"] / sessions
+        found["idle"] = parts
+        found["send"] = await load.send(workers)
+        found["receive"] = await load.receive(workers)
+        return found
+    finally:
+        await load.close()
+
+
+async def run(folder: Path, sessions: int, seconds: float, workers: int) -> dict[str, Any]:
+    """Both stacks, the baseline first, with their data in `folder`."""
+    found: dict[str, Any] = {
+        "sessions": sessions,
+        "seconds": seconds,
+        "workers": workers,
+        "cpus": os.cpu_count(),
+    }
+    for key in ("baseline", "gateway"):
+        receiver = Receiver()
+        await receiver.start()
+        made: AbstractContextManager[Stack] = (
+            the_baseline(folder, receiver.url) if key == "baseline" else the_gateway(folder)
+        )
+        stack = await asyncio.to_thread(made.__enter__)
+        try:
+            found[key] = await measure(
+                stack, receiver, sessions=sessions, seconds=seconds, workers=workers
+            )
+        finally:
+            await asyncio.to_thread(made.__exit__, None, None, None)
+            receiver.stop()
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown: both figures and how many times better the gateway is."""
+    lines = [
+        f"| {found['sessions']} sessions, {found['workers']} workers, {found['seconds']:g} s each, "
+        f"{found['cpus']} cores | Express + Baileys | gateway | gateway is better by |",
+        "|---|---|---|---|",
+    ]
+    for path, (label, more) in _ROWS.items():
+        theirs, ours = _at(found["baseline"], path), _at(found["gateway"], path)
+        better = ours / theirs if more else theirs / ours
+        lines.append(f"| {label} | {theirs:.1f} | {ours:.1f} | {better:.2f} × |")
+    for what in ("send", "receive"):
+        lost = [found[key][what]["sent"] - found[key][what]["arrived"] for key in _STACKS]
+        lines.append(f"| {what}: lost | {lost[0]} | {lost[1]} | |")
+    return "\n".join(lines)
+
+
+_STACKS = ("baseline", "gateway")
+
+
+def _at(found: dict[str, Any], path: str) -> float:
+    value: Any = found
+    for key in path.split("."):
+        value = value.get(key, {})
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="contest-", ignore_cleanup_errors=True) as name:
+        # As root PostgreSQL runs as another user, who passes through.
+        Path(name).chmod(0o711)
+        figures = asyncio.run(run(Path(name), given.sessions, given.seconds, given.workers))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n\n" + table(figures) + "\n")

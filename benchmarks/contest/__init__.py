@@ -1,0 +1,1 @@
+"""Two stacks under the same load: the gateway, and what it is measured against."""

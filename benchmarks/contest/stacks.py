@@ -1,0 +1,141 @@
+"""The contestants: each with a sandbox of its own, driven by HTTP alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.baseline.process import baseline
+from cluster.local.layout import ROOT, Layout
+from cluster.local.leftovers import RUN_VARIABLE
+from cluster.local.state import State
+
+__all__ = ["Stack", "the_baseline", "the_gateway"]
+
+_UP_SECONDS = 300
+#: Nobody's limits: what is measured is how fast it can be.
+_UNLIMITED = {"LIMIT_PER_KEY": "", "LIMIT_PER_TENANT": "", "LIMIT_PER_SESSION": ""}
+#: What a process is counted as, by its command: the first that fits.
+_PARTS = (
+    ("sandbox", ("-m sandbox",)),
+    ("sessions", ("ray::Session", "ray::Pack", "server.mjs")),
+    ("serve", ("ray::Serve", "ray::Proxy", "ray::HAProxy", "haproxy")),
+    ("stores", ("postgres", "valkey", "weed")),
+    ("gateway", ("ray::", "cluster.cli", "cluster.local.host")),
+    ("ray", ("",)),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """A running one."""
+
+    name: str
+    url: str
+    api_key: str
+    control_url: str
+    control_token: str
+    #: the process, when it is one
+    pid: int = 0
+    #: the gateway's run, by which its processes are known
+    run: str = ""
+
+    def session(self, name: str, webhook: str) -> dict[str, object]:
+        """The body that creates a session."""
+        if self.pid:
+            return {"name": name}
+        hook = {"url": webhook, "events": ["message"]}
+        return {"name": name, "config": {"webhooks": [hook]}}
+
+    def memory(self) -> dict[str, dict[str, float]]:
+        """MB by part: `uss` and `pss`, and how many processes."""
+        found: dict[str, dict[str, float]] = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.pid != self.pid and (
+                    not self.run or process.environ().get(RUN_VARIABLE) != self.run
+                ):
+                    continue
+                command = " ".join(process.cmdline())
+                used = process.memory_full_info()
+                part = next(name for name, signs in _PARTS if any(s in command for s in signs))
+                sums = found.setdefault(part, {"uss": 0.0, "pss": 0.0, "processes": 0})
+                sums["uss"] += used.uss / 1e6
+                sums["pss"] += used.pss / 1e6
+                sums["processes"] += 1
+        return found
+
+
+@contextmanager
+def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
+    """Express over Baileys, in one process."""
+    ports = folder / "sandbox.json"
+    command = [sys.executable, "-m", "sandbox", "--data-dir", str(folder / "sandbox")]
+    sandbox = subprocess.Popen([*command, "--port-file", str(ports)], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while not ports.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the sandbox did not start")
+            time.sleep(0.1)
+        ends = json.loads(ports.read_text())
+        with baseline(
+            folder / "baseline",
+            websocket_url=ends["websocket_url"],
+            ca_bundle=ends["ca_bundle"],
+            webhook_url=webhook,
+        ) as running:
+            yield Stack(
+                name="baileys",
+                url=running.url,
+                api_key="",
+                control_url=ends["control_url"],
+                control_token=ends["control_token"],
+                pid=running.pid,
+            )
+    finally:
+        sandbox.terminate()
+        sandbox.wait(30)
+
+
+@contextmanager
+def the_gateway(folder: Path) -> Iterator[Stack]:
+    """`gateway up --sandbox` with one node; its settings come from this process's environment."""
+    data = folder / "gateway"
+    environment = {"GATEWAY_ENV_FILE": os.devnull, **os.environ, **_UNLIMITED}
+
+    def command(*arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "cluster.cli", *arguments, "--data", str(data)],
+            cwd=ROOT,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            timeout=_UP_SECONDS,
+            check=True,
+        )
+
+    try:
+        command("up", "--sandbox", "--nodes", "1")
+        state = State.read(Layout.at(data).state)
+        if state is None:
+            raise RuntimeError("the gateway left no record of itself")
+        yield Stack(
+            name="gateway",
+            url=state.url,
+            api_key=state.api_key,
+            control_url=state.sandbox_control_url,
+            control_token=state.sandbox_control_token,
+            run=state.run,
+        )
+    finally:
+        command("down")
