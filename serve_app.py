@@ -18,12 +18,13 @@ import httpx
 import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.serve.config import HTTPOptions
+from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
 
 from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
+from cluster.ingress import haproxy
 from cluster.observed import observe
 from cluster.own_tls import own_tls
 from cluster.security.config_check import findings
@@ -49,6 +50,7 @@ def build() -> FastAPI:
         settings.media,
         settings.jwt,
         front_settings=settings.front,
+        behind_haproxy=haproxy.in_front(),
         limits=RateLimits(settings.limits, settings.stores),
     )
 
@@ -59,6 +61,10 @@ def deploy(http: HttpSettings) -> str:
     # Serve's own access log has paths, and they have phone numbers; ours has routes.
     quiet = LoggingConfig(encoding="JSON", enable_access_log=False)
     serve.start(
+        # Nodes that listen on loopback share one machine, where one HAProxy can have the port.
+        proxy_location=ProxyLocation.HeadOnly
+        if haproxy.in_front() and http.host.startswith("127.")
+        else ProxyLocation.EveryNode,
         http_options=HTTPOptions(
             host=http.host,
             port=http.port,

@@ -65,9 +65,11 @@ def create_app(
     *,
     front_settings: FrontSettings | None = None,
     limits: RateLimits | None = None,
+    behind_haproxy: bool = False,
 ) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
-    application starts; what it gives may connect on first use and is closed at the end."""
+    application starts; what it gives may connect on first use and is closed at the end.
+    `behind_haproxy`: see `cluster.ingress`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,7 +95,9 @@ def create_app(
     app.state.public_url = files.public_url
     app.state.live_bytes = settings.live_bytes
     app.state.health = observability.HealthProbe()
-    app.state.front = front = FrontDoor(front_settings or FrontSettings())
+    app.state.front = front = FrontDoor(
+        front_settings or FrontSettings(), behind_haproxy=behind_haproxy
+    )
     app.state.limits = limits
     authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
 

@@ -43,7 +43,9 @@ Networks = Sequence[IPv4Network | IPv6Network]
 class FrontDoor:
     """The settings of the front, applied."""
 
-    def __init__(self, settings: FrontSettings) -> None:
+    def __init__(self, settings: FrontSettings, *, behind_haproxy: bool = False) -> None:
+        """`behind_haproxy`: our own HAProxy has appended to `X-Forwarded-For` who called it."""
+        self._behind_haproxy = behind_haproxy
         self._allow = settings.networks("allow")
         self._control = settings.networks("control_allow")
         self._proxies = settings.networks("trusted_proxies")
@@ -82,6 +84,8 @@ class FrontDoor:
         client = scope.get("client")
         address = str(client[0]) if client else ""
         forwarded = ",".join(Headers(scope=scope).getlist("X-Forwarded-For")).split(",")
+        if self._behind_haproxy and _is_address(forwarded[-1].strip()):
+            address = forwarded.pop().strip()
         while self._proxies and _within(address, self._proxies) and forwarded:
             nearest = forwarded.pop().strip()
             if not _is_address(nearest):

@@ -70,6 +70,11 @@ class Layout:
         folder = Path(tempfile.gettempdir()) / name
         return folder if len(str(folder)) <= _LONGEST_RAY_FOLDER else Path("/tmp") / name  # noqa: S108
 
+    @property
+    def haproxy(self) -> Path:
+        """Sockets and configuration of HAProxy: with Ray's, for the same reason."""
+        return self.ray / "h"
+
     def prepare(self) -> None:
         """Make the folders, closed to others. Raises `Invalid` where PostgreSQL could not work."""
         self.data.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import structlog
 
-from cluster.domain.errors import Conflict, GatewayError
+from cluster.domain.errors import Conflict, GatewayError, Invalid
 from cluster.embedded.process import free_ports
+from cluster.ingress import haproxy
 from cluster.local.kept_secrets import ray_token
 from cluster.local.layout import ROOT, Layout
 from cluster.local.leftovers import RUN_VARIABLE, end_leftovers
@@ -167,6 +168,7 @@ class LocalGateway:
             "WEBHOOK_ALLOW": own.webhook_networks,
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
+            **self._ingress(own),
         }
         host = own.settings.http.host
         reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
@@ -174,6 +176,21 @@ class LocalGateway:
         self._state.url = f"{scheme}://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
         self._state.api_key = found["HTTP_API_KEY"]
         return found
+
+    def _ingress(self, own: OwnSettings) -> dict[str, str]:
+        """HAProxy in front of Serve, where there is one. Raises `Invalid` when it must be there."""
+        wanted = own.settings.http.ingress
+        # Ray's configuration of it ends no TLS.
+        without = wanted == "serve" or bool(own.settings.http.tls_cert_file)
+        found = "" if without else haproxy.binary()
+        if wanted == "haproxy" and not found:
+            raise Invalid("HTTP_INGRESS is haproxy: none is installed, or it would have to end TLS")
+        if not found:
+            return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}
+        statistics, metrics, fallback = free_ports(3)
+        return haproxy.environment(
+            found, self._layout.haproxy, ports=(statistics, metrics, fallback)
+        )
 
     def _start_application(self) -> None:
         with self._phase(Phase.SUPERVISOR):

@@ -78,7 +78,13 @@ class ObjectStore:
         """Store a file; large ones in parts, so that memory stays flat."""
         await self._call(
             lambda: self._client.fput_object(
-                self._bucket, key, str(path), content_type=content_type, part_size=_PART
+                self._bucket,
+                key,
+                str(path),
+                content_type=content_type,
+                part_size=_PART,
+                # Each of several at a time would hold parts of its own.
+                num_parallel_uploads=1,
             )
         )
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from file_giver import Giver
 from otlp_collector import Collector
 from people import People, Person
 from running_gateway import Phone, RunningGateway, until
 from waha import WahaClient
 
+from cluster.embedded.process import free_ports
+
 _names = itertools.count(1)
+#: Loopback, where nobody's URL may lead to, but not 127.0.0.1: the gateway of the tests allows it.
+_FILES = "127.0.0.2"
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +45,7 @@ def collector() -> Iterator[Collector]:
 def gateway(data_folder: Path, collector: Collector) -> Iterator[RunningGateway]:
     """Up for the whole run; nothing in it is shared but the processes."""
     environment = {
-        # Where tests serve files from: loopback, which nobody's URL may lead to, but not 127.0.0.1.
-        "MEDIA_FETCH_ALLOW": "127.0.0.2/32",
+        "MEDIA_FETCH_ALLOW": f"{_FILES}/32",
         # Readers of live streams are cut off after little.
         "HTTP_LIVE_BYTES": str(1 << 20),
         "TRACING_OTLP_ENDPOINT": collector.url,
@@ -88,3 +95,31 @@ def people(gateway: RunningGateway) -> Iterator[People]:
     waha = WahaClient(base_url=gateway.state.url, api_key=gateway.state.api_key)
     with contextlib.closing(waha):
         yield People(gateway, waha, *found)
+
+
+@pytest.fixture(scope="session")
+def served_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL where it is served from: an address that the gateway may fetch from."""
+    folder, (port,) = tmp_path_factory.mktemp("served"), free_ports(1)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(port), "--bind", _FILES, "-d", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://{_FILES}:{port}"
+    until(lambda: _answers(url), what="the file server")
+    yield folder, url
+    server.kill()
+    server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def giver(people: People, served_files: tuple[Path, str]) -> Giver:
+    return Giver(people, *served_files)

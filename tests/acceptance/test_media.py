@@ -5,106 +5,16 @@ The phone that decrypts them is the judge.
 
 from __future__ import annotations
 
-import base64
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
+from file_giver import WAYS, Giver
 from people import People
 from running_gateway import until
 from sample_media import photo, sound, video
 
-from cluster.embedded.process import free_ports
 
-_ADDRESS = "127.0.0.2"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A folder, and the URL where it is served from: an address that the gateway may fetch from."""
-    folder, (port,) = tmp_path_factory.mktemp("served"), free_ports(1)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "http.server", str(port), "--bind", _ADDRESS, "-d", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://{_ADDRESS}:{port}"
-    until(lambda: _answers(url), what="the file server")
-    yield folder, url
-    server.kill()
-    server.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
-@dataclass
-class Giver:
-    """Gives the same file in different ways, and asks Bob's phone what came."""
-
-    people: People
-    folder: Path
-    url: str
-
-    @property
-    def session(self) -> str:
-        return str(self.people.alice.session)
-
-    @property
-    def api(self) -> httpx.Client:
-        return self.people.gateway.api
-
-    def send(self, way: str, path: str, data: bytes, name: str, kind: str, **more: Any) -> Any:
-        """POST a file of this name and type to `path`."""
-        fields = {"session": self.session, "chatId": self.people.bob.chat, **more}
-        if way == "form":
-            answer = self.api.post(path, data=fields, files={"file": (name, data, kind)})
-        else:
-            file = {"mimetype": kind, "filename": name, **self.given(way, data, name)}
-            answer = self.api.post(path, json={**fields, "file": file})
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def given(self, way: str, data: bytes, name: str) -> dict[str, str]:
-        if way == "base64":
-            return {"data": base64.b64encode(data).decode()}
-        if way == "url":
-            (self.folder / name).write_bytes(data)
-            return {"url": f"{self.url}/{name}"}
-        assert way == "upload"
-        answer = self.api.post(f"/api/{self.session}/media/upload", content=data)
-        return {"url": answer.raise_for_status().json()["url"]}
-
-    def arrived(self, sent: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """What Bob's phone decrypted: the entry, and the file."""
-        phone, wire_id = self.people.bob.phone, sent["id"].split("_")[2]
-        entry = until(
-            lambda: next((e for e in phone.inbox() if e["id"] == wire_id), None),
-            what=f"{wire_id} on the phone",
-        )
-        answer = phone.control.get(f"/phones/{phone.number}/inbox/{wire_id}/media")
-        return entry, answer.raise_for_status().content
-
-
-@pytest.fixture
-def giver(people: People, files: tuple[Path, str]) -> Giver:
-    return Giver(people, *files)
-
-
-_WAYS = ["url", "base64", "form", "upload"]
-
-
-@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize("way", WAYS)
 def test_images_and_documents(giver: Giver, way: str) -> None:
     data = photo("JPEG", (120, 90))
     sent = giver.send(way, "/api/sendImage", data, f"{way}.jpg", "image/jpeg", caption=f"by {way}")

@@ -12,10 +12,11 @@ from conftest import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from api.security.front_door import FrontDoor
 from api.security.rate_limits import RateLimits
 from cluster.domain.session import SessionRecord
 from cluster.security import keys
-from cluster.settings import LimitSettings, Settings, StoreSettings
+from cluster.settings import FrontSettings, LimitSettings, Settings, StoreSettings
 
 KEY = {"X-Api-Key": OPERATOR_KEY}
 VERSION = "/api/server/version"
@@ -221,3 +222,22 @@ def test_the_repository_has_no_admin_key_in_it() -> None:
             key, _, value = line.strip().lstrip("# ").partition("=")
             if key in {"HTTP_API_KEY", "JWT_SECRET", "CHECKPOINT_KEYS"}:
                 assert len(value) < 32, f"{name}: {key}"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("10.1.0.1, 203.0.113.9", "203.0.113.9"),
+        ("10.1.0.1, 10.9.0.1", "10.1.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_our_own_haproxy_says_who_called_it_and_nobody_else_does(
+    forwarded: str, address: str
+) -> None:
+    settings = FrontSettings(_env_file=os.devnull, trusted_proxies="10.9.0.0/16")
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    scope = {"type": "http", "client": ("127.0.0.1", 4), "headers": headers}
+    assert FrontDoor(settings, behind_haproxy=True).address(scope) == address
+    assert FrontDoor(settings).address(scope) == "127.0.0.1"

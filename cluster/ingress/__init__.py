@@ -1,0 +1,1 @@
+"""HAProxy in front of Serve's replicas, where there is one."""

