@@ -14,6 +14,7 @@ from api.body_sizes import limit_by_path
 from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
+    appointments,
     auth,
     calls,
     channels,
@@ -108,7 +109,7 @@ def create_app(
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)
-    for part in (events, webhooks, outbox, live):
+    for part in (appointments, events, webhooks, outbox, live):
         app.include_router(part.router)
     app.include_router(events.of_all)
     app.include_router(contacts.by_session)

@@ -20,23 +20,23 @@ def news_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | No
     jid = str(group["id"])
     match name:
         case "group.v2.join":
+            people = group["participants"]
             return GroupNews(
                 jid=jid,
-                at=at,
+                # The event's time is that of the group's making; times of changes are in seconds.
+                at=now.replace(microsecond=0),
                 subject=group["subject"],
                 description=group["description"],
-                members={
-                    _jid(one["pn"] or one["id"]): one["role"] for one in group["participants"]
-                },
+                members={_jid(one["pn"] or one["id"]): one["role"] for one in people},
                 joined=True,
             )
         case "group.v2.leave":
             return GroupNews(jid=jid, at=at, joined=False)
         case "group.v2.participants":
-            people = {_jid(one["id"]): one["role"] for one in payload["participants"]}
+            roles = {_jid(one["id"]): one["role"] for one in payload["participants"]}
             if payload["type"] == "leave":
-                return GroupNews(jid=jid, at=at, gone=tuple(people))
-            return GroupNews(jid=jid, at=at, changed=people)
+                return GroupNews(jid=jid, at=at, gone=tuple(roles))
+            return GroupNews(jid=jid, at=at, changed=roles)
         case _:
             return GroupNews(
                 jid=jid, at=at, subject=group.get("subject"), description=group.get("description")

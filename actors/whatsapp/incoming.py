@@ -34,6 +34,7 @@ _KINDS = {
     "pollCreationMessageV2": "poll",
     "pollCreationMessageV3": "poll",
     "pollUpdateMessage": "poll_vote",
+    "eventMessage": "event",
     "listMessage": "list",
     "buttonsMessage": "buttons",
     "listResponseMessage": "list_response",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.message import Ack, MessageFilter, MessagePage, StoredMessage
@@ -34,31 +34,20 @@ class MessageStore:
             if not words:
                 return MessagePage(messages=(), following=None)
         limit = min(wanted.limit, _MAX)
-        after = wanted.after
-        rows = await self._db.all(
-            _listing(wanted),
-            {
-                "id": session_id,
-                "chat": wanted.chat,
-                "from_me": wanted.from_me,
-                "since": wanted.timestamp_gte,
-                "until": wanted.timestamp_lte,
-                "ack": int(wanted.ack) if wanted.ack is not None else None,
-                "words": words,
-                "after_sent": after.sent_at if after else None,
-                "after_stored": after.stored_at if after else None,
-                "after_id": after.message_id if after else None,
-                "after_chat": after.chat if after else None,
-                "after_from_me": after.from_me if after else None,
-                "limit": limit + 1,
-                "offset": wanted.offset,
-            },
-        )
+        rows = await self._db.all(_listing(wanted), _values(session_id, wanted, words))
         page = rows[:limit]
         return MessagePage(
             messages=tuple(message_of(row) for row in page),
             following=_cursor(page[-1]) if len(rows) > limit else None,
         )
+
+    async def explain(self, session_id: int, wanted: MessageFilter) -> Sequence[str]:
+        """How PostgreSQL finds a page, as it tells it; the page is looked up for that."""
+        words = await self._query_of(wanted.words) if wanted.words else ""
+        rows = await self._db.all(
+            _EXPLAIN.replace("{statement}", _listing(wanted)), _values(session_id, wanted, words)
+        )
+        return [str(row["QUERY PLAN"]) for row in rows]
 
     async def _query_of(self, words: str) -> str:
         """A `tsquery` of all words, each as the beginning of one; empty when there is no word."""
@@ -128,6 +117,30 @@ class MessageStore:
             {"id": session_id, "message": message_id},
         )
         return message_of(row) if row else None
+
+
+def _values(session_id: int, wanted: MessageFilter, words: str) -> dict[str, Any]:
+    after = wanted.after
+    return {
+        "id": session_id,
+        "chat": wanted.chat,
+        "from_me": wanted.from_me,
+        "since": wanted.timestamp_gte,
+        "until": wanted.timestamp_lte,
+        "ack": int(wanted.ack) if wanted.ack is not None else None,
+        "words": words,
+        "after_sent": after.sent_at if after else None,
+        "after_stored": after.stored_at if after else None,
+        "after_id": after.message_id if after else None,
+        "after_chat": after.chat if after else None,
+        "after_from_me": after.from_me if after else None,
+        # One more than asked for: is there a next page?
+        "limit": min(wanted.limit, _MAX) + 1,
+        "offset": wanted.offset,
+    }
+
+
+_EXPLAIN: LiteralString = "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {statement}"
 
 
 def _listing(wanted: MessageFilter) -> LiteralString:
