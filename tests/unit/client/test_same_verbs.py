@@ -165,6 +165,8 @@ VERBS = {
     "EventsController_sendEvent": ".chatting.send_event",
     "EventsController_list": ".events.list",
     "EventsController_stream": ".events.follow",
+    "EventsController_streamAll": "follow_all",
+    "VitalsController_list": "vitals",
     "EventsController_replay": ".events.replay",
     "WebhooksController_list": ".webhooks.states",
     "WebhooksController_test": ".webhooks.test",
@@ -177,6 +179,8 @@ VERBS = {
 }
 #: About the HTTP server alone.
 HTTP_ONLY = {"PingController_ping", "ServerController_status"}
+#: Of the console; in Python they are subjects of the gateway, `cluster` and `sandbox`.
+CONSOLE = ("AccessController_", "ClusterController_", "SandboxController_")
 
 
 def _verb(path: str) -> Callable[..., Any]:
@@ -204,7 +208,8 @@ def _served() -> set[str]:
 
 
 def test_every_operation_has_its_verb() -> None:
-    assert sorted(_served() - VERBS.keys() - HTTP_ONLY) == []
+    missing = sorted(_served() - VERBS.keys() - HTTP_ONLY)
+    assert [name for name in missing if not name.startswith(CONSOLE)] == []
     assert sorted(VERBS.keys() - _served()) == [], "operations that are gone"
 
 
