@@ -14,7 +14,6 @@ from api.body_sizes import limit_by_path
 from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
-    appointments,
     auth,
     calls,
     channels,
@@ -109,7 +108,7 @@ def create_app(
         app.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):
         app.include_router(part.router)
-    for part in (appointments, events, webhooks, outbox, live):
+    for part in (events, webhooks, outbox, live):
         app.include_router(part.router)
     app.include_router(events.of_all)
     app.include_router(contacts.by_session)

@@ -63,35 +63,6 @@ class Chatting:
         }
         return await self._send(chat_id, content, reply_to, options)
 
-    async def send_event(
-        self,
-        chat_id: str,
-        name: str,
-        *,
-        starts_at: int,
-        ends_at: int | None = None,
-        description: str = "",
-        place: str = "",
-        guests: bool = False,
-        reply_to: MessageRef | None = None,
-        **options: Any,
-    ) -> SentMessage:
-        """Send an appointment; `starts_at` and `ends_at` in Unix seconds, `guests`: whether others
-        may be brought along."""
-        if ends_at is not None and ends_at < starts_at:
-            raise Invalid("an event cannot end before it starts", field="event.endTime")
-        content = {
-            "kind": "event",
-            "text": name,
-            "description": description,
-            "starts_at": starts_at,
-            "ends_at": ends_at,
-            "place": place,
-            "guests": guests,
-            "_secret": base64.b64encode(os.urandom(32)).decode(),
-        }
-        return await self._send(chat_id, content, reply_to, options)
-
     async def vote(
         self, chat_id: str, poll: MessageRef, choices: Sequence[str], **options: Any
     ) -> SentMessage:

@@ -16,7 +16,6 @@ import structlog
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.content import (
-    appointments,
     attachments,
     changes,
     contacts,
@@ -41,7 +40,6 @@ _PURE = {
     **forwards.BUILDERS,
     **lists.BUILDERS,
     **polls.BUILDERS,
-    **appointments.BUILDERS,
 }
 _NEEDING_LIBRARY = {**attachments.BUILDERS, **polls.VOTE_BUILDERS}
 
