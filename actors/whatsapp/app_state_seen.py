@@ -11,10 +11,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,12 +23,15 @@ from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionDat
 from actors.whatsapp.app_state_ring import Ring
 from actors.whatsapp.jids import bare
 from actors.whatsapp.port import ChatArchived, ChatLabeled, LabelChanged
+from cluster.domain.errors import Unavailable
 
 __all__ = ["AppStateSeen", "setting_of"]
 
 log = structlog.get_logger(__name__)
 
 Setting = LabelChanged | ChatLabeled | ChatArchived
+#: Asks the client's device store a query.
+Rows = Callable[[str], Awaitable[list[list[Any]]]]
 
 #: Seconds between two looks, and looks until a record is nobody's here: the library writes MACs
 #: down after the whole patch was decrypted.
@@ -41,10 +42,10 @@ _MOST_COLORS = 32_767
 class AppStateSeen:
     """Tells one client's settings, in order."""
 
-    def __init__(self, ring: Ring, store: Path, tell: Callable[[Setting], None]) -> None:
-        """`store`: the device store; `tell`: called on the loop that `watch` runs on."""
+    def __init__(self, ring: Ring, rows: Rows, tell: Callable[[Setting], None]) -> None:
+        """`rows`: of the device store; `tell`: called on the loop that `watch` runs on."""
         self._ring = ring
-        self._store = store
+        self._rows = rows
         self._tell = tell
         self._next = ring.count
         #: Records that are nobody's so far, with the looks that are left.
@@ -70,9 +71,9 @@ class AppStateSeen:
     async def _sorted_out(self, waiting: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Tell those that are this client's; gives those to look at again."""
         try:
-            keys, known = await asyncio.to_thread(_secrets_of, self._store)
-        except sqlite3.Error as error:
-            log.debug("app_state.store_busy", error=str(error))
+            keys, known = await _secrets_of(self._rows)
+        except Unavailable as error:
+            log.debug("app_state.store_busy", error=error.detail)
             return waiting
         left = []
         for looks, record in waiting:
@@ -111,15 +112,16 @@ def setting_of(data: SyncActionData) -> Setting | None:
     return None
 
 
-def _secrets_of(store: Path) -> tuple[list[bytes], set[bytes]]:
+async def _secrets_of(rows: Rows) -> tuple[list[bytes], set[bytes]]:
     """Keys for the MACs of indexes, and the MACs of all records that there are."""
-    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=2)) as database:
-        keys = database.execute("SELECT key_data FROM whatsmeow_app_state_sync_keys").fetchall()
-        macs = database.execute(
-            "SELECT index_mac FROM whatsmeow_app_state_mutation_macs"
-            " WHERE name IN ('regular', 'regular_low')"
-        ).fetchall()
-    return [_index_key(bytes(key)) for (key,) in keys], {bytes(mac) for (mac,) in macs}
+    keys = await rows("SELECT hex(key_data) FROM whatsmeow_app_state_sync_keys")
+    macs = await rows(
+        "SELECT hex(index_mac) FROM whatsmeow_app_state_mutation_macs"
+        " WHERE name IN ('regular', 'regular_low')"
+    )
+    return [_index_key(bytes.fromhex(key)) for (key,) in keys], {
+        bytes.fromhex(mac) for (mac,) in macs
+    }
 
 
 def _index_key(sync_key: bytes) -> bytes:

@@ -41,6 +41,7 @@ from neonize.utils.enum import MediaType
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
+from actors.store_process import StoreProcess
 from actors.whatsapp import (
     app_state_name,
     app_state_ring,
@@ -162,7 +163,8 @@ class NeonizeClient:
         self.on_event = on_event
         self.me: Me | None = None
         self.engine_events = False
-        self.store = store
+        self._store = store
+        self._store_process = StoreProcess()
         self.presences = Presences()
         self.groups = GroupCache()
         self._settings = settings
@@ -201,7 +203,7 @@ class NeonizeClient:
         await asyncio.to_thread(app_state_name.names_are_kept)
         await asyncio.to_thread(no_picture.pictures_can_be_removed)
         if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
-            self._seen = AppStateSeen(ring, self.store, self._accept)
+            self._seen = AppStateSeen(ring, self.rows, self._accept)
             self._settings_watch = asyncio.create_task(
                 self._seen.watch(), name=f"settings:{self._key}"
             )
@@ -265,6 +267,11 @@ class NeonizeClient:
             self._settings_watch.cancel()
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+        await self._store_process.close()
+
+    async def rows(self, query: str) -> list[list[Any]]:
+        """See `actors.whatsapp.verbs.registry.Device.rows`."""
+        return await self._store_process.rows(self._store, query)
 
     async def _stop(self) -> None:
         """Let the library forget the client, once no call of ours is left in it."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from pathlib import Path
-
 from neonize.exc import GetJIDFromStoreError
 from neonize.proto.Neonize_pb2 import JID
 
@@ -43,23 +39,15 @@ async def lid(device: Device, *, phone: str) -> str:
 
 async def known(device: Device) -> dict[str, str]:
     """LID → phone-number JID, all that the library has learned."""
-    return await asyncio.to_thread(_read, device.store)
+    # The library has no call that lists them.
+    rows = await device.rows("SELECT lid, pn FROM whatsmeow_lid_map")
+    return {f"{lid}@lid": f"{phone}@s.whatsapp.net" for lid, phone in rows}
 
 
 async def phone_of(device: Device, lid: str) -> str:
     """The phone-number JID; empty when it is not known."""
     found = await device.by_phone(lid)
     return "" if found.endswith("@lid") else found
-
-
-def _read(store: Path) -> dict[str, str]:
-    # The library has no call that lists them. Its table is read beside it, as SQLite allows.
-    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5)
-    try:
-        rows = connection.execute("SELECT lid, pn FROM whatsmeow_lid_map").fetchall()
-    finally:
-        connection.close()
-    return {f"{lid}@lid": f"{phone}@s.whatsapp.net" for lid, phone in rows}
 
 
 async def _stored_lid(device: Device, phone: str) -> str:

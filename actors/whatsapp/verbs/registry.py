@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from neonize.aioze.client import NewAClient
@@ -25,9 +24,8 @@ class Device(Protocol):
     def me(self) -> Me | None:
         """The account; known while it is connected."""
 
-    @property
-    def store(self) -> Path:
-        """The library's SQLite database, to be read only."""
+    async def rows(self, query: str) -> list[list[Any]]:
+        """Ask the library's SQLite database: see `actors.store_process.StoreProcess.rows`."""
 
     @property
     def groups(self) -> GroupCache:

@@ -199,8 +199,8 @@ async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path
             live.commit()
             second = await copier.take(path, scratch)
             assert first != second
-            assert copier._child is not None
-            os.kill(copier._child.pid, signal.SIGKILL)
+            assert copier._process._child is not None
+            os.kill(copier._process._child.pid, signal.SIGKILL)
             assert await copier.take(path, scratch) == second
             with pytest.raises(Unavailable):
                 await copier.take(tmp_path / "none.db", scratch)

@@ -1,0 +1,116 @@
+"""Another process that opens live device stores: the only way to look into one.
+
+Never open the live file in the process that runs the library: SQLite locks files with fcntl, and
+the kernel drops *all* locks of a process on a file when the process closes *any* descriptor of it
+(https://www.sqlite.org/howtocorrupt.html, "Posix advisory locks"). The library's SQLite and
+Python's are two copies that do not know of each other. Even a read-only connection, when it is
+closed, takes itself for the last one and clears the write-ahead log away under the library: the
+store is malformed from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from cluster.domain.errors import Unavailable
+
+__all__ = ["StoreProcess"]
+
+_SECONDS = 30.0
+#: A process that had nothing to do for so long ends, seconds.
+_IDLE = 10
+#: Bytes of one answer: a table of all people an account knows is one line.
+_LONGEST_ANSWER = 64 << 20
+#: Starting Python takes ten times as long as the work, so one process does it many times.
+_PROGRAM = """
+import json, select, sqlite3, sys
+from contextlib import closing
+while select.select([sys.stdin], [], [], float(sys.argv[1]))[0] and (line := sys.stdin.readline()):
+    what, store, argument = json.loads(line)
+    said, rows = "", []
+    try:
+        with closing(sqlite3.connect(f"file:{store}?mode=rw", uri=True, timeout=20)) as live:
+            if what == "copy":
+                with closing(sqlite3.connect(argument)) as copy:
+                    live.backup(copy)
+                    copy.execute("PRAGMA journal_mode=DELETE")
+            else:
+                live.execute("PRAGMA query_only=ON")
+                rows = live.execute(argument).fetchall()
+    except (sqlite3.Error, OSError) as error:
+        said = f"{type(error).__name__}: {error}"
+    print(json.dumps([said, rows]), flush=True)
+"""
+
+
+class StoreProcess:
+    """Serves one caller after the other; its process comes and goes."""
+
+    def __init__(self) -> None:
+        self._child: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def copy(self, store: Path, target: Path) -> None:
+        """Copy the database as of one commit. Raises `Unavailable`."""
+        await self._do("copy", store, str(target))
+
+    async def rows(self, store: Path, query: str) -> list[list[Any]]:
+        """What a query finds: texts and numbers only (`hex(column)` for bytes). Raises
+        `Unavailable`."""
+        return await self._do("rows", store, query)
+
+    async def close(self) -> None:
+        """End the process."""
+        child, self._child = self._child, None
+        if child is not None and child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+    async def _do(self, what: str, store: Path, argument: str) -> list[list[Any]]:
+        line = json.dumps([what, str(store), argument]).encode() + b"\n"
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    said, rows = await self._ask(line)
+            except TimeoutError as error:
+                await self.close()
+                raise Unavailable("the device store does not answer", retry_after=5) from error
+            except asyncio.CancelledError:
+                # Nobody waits for what it is about to answer.
+                await self.close()
+                raise
+        if said:
+            raise Unavailable(f"the device store could not be read: {said}", retry_after=5)
+        return list(rows)
+
+    async def _ask(self, line: bytes) -> tuple[str, list[list[Any]]]:
+        # An old process may be about to end for want of work, so a fresh one gets a second try.
+        for child in (self._child, None):
+            process = child or await self._start()
+            assert process.stdin is not None  # noqa: S101 - pipes, see `_start`
+            assert process.stdout is not None  # noqa: S101
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(line)
+                await process.stdin.drain()
+                if answer := await process.stdout.readline():
+                    said, rows = json.loads(answer)
+                    return str(said), rows
+            await self.close()
+        return "the process for it ended", []
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", "-c", _PROGRAM, str(_IDLE)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_LONGEST_ANSWER,
+        )
+        return self._child

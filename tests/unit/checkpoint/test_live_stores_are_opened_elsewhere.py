@@ -1,0 +1,51 @@
+"""Where the library runs, nothing else may open its database: see actors/store_process.py."""
+
+from __future__ import annotations
+
+import ast
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from actors.store_process import StoreProcess
+from cluster.domain.errors import Unavailable
+from cluster.local.layout import ROOT
+
+#: They open stores that no library has open: before the connection, or copies.
+_AT_REST = {"actors/checkpoint/forget.py", "actors/transfer"}
+
+
+def test_no_module_of_the_actors_opens_sqlite_but_stores_at_rest() -> None:
+    found = set()
+    for path in sorted((ROOT / "actors").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if "sqlite3" in names:
+                found.add(str(path.relative_to(ROOT)))
+    assert {
+        name for name in found if not any(name.startswith(known) for known in _AT_REST)
+    } == set()
+    assert found, "the test sees imports at all"
+
+
+async def test_rows_of_a_store_in_use(tmp_path: Path) -> None:
+    import sqlite3
+
+    path, process = tmp_path / "device.db", StoreProcess()
+    with closing(sqlite3.connect(path, isolation_level=None)) as live:
+        live.execute("PRAGMA journal_mode=WAL")
+        live.execute("CREATE TABLE t (name TEXT, data BLOB)")
+        live.execute("INSERT INTO t VALUES ('é', x'00ff')")
+        try:
+            assert await process.rows(path, "SELECT name, hex(data) FROM t") == [["é", "00FF"]]
+            with pytest.raises(Unavailable):
+                await process.rows(path, "DELETE FROM t RETURNING name")
+            with pytest.raises(Unavailable):
+                await process.rows(tmp_path / "none.db", "SELECT 1 FROM t")
+        finally:
+            await process.close()
+        assert path.with_name("device.db-wal").exists(), "the log is the library's to clear"
+        assert live.execute("SELECT count(*) FROM t").fetchone() == (1,)
