@@ -18,6 +18,7 @@ import httpx
 import ray
 from fastapi import FastAPI
 from ray import serve
+from ray.serve import Application
 from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
 
@@ -30,7 +31,7 @@ from cluster.own_tls import own_tls
 from cluster.security.config_check import findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
-__all__ = ["APPLICATION", "build", "deploy", "main", "remove"]
+__all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
 APPLICATION = "gateway"
 #: Requests wait for WhatsApp more than they compute: many fit into one replica. What exceeds the
@@ -58,8 +59,6 @@ def build() -> FastAPI:
 def deploy(http: HttpSettings) -> str:
     """Deploy on the connected cluster, wait until every replica runs, return the URL.
     Raises `RuntimeError` when the deployment fails or nothing answers at the URL."""
-    # Serve's own access log has paths, and they have phone numbers; ours has routes.
-    quiet = LoggingConfig(encoding="JSON", enable_access_log=False)
     serve.start(
         # Nodes that listen on loopback share one machine, where one HAProxy can have the port.
         proxy_location=ProxyLocation.HeadOnly
@@ -71,28 +70,41 @@ def deploy(http: HttpSettings) -> str:
             ssl_certfile=http.tls_cert_file or None,
             ssl_keyfile=http.tls_key_file or None,
         ),
-        logging_config=quiet,
+        logging_config=_quiet(),
     )
+    serve.run(application(http), name=APPLICATION, route_prefix="/")
+    url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
+    _wait_for_answer(url, own_tls(http))
+    return url
+
+
+def application(http: HttpSettings | dict[str, str]) -> Application:
+    """The bound application. Serve's own configuration files (KubeRay's `serveConfigV2`) name it
+    as `import_path: serve_app:application`; it is then called with their `args`, of which there
+    are none: the settings come from the environment."""
+    if not isinstance(http, HttpSettings):
+        http = HttpSettings()
     configure = serve.deployment(
         name="ingress",
         num_replicas=http.replicas,
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
-        # would not bring them back, and `/health` tells of them.
+        # would not bring them back, and `/health/ready` tells of them.
         health_check_period_s=5,
         health_check_timeout_s=15,
         # Sends under way end first.
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
         ray_actor_options={"num_cpus": 0},
-        logging_config=quiet,
+        logging_config=_quiet(),
     )
     # A builder: the application is made in the replica, in its own event loop.
-    ingress = configure(serve.ingress(build)())
-    serve.run(ingress.bind(), name=APPLICATION, route_prefix="/")
-    url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
-    _wait_for_answer(url, own_tls(http))
-    return url
+    return configure(serve.ingress(build)()).bind()
+
+
+def _quiet() -> LoggingConfig:
+    """Serve's own access log has paths, and they have phone numbers; ours has routes."""
+    return LoggingConfig(encoding="JSON", enable_access_log=False)
 
 
 def _wait_for_answer(url: str, verify: ssl.SSLContext | bool) -> None:

@@ -5,6 +5,7 @@ The supervisor is a detached actor: it lives in the cluster, not in this process
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Annotated, Any
 
@@ -16,7 +17,9 @@ from actors.supervisor import SUPERVISOR_NAME, Supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from actors.workers.agent_actor import start_agents, stop_agents
 from cluster.observed import observe
+from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
+from cluster.stores.objects import ObjectStore
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,7 @@ def main(
 
 
 def _start(settings: Settings, timeout: float) -> None:
+    _make_bucket(settings)
     supervisor: Any = (
         ray.remote(Supervisor)
         .options(
@@ -61,6 +65,15 @@ def _start(settings: Settings, timeout: float) -> None:
     others = [*start_dispatchers(settings), *start_agents(settings)]
     ray.get([actor.ready.remote() for actor in (supervisor, *others)], timeout=timeout)
     log.info("bootstrap.up", actors=1 + len(others))
+
+
+def _make_bucket(settings: Settings) -> None:
+    """A new S3 server has none. One that is away, or keeps its buckets to itself, holds up
+    nothing: checkpoints wait, and `/health/ready` tells."""
+    try:
+        asyncio.run(ObjectStore(settings.stores).ensure_bucket())
+    except Unavailable as error:
+        log.warning("bootstrap.no_bucket", error=error.detail)
 
 
 def _stop(settings: Settings, timeout: float) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.models import WahaModel
 
-__all__ = ["Environment", "Health", "Ping", "ServerStatus", "Worker"]
+__all__ = ["Environment", "Health", "Ping", "Readiness", "ServerStatus", "Worker"]
 
 
 class Ping(WahaModel):
@@ -64,3 +64,46 @@ class Health(WahaModel):
     def minimal(self) -> Health:
         """For callers without a key: the state and nothing about the parts."""
         return Health(status=self.status, info={}, error={}, details={})
+
+
+#: What waits while a store is away. The rest (PostgreSQL, or no store could be reached at all)
+#: keeps a replica from being ready.
+_EFFECTS = {
+    "redis": "QR codes are not shared between replicas, limits are counted by each for itself",
+    "s3": "checkpoints wait, a session that must move waits, media is not stored",
+}
+
+
+class Part(WahaModel):
+    """A store, for a probe."""
+
+    status: Literal["up", "down"]
+    effect: str = Field("", description="What does not work meanwhile.")
+    latency_ms: float | None = None
+
+
+class Readiness(WahaModel):
+    """Whether requests should come here."""
+
+    status: Literal["ready", "degraded", "unready"]
+    parts: dict[str, Part] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        parts = {
+            name: Part(
+                status=facts["status"],
+                effect=""
+                if facts["status"] == "up"
+                else _EFFECTS.get(name, "sends are refused, sessions stay connected"),
+                latency_ms=facts.get("latency_ms"),
+            )
+            for name, facts in health.details.items()
+        }
+        down = {name for name, part in parts.items() if part.status == "down"}
+        status: Literal["ready", "degraded", "unready"] = "degraded" if down else "ready"
+        return cls(status="unready" if down - _EFFECTS.keys() else status, parts=parts)
+
+    def minimal(self) -> Readiness:
+        """For callers without a key."""
+        return Readiness(status=self.status)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from api.models.observability import Environment, Health, Ping, ServerStatus, Worker
+from api.models.observability import Environment, Health, Ping, Readiness, ServerStatus, Worker
 from api.params import GatewayDep
 from api.ports import Gateway
 from api.problems import responses
@@ -20,7 +20,7 @@ from cluster.domain.errors import Unauthorized, Unavailable
 __all__ = ["PUBLIC", "HealthProbe", "router"]
 
 #: Served without a key.
-PUBLIC = frozenset({"/ping", "/health"})
+PUBLIC = frozenset({"/ping", "/health", "/health/live", "/health/ready"})
 
 router = APIRouter(tags=["🔍 Observability"])
 
@@ -71,6 +71,34 @@ async def health(request: Request) -> JSONResponse:
     found = await probe.take(request.app.state.gateway)
     told = found if operator(request) else found.minimal()
     return JSONResponse(told.model_dump(), 200 if found.status == "ok" else 503)
+
+
+@router.get(
+    "/health/live",
+    operation_id="HealthController_live",
+    summary="Whether this replica lives",
+    description="Ours, for probes: nothing is asked of the stores. A restart would not bring a "
+    "store back.",
+)
+async def live() -> Ping:
+    return Ping(message="alive")
+
+
+@router.get(
+    "/health/ready",
+    operation_id="HealthController_ready",
+    summary="Whether this replica can take requests",
+    response_model=Readiness,
+    description="Ours, for probes and load balancers. `degraded` (200): requests are served, and "
+    "something waits. `unready` (503): PostgreSQL is away, so sends would be refused. Without the "
+    "operator's key the state only.",
+    responses={503: {"model": Readiness, "description": "Not ready."}},
+)
+async def ready(request: Request) -> JSONResponse:
+    probe: HealthProbe = request.app.state.health
+    found = Readiness.of(await probe.take(request.app.state.gateway))
+    told = found if operator(request) else found.minimal()
+    return JSONResponse(told.model_dump(), 503 if found.status == "unready" else 200)
 
 
 @router.get(

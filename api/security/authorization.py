@@ -14,7 +14,9 @@ from cluster.security.principal import Action
 
 __all__ = ["PUBLIC_TEMPLATES", "authorize", "needs", "template_of"]
 
-PUBLIC_TEMPLATES = frozenset({"/", "/ping", "/health", "/docs", "/openapi.json", "/console"})
+PUBLIC_TEMPLATES = frozenset(
+    {"/", "/ping", "/health", "/health/live", "/health/ready", "/docs", "/openapi.json", "/console"}
+)
 MANAGE, OPERATE = "manage", "operate"
 _READ, _SEND, _VIEW = (Action.READ,), (Action.SEND,), (Action.VIEW,)
 _CONTROL, _SETTING = (Action.CONTROL,), (Action.SETTING,)

@@ -11,6 +11,7 @@ from cluster.cli import (
     checks,
     demo,
     docs,
+    doctor,
     down,
     drain,
     lock,
@@ -22,6 +23,7 @@ from cluster.cli import (
     up,
     version,
 )
+from cluster.cli.session.commands import sessions
 
 __all__ = ["application"]
 
@@ -29,15 +31,15 @@ application = typer.Typer(
     name="gateway",
     help="A WhatsApp gateway: each session an actor of a Ray cluster.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 for command in (
-    *(demo.demo, up.up, down.down, status.status, logs.logs, sandbox.sandbox),
+    *(demo.demo, up.up, down.down, status.status, doctor.doctor, logs.logs, sandbox.sandbox),
     *(drain.nodes, drain.drain, drain.undrain),
     *(show_config.config, version.version, lock.lock, audit.audit, docs.docs),
 ):
     application.command()(command)
+application.add_typer(sessions)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)
 application.command(
     "chaos",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +15,10 @@ from cluster.own_tls import own_tls
 from cluster.settings import HttpSettings
 
 __all__ = ["JsonApi", "gateway_api", "sandbox_api"]
+
+_PART = 64 << 10
+#: A stream tells something every 15 s.
+_STREAM = httpx.Timeout(10.0, read=60.0)
 
 
 class JsonApi:
@@ -41,8 +47,48 @@ class JsonApi:
     def get(self, path: str, **query: str | int | bool) -> Any:
         return self._ask("GET", path, params=query)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return self._ask("POST", path, json=body)
+    def post(self, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
+        return self._ask("POST", path, json=body, headers=headers)
+
+    def put(self, path: str, body: Any = None) -> Any:
+        return self._ask("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        return self._ask("DELETE", path)
+
+    def send_large(
+        self,
+        path: str,
+        body: Any,
+        told: Callable[[int, int], None],
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """POST; `told` hears how many bytes of how many are on their way."""
+        data = json.dumps(body).encode()
+
+        def parts() -> Iterator[bytes]:
+            for at in range(0, len(data), _PART):
+                yield data[at : at + _PART]
+                told(min(at + _PART, len(data)), len(data))
+
+        own = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        return self._ask("POST", path, content=parts(), headers={**(headers or {}), **own})
+
+    def fetch(self, path: str, body: Any) -> bytes:
+        """POST for an answer that is no JSON."""
+        return self._answer("POST", path, json=body).content
+
+    def lines(self, path: str, **query: str | int) -> Iterator[str]:
+        """The lines of a stream (server-sent events), for as long as it lasts."""
+        try:
+            with self._client.stream("GET", path, params=query, timeout=_STREAM) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _refusal("GET", path, answer)
+                yield from answer.iter_lines()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"GET {path}: {error or type(error).__name__}") from error
 
     def status_of(self, path: str) -> int | None:
         """The status code of a GET; None when nothing answers."""
@@ -52,16 +98,31 @@ class JsonApi:
             return None
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._answer(method, path, **arguments)
+        return answer.json() if answer.content else None
+
+    def _answer(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         if answer.is_error:
-            raise Unavailable(
-                f"{method} {path} answered {answer.status_code}: {answer.text[:500]}",
-                status=answer.status_code,
-            )
-        return answer.json() if answer.content else None
+            raise _refusal(method, path, answer)
+        return answer
+
+
+def _refusal(method: str, path: str, answer: httpx.Response) -> Unavailable:
+    """What was answered, in the problem's own words where it has them."""
+    try:
+        problem = answer.json()
+        told, code = str(problem["detail"]), str(problem["code"])
+    except (ValueError, KeyError, TypeError):
+        told, code = answer.text[:500], ""
+    return Unavailable(
+        f"{method} {path} answered {answer.status_code}: {told}",
+        status=answer.status_code,
+        code=code,
+    )
 
 
 def gateway_api(state: State, *, timeout: float = 70.0) -> JsonApi:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
 
 from cluster.cli.console import console, errors
 from cluster.cli.data_folder import DataOption, present_state
+from cluster.cli.exit_codes import ExitCode
 from cluster.cli.http import gateway_api
 from cluster.domain.errors import Unavailable
 from cluster.local.state import PartState, Phase, State
 
 __all__ = ["session_table", "status"]
 
-_NOT_UP = 3
+_NOT_UP = ExitCode.NOT_UP
 _OK, _BAD = "[green]ok[/]", "[red]down[/]"
 
 
-def status(data: DataOption = None) -> None:
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    data: DataOption = None,
+) -> None:
     """Show the parts and the sessions. Exit code 3 when the gateway is not up."""
     layout, state = present_state(data)
+    if as_json:
+        _tell(state)
     if state is None or not state.alive:
         console.print("not up" if state is None else f"not up: {layout.data}")
         if state is not None and state.error:
@@ -36,6 +44,33 @@ def status(data: DataOption = None) -> None:
     except Unavailable as error:
         errors.print(f"sessions: {error.detail}")
         raise typer.Exit(_NOT_UP) from error
+
+
+def _tell(state: State | None) -> NoReturn:
+    """The same for programs; exits."""
+    up = state is not None and state.alive and state.phase is Phase.UP
+    told: dict[str, Any] = {"up": up, "phase": "down", "parts": [], "ready": None, "sessions": []}
+    if state is not None and state.alive:
+        told |= {"phase": state.phase.name.lower(), "url": state.url, "error": state.error}
+        told["parts"] = [
+            {
+                "name": part.name,
+                "pid": part.process.pid if part.process else None,
+                "port": part.port,
+                "healthy": _health(part) == _OK,
+                "restarts": part.restarts,
+            }
+            for part in state.parts
+        ]
+    if up and state is not None:
+        try:
+            with gateway_api(state, timeout=10) as api:
+                told["ready"] = api.get("/health/ready")
+                told["sessions"] = api.get("/api/sessions", all=True)
+        except Unavailable as error:
+            up, told["up"], told["error"] = False, False, error.detail
+    typer.echo(json.dumps(told, ensure_ascii=False, indent=1))
+    raise typer.Exit(ExitCode.OK if up else _NOT_UP)
 
 
 def _parts(state: State) -> Table:

@@ -21,6 +21,7 @@ from cluster.stores.events import EventStore
 from cluster.stores.groups import GroupStore
 from cluster.stores.history import HistoryStore
 from cluster.stores.inbox import InboxStore
+from cluster.stores.inspection import InspectionStore
 from cluster.stores.labels import LabelStore
 from cluster.stores.measures import MeasureStore
 from cluster.stores.media import MediaStore
@@ -75,6 +76,7 @@ class Stores:
         #: Writes down what this process counts.
         self.telling: asyncio.Task[None] | None = None
         self.vitals = VitalStore(db)
+        self.inspection = InspectionStore(db)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -94,19 +96,14 @@ class Stores:
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """`{"postgresql": {"ok": true, "latency_ms": 1.2}, "redis": …, "s3": …}`."""
-        found: dict[str, dict[str, Any]] = {}
-        for name, part in (("postgresql", self.db), ("redis", self.cache), ("s3", self.objects)):
-            started = time.perf_counter()
-            try:
-                await part.ping()
-            except GatewayError as error:
-                found[name] = {"ok": False, "error": error.detail}
-            else:
-                found[name] = {
-                    "ok": True,
-                    "latency_ms": round((time.perf_counter() - started) * 1000, 2),
-                }
-        return found
+        parts: dict[str, Database | Cache | ObjectStore] = {
+            "postgresql": self.db,
+            "redis": self.cache,
+            "s3": self.objects,
+        }
+        # Side by side: one that hangs must not use up the patience of who asks.
+        answers = await asyncio.gather(*(_ping(part) for part in parts.values()))
+        return dict(zip(parts, answers, strict=True))
 
     async def forget_device(self, session_id: int) -> None:
         """Remove what is kept of a device that is not linked any more."""
@@ -115,3 +112,12 @@ class Stores:
         await self.labels.clear(session_id)
         await self.pacing.forget(session_id)
         await self.sessions.forget_account(session_id)
+
+
+async def _ping(part: Database | Cache | ObjectStore) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        await part.ping()
+    except GatewayError as error:
+        return {"ok": False, "error": error.detail}
+    return {"ok": True, "latency_ms": round((time.perf_counter() - started) * 1000, 2)}

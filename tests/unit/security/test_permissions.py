@@ -31,6 +31,9 @@ TAKES = {
     ("POST", "/api/server/stop"): OPERATE,
     ("GET", "/api/server/version"): (),
     ("PUT", "/api/keys/{id}"): MANAGE,
+    ("POST", "/api/sessions/import"): MANAGE,
+    ("POST", "/api/sessions/{session}/export"): MANAGE,
+    ("DELETE", "/api/sessions/{session}/export"): MANAGE,
     ("GET", "/metrics"): OPERATE,
     ("GET", "/nobody/thought/of/it"): OPERATE,
 }

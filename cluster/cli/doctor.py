@@ -1,0 +1,150 @@
+"""`gateway doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import httpx
+import typer
+from rich.table import Column, Table
+
+from cluster.cli.console import console
+from cluster.cli.data_folder import DataOption, default_folder, present_state
+from cluster.cli.exit_codes import ExitCode
+from cluster.cli.run import gateway_environment
+from cluster.cli.session.connection import JsonOption, tell_json
+from cluster.doctor.check import Check, Verdict
+from cluster.doctor.machine import machine
+from cluster.doctor.packages import packages
+from cluster.doctor.stores import stores
+from cluster.local.layout import ROOT, Layout
+from cluster.local.own_settings import OwnSettings
+from cluster.local.ports import is_free
+from cluster.local.state import State
+from cluster.security.config_check import findings
+from cluster.settings import Settings
+
+__all__ = ["doctor"]
+
+_COLOURS = {
+    Verdict.OK: "green",
+    Verdict.WARNING: "yellow",
+    Verdict.ERROR: "red",
+    Verdict.SKIPPED: "dim",
+}
+_PORT = 3000
+
+
+def doctor(as_json: JsonOption = False, data: DataOption = None) -> None:
+    """Look at the machine, packages, secrets and stores, and say what to mend.
+
+    Looks at the gateway that is up here, else at what the settings name. Exit code 1: errors.
+    """
+    layout, state = present_state(data)
+    running = state is not None and state.alive
+    if running and state is not None:
+        os.environ.update(gateway_environment(state))
+    elif data is None:
+        layout = Layout.at(default_folder(sandbox=False))
+    checks = [
+        *machine(layout.data),
+        *packages(ROOT / "requirements.lock"),
+        *_secrets(layout, running=running),
+        *asyncio.run(_stores(running=running)),
+        *_front(state if running else None),
+    ]
+    worst = {check.verdict for check in checks}
+    if as_json:
+        tell_json({"ok": Verdict.ERROR not in worst, "checks": [asdict(one) for one in checks]})
+    else:
+        _show(checks)
+    raise typer.Exit(ExitCode.FAILED if Verdict.ERROR in worst else ExitCode.OK)
+
+
+async def _stores(*, running: bool) -> list[Check]:
+    own = OwnSettings.read()
+    if not running and not (own.has_database and own.has_redis and own.has_objects):
+        return [
+            Check(
+                group="stores",
+                name="stores",
+                verdict=Verdict.SKIPPED,
+                found="embedded ones come with `gateway up`; nothing is up",
+            )
+        ]
+    return [check async for check in stores(own.settings)]
+
+
+def _secrets(layout: Layout, *, running: bool) -> Iterator[Check]:
+    for one in findings(Settings()):
+        # `up` makes the missing ones, and its sandbox is no mistake.
+        softened = not running or one.variable.startswith("WHATSAPP_SANDBOX")
+        hard = one.level == "error" and not softened
+        yield Check(
+            group="secrets",
+            name=one.variable,
+            verdict=Verdict.ERROR if hard else Verdict.WARNING,
+            found=one.what,
+            remedy="gateway config check",
+        )
+    for file in sorted(layout.secrets.glob("*")):
+        if file.stat().st_mode & 0o077:
+            yield Check(
+                group="secrets",
+                name=file.name,
+                verdict=Verdict.ERROR,
+                found="others can read it",
+                remedy=f"chmod 600 {file}",
+            )
+
+
+def _front(state: State | None) -> Iterator[Check]:
+    """The HTTP front that is up, or whether its port is free."""
+    if state is None:
+        http = OwnSettings.read().settings.http
+        port = OwnSettings.read().http_port or _PORT
+        free = is_free(http.host, port)
+        yield Check(
+            group="gateway",
+            name=f"port {port}",
+            verdict=Verdict.OK if free else Verdict.ERROR,
+            found="free" if free else "taken by another program",
+            remedy="" if free else "set HTTP_PORT",
+        )
+        return
+    try:
+        answer = httpx.get(
+            f"{state.url}/health/ready",
+            headers={"X-Api-Key": state.api_key},
+            timeout=15,
+            trust_env=False,
+        )
+        status = str(answer.json()["status"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        status = str(error) or type(error).__name__
+    yield Check(
+        group="gateway",
+        name="ready",
+        verdict={"ready": Verdict.OK, "degraded": Verdict.WARNING}.get(status, Verdict.ERROR),
+        found=status,
+        remedy="" if status == "ready" else "gateway status, gateway logs",
+    )
+
+
+def _show(checks: list[Check]) -> None:
+    table = Table("", Column("check", no_wrap=True), "found", "to do")
+    group = ""
+    for one in checks:
+        if group not in ("", one.group):
+            table.add_section()
+        group = one.group
+        colour = _COLOURS[one.verdict]
+        table.add_row(f"[{colour}]{one.verdict}[/]", one.name, one.found, one.remedy)
+    console.print(table)
+    errors = sum(one.verdict is Verdict.ERROR for one in checks)
+    warnings = sum(one.verdict is Verdict.WARNING for one in checks)
+    colour = "red" if errors else "yellow" if warnings else "green"
+    console.print(f"[{colour}]{errors} errors, {warnings} warnings[/]")

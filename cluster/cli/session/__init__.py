@@ -1,0 +1,1 @@
+"""`gateway session …`: sessions by the HTTP API of a gateway, here or anywhere."""

@@ -1,0 +1,26 @@
+"""The commands of `gateway session`, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from cluster.cli.session import life, moving, pairing, sending, watching
+
+__all__ = ["sessions"]
+
+sessions = typer.Typer(
+    name="session",
+    help="Sessions: create, link, send, watch, move. Here, or with --url anywhere.",
+    no_args_is_help=True,
+)
+_COMMANDS: list[Callable[..., None]] = [
+    *(life.ls, life.show, life.create, pairing.qr, pairing.code, sending.send),
+    *(watching.events, watching.logs, life.start, life.stop, life.restart, life.logout, life.rm),
+    moving.export,
+]
+for command in _COMMANDS:
+    sessions.command()(command)
+sessions.command("import")(moving.bring)
+sessions.command("take-back")(moving.take_back)

@@ -1,0 +1,46 @@
+"""`gateway doctor`: what it finds, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cluster.cli.application import application
+from cluster.doctor.check import Verdict
+from cluster.doctor.machine import machine
+from cluster.doctor.packages import packages
+
+_run = CliRunner().invoke
+
+
+def test_a_package_that_is_not_as_locked_is_named(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(
+        "typer==0.0.1 \\\n    --hash=sha256:00\n"
+        "colorama-of-windows==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
+    )
+    (check,) = packages(lock)
+    assert check.verdict is Verdict.WARNING
+    assert "typer" in check.found
+    assert "colorama" not in check.found
+
+
+def test_every_finding_that_is_not_well_says_what_to_do(tmp_path: Path) -> None:
+    found = list(machine(tmp_path / "not" / "yet"))
+    assert {"python", "disk", "open files", "libmagic"} <= {one.name for one in found}
+    assert all(one.remedy for one in found if one.verdict in {Verdict.WARNING, Verdict.ERROR})
+
+
+def test_a_secret_that_others_can_read_is_an_error(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "http-api-key").write_text("x")
+    (secrets / "http-api-key").chmod(0o644)
+    result = _run(application, ["doctor", "--json", "--data", str(tmp_path)])
+    told = json.loads(result.output)
+    assert result.exit_code == 1
+    (check,) = [one for one in told["checks"] if one["name"] == "http-api-key"]
+    assert check["verdict"] == "error"
+    assert check["remedy"].startswith("chmod 600")
