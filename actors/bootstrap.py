@@ -16,8 +16,8 @@ import typer
 from actors.supervisor import SUPERVISOR_NAME, Supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from actors.workers.agent_actor import start_agents, stop_agents
-from cluster.observed import observe
 from cluster.domain.errors import Unavailable
+from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
 

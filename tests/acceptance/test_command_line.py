@@ -57,6 +57,7 @@ def _json(gateway: RunningGateway, *words: str) -> Any:
     return json.loads(_done(gateway, *words, "--json"))
 
 
+@pytest.mark.timeout(600)
 def test_a_session_lives_and_moves_by_the_command_line(
     gateway: RunningGateway, session_name: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from cluster.cli.session import life, moving, pairing, sending, watching
 
-__all__ = ["sessions"]
+__all__ = ["alone", "sessions"]
 
 sessions = typer.Typer(
     name="session",
@@ -24,3 +24,12 @@ for command in _COMMANDS:
     sessions.command()(command)
 sessions.command("import")(moving.bring)
 sessions.command("take-back")(moving.take_back)
+
+#: `gateway` with nothing but `session`.
+alone = typer.Typer(name="gateway", pretty_exceptions_show_locals=False)
+alone.add_typer(sessions)
+
+
+@alone.callback()
+def _gateway() -> None:
+    """Sessions of a gateway."""

@@ -195,3 +195,48 @@ async def test_old_chains_are_collected_and_erase_leaves_nothing(
     await writer.erase()
     assert await owned.stores.checkpoints.rows(owned.id) == []
     assert await owned.stores.objects.list(f"checkpoints/{owned.id}/") == []
+
+
+async def test_the_key_rotates_as_the_docs_say(owned: Owned, tmp_path: Path) -> None:
+    """docs/operations.md: new key in front, every session starts once, the old key goes."""
+    old = "rot-old:" + base64.b64encode(os.urandom(32)).decode()
+    new = "rot-new:" + base64.b64encode(os.urandom(32)).decode()
+    device = Device(tmp_path)
+
+    def sealed_with(keys: str, epoch: int) -> Checkpointer:
+        return Checkpointer(
+            session_id=owned.id,
+            epoch=epoch,
+            path=device.path,
+            store=owned.stores.checkpoints,
+            objects=owned.stores.objects,
+            sealer=Sealer.from_setting(keys),
+            settings=CheckpointSettings(interval_seconds=0.01),
+        )
+
+    async def restored_with(keys: str) -> int:
+        target = tmp_path / "rotated.db"
+        report = await restore(
+            owned.id,
+            target,
+            store=owned.stores.checkpoints,
+            objects=owned.stores.objects,
+            sealer=Sealer.from_setting(keys),
+        )
+        assert report is not None
+        return newest(target)
+
+    device.write(1)
+    await sealed_with(old, owned.epoch).checkpoint("before")
+    with pytest.raises(Unavailable):
+        await restored_with(new)
+    assert await restored_with(f"{new},{old}") == 1
+    in_use = await owned.stores.inspection.checkpoint_keys()
+    assert in_use["rot-old"] == 1
+    # The next start has another epoch, and with it a new base under the first key.
+    epoch = await owned.taken_over()
+    device.write(2)
+    await sealed_with(f"{new},{old}", epoch).checkpoint("after")
+    in_use = await owned.stores.inspection.checkpoint_keys()
+    assert "rot-old" not in in_use, "doctor tells that the old key may go"
+    assert await restored_with(new) == 2

@@ -23,3 +23,14 @@ def test_no_secret_is_in_the_cluster_file() -> None:
     text = FILE.read_text()
     for name in ("API_KEY=", "CHECKPOINT_KEYS=", "DATABASE_URL=", "SECRET_KEY="):
         assert name not in text
+
+
+def test_the_control_store_can_come_back() -> None:
+    config = yaml.safe_load(FILE.read_text())
+    head = " ".join(config["head_start_ray_commands"])
+    workers = " ".join(config["worker_start_ray_commands"])
+    assert "RAY_external_storage_namespace=gateway" in head
+    assert "RAY_gcs_rpc_server_reconnect_timeout_s=600" in head
+    for commands in (head, workers):
+        assert "RAY_health_check_failure_threshold" in commands
+        assert "RAY_gcs_rpc_server_reconnect_timeout_s=600" in commands
