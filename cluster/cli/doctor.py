@@ -7,19 +7,20 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 
-import httpx
 import typer
 from rich.table import Column, Table
 
 from cluster.cli.console import console
 from cluster.cli.data_folder import DataOption, default_folder, present_state
 from cluster.cli.exit_codes import ExitCode
+from cluster.cli.http import gateway_api
 from cluster.cli.run import gateway_environment
 from cluster.cli.session.connection import JsonOption, tell_json
 from cluster.doctor.check import Check, Verdict
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
 from cluster.doctor.stores import stores
+from cluster.domain.errors import Unavailable
 from cluster.local.layout import ROOT, Layout
 from cluster.local.own_settings import OwnSettings
 from cluster.local.ports import is_free
@@ -116,15 +117,10 @@ def _front(state: State | None) -> Iterator[Check]:
         )
         return
     try:
-        answer = httpx.get(
-            f"{state.url}/health/ready",
-            headers={"X-Api-Key": state.api_key},
-            timeout=15,
-            trust_env=False,
-        )
-        status = str(answer.json()["status"])
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        status = str(error) or type(error).__name__
+        with gateway_api(state, timeout=15) as api:
+            status = str(api.get("/health/ready")["status"])
+    except Unavailable as error:
+        status = error.detail
     yield Check(
         group="gateway",
         name="ready",

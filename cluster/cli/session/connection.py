@@ -35,9 +35,7 @@ UrlOption = Annotated[
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option(
-        "--key", envvar="GATEWAY_KEY", help="Its API key; better in the environment.", hidden=False
-    ),
+    typer.Option("--key", envvar="GATEWAY_KEY", help="Its API key; better in the environment."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
@@ -73,7 +71,7 @@ def tell_json(value: Any) -> None:
 
 def _api(url: str | None, key: str | None, data: DataOption) -> JsonApi:
     if url:
-        return JsonApi(url.rstrip("/"), {"X-Api-Key": key or ""})
+        return JsonApi(url.rstrip("/"), {"X-Api-Key": key or ""}, elsewhere=True)
     _, state = present_state(data)
     if state is None or not state.alive or state.phase is not Phase.UP:
         raise Unavailable("no gateway is up here: start one with `gateway up`, or give --url")

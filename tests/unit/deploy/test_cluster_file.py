@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,22 @@ def test_no_secret_is_in_the_cluster_file() -> None:
     text = FILE.read_text()
     for name in ("API_KEY=", "CHECKPOINT_KEYS=", "DATABASE_URL=", "SECRET_KEY="):
         assert name not in text
+
+
+def test_rays_settings_are_the_same_everywhere() -> None:
+    def settings(text: str) -> set[tuple[str, str]]:
+        found = re.findall(r"(RAY_(?:health_check|preload|gcs)\w+)[:=]\s*\"?([\w.]+)", text)
+        return set(found)
+
+    launcher = settings(FILE.read_text())
+    assert len(launcher) == 6
+    deploy = FILE.parent / "deploy"
+    for other in (
+        deploy / "kubernetes" / "base" / "configmap.yaml",
+        deploy / "systemd" / "gateway-head.service",
+        deploy / "systemd" / "gateway-worker.service",
+    ):
+        assert settings(other.read_text()) == launcher, other.name
 
 
 def test_the_control_store_can_come_back() -> None:
