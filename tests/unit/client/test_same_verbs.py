@@ -178,7 +178,12 @@ VERBS = {
     "OutboxController_get": ".outbox.entry",
 }
 #: About the HTTP server alone.
-HTTP_ONLY = {"PingController_ping", "ServerController_status"}
+HTTP_ONLY = {
+    "PingController_ping",
+    "ServerController_status",
+    "HealthController_live",
+    "HealthController_ready",
+}
 #: Of the console; in Python they are subjects of the gateway, `cluster` and `sandbox`.
 CONSOLE = ("AccessController_", "ClusterController_", "SandboxController_")
 
