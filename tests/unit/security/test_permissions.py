@@ -51,6 +51,7 @@ async def test_every_route_is_behind_the_table() -> None:
     for path, operations in app.openapi()["paths"].items():
         open_to_all |= {(m, path) for m in operations if needs(m.upper(), path) == ()}
     assert open_to_all == {
+        ("get", "/api/access"),
         ("get", "/api/version"),
         ("get", "/api/server/version"),
         ("get", "/api/server/status"),
