@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -88,7 +89,9 @@ def show_until_paired(
     is stopped or fails, with TIMEOUT when no phone came."""
     deadline = time.monotonic() + timeout
     shown = ""
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    # What programs read has nothing but JSON in it, not even a cursor that moves.
+    screen = Console(file=io.StringIO()) if as_json else console
+    with Live(console=screen, auto_refresh=False, transient=True) as live:
         while True:
             found: dict[str, Any] = api.get(f"/api/sessions/{session}")
             status = str(found["status"])
