@@ -153,8 +153,8 @@ class Console:
     def picture(self, name: str) -> None:
         """A screenshot: into docs/images when GATEWAY_SCREENSHOTS is set, else to the test's
         folder. Of few colours: they are for a README."""
-        for said in self.page.get_by_role("button", name="Dismiss").all():
-            said.click()
+        # Toasts go by themselves as well: away with whichever is there.
+        self.page.evaluate("document.querySelectorAll('.toast button').forEach((b) => b.click())")
         self.page.wait_for_timeout(350)
         shown = Image.open(io.BytesIO(self.page.screenshot()))
         folder = IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder

@@ -27,6 +27,12 @@ OF_NO_SESSION = {
     *("/api/version", "/api/server/version", "/api/server/status", "/api/server/environment"),
     *("/api/server/stop", "/api/server/debug/cpu", "/api/server/debug/heapsnapshot"),
     *("/api/keys", "/api/keys/{id}", "/api/apps", "/api/apps/{id}", "/api/apps/{id}/purge"),
+    *("/health/live", "/health/ready", "/api/access", "/api/vitals", "/api/cluster/nodes"),
+    *("/api/cluster/nodes/{node}/drain", "/api/cluster/nodes/{node}/undrain"),
+    *("/api/cluster/ownerships", "/api/sandbox/phones", "/api/sandbox/phones/{number}/scan"),
+    *("/api/sandbox/phones/{number}/link-code", "/api/sandbox/phones/{number}/messages"),
+    *("/api/sandbox/phones/{number}/read", "/api/sandbox/phones/{number}/typing"),
+    *("/api/sandbox/phones/{number}/inbox", "/api/sandbox/phones/{number}/inbox/{messageId}/media"),
 }
 FILE = "false_4915100002@c.us_3EB0AAAAAAAAAAAAAAAA"
 CALLERS = ["key of another tenant", "key of another session", "token of another tenant's admin"]
