@@ -18,6 +18,7 @@ from actors.packed.packs import PackActors
 from actors.packed.planner import Cluster, Move, Node, PackLoad
 from actors.supervision.pace import Pace
 from actors.supervision.session_actors import SessionActors
+from actors.supervision.stopped import say_stopped
 from cluster.domain.errors import SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, pack_name
 from cluster.settings import Settings
@@ -117,6 +118,7 @@ class PackReconciler:
             if record.pack:
                 await self._packs.stop(record.pack, session_id, _STOP_PATIENCE)
                 await self._stores.packs.unassign([session_id])
+            await say_stopped(self._stores, record)
             log.info("supervisor.stopped", session=record.name)
 
     async def stop_all(self) -> int:
@@ -209,6 +211,10 @@ class PackReconciler:
                 async with self._lock(session_id):
                     await self._packs.stop(pack, session_id, _STOP_PATIENCE)
                     await self._stores.packs.unassign([session_id])
+        for record in records.values():
+            stopped = record.status is SessionStatus.STOPPED
+            if not stopped and record.id not in view.places:
+                await say_stopped(self._stores, record)
 
     # -- processes ------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import structlog
 
 from actors.supervision.pace import Pace
 from actors.supervision.session_actors import Pulse, SessionActors
+from actors.supervision.stopped import say_stopped
 from actors.supervision.suspects import Suspects, is_ownerless
 from cluster.domain.errors import SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -76,6 +77,7 @@ class Reconciler:
         async with self._lock(session_id):
             record = await self._stores.sessions.get_by_id(session_id)
             await self._actors.stop(record, _STOP_PATIENCE)
+            await say_stopped(self._stores, record)
             log.info("supervisor.stopped", session=record.name)
 
     async def move(self, session_id: int, node: str, *, cut_off: bool) -> bool:
@@ -153,6 +155,8 @@ class Reconciler:
             if not _wanted(record):
                 if exists:
                     await self.stop(record.id)
+                elif record.status is not SessionStatus.STOPPED:
+                    await say_stopped(self._stores, record)
             elif not exists:
                 missing.append(record)
             else:

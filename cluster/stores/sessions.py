@@ -161,12 +161,13 @@ class SessionStore:
         return int(row["id"]) if row else None
 
     async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
-        """Report the status of a session without a live owner; False when one lives."""
+        """Report the status of a session without a live owner; False when one lives, or it was
+        reported before."""
         touched = await self._db.run(
             """
-            UPDATE sessions s SET status = %(status)s, updated_at = clock_timestamp()
+            UPDATE sessions s SET status = %(status)s, reason = '', updated_at = clock_timestamp()
             FROM ownership o
-            WHERE s.id = %(id)s AND o.session_id = s.id
+            WHERE s.id = %(id)s AND o.session_id = s.id AND s.status <> %(status)s
               AND (o.released OR o.lease_until < clock_timestamp())
             """,
             {"id": session_id, "status": status.value},

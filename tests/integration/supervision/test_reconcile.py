@@ -14,7 +14,7 @@ from actors.supervision.reconcile import Reconciler
 from actors.supervision.session_actors import Pulse
 from cluster.client.nodes import Nodes
 from cluster.domain.errors import Conflict, NotFound, Unavailable
-from cluster.domain.session import DesiredState, SessionRecord
+from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings
 from cluster.stores import Stores
 from cluster.stores.workers import NodeReport
@@ -67,6 +67,25 @@ async def _sessions(stores: Stores, name: Callable[[], str], count: int) -> list
         await stores.sessions.create("default", name(), {}, DesiredState.RUNNING)
         for _ in range(count)
     ]
+
+
+async def test_stopped_is_said_for_an_owner_that_could_not(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+    owner = actors.hosted.pop(record.actor_name)
+    await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
+    await reconciler.tick()
+    still = await stores.sessions.get_by_id(record.id)
+    assert still.status is SessionStatus.WORKING, "its lease holds: it may be alive"
+    epoch = await stores.ownership.newest_epoch(owner.record.id)
+    await stores.ownership.release(record.id, epoch, clean=False)
+    for _ in range(2):
+        await reconciler.tick()
+    assert (await stores.sessions.get_by_id(record.id)).status is SessionStatus.STOPPED
+    told = await stores.events.list(record.id, after=0, limit=100)
+    assert [e.payload["status"] for e in told if e.type == "session.status"] == ["STOPPED"]
 
 
 async def test_what_is_missing_starts_and_what_is_not_wanted_stops(
