@@ -17,7 +17,9 @@ from actors.spare import taken
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.domain.session import pack_name
+from cluster.observed import observe
 from cluster.settings import Settings
+from cluster.tracing import Carried, of_caller
 
 __all__ = ["PACK_CONCURRENCY", "PackActor"]
 
@@ -35,11 +37,13 @@ class PackActor:
 
     def __init__(self, pack: int, capacity: int) -> None:
         taken()
+        settings, node = Settings(), ray.get_runtime_context().get_node_id()
+        observe(settings, "pack", pack=pack, node=node)
         self._host = PackHost(
             pack=pack,
             capacity=capacity,
-            node=ray.get_runtime_context().get_node_id(),
-            settings=Settings(),
+            node=node,
+            settings=settings,
             client_factory=neonize_factory,
             hand_over=_hand_over,
         )
@@ -53,18 +57,26 @@ class PackActor:
         )
 
     @ray.method(concurrency_group="send")
-    async def send(self, session_id: int, **request: Any) -> Reply:
+    async def send(self, session_id: int, carrier: Carried, /, **request: Any) -> Reply:
         """See `Session.send`."""
-        return await self._of(session_id, lambda session: session.send(**request))
+        return await self._of(
+            session_id,
+            lambda session: _traced("session.send", carrier, session.send(**request)),
+        )
 
     @ray.method(concurrency_group="send")
     async def check_numbers(self, session_id: int, numbers: list[str]) -> Reply:
         return await self._of(session_id, lambda session: session.check_numbers(numbers))
 
     @ray.method(concurrency_group="send")
-    async def request(self, session_id: int, verb: str, arguments: dict[str, Any]) -> Reply:
+    async def request(
+        self, session_id: int, carrier: Carried, verb: str, arguments: dict[str, Any]
+    ) -> Reply:
         """See `Session.request`."""
-        return await self._of(session_id, lambda session: session.request(verb, arguments))
+        return await self._of(
+            session_id,
+            lambda s: _traced(f"session.{verb}", carrier, s.request(verb, arguments)),
+        )
 
     @ray.method(concurrency_group="control")
     async def request_code(self, session_id: int, number: str) -> Reply:
@@ -109,6 +121,12 @@ class PackActor:
 
     async def _cross(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Reply:
         return await asyncio.wrap_future(self._host.submit(lambda: answer(work())))
+
+
+async def _traced(name: str, carrier: Carried, work: Coroutine[Any, Any, Any]) -> Any:
+    """Do `work` as a part of what `carrier` tells of the caller."""
+    with of_caller(name, carrier):
+        return await work
 
 
 async def _hand_over(pack: int, session_id: int, entries: list[bytes]) -> bool:
