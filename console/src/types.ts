@@ -150,7 +150,8 @@ export interface InboxEntry {
   chat: string;
   sender_number: string;
   from_me: boolean;
-  timestamp: number;
+  /** When the phone decrypted it: seconds, with fractions. */
+  received_at: number;
   type: string;
   text: string;
 }

@@ -66,7 +66,7 @@ export function PhoneScreen({ phone, phones }: { phone: Phone; phones: Phone[] }
     for (const id of one.ids ?? []) acks.set(id, Math.max(level, acks.get(id) ?? 0));
   }
   const lines = [
-    ...received.map((one) => ({ key: `r${one.seq}`, at: one.timestamp * 1000, out: one.from_me, entry: one, said: null })),
+    ...received.map((one) => ({ key: `r${one.seq}`, at: one.received_at * 1000, out: one.from_me, entry: one, said: null })),
     ...mine.filter((one) => one.to === to).map((one) => ({ key: `s${one.id}`, at: one.at, out: true, entry: null, said: one })),
   ].sort((a, b) => a.at - b.at);
   const end = useRef<HTMLDivElement>(null);
