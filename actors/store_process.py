@@ -23,7 +23,7 @@ __all__ = ["StoreProcess"]
 
 _SECONDS = 30.0
 #: A process that had nothing to do for so long ends, seconds.
-_IDLE = 10
+_IDLE = 10.0
 #: Bytes of one answer: a table of all people an account knows is one line.
 _LONGEST_ANSWER = 64 << 20
 #: Starting Python takes ten times as long as the work, so one process does it many times.
@@ -51,7 +51,9 @@ while select.select([sys.stdin], [], [], float(sys.argv[1]))[0] and (line := sys
 class StoreProcess:
     """Serves one caller after the other; its process comes and goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle: float = _IDLE) -> None:
+        """`idle`: seconds without work after which the process ends."""
+        self._idle = idle
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -95,6 +97,11 @@ class StoreProcess:
             process = child or await self._start()
             assert process.stdin is not None  # noqa: S101 - pipes, see `_start`
             assert process.stdout is not None  # noqa: S101
+            if process.returncode is not None or process.stdin.is_closing():
+                # It ended since: asyncio's pipes say so by an error of the connection when they
+                # are written to, uvloop's (the loop under Ray) by a RuntimeError.
+                await self.close()
+                continue
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(line)
                 await process.stdin.drain()
@@ -107,7 +114,7 @@ class StoreProcess:
     async def _start(self) -> asyncio.subprocess.Process:
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", "-c", _PROGRAM, str(_IDLE)),
+            *("-I", "-S", "-c", _PROGRAM, str(self._idle)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from actors.store_process import StoreProcess
 from cluster.domain.errors import Unavailable
@@ -32,8 +36,6 @@ def test_no_module_of_the_actors_opens_sqlite_but_stores_at_rest() -> None:
 
 
 async def test_rows_of_a_store_in_use(tmp_path: Path) -> None:
-    import sqlite3
-
     path, process = tmp_path / "device.db", StoreProcess()
     with closing(sqlite3.connect(path, isolation_level=None)) as live:
         live.execute("PRAGMA journal_mode=WAL")
@@ -49,3 +51,31 @@ async def test_rows_of_a_store_in_use(tmp_path: Path) -> None:
             await process.close()
         assert path.with_name("device.db-wal").exists(), "the log is the library's to clear"
         assert live.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_process_that_ended_for_want_of_work_is_replaced(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    path = tmp_path / "device.db"
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("CREATE TABLE t (n INTEGER)")
+
+    async def ask_twice() -> None:
+        process = StoreProcess(idle=0.1)
+        assert await process.rows(path, "SELECT 1") == [[1]]
+        first = process._child
+        assert first is not None
+        await first.wait()
+        for pause in (0.3, 0.0):
+            await asyncio.sleep(pause)
+            assert await process.rows(path, "SELECT 2") == [[2]]
+        assert process._child is not first
+        await process.close()
+
+    # The default child watcher of asyncio serves loops of any thread (Python 3.8 and newer).
+    loop = new_loop()
+    try:
+        loop.run_until_complete(ask_twice())
+    finally:
+        loop.close()
