@@ -82,6 +82,10 @@ class Router:
         self._find = find
         self._handles: dict[str, Any] = {}
 
+    def forget(self, record: SessionRecord) -> None:
+        """The session's actor was ended or made anew on purpose: look it up for the next call."""
+        self._handles.pop(record.actor_name, None)
+
     async def call(
         self,
         record: SessionRecord,

@@ -372,6 +372,7 @@ class SessionClient(Subjects):
             await self._gateway.router.supervise(
                 lambda s: s.stop.remote(record.id), timeout=_CONTROL_TIMEOUT
             )
+        self._gateway.router.forget(record)
         return await self.info()
 
     async def _running(self, *expected: SessionStatus) -> SessionRecord:
