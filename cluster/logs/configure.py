@@ -67,7 +67,8 @@ def configure(settings: LogSettings, *, part: str, secrets: Iterator[str] = iter
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        # A line and its end in one write: other loggers write to the same stream.
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stdout)

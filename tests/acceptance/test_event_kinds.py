@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
-from people import People
+from people import People, Person
 from running_gateway import RunningGateway, until
 from waha.generated import models as waha
+
+from cluster.local.layout import Layout
 
 Payload = dict[str, Any]
 
@@ -25,7 +30,7 @@ def told(gateway: RunningGateway, session: str, *names: str) -> list[Payload]:
 def hears(people: People) -> Callable[..., Payload]:
     """Wait for an event of Alice's session with these facts; gives its payload."""
 
-    def wait(name: str, **facts: Any) -> Payload:
+    def wait(name: str, /, **facts: Any) -> Payload:
         def fits(payload: Payload) -> bool:
             return all(payload.get(key) == value for key, value in facts.items())
 
@@ -37,6 +42,38 @@ def hears(people: People) -> Callable[..., Payload]:
         )
 
     return wait
+
+
+def test_labels_and_archived_chats_of_the_phone(
+    people: People, hears: Callable[..., Payload]
+) -> None:
+    alice, bob = people.alice, people.bob
+
+    def put(path: str, **body: Any) -> None:
+        answer = alice.phone.control.put(f"/phones/{alice.phone.number}{path}", json=body)
+        assert answer.is_success, answer.text
+
+    put("/labels/5", name="From the phone", color=2)
+    label = waha.Label.model_validate(hears("label.upsert", id="5"))
+    assert (label.name, label.color, label.colorHex) == ("From the phone", 2, "#ffd429")
+    put("/labels/5/chats", chat=bob.phone.number)
+    added = waha.LabelChatAssociation.model_validate(hears("label.chat.added", labelId="5"))
+    assert (added.chatId, added.label.name) == (bob.chat, "From the phone")
+    of_chat = people.waha.labels.get_chat_labels(alice.session, bob.chat)
+    assert "From the phone" in [one["name"] for one in of_chat], "the API knows it as well"
+    put("/labels/5/chats", chat=bob.phone.number, labeled=False)
+    waha.LabelChatAssociation.model_validate(hears("label.chat.deleted", labelId="5"))
+    put("/labels/5", name="From the phone", color=2, deleted=True)
+    waha.Label.model_validate(hears("label.deleted", id="5"))
+
+    made = people.waha.labels.create(alice.session, {"name": "From the API", "color": 1})
+    hears("label.upsert", id=made["id"], name="From the API")
+
+    alice.phone.post("/settings", chat=bob.phone.number, setting="archive")
+    archived = waha.ChatArchiveEvent.model_validate(hears("chat.archive", archived=True))
+    assert archived.id == bob.chat
+    alice.phone.post("/settings", chat=bob.phone.number, setting="archive", on=False)
+    hears("chat.archive", id=bob.chat, archived=False)
 
 
 def test_calls(people: People, hears: Callable[..., Payload]) -> None:
@@ -130,3 +167,57 @@ def test_what_the_gateway_itself_tells(people: People, hears: Callable[..., Payl
     waha.EnginePayload.model_validate(said[0])
     gateway.api.put(f"/api/sessions/{alice.session}", json={"config": before}).raise_for_status()
     gateway.working(alice.session)
+
+
+def test_presence_votes_and_messages_that_wait(
+    people: People, hears: Callable[..., Payload]
+) -> None:
+    alice, carol, gateway = people.alice, people.carol, people.gateway
+    people.waha.presence.subscribe(alice.session, carol.chat)
+    carol.phone.post("/typing", to=alice.phone.number)
+    seen = waha.WAHAChatPresences.model_validate(hears("presence.update", id=carol.chat))
+    assert seen.presences[0].participant == carol.chat
+
+    poll = carol.phone.post("/polls", to=alice.phone.number, question="Lunch?", options=["a", "b"])
+    known = until(lambda: _message(gateway, alice, carol, poll["id"]), what="the poll")
+    people.waha.chatting.send_poll_vote(
+        {"session": alice.session, "chatId": carol.chat, "pollMessageId": known, "votes": ["b"]}
+    )
+    vote = until(lambda: told(gateway, alice.session, "poll.vote"), what="the own vote")[-1]
+    own = waha.PollVotePayload.model_validate(vote)
+    assert (own.vote.selectedOptions, own.vote.fromMe) == (["b"], True)
+    assert (own.poll.id, own.poll.fromMe) == (known, False)
+
+    control = f"/phones/{carol.phone.number}"
+    carol.phone.control.patch(control, json={"spoils": 1}).raise_for_status()
+    sent = carol.phone.post("/messages", to=alice.phone.number, text="damaged on the way")
+    waiting = hears("message.waiting", id=f"false_{carol.chat}_{sent['id']}")
+    assert waiting["from"] == carol.chat
+    whole = hears("message", id=waiting["id"])
+    waha.WAMessage.model_validate(whole)
+    assert whole["body"] == "damaged on the way"
+
+
+def test_a_takeover_is_told(people: People, hears: Callable[..., Payload]) -> None:
+    before = people.gateway.info(people.alice.session)["gateway"]["epoch"]
+    os.kill(_process(people.gateway, people.alice), signal.SIGKILL)
+    taken = hears("session.takeover", epoch=before + 1)
+    assert taken["how"]
+    people.gateway.working(people.alice.session)
+    assert people.gateway.info(people.alice.session)["gateway"]["epoch"] == before + 1
+
+
+def _message(gateway: RunningGateway, own: Person, other: Person, wire_id: str) -> str | None:
+    """Id of a message in the history of a chat."""
+    found = gateway.history(own.session, other.chat)
+    return next((str(one["id"]) for one in found if wire_id in one["id"]), None)
+
+
+def _process(gateway: RunningGateway, person: Person) -> int:
+    """Pid of the session's process: Ray names its log after it."""
+    for log in (Layout.at(gateway.data).ray / "session_latest" / "logs").glob("worker-*.out"):
+        pid = int(log.stem.rsplit("-", 1)[1])
+        told = f"SessionActor(default/{person.session} " in log.read_text(errors="replace")
+        if told and psutil.pid_exists(pid) and "SessionActor" in psutil.Process(pid).cmdline()[0]:
+            return pid
+    raise LookupError(person.session)

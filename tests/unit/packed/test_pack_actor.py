@@ -18,9 +18,14 @@ _VERBS = sorted(
 )
 
 
+def _arguments(of: type, name: str) -> list[inspect.Parameter]:
+    """Ours: Ray adds `_ray_trace_ctx` to classes that a test of this process made actors of."""
+    found = inspect.signature(getattr(of, name)).parameters.values()
+    return [one for one in found if not one.name.startswith("_ray")]
+
+
 @pytest.mark.parametrize("name", _VERBS)
 def test_every_call_of_a_session_is_one_of_a_pack_with_the_same_arguments(name: str) -> None:
-    alone = list(inspect.signature(getattr(SessionActor, name)).parameters.values())
-    packed = list(inspect.signature(getattr(PackActor, name)).parameters.values())
+    alone, packed = _arguments(SessionActor, name), _arguments(PackActor, name)
     assert packed[1].name == "session_id"
     assert [(p.name, p.kind) for p in packed[2:]] == [(p.name, p.kind) for p in alone[1:]]
