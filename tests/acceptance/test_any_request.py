@@ -80,8 +80,8 @@ def run(gateway: RunningGateway, folder: Path, seconds: int, examples: int) -> s
 def test_no_request_makes_a_server_error(gateway: RunningGateway, tmp_path: Path) -> None:
     told = re.search(r"(\d+) generated, (\d+) passed", run(gateway, tmp_path, QUICK, 3))
     assert told is not None
-    # One for each operation, and more: it did not end before it began.
-    assert int(told[1]) > 190
+    # Of some 190 operations: it did not end before it began.
+    assert int(told[1]) > 100
 
 
 @pytest.mark.skipif(not os.environ.get("GATEWAY_SLOW_TESTS"), reason="takes minutes")
