@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import waha
+from syntax_trees import tree_of
 from test_tables_of_paths import GENERATED, Operation, in_tables, shape
 
 ACCEPTANCE = Path(__file__).parents[2] / "acceptance"
@@ -25,7 +26,7 @@ def methods() -> dict[tuple[str, str], Operation]:
         if type(part).__name__.endswith("Api")
     }
     found = {}
-    for group in ast.parse(GENERATED.read_text()).body:
+    for group in tree_of(GENERATED).body:
         if not isinstance(group, ast.ClassDef):
             continue
         for method in group.body:
@@ -45,7 +46,7 @@ def driven() -> set[tuple[str, str]]:
     return {
         (node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id, node.attr)
         for path in ACCEPTANCE.glob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name)
     }
 

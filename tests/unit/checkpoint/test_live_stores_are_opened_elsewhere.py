@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from syntax_trees import tree_of
 
 from actors.store_process import StoreProcess
 from cluster.domain.errors import Unavailable
@@ -23,7 +24,7 @@ _AT_REST = {"actors/checkpoint/forget.py", "actors/transfer"}
 def test_no_module_of_the_actors_opens_sqlite_but_stores_at_rest() -> None:
     found = set()
     for path in sorted((ROOT / "actors").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
