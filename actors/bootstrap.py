@@ -13,10 +13,11 @@ import ray
 import structlog
 import typer
 
-from actors.supervisor import SUPERVISOR_NAME, Supervisor
+from actors.supervisor import Supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from actors.workers.agent_actor import start_agents, stop_agents
 from cluster.domain.errors import Unavailable
+from cluster.domain.session import SUPERVISOR
 from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
@@ -52,7 +53,7 @@ def _start(settings: Settings, timeout: float) -> None:
     supervisor: Any = (
         ray.remote(Supervisor)
         .options(
-            name=SUPERVISOR_NAME,
+            name=SUPERVISOR,
             namespace=settings.placement.namespace,
             lifetime="detached",
             get_if_exists=True,
@@ -78,7 +79,7 @@ def _make_bucket(settings: Settings) -> None:
 
 def _stop(settings: Settings, timeout: float) -> None:
     try:
-        supervisor = ray.get_actor(SUPERVISOR_NAME, settings.placement.namespace)
+        supervisor = ray.get_actor(SUPERVISOR, settings.placement.namespace)
     except ValueError:
         log.info("bootstrap.no_supervisor")
         return

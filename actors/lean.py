@@ -18,8 +18,8 @@ __all__ = ["SESSION_PROCESS", "leave_out"]
 
 #: In the environment of processes that host sessions.
 SESSION_PROCESS = "GATEWAY_SESSION_PROCESS"
-#: Their importers do without.
-_OPTIONAL = ("rich",)
+#: Their importers do without. The second is a command line, with `click` and `pygments`.
+_OPTIONAL = ("rich", "httpx._main")
 #: Their importers need the names, and never the things.
 _NEVER_USED = ("linkpreview", "linkpreview.exceptions", "minio.minioadmin", "phonenumbers", "tqdm")
 

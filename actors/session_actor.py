@@ -16,9 +16,9 @@ from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory
 from actors.spare import taken
 from actors.whatsapp.port import EventSpool, WhatsAppClient
-from cluster.client.routing import SUPERVISOR
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
+from cluster.domain.session import SUPERVISOR
 from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore

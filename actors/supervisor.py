@@ -22,11 +22,9 @@ from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-__all__ = ["SUPERVISOR_NAME", "Supervisor"]
+__all__ = ["Supervisor"]
 
 log = structlog.get_logger(__name__)
-
-SUPERVISOR_NAME = "supervisor"
 
 AnyReconciler: TypeAlias = Reconciler | PackReconciler
 

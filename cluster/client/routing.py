@@ -18,7 +18,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError,
 
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.reply import Reply
-from cluster.domain.session import SessionRecord
+from cluster.domain.session import SUPERVISOR, SessionRecord
 from cluster.settings import Settings
 
 __all__ = ["OfPack", "Router", "ensure_ray"]
@@ -29,7 +29,6 @@ _LOOKUP_SECONDS = 5.0
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
 _CARRY_SECONDS = 30.0
 _PAUSE = 0.25
-SUPERVISOR = "supervisor"
 
 
 def ensure_ray(settings: Settings) -> None:

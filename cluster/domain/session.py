@@ -11,6 +11,7 @@ from typing import Any
 from cluster.domain.errors import Invalid
 
 __all__ = [
+    "SUPERVISOR",
     "DesiredState",
     "Me",
     "SessionRecord",
@@ -18,6 +19,9 @@ __all__ = [
     "check_session_name",
     "pack_name",
 ]
+
+#: Name of the actor that brings every session to its desired state.
+SUPERVISOR = "supervisor"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
