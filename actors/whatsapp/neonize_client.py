@@ -45,6 +45,7 @@ from actors.store_process import StoreProcess
 from actors.whatsapp import (
     app_state_name,
     app_state_ring,
+    decrypt_txn,
     happenings,
     history,
     incoming,
@@ -94,6 +95,10 @@ T = TypeVar("T")
 _Events: TypeAlias = (
     "asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device | asyncio.Future[None]] | None]"
 )
+
+#: go-sqlite3's options for the device store. `x` takes what the library appends. Transactions hold
+#: the store from their beginning: see `actors.whatsapp.decrypt_txn`.
+_STORE = "_journal_mode=WAL&_foreign_keys=on&_txlock=immediate&x="
 
 #: Codes of the library's event callback (neonize/events.py, EVENT_TO_INT).
 _SUBSCRIBED: dict[int, type[Any]] = {
@@ -172,7 +177,7 @@ class NeonizeClient:
         self._media_hosts = MediaHosts(settings.proxy_url)
         self._votes = Votes()
         self._key = key
-        self._client = NewAClient(f"{store}?_journal_mode=WAL&_foreign_keys=on&x=", uuid=key)
+        self._client = NewAClient(f"{store}?{_STORE}", uuid=key)
         self._client.device_props = DeviceProps(
             os=settings.device_name, platformType=DeviceProps.CHROME
         )
@@ -202,6 +207,7 @@ class NeonizeClient:
         await asyncio.to_thread(message_id.ids_are_ours)
         await asyncio.to_thread(app_state_name.names_are_kept)
         await asyncio.to_thread(no_picture.pictures_can_be_removed)
+        await asyncio.to_thread(decrypt_txn.decryption_is_one_transaction)
         if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
             self._seen = AppStateSeen(ring, self.rows, self._accept)
             self._settings_watch = asyncio.create_task(
