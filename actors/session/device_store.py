@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +36,8 @@ class DeviceFolder:
     #: True when the store in it is the predecessor's own, unbroken.
     intact: bool
     _lock: IO[str]
+    #: Spools of other epochs whose entries are in this folder's own.
+    spools_taken: set[Path] = field(default_factory=set)
 
     @property
     def database(self) -> Path:
@@ -82,10 +84,14 @@ class DeviceFolder:
         return found
 
     def discard_others(self) -> None:
-        """Remove the folders of other epochs that no living process holds."""
+        """Remove the folders of other epochs that no living process holds, but for received
+        messages that nobody took: of a process that ended only after `leftover_spools`. The node's
+        agent gives those to the owner."""
         for other in self.path.parent.iterdir():
             if other != self.path and (lock := _lock(other)) is not None:
-                shutil.rmtree(other, ignore_errors=True)
+                spool = other / "received.spool"
+                if spool in self.spools_taken or not (spool.exists() and spool.stat().st_size):
+                    shutil.rmtree(other, ignore_errors=True)
                 lock.close()
 
     def discard(self) -> None:

@@ -313,11 +313,11 @@ class Session:
 
     def _open_spool(self, folder: DeviceFolder) -> None:
         """What earlier owners on this node received and did not commit becomes ours."""
-        paths = [*folder.leftover_spools(), folder.spool]
-        leftovers = [entry for path in paths for entry in Spool.read(path)]
-        folder.spool.unlink(missing_ok=True)
+        paths = folder.leftover_spools()
         self._spool = Spool(folder.spool, limit=self._settings.spool.max_bytes)
-        self._leftovers = self._spool.take_over(leftovers)
+        self._leftovers = self._spool.take_over([e for path in paths for e in Spool.read(path)])
+        if self._spool.survives:
+            folder.spools_taken.update(paths)
         METER.gauge("spool_depth", str(self.record.id), lambda: self._spool_depth())
 
     def _spool_depth(self) -> float:

@@ -30,10 +30,14 @@ class Spool:
         self._limit = limit
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
-        self._pending: dict[int, bytes] = {}
+        #: What a predecessor wrote into this very file stays there, and is not done.
+        self._pending = {next(self._tickets): entry for entry in self.read(path)}
         self._size = path.stat().st_size if path.exists() else 0
         self._in_memory_only: set[int] = set()
         self._file = path.open("ab", buffering=0)
+        if self._size and path.read_bytes()[-1:] != b"\n":
+            # A torn last line: what follows must not become part of it.
+            self._size += self._file.write(b"\n") or 0
 
     def add(self, entry: bytes) -> int:
         """Write an entry down; gives its ticket."""
@@ -75,8 +79,11 @@ class Spool:
             return not self._in_memory_only
 
     def take_over(self, leftovers: list[bytes]) -> list[tuple[int, bytes]]:
-        """Make entries of earlier owners this spool's own; (ticket, entry) of each."""
-        return [(self.add(entry), entry) for entry in leftovers]
+        """Make entries of earlier owners' files this spool's own; (ticket, entry) of all that is
+        not done."""
+        for entry in leftovers:
+            self.add(entry)
+        return list(self.pending().items())
 
     def close(self) -> None:
         self._file.close()

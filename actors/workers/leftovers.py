@@ -1,9 +1,9 @@
 """What sessions left on this node when they moved away: received messages, and stale stores.
 
 A process that is killed between the library's acknowledgement and our commit leaves the message in
-its spool. When the session starts again on this node, it finds it; when it lives elsewhere, nobody
-would. So the node's agent gives it to the owner, and removes the folder, which no owner can use
-any more.
+its spool. When the session starts again on this node, it finds it; when it lives elsewhere, or when
+the process ended only after its successor here had looked, nobody would. So the node's agent gives
+it to the owner, and removes the folder, which no owner can use any more.
 """
 
 from __future__ import annotations
@@ -59,14 +59,18 @@ class Leftovers:
         starts = {start.session_id: start for start in await self._stores.starts.list()}
         for session_id, folder in folders:
             start = starts.get(session_id)
-            # Only what lives elsewhere: a process on this node looks after its own.
-            if (
-                start is not None
-                and not start.released
-                and start.lapsed <= 0
-                and start.owner_node != self._node
-            ):
+            if start is None or start.released or start.lapsed > 0:
+                continue
+            if start.owner_node != self._node or self._taken_before(folder, start.epoch, folders):
                 await self._give(session_id, folder)
+
+    @staticmethod
+    def _taken_before(folder: Path, epoch: int, left: list[tuple[int, Path]]) -> bool:
+        """Whether the owner, on this node, has its own folder by now, and so left this one: what
+        it finds when it starts it looks after itself."""
+        own = folder.parent / str(epoch)
+        abandoned_ones = [path for _, path in left]
+        return int(folder.name) < epoch and own.exists() and own not in abandoned_ones
 
     async def _give(self, session_id: int, folder: Path) -> None:
         spool = folder / "received.spool"

@@ -44,6 +44,7 @@ class Start:
     session_id: int
     #: Node of the owner; empty without one.
     owner_node: str
+    epoch: int
     #: The owner has released, or there never was one.
     released: bool
     #: Seconds since the lease ended; negative while it holds.
@@ -158,7 +159,7 @@ class StartStore:
         """Of every session that is to run."""
         rows = await self._db.all(
             """
-            SELECT o.session_id, o.node AS owner_node, o.released,
+            SELECT o.session_id, o.node AS owner_node, o.epoch, o.released,
                    coalesce(st.parked_on, '') AS parked_on,
                    CASE WHEN isfinite(o.lease_until) THEN
                         extract(epoch FROM clock_timestamp() - o.lease_until)::float8

@@ -59,3 +59,21 @@ async def test_what_a_process_of_this_node_will_look_after_is_left_alone(
     await leftovers.look()
     assert owner.got == []
     assert folder.spool.exists()
+
+
+async def test_what_a_process_left_after_its_successor_here_had_looked_is_given_to_that(
+    stores: Stores, record: SessionRecord, tmp_path: Path
+) -> None:
+    before = await _left(stores, record, tmp_path)
+    claim = await stores.ownership.claim(record.id, HERE, "holder", TTL)
+    # The predecessor still holds its folder, and ends between the successor's two looks.
+    successor = DeviceFolder.take(tmp_path, record.id, claim.epoch)
+    assert successor.leftover_spools() == []
+    before.release()
+    successor.discard_others()
+    assert before.spool.exists(), "nobody has what is in it"
+    owner = Owner()
+    await Leftovers(stores, tmp_path, HERE, owner.adopt).look()
+    assert owner.got == [b"received"]
+    assert not before.path.exists()
+    assert successor.path.exists()

@@ -50,6 +50,18 @@ def test_leftovers_are_removed(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "devices" / "1").iterdir()] == ["5"]
 
 
+def test_received_messages_go_only_when_they_were_taken(tmp_path: Path) -> None:
+    old = used(tmp_path, 1, "old")
+    old.spool.write_bytes(b"cmVjZWl2ZWQ=\n")
+    old.release()
+    later = DeviceFolder.take(tmp_path, 1, 5)
+    later.discard_others()
+    assert later.leftover_spools() == [old.spool]
+    later.spools_taken.add(old.spool)
+    later.discard_others()
+    assert not old.path.exists()
+
+
 def test_others_on_the_host_cannot_read_it(tmp_path: Path) -> None:
     folder = DeviceFolder.take(tmp_path, 1, 1)
     assert folder.path.stat().st_mode & 0o077 == 0

@@ -45,6 +45,21 @@ def test_leftovers_become_the_new_owners(tmp_path: Path) -> None:
     assert Spool.read(tmp_path / "new") == []
 
 
+def test_a_successors_spool_is_never_without_what_was_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    Spool(path, limit=1 << 20).add(b"mine")
+    path.write_bytes(path.read_bytes() + b"dG9y")  # torn
+    again = Spool(path, limit=1 << 20)
+    again.add(b"new")
+    assert Spool.read(path)[0] == b"mine"
+    assert Spool.read(path)[-1] == b"new"
+    taken = again.take_over([b"left elsewhere"])
+    assert [entry for _, entry in taken if entry != b"tor"] == [b"mine", b"new", b"left elsewhere"]
+    for ticket, _ in taken:
+        again.done(ticket)
+    assert path.stat().st_size == 0
+
+
 def test_a_full_spool_keeps_in_memory_and_does_not_grow(tmp_path: Path) -> None:
     path = tmp_path / "spool"
     spool = Spool(path, limit=300)

@@ -17,7 +17,9 @@ LIMITS = SupervisorSettings(
     unresponsive_seconds=15,
     ownerless_seconds=120,
 )
-OWNED = Start(session_id=1, owner_node="n", released=False, lapsed=-4.0, waits=-100.0, parked_on="")
+OWNED = Start(
+    session_id=1, owner_node="n", epoch=1, released=False, lapsed=-4.0, waits=-100.0, parked_on=""
+)
 
 
 def _first_end(pulses: dict[float, Pulse], usual: Pulse) -> float | None:
