@@ -17,7 +17,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +104,28 @@ def _prometheus(
     return f"http://127.0.0.1:{port}", server
 
 
+class _Answers(BaseHTTPRequestHandler):
+    """A receiver of webhooks that takes everything."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 def _traffic(gateway: RunningGateway, until: float) -> None:
-    """Sessions that talk, a webhook nobody answers, and a process that dies half way."""
-    hooks = [{"url": "http://127.0.0.1:9/nobody", "events": ["message.ack"]}]
+    """Sessions that talk, a webhook that answers, one that nobody answers, and a process that dies
+    half way."""
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    hooks = [
+        {"url": "http://127.0.0.1:9/nobody", "events": ["message.ack"]},
+        {"url": f"http://127.0.0.1:{receiver.server_port}/", "events": ["message", "message.ack"]},
+    ]
     talkers = []
     for number in range(3):
         phone = gateway.phone()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import ray
 import structlog
@@ -15,7 +16,7 @@ from ray.util.state.common import ActorState
 from ray.util.state.exception import RayStateApiException
 
 from actors.placement import NODE_LABEL, create_session_actor
-from cluster.domain.errors import GatewayError
+from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
@@ -24,10 +25,14 @@ from cluster.stores.workers import NodeReport
 __all__ = ["Pulse", "SessionActors"]
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 _SLOTS = "session_slots"
 #: Bound on asking Ray's state API about one actor, seconds.
 _STATE_SECONDS = 5
+#: Bound on everything that Ray's control store (GCS) answers, seconds: while it is away such calls
+#: block for a minute, and those who make them hold a session's lock.
+_GCS_SECONDS = 10.0
 
 
 class Pulse(StrEnum):
@@ -62,19 +67,19 @@ class SessionActors:
                 address=node["NodeManagerAddress"],
                 slots=int(node["Resources"].get(_SLOTS, 0)),
             )
-            for node in await asyncio.to_thread(ray.nodes)
+            for node in await _from_gcs(ray.nodes)
             if node["Alive"]
         ]
 
     async def names(self) -> set[str]:
         """Names of all actors of the gateway, those that are yet to be placed included."""
-        listed = await asyncio.to_thread(ray.util.list_named_actors, all_namespaces=True)
+        listed = await _from_gcs(lambda: ray.util.list_named_actors(all_namespaces=True))
         return {actor["name"] for actor in listed if actor["namespace"] == self._namespace}
 
     async def create(self, record: SessionRecord, excluded: Collection[str]) -> None:
         """Have the session's actor, on none of the nodes `excluded` (ids)."""
-        self._handles[record.id] = await asyncio.to_thread(
-            create_session_actor, record, self._settings, excluded
+        self._handles[record.id] = await _from_gcs(
+            lambda: create_session_actor(record, self._settings, excluded)
         )
 
     async def stop(self, record: SessionRecord, patience: float) -> bool:
@@ -97,7 +102,7 @@ class SessionActors:
         handle = await self._handle(record)
         self._handles.pop(record.id, None)
         if handle is not None:
-            await asyncio.to_thread(ray.kill, handle, no_restart=True)
+            await _from_gcs(lambda: ray.kill(handle, no_restart=True))
 
     async def pulse(
         self, record: SessionRecord, patience: float, open_nodes: Collection[str]
@@ -128,7 +133,8 @@ class SessionActors:
     async def forget_others(self, known: Collection[int]) -> None:
         """End actors of sessions that do not exist any more."""
         for gone in [i for i in self._handles if i not in known]:
-            await asyncio.to_thread(ray.kill, self._handles.pop(gone), no_restart=True)
+            handle = self._handles.pop(gone)
+            await _from_gcs(partial(ray.kill, handle, no_restart=True))
 
     async def _state(self, record: SessionRecord) -> ActorState | None:
         """What Ray's state API says of it; None when it is away, or knows no living one."""
@@ -153,7 +159,7 @@ class SessionActors:
         if record.id in self._handles:
             return self._handles[record.id]
         try:
-            handle = await asyncio.to_thread(ray.get_actor, record.actor_name, self._namespace)
+            handle = await _from_gcs(lambda: ray.get_actor(record.actor_name, self._namespace))
         except ValueError:
             return None
         self._handles[record.id] = handle
@@ -168,3 +174,12 @@ def _excluded(state: ActorState) -> set[str]:
 
 async def _awaited(reference: Any) -> Any:
     return await reference
+
+
+async def _from_gcs(ask: Callable[[], T]) -> T:
+    """What Ray's control store answers. Raises `Unavailable` when it does not, in time; what was
+    asked may be done all the same."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(ask), _GCS_SECONDS)
+    except TimeoutError:
+        raise Unavailable("Ray's control store does not answer", retry_after=5) from None
