@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum, auto
 from typing import Any, TypeVar
 
 import structlog
@@ -41,6 +42,18 @@ FENCED = 70
 _THREADS = 64
 #: Seconds between tries to reach PostgreSQL at the start, at most; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
+#: A process owns its session so often, one time after the other, before a fresh one takes over:
+#: the library leaves a little behind each time.
+_OWNED_AT_MOST = 8
+
+
+class _After(Enum):
+    """What follows when the session is not owned any more."""
+
+    EXIT = auto()
+    WAIT = auto()
+    #: Own it again in this process: it was only that PostgreSQL was not reached in time.
+    AGAIN = auto()
 
 
 class SessionHost:
@@ -109,16 +122,27 @@ class SessionHost:
 
     async def _run(self) -> None:
         try:
-            ended_fenced = await self._own()
+            after = await self._own_on()
         except Exception:
             # Not fit to go on: let the process end, so that Ray starts a fresh one.
             log.exception("host.session_crashed", session_id=self._session_id)
-            ended_fenced = True
+            after = _After.EXIT
         self._over.set()
-        if not ended_fenced:
+        if after is _After.WAIT:
             await self._wanted_again()
-        log.warning("host.exits", session_id=self._session_id, fenced=ended_fenced)
+        log.warning("host.exits", session_id=self._session_id, fenced=after is not _After.WAIT)
         os._exit(FENCED)
+
+    async def _own_on(self) -> _After:
+        after = await self._own(again=False)
+        for _ in range(_OWNED_AT_MOST - 1):
+            if after is not _After.AGAIN or self._session is None:
+                break
+            await self._session.abandon()
+            self._session, self._waits_for = None, "PostgreSQL was not reached in time"
+            log.warning("host.owns_again", session_id=self._session_id)
+            after = await self._own(again=True)
+        return after
 
     async def _wanted_again(self) -> None:
         """Return when the session, ended here, is to run again: a fresh process must do that,
@@ -135,12 +159,12 @@ class SessionHost:
             if record.desired is DesiredState.RUNNING and record.status is SessionStatus.STARTING:
                 return
 
-    async def _own(self) -> bool:
-        """True when the process must end."""
+    async def _own(self, *, again: bool) -> _After:
+        """`again`: this process owned it before, and has closed that connection."""
         self._stores, record = await self._record()
         if record.desired is not DesiredState.RUNNING or record.status is SessionStatus.FAILED:
             log.info("host.nothing_to_do", session=record.name, desired=record.desired.value)
-            return False
+            return _After.WAIT
         await self._have_room()
         if not await admitted(
             self._stores,
@@ -149,7 +173,7 @@ class SessionHost:
             self._node,
             lambda: self._told_to_stop,
         ):
-            return False
+            return _After.WAIT
         self._session = Session(
             record=record,
             stores=self._stores,
@@ -158,6 +182,7 @@ class SessionHost:
             client_factory=self._client_factory(self._settings),
             dead_man=self._dead_man,
             hand_over=self._hand_over,
+            owned_before=again,
         )
         vitals = asyncio.create_task(tell_vitals(self._stores.cache, self._session_id))
         try:
@@ -165,16 +190,16 @@ class SessionHost:
         except GatewayError as error:
             log.warning("host.session_failed", error=error.detail)
             await self._note(self._stores.starts.crashed(self._session_id, error.detail))
-            return True
+            return _After.EXIT
         finally:
             vitals.cancel()
         if (ended.cut_off or ended.disk_full) and await self._moved(cut_off=ended.cut_off):
-            return True
+            return _After.EXIT
         if ended.how != "fenced":
-            return ended.disk_full
+            return _After.EXIT if ended.disk_full else _After.WAIT
         # Load or a store that was away: not the session's fault.
         await self._note(self._stores.starts.excuse(self._session_id))
-        return True
+        return _After.AGAIN if ended.cut_off and self._session.has_let_go else _After.EXIT
 
     async def _record(self) -> tuple[Stores, SessionRecord]:
         """The stores and the session's record, when PostgreSQL is there. A node that alone does not

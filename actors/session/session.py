@@ -156,9 +156,11 @@ class Session:
         client_factory: ClientFactory,
         dead_man: Switch | None = None,
         hand_over: HandOver | None = None,
+        owned_before: bool = False,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
-        `hand_over`: the way to a newer owner."""
+        `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
+        that connection."""
         self.record = record
         self.epoch = 0
         self.status = SessionStatus.STARTING
@@ -170,6 +172,9 @@ class Session:
         self._make_client = client_factory
         self._dead_man = dead_man
         self._hand_over = hand_over
+        self._owned_before = owned_before
+        #: After `run`: nothing of the session is under way any more.
+        self.has_let_go = False
         self._spool: Spool | None = None
         self._leftovers: list[tuple[int, bytes]] = []
         self._client: WhatsAppClient | None = None
@@ -223,6 +228,7 @@ class Session:
         await asyncio.wait({letting_go}, timeout=_STUCK if hopeless else None)
         if letting_go.done():
             letting_go.result()
+            self.has_let_go = True
         return ended
 
     def stop(self, reason: str = "") -> None:
@@ -270,6 +276,8 @@ class Session:
         """Until its lease has ended (`until`, in the loop's time), or its process has."""
         now = asyncio.get_running_loop().time
         if claim.connect_after <= timedelta() or is_dead(claim.previous_holder):
+            return
+        if self._owned_before and claim.previous_holder == holder_id():
             return
         self._log.info("session.waits_for_predecessor", seconds=round(until - now(), 2))
         # Ended before it began: there is nothing to wait for.

@@ -63,7 +63,7 @@ class Spool:
         with self._lock:
             self._pending.pop(ticket, None)
             self._in_memory_only.discard(ticket)
-            if not self._pending and self._size:
+            if not self._pending and self._size and not self._file.closed:
                 self._file.truncate(0)
                 self._size = 0
 

@@ -208,6 +208,7 @@ class Suite:
                 if success is not None:
                     result.recoveries.append(success.ended - strike.since)
                     waiting.remove(person)
+                    traffic.recovered(person)
             await asyncio.sleep(0.1)
         result.not_recovered += len(waiting)
 

@@ -81,6 +81,10 @@ class Traffic:
         """These send without much of a pause: to see when they can again."""
         self._hurried = set(people)
 
+    def recovered(self, person: Person) -> None:
+        """Back to its usual pause: it need not be measured any more, and costs the others."""
+        self._hurried.discard(person)
+
     async def _keep_on(self, person: Person, act: Callable[[Person], Awaitable[None]]) -> None:
         await asyncio.sleep(random.uniform(0, self._pause))
         while True:

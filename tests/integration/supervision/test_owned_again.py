@@ -1,0 +1,111 @@
+"""An owner that could not renew in time owns its session again, in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from actors.host import SessionHost
+from cluster.domain.errors import Unavailable
+from cluster.domain.session import SessionRecord
+from cluster.settings import CheckpointSettings, LeaseSettings, Settings
+from cluster.stores import Stores
+from cluster.stores.ownership import OwnershipStore
+
+_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
+
+
+class Unlinked:
+    """A client that never hears from WhatsApp: the library has tests of its own."""
+
+    me = None
+    engine_events = False
+    open: int = 0
+
+    def __init__(self, store: Path, *_: Any) -> None:
+        store.write_bytes(b"")
+        self._closed = False
+
+    async def connect(self) -> None:
+        assert Unlinked.open == 0, "two connections of one session"
+        Unlinked.open += 1
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            Unlinked.open -= 1
+
+    async def drained(self) -> None:
+        return
+
+
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    found: list[int] = []
+    monkeypatch.setattr(os, "_exit", found.append)
+    return found
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_process(
+    stores: Stores,
+    record: SessionRecord,
+    store_settings: Settings,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    away = False
+    renew = OwnershipStore.renew
+
+    async def sometimes(self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta) -> bool:
+        if away:
+            raise Unavailable("PostgreSQL is away")
+        return await renew(self, session_id, epoch, ttl)
+
+    monkeypatch.setattr(OwnershipStore, "renew", sometimes)
+    settings = Settings(
+        stores=store_settings.stores,
+        checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
+        lease=LeaseSettings(
+            ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.5, kill_margin_seconds=0.2
+        ),
+    )
+    Unlinked.open = 0
+    host = SessionHost(
+        session_id=record.id, node="here", settings=settings, client_factory=lambda _: Unlinked
+    )
+
+    def connected_under(epoch: int) -> bool:
+        return bool(host.describe()["epoch"] == epoch) and Unlinked.open == 1
+
+    await _until(lambda: connected_under(1))
+    away = True
+    await _until(lambda: Unlinked.open == 0)
+    fenced_at = time.monotonic()
+    away = False
+    await _until(lambda: connected_under(2))
+    # Its own lease would have held for longer: nobody else is waited for.
+    assert time.monotonic() - fenced_at < 3.0
+    assert exits == []
+    assert (await stores.ownership.claim(record.id, "there", "holder", timedelta(1))).epoch == 3
+    # A newer owner elsewhere: the process ends.
+    await _until(lambda: bool(exits))
+    assert Unlinked.open == 0
