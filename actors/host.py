@@ -42,6 +42,8 @@ FENCED = 70
 _THREADS = 64
 #: Seconds between tries to reach PostgreSQL at the start, at most; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
+#: Patience with PostgreSQL when a lease was not renewed in time, seconds.
+_PROBE = 1.5
 #: A process owns its session so often, one time after the other, before a fresh one takes over:
 #: the library leaves a little behind each time.
 _OWNED_AT_MOST = 8
@@ -193,7 +195,8 @@ class SessionHost:
             return _After.EXIT
         finally:
             vitals.cancel()
-        if (ended.cut_off or ended.disk_full) and await self._moved(cut_off=ended.cut_off):
+        away = ended.cut_off and not await self._reaches_postgres()
+        if (away or ended.disk_full) and await self._moved(cut_off=away):
             return _After.EXIT
         if ended.how != "fenced":
             return _After.EXIT if ended.disk_full else _After.WAIT
@@ -217,6 +220,17 @@ class SessionHost:
                 asked = time.monotonic()
             await asyncio.sleep(delay)
             delay = min(delay * 2, _AGAIN)
+
+    async def _reaches_postgres(self) -> bool:
+        """Whether it was merely away for a while, or this process too slow: nothing to move for."""
+        assert self._stores is not None  # noqa: S101 - opened before the session was owned
+        asking = asyncio.ensure_future(self._stores.sessions.get_by_id(self._session_id))
+        # On a connection that was cut the call does not let itself be cancelled in time.
+        await asyncio.wait({asking}, timeout=_PROBE)
+        if not asking.done():
+            asking.cancel()
+            return False
+        return not isinstance(asking.exception(), Unavailable)
 
     async def _have_room(self) -> None:
         """Begin on no full disk: move away, or wait."""
