@@ -52,6 +52,7 @@ from actors.whatsapp import (
     jids,
     message_id,
     no_picture,
+    retries_in_turn,
     verbs,
 )
 from actors.whatsapp.app_state_seen import AppStateSeen
@@ -208,6 +209,7 @@ class NeonizeClient:
         await asyncio.to_thread(app_state_name.names_are_kept)
         await asyncio.to_thread(no_picture.pictures_can_be_removed)
         await asyncio.to_thread(decrypt_txn.decryption_is_one_transaction)
+        await asyncio.to_thread(retries_in_turn.retries_in_turn)
         if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
             self._seen = AppStateSeen(ring, self.rows, self._accept)
             self._settings_watch = asyncio.create_task(
