@@ -478,6 +478,8 @@ class Session:
             await self._client.close()
         if self._dead_man is not None:
             self._dead_man.disarm()
+        # The next owner in this process arms it: what is still under way here must not touch it.
+        self._dead_man = None
         if self._keeper is not None:
             await self._keeper.stop()
         await self._attachments.stop()

@@ -49,6 +49,22 @@ class Unlinked:
         return
 
 
+class Switch:
+    """Whether the kernel would kill the process."""
+
+    armed = False
+    disarmed = 0
+    longest = 0.0
+
+    def arm(self, deadline: float) -> None:
+        self.armed = True
+        self.longest = max(self.longest, deadline - time.monotonic())
+
+    def disarm(self) -> None:
+        self.armed = False
+        self.disarmed += 1
+
+
 @pytest.fixture
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
@@ -90,7 +106,9 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
         ),
     )
     Unlinked.open = Unlinked.closed = 0
+    switch = Switch()
     host = SessionHost(
+        dead_man=cast(Any, switch),
         session_id=record.id,
         node="here",
         settings=settings,
@@ -101,6 +119,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
         return bool(host.describe()["epoch"] == epoch) and Unlinked.open == 1
 
     await _until(lambda: connected_under(1))
+    first = host.session
     away = True
     await _until(lambda: Unlinked.closed == 1)
     fenced_at = time.monotonic()
@@ -108,6 +127,12 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     # Its own lease would have held for longer: nobody else is waited for.
     assert time.monotonic() - fenced_at < 4.0
     assert exits == []
+    assert switch.armed
+    # An event that waited for PostgreSQL all the while finds that its owner is none any more.
+    before, switch.longest = switch.disarmed, 0.0
+    await asyncio.wrap_future(host.submit(lambda: first._fence("late")))
+    assert switch.disarmed == before, "the switch is the new owner's"
+    assert switch.longest < settings.lease.ttl_seconds
     assert (await stores.ownership.claim(record.id, "there", "holder", timedelta(1))).epoch == 3
     # A newer owner elsewhere: the process ends.
     await _until(lambda: bool(exits))
