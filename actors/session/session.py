@@ -173,7 +173,7 @@ class Session:
         self._dead_man = dead_man
         self._hand_over = hand_over
         self._owned_before = owned_before
-        #: After `run`: nothing of the session is under way any more.
+        #: After `run`: nothing of the session is under way any more, and no connection follows.
         self.has_let_go = False
         self._spool: Spool | None = None
         self._leftovers: list[tuple[int, bytes]] = []
@@ -228,7 +228,7 @@ class Session:
         await asyncio.wait({letting_go}, timeout=_STUCK if hopeless else None)
         if letting_go.done():
             letting_go.result()
-            self.has_let_go = True
+            self.has_let_go = self._client is None or self._client.gone
         return ended
 
     def stop(self, reason: str = "") -> None:

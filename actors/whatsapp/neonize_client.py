@@ -169,6 +169,7 @@ class NeonizeClient:
         self.on_event = on_event
         self.me: Me | None = None
         self.engine_events = False
+        self.gone = True
         self._store = store
         self._store_process = StoreProcess()
         self.presences = Presences()
@@ -231,7 +232,10 @@ class NeonizeClient:
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
         async with _starting:
             before = await asyncio.to_thread(clients_in_library)
+            if self._closed:
+                return
             self._connecting = await self._client.connect(proxy)
+            self.gone = not self._closed
             self._connecting.add_done_callback(self._connect_ended)
             # A connect that takes long has passed the part that must not run twice at once.
             with contextlib.suppress(TimeoutError):
@@ -275,6 +279,8 @@ class NeonizeClient:
             self._settings_watch.cancel()
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+        else:
+            self.gone = self._connecting is None or self._connecting.done()
         await self._store_process.close()
 
     async def rows(self, query: str) -> list[list[Any]]:

@@ -226,6 +226,9 @@ class WhatsAppClient(Protocol):
     me: Me | None = field(default=None)
     #: Tell of everything that the library says, as `engine.event`. Set it before `connect`.
     engine_events: bool = False
+    #: After `close`: no connection can follow any more. False: it was closed while it connected,
+    #: and only the end of the process is sure to prevent one.
+    gone: bool = True
 
     async def connect(self) -> None:
         """Start connecting; returns at once, events tell the rest."""

@@ -29,6 +29,7 @@ class Unlinked:
 
     me = None
     engine_events = False
+    gone = True
     open = closed = 0
 
     def __init__(self, store: Path, *_: Any) -> None:
@@ -137,3 +138,35 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     # A newer owner elsewhere: the process ends.
     await _until(lambda: bool(exits))
     assert Unlinked.open == 0
+
+
+async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
+    stores: Stores,
+    record: SessionRecord,
+    store_settings: Settings,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    async def away(self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta) -> bool:
+        raise Unavailable("PostgreSQL is away")
+
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(OwnershipStore, "renew", away)
+    monkeypatch.setattr(Unlinked, "gone", False)
+    settings = Settings(
+        stores=store_settings.stores,
+        checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
+        lease=LeaseSettings(
+            ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
+        ),
+    )
+    Unlinked.open = Unlinked.closed = 0
+    host = SessionHost(
+        session_id=record.id,
+        node="here",
+        settings=settings,
+        client_factory=lambda _: cast(Any, Unlinked),
+    )
+    await _until(lambda: bool(exits))
+    assert host.describe()["epoch"] == 1
