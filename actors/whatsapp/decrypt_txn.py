@@ -17,21 +17,15 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import platform
 import re
-import sys
-import threading
 from pathlib import Path
 
-import structlog
 from neonize._binder import gocode
 
-from actors.whatsapp.go_patching import PAGE, Refused, protect
-from actors.whatsapp.go_symbols import SymbolsNotFound, locate, read_functions
+from actors.whatsapp.go_patching import PAGE, Patch, Refused, protect
+from actors.whatsapp.go_symbols import locate, read_functions
 
 __all__ = ["comparison", "decryption_is_one_transaction"]
-
-log = structlog.get_logger(__name__)
 
 #: The offset of `EnableDecryptedEventBuffer` in whatsmeow's `Client`, by version of the library.
 _OFFSETS = {b"0.5.2": 0xA9}
@@ -41,34 +35,19 @@ _LOOK = (
 )
 _NEVER = 2
 
-_lock = threading.Lock()
-_done: bool | None = None
-
 
 def decryption_is_one_transaction() -> bool:
     """The first call patches the library: make it before the first client connects."""
-    global _done
-    with _lock:
-        if _done is None:
-            try:
-                _install()
-                _done = True
-            except (Refused, SymbolsNotFound, OSError) as error:
-                log.warning("whatsapp.decryption_not_one_transaction", reason=str(error))
-                _done = False
-        return _done
+    return _patch.made()
 
 
 def _install() -> None:
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
-    if (version := gocode.GetVersion()) not in _OFFSETS:
-        raise Refused(f"the library has version {version!r}")
     functions = locate(gocode, read_functions(Path(gocode._name), *_LOOK), *_LOOK)
     operands = [
         function.start
         + comparison(
-            ctypes.string_at(function.start, function.end - function.start), _OFFSETS[version]
+            ctypes.string_at(function.start, function.end - function.start),
+            _OFFSETS[gocode.GetVersion()],
         )
         for function in functions
     ]
@@ -77,6 +56,9 @@ def _install() -> None:
         protect(page, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
         ctypes.c_uint8.from_address(operand).value = _NEVER
         protect(page, mmap.PROT_READ | mmap.PROT_EXEC)
+
+
+_patch = Patch(_install, versions=_OFFSETS, refused="whatsapp.decryption_not_one_transaction")
 
 
 def comparison(code: bytes, offset: int) -> int:

@@ -1,4 +1,4 @@
-"""Redirecting one call in the text of a loaded Go library, in memory.
+"""Changing the text of the loaded Go library, in memory: once in a process, one call redirected.
 
 The how and the risks: docs/decisions/message-ids.md.
 """
@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import platform
+import sys
+import threading
+from collections.abc import Callable, Container
 from pathlib import Path
 
-__all__ = ["PAGE", "Refused", "call_operand", "map_near", "protect", "redirect"]
+import structlog
+from neonize._binder import gocode
+
+from actors.whatsapp.go_symbols import SymbolsNotFound
+
+__all__ = ["PAGE", "Patch", "Refused", "call_operand", "map_near", "protect", "redirect"]
+
+log = structlog.get_logger(__name__)
 
 PAGE = mmap.PAGESIZE
 _REACH = 2**31 - 2**24
@@ -18,6 +29,40 @@ _FIXED_NOREPLACE = 0x100000
 
 class Refused(Exception):
     """A precondition of the patch is not met."""
+
+
+class Patch:
+    """A change of the library that is made once in a process, or not at all."""
+
+    def __init__(
+        self, make: Callable[[], None], *, versions: Container[bytes], refused: str
+    ) -> None:
+        """`versions` of the library whose code was read and tried; `refused`: the event that tells
+        that the library is left alone."""
+        self._make = make
+        self._versions = versions
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._made: bool | None = None
+
+    def made(self) -> bool:
+        """The first call makes it: before the first client connects."""
+        with self._lock:
+            if self._made is None:
+                try:
+                    self._check()
+                    self._make()
+                    self._made = True
+                except (Refused, SymbolsNotFound, OSError) as error:
+                    log.warning(self._refused, reason=str(error))
+                    self._made = False
+            return self._made
+
+    def _check(self) -> None:
+        if sys.platform != "linux" or platform.machine() != "x86_64":
+            raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
+        if (version := gocode.GetVersion()) not in self._versions:
+            raise Refused(f"the library has version {version!r}")
 
 
 def call_operand(code: bytes, address: int, target: int, *, atomic: bool = True) -> int:

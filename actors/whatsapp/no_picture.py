@@ -10,50 +10,35 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import platform
 import struct
-import sys
-import threading
 from pathlib import Path
 
-import structlog
 from neonize._binder import gocode
 
-from actors.whatsapp.go_patching import PAGE, Refused, call_operand, map_near, protect, redirect
-from actors.whatsapp.go_symbols import SymbolsNotFound, locate, read_functions
+from actors.whatsapp.go_patching import (
+    PAGE,
+    Patch,
+    call_operand,
+    map_near,
+    protect,
+    redirect,
+)
+from actors.whatsapp.go_symbols import locate, read_functions
 
 __all__ = ["pictures_can_be_removed"]
-
-log = structlog.get_logger(__name__)
 
 #: Versions of the library whose code was read and tried; others are left alone.
 _KNOWN_VERSIONS = {b"0.5.2"}
 _CALLERS = ("main.SetGroupPhoto", "main.SetProfilePhoto")
 _CALLED = "go.mau.fi/whatsmeow.(*Client).SetGroupPhoto"
 
-_lock = threading.Lock()
-_done: bool | None = None
-
 
 def pictures_can_be_removed() -> bool:
     """The first call patches the library: make it before the first client connects."""
-    global _done
-    with _lock:
-        if _done is None:
-            try:
-                _install()
-                _done = True
-            except (Refused, SymbolsNotFound, OSError) as error:
-                log.warning("whatsapp.pictures_not_removable", reason=str(error))
-                _done = False
-        return _done
+    return _patch.made()
 
 
 def _install() -> None:
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
-    if (version := gocode.GetVersion()) not in _KNOWN_VERSIONS:
-        raise Refused(f"the library has version {version!r}")
     names = (_CALLED, *_CALLERS)
     called, *callers = locate(gocode, read_functions(Path(gocode._name), *names), *names)
     operands = [
@@ -69,6 +54,9 @@ def _install() -> None:
     protect(stub, mmap.PROT_READ | mmap.PROT_EXEC)
     for operand in operands:
         redirect(operand, stub)
+
+
+_patch = Patch(_install, versions=_KNOWN_VERSIONS, refused="whatsapp.pictures_not_removable")
 
 
 def stub_code(at: int, *, original: int) -> bytes:

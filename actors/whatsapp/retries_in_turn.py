@@ -17,20 +17,14 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import platform
-import sys
-import threading
 from pathlib import Path
 
-import structlog
 from neonize._binder import gocode
 
-from actors.whatsapp.go_patching import PAGE, Refused, map_near, protect, redirect
-from actors.whatsapp.go_symbols import Function, SymbolsNotFound, locate, read_functions
+from actors.whatsapp.go_patching import PAGE, Patch, Refused, map_near, protect, redirect
+from actors.whatsapp.go_symbols import Function, locate, read_functions
 
 __all__ = ["go_operand", "retries_in_turn"]
-
-log = structlog.get_logger(__name__)
 
 #: Versions of the library whose code was read and tried; others are left alone.
 _KNOWN_VERSIONS = {b"0.5.2"}
@@ -47,29 +41,13 @@ _LEA = bytes.fromhex("48 8d 0d")
 #: The closure is filled in within so many bytes.
 _NEAR = 160
 
-_lock = threading.Lock()
-_done: bool | None = None
-
 
 def retries_in_turn() -> bool:
     """The first call patches the library: make it before the first client connects."""
-    global _done
-    with _lock:
-        if _done is None:
-            try:
-                _install()
-                _done = True
-            except (Refused, SymbolsNotFound, OSError) as error:
-                log.warning("whatsapp.retries_not_in_turn", reason=str(error))
-                _done = False
-        return _done
+    return _patch.made()
 
 
 def _install() -> None:
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise Refused(f"{sys.platform} on {platform.machine()}, not linux on x86_64")
-    if (version := gocode.GetVersion()) not in _KNOWN_VERSIONS:
-        raise Refused(f"the library has version {version!r}")
     names = (_CALLER, _STARTED, _HANDLER)
     caller, started, handler = locate(gocode, read_functions(Path(gocode._name), *names), *names)
     if not _calls(_text(started), started.start, handler.start):
@@ -81,6 +59,9 @@ def _install() -> None:
     ctypes.memmove(stub, _STUB, len(_STUB))
     protect(stub, mmap.PROT_READ | mmap.PROT_EXEC)
     redirect(operand, stub)
+
+
+_patch = Patch(_install, versions=_KNOWN_VERSIONS, refused="whatsapp.retries_not_in_turn")
 
 
 def go_operand(code: bytes, address: int, started: int) -> int:
