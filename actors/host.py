@@ -199,7 +199,8 @@ class SessionHost:
         if (away or ended.disk_full) and await self._moved(cut_off=away):
             return _After.EXIT
         if ended.how != "fenced":
-            return _After.EXIT if ended.disk_full else _After.WAIT
+            stays = self._session.has_let_go and not ended.disk_full
+            return _After.WAIT if stays else _After.EXIT
         # Load or a store that was away: not the session's fault.
         await self._note(self._stores.starts.excuse(self._session_id))
         return _After.AGAIN if ended.cut_off and self._session.has_let_go else _After.EXIT

@@ -219,6 +219,9 @@ class PackHost:
     def _left(self, session_id: int) -> None:
         slot = self._slots.pop(session_id)
         self._ended += slot.session is not None
+        if slot.session is not None and slot.session.may_connect:
+            log.error("pack.client_may_connect", pack=self._pack, session_id=session_id)
+            os._exit(_CRASHED)
 
     async def _pass_on(self, session_id: int, entries: list[bytes], stores: Stores) -> bool:
         """False: it stays in the spool, for the session's next owner on this node."""

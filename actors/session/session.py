@@ -228,8 +228,13 @@ class Session:
         await asyncio.wait({letting_go}, timeout=_STUCK if hopeless else None)
         if letting_go.done():
             letting_go.result()
-            self.has_let_go = self._client is None or self._client.gone
+            self.has_let_go = not self.may_connect
         return ended
+
+    @property
+    def may_connect(self) -> bool:
+        """After `run`: only the end of the process is sure to prevent a connection that follows."""
+        return self._client is not None and not self._client.gone
 
     def stop(self, reason: str = "") -> None:
         """Ask for a clean end; `run` returns when it is done."""

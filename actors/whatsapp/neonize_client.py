@@ -148,6 +148,9 @@ _FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
 _starting = asyncio.Lock()
 #: Seconds that a start may keep others from theirs, and between looks whether it still does.
 _START_PATIENCE, _START_LOOK = 5.0, 0.002
+#: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
+#: and the end of its lease.
+_CLOSE_PATIENCE = 1.0
 
 
 class NeonizeClient:
@@ -196,6 +199,7 @@ class NeonizeClient:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._stopped = False
         self._paired = False
         #: LID -> phone number, as the library learned them
@@ -272,16 +276,29 @@ class NeonizeClient:
             await self._stop()
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.create_task(self._close(), name=f"close:{self._key}")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         if self._settings_watch is not None:
             self._settings_watch.cancel()
+        if self._connecting is not None and not self._client_known():
+            await self._known_or_over(self._connecting)
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
         else:
             self.gone = self._connecting is None or self._connecting.done()
         await self._store_process.close()
+
+    async def _known_or_over(self, connecting: asyncio.Task[None]) -> None:
+        """A client that connects is unknown to `Disconnect` until its first event."""
+        known = asyncio.ensure_future(self._known.wait())
+        await asyncio.wait(
+            {known, connecting}, timeout=_CLOSE_PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        known.cancel()
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""

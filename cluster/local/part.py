@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from cluster.local.state import PartState
 
@@ -13,7 +13,7 @@ class Part(Protocol):
     """A process, or a small family of them, that is started, watched and stopped."""
 
     #: Seconds between its end and the next start.
-    rest: ClassVar[float] = 0.0
+    rest: float = 0.0
 
     @property
     def name(self) -> str: ...

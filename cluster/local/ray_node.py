@@ -18,15 +18,14 @@ __all__ = ["RayNode"]
 
 _OBJECT_STORE_BYTES = 100_000_000
 _LOOPBACK = "127.0.0.1"
+#: Between the end of a node and its next start, while others can take its sessions.
+_REST_SECONDS = 20.0
 #: Sessions have stopped by then, and the rest has nothing to lose.
 _FAMILY_SECONDS = 1.0
 
 
 class RayNode(Part):
     """The head (without `head`), or a further node of the head at `head`'s address."""
-
-    # The sessions that lost their node need the processor now, and its start takes much of that.
-    rest = 5.0
 
     def __init__(
         self, name: str, layout: Layout, *, slots: int, head: RayNode | None = None
@@ -42,6 +41,8 @@ class RayNode(Part):
         self._restarts = 0
         # The head keeps these: its address is in everybody's environment.
         self._gcs_port, self._dashboard_port = (0, 0) if head else free_ports(2)
+        # The sessions that lost their node need the processor now, and its start takes much of it.
+        self.rest = _REST_SECONDS if head else 0.0
 
     @property
     def name(self) -> str:
