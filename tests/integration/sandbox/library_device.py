@@ -162,6 +162,13 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     def verb(name: str, /, **arguments: Any) -> Any:
         return find(name)(client, **arguments)
 
+    async def connect_and_close(delay: float) -> None:
+        async def close() -> None:
+            await asyncio.sleep(delay)
+            await client.close()
+
+        await asyncio.gather(client.connect(), close())
+
     async def host_of(client: NeonizeClient) -> list[str]:
         host = await client.media_host()
         return [host.name, host.auth]
@@ -170,6 +177,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         "host_of": host_of,
         "client": client,
         "library": client._client,
+        "connect_and_close": connect_and_close,
         "send": send,
         "verb": verb,
         "jid": build_jid,

@@ -1,0 +1,34 @@
+"""A client that is closed while it connects: no connection of it is left, and it says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from library_device import LibraryDevice
+
+from sandbox.app import Sandbox
+from sandbox.phone.phone import Phone
+
+Start = Callable[[Path], Awaitable[LibraryDevice]]
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.3])
+async def test_no_connection_follows_a_close(
+    sandbox: Sandbox, alice: Phone, start: Start, tmp_path: Path, delay: float
+) -> None:
+    store = tmp_path / "device.db"
+    device = await start(store)
+    await device.connect()
+    await alice.scan((await device.event("QrShown"))["text"])
+    await device.event("Connected")
+    await device.kill()
+
+    again = await start(store)
+    await again.do("connect_and_close(delay)", delay=delay)
+    # Where it cannot be sure, its process ends; then, too, nothing is left.
+    if not await again.do("client.gone"):
+        await again.kill()
+    await asyncio.sleep(2)
+    assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]
