@@ -14,6 +14,7 @@ from sandbox.phone.phone import Phone
 
 Start = Callable[[Path], Awaitable[LibraryDevice]]
 
+
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.3])
 async def test_no_connection_follows_a_close(
     sandbox: Sandbox, alice: Phone, start: Start, tmp_path: Path, delay: float
