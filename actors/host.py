@@ -186,7 +186,7 @@ class SessionHost:
             hand_over=self._hand_over,
             owned_before=again,
         )
-        vitals = asyncio.create_task(tell_vitals(self._stores.cache, self._session_id))
+        vitals = asyncio.create_task(tell_vitals(self._stores.cache, lambda: [self._session_id]))
         try:
             ended = await self._session.run()
         except GatewayError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 
 import psutil
 
@@ -19,8 +20,12 @@ def private_memory() -> int:
     return int(found.rss - getattr(found, "shared", 0))
 
 
-async def tell_vitals(cache: Cache, session_id: int) -> None:
-    """Tell every few seconds, until cancelled."""
+async def tell_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) -> None:
+    """Tell every few seconds, until cancelled: of each of the process's sessions its share."""
     while True:
-        await cache.status_put(session_id, {"memory": private_memory()}, 3 * _SECONDS)
+        found = list(sessions())
+        share = private_memory() // max(1, len(found))
+        await asyncio.gather(
+            *(cache.status_put(one, {"memory": share}, 3 * _SECONDS) for one in found)
+        )
         await asyncio.sleep(_SECONDS)

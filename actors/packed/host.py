@@ -22,6 +22,7 @@ from actors.packed.shared_dead_man import SharedDeadMan
 from actors.packed.slot import Slot
 from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory, Session
+from actors.vitals import tell_vitals
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -76,6 +77,7 @@ class PackHost:
         self._slots: dict[int, Slot] = {}
         self._ended = 0
         self._stores: Stores | None = None
+        self._vitals: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
         self._closing = False
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
@@ -154,6 +156,7 @@ class PackHost:
     async def _run(self) -> None:
         try:
             stores = await self._open()
+            self._vitals = asyncio.create_task(tell_vitals(stores.cache, lambda: self._slots))
             while True:
                 await self._look(stores)
                 try:

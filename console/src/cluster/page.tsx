@@ -99,8 +99,8 @@ function NodeCard({ node, drain, undrain }: { node: ClusterNode; drain: () => vo
       </div>
       <div class="meters">
         <Meter name="Sessions" value={node.sessions.length} most={node.slots} words={`${node.sessions.length}/${node.slots}`} />
-        {health.memory && <Meter name="Memory" value={health.memory.percent} most={100} words={`${Math.round(health.memory.percent)} %`} />}
-        {health.cpuPercent !== undefined && <Meter name="CPU" value={health.cpuPercent} most={100} words={`${Math.round(health.cpuPercent)} %`} />}
+        <Share name="Memory" percent={health.memory?.percent} />
+        <Share name="CPU" percent={health.cpuPercent} />
       </div>
       <ul class="owned">
         {node.sessions.slice(0, 60).map((one) => (
@@ -114,6 +114,11 @@ function NodeCard({ node, drain, undrain }: { node: ClusterNode; drain: () => vo
       </ul>
     </article>
   );
+}
+
+/** A node that has just started has not told yet. */
+function Share({ name, percent }: { name: string; percent: number | undefined }) {
+  return <Meter name={name} value={percent ?? 0} most={100} words={percent === undefined ? "–" : `${Math.round(percent)} %`} />;
 }
 
 function Meter({ name, value, most, words }: { name: string; value: number; most: number; words: string }) {

@@ -13,11 +13,16 @@ const LEAST_MS = 120_000;
 /** Below it minutes alone would repeat. */
 const SHORT_MS = 480_000;
 
+interface Lane {
+  name: string;
+  gone: boolean;
+}
+
 /** Nodes that are gone keep their lane: by id, under the name they had. */
-function lanesOf(moves: Ownership[], nodes: ClusterNode[]): Map<string, string> {
-  const lanes = new Map(nodes.map((one) => [one.id, one.name]));
+function lanesOf(moves: Ownership[], nodes: ClusterNode[]): Map<string, Lane> {
+  const lanes = new Map<string, Lane>(nodes.map((one) => [one.id, { name: one.name, gone: false }]));
   for (const move of moves) {
-    if (!lanes.has(move.node)) lanes.set(move.node, `${move.nodeName ?? move.node.slice(0, 8)}, gone`);
+    if (!lanes.has(move.node)) lanes.set(move.node, { name: move.nodeName ?? move.node.slice(0, 8), gone: true });
   }
   return lanes;
 }
@@ -48,7 +53,8 @@ export function Timeline({ moves, nodes }: { moves: Ownership[]; nodes: ClusterN
         {order.map((node) => (
           <g key={node}>
             <line class="lane" x1={label} x2={width - 14} y1={y(node)} y2={y(node)} />
-            <text class="lane-name" x={0} y={y(node) + 4}>{lanes.get(node)}</text>
+            <text class="lane-name" x={0} y={y(node) + (lanes.get(node)!.gone ? -2 : 4)}>{lanes.get(node)!.name}</text>
+            {lanes.get(node)!.gone && <text class="tick" x={0} y={y(node) + 12}>gone</text>}
           </g>
         ))}
         {ticks.map((ms) => <text key={ms} class="tick" x={x(ms)} y={height - 6} text-anchor="middle">{range < SHORT_MS ? clockSeconds(ms) : clock(ms)}</text>)}

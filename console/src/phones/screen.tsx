@@ -18,8 +18,12 @@ interface Said {
   at: number;
 }
 
-/** What was written from a phone here: the sandbox keeps what a phone received only. */
-const written = new Map<string, Said[]>();
+/** What was written from a phone in this window: the sandbox keeps what a phone received only. */
+const written = {
+  of: (number: string): Said[] => JSON.parse(sessionStorage.getItem(`written:${number}`) ?? "[]") as Said[],
+  keep: (number: string, said: Said[]): void => sessionStorage.setItem(`written:${number}`, JSON.stringify(said.slice(-WRITTEN))),
+};
+const WRITTEN = 200;
 const WAIT_SECONDS = 20;
 const digits = (id: string): string => id.split("@")[0]!.split(":")[0]!;
 const MEDIA: Record<string, string> = { imageMessage: "image/jpeg", videoMessage: "video/mp4", audioMessage: "audio/ogg", documentMessage: "application/octet-stream", stickerMessage: "image/webp" };
@@ -53,7 +57,7 @@ function useInbox(number: string): InboxEntry[] {
 
 export function PhoneScreen({ phone, phones }: { phone: Phone; phones: Phone[] }) {
   const entries = useInbox(phone.number);
-  const [mine, setMine] = useState(written.get(phone.number) ?? []);
+  const [mine, setMine] = useState(() => written.of(phone.number));
   const others = phones.filter((one) => one.number !== phone.number);
   const met = [...new Set(entries.filter((one) => one.kind === "message").map((one) => digits(one.chat)))];
   const [chosen, setChosen] = useState("");
@@ -80,8 +84,8 @@ export function PhoneScreen({ phone, phones }: { phone: Phone; phones: Phone[] }
   }, [newest]);
 
   const add = (said: Said): void => {
-    const now = [...(written.get(phone.number) ?? []), said];
-    written.set(phone.number, now);
+    const now = [...written.of(phone.number), said];
+    written.keep(phone.number, now);
     setMine(now);
   };
   if (!to) {
