@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from event_receiver import Receiver
 from file_giver import Giver
 from otlp_collector import Collector
 from people import People, Person
@@ -123,3 +124,9 @@ def _answers(url: str) -> bool:
 @pytest.fixture
 def giver(people: People, served_files: tuple[Path, str]) -> Giver:
     return Giver(people, *served_files)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver.running() as one:
+        yield one

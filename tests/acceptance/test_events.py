@@ -6,59 +6,17 @@ import hashlib
 import hmac
 import json
 import os
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
+from event_receiver import Receiver
 from running_gateway import Phone, RunningGateway, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 KEY = "a secret"
-
-
-@dataclass
-class Receiver:
-    """A receiver in this process; `broken` makes it answer 500."""
-
-    url: str = ""
-    broken: bool = False
-    #: Headers, body and time of arrival (Unix ms).
-    got: list[tuple[dict[str, str], bytes, float]] = field(default_factory=list)
-
-    def events(self, *names: str) -> list[dict[str, Any]]:
-        told = [json.loads(body) for _, body, _ in self.got]
-        return [event for event in told if event["event"] in names]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    one = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if not one.broken:
-                one.got.append((dict(self.headers), body, time.time() * 1000))
-            self.send_response(500 if one.broken else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    one.url = f"http://127.0.0.1:{server.server_port}/hook"
-    yield one
-    server.shutdown()
 
 
 def test_a_phones_messages_reach_a_webhook_in_order_however_the_receiver_behaves(
