@@ -240,7 +240,7 @@ class HttpSettings(BaseSettings):
     tls_key_file: str = Field("", description="PEM file of its private key.")
     replicas: int = Field(1, ge=1, description="Ingress replicas.")
     ingress: Literal["auto", "haproxy", "serve"] = Field(
-        "serve",
+        "auto",
         description="What listens in front of the replicas: HAProxy (on Linux it comes with Ray), "
         "Serve's own proxy, or `auto`: HAProxy where it is installed. `gateway up` sees to it; "
         "elsewhere Ray's nodes need what `python -m cluster.ingress` prints in their environment.",

@@ -57,6 +57,8 @@ def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> d
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
+        # A replica that stands still is left out after four seconds, not ten.
+        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback,
     }
 
