@@ -95,7 +95,7 @@ def _show_qr(account: Account, code: str) -> None:
 
 def _sessions(talk: Conversation, names: dict[str, str]) -> Table:
     table = Table(
-        *("session", "status", "node", Column("actor", overflow="fold"), "epoch", "paired in"),
+        *("session", "status", "node", Column("actor", no_wrap=True), "epoch", "paired in"),
         title="sessions",
     )
     for one in talk.participants:
@@ -108,7 +108,7 @@ def _sessions(talk: Conversation, names: dict[str, str]) -> Table:
 
 def _messages(talk: Conversation) -> Table:
     table = Table(
-        *("from", "to", Column("message id", overflow="fold"), "accepted", "received"),
+        *("from", "to", Column("message id", no_wrap=True), "accepted", "received"),
         title="messages: in the recipient's history and on the recipient's phone",
     )
     for one in talk.deliveries:

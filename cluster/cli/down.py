@@ -27,6 +27,8 @@ def take_down(layout: Layout, state: State) -> None:
     """End the host, and whatever of its run is left."""
     began = time.monotonic()
     was_up = state.alive
+    if was_up:
+        console.print("going down: sessions first, then the servers [dim](up to half a minute)[/]")
     with console.status("going down"):
         clean = end(state)
         left = end_leftovers(State.read(layout.state) or state)

@@ -13,6 +13,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO, NoReturn, TextIO
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 #: Commands that need the development packages.
 _DEVELOPERS = {"test", "lock", "docs"}
+_WORD_SECONDS = 10
 _NOBODY_HOME = Path("/var/lib/whatsapp-gateway")
 
 
@@ -136,7 +138,7 @@ def _install_packages(venv: Path, lock: str) -> None:
 
 def _show_progress(lines: IO[str], record: TextIO, total: int) -> None:
     """One line that changes on a terminal; elsewhere a line for every twenty packages."""
-    terminal, seen = sys.stderr.isatty(), 0
+    terminal, seen, over = sys.stderr.isatty(), 0, threading.Event()
     for line in lines:
         record.write(line)
         verb, _, rest = line.strip().partition(" ")
@@ -150,7 +152,17 @@ def _show_progress(lines: IO[str], record: TextIO, total: int) -> None:
         elif verb == "Installing":
             if terminal:
                 sys.stderr.write("\r\033[K")
-            _say("unpacking")
+            _say("unpacking them")
+            threading.Thread(target=_go_on, args=(over,), daemon=True).start()
+    over.set()
+
+
+def _go_on(over: threading.Event) -> None:
+    """pip is silent while it unpacks, for half a minute and more."""
+    seconds = 0
+    while not over.wait(_WORD_SECONDS):
+        seconds += _WORD_SECONDS
+        _say(f"still unpacking, {seconds} s")
 
 
 def _say(text: str) -> None:

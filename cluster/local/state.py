@@ -18,7 +18,7 @@ __all__ = ["PartState", "Phase", "State"]
 class Phase(StrEnum):
     """Where the host is. The starting ones in their order."""
 
-    CLEANING = "ending what an earlier run left"
+    CLEANING = "seeing that nothing of an earlier run is left"
     STORES = "starting PostgreSQL, Valkey and SeaweedFS"
     MIGRATING = "bringing the database to the newest schema"
     SANDBOX = "starting the sandbox"
