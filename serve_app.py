@@ -9,6 +9,7 @@ Ray's dashboard and state API show in clear.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import ssl
 import sys
@@ -87,6 +88,8 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     configure = serve.deployment(
         name="ingress",
         num_replicas=http.replicas,
+        # A node that is cut off or frozen must not take all of them along.
+        max_replicas_per_node=_share(http.replicas),
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
@@ -100,6 +103,12 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     )
     # A builder: the application is made in the replica, in its own event loop.
     return configure(serve.ingress(build)()).bind()
+
+
+def _share(replicas: int) -> int:
+    """Of the replicas, those that a node may have: as few as the nodes of the moment allow."""
+    nodes = sum(bool(node["Alive"]) for node in ray.nodes()) if ray.is_initialized() else 1
+    return math.ceil(replicas / max(1, nodes))
 
 
 def _quiet() -> LoggingConfig:
