@@ -233,7 +233,8 @@ class Session:
 
     @property
     def may_connect(self) -> bool:
-        """After `run`: only the end of the process is sure to prevent a connection that follows."""
+        """After the client was closed: only the end of the process is sure to prevent a connection
+        that follows."""
         return self._client is not None and not self._client.gone
 
     def stop(self, reason: str = "") -> None:
@@ -481,7 +482,7 @@ class Session:
         self._outbox.pause()
         if self._client is not None:
             await self._client.close()
-        if self._dead_man is not None:
+        if self._dead_man is not None and not self.may_connect:
             self._dead_man.disarm()
         # The next owner in this process arms it: what is still under way here must not touch it.
         self._dead_man = None
@@ -517,7 +518,7 @@ class Session:
     def _stand_down(self, *, cut_off: bool) -> None:
         """Not connected any more: there is nothing left to kill the process for, unless it is stuck
         in calls to a PostgreSQL that it does not reach while everything it has is on disk."""
-        if self._dead_man is None:
+        if self._dead_man is None or self.may_connect:
             return
         if cut_off and self._on_disk():
             self._dead_man.arm(time.monotonic() + _CUT_OFF)

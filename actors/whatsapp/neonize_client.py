@@ -238,9 +238,12 @@ class NeonizeClient:
             before = await asyncio.to_thread(clients_in_library)
             if self._closed:
                 return
+            self.gone = False
             self._connecting = await self._client.connect(proxy)
-            self.gone = not self._closed
             self._connecting.add_done_callback(self._connect_ended)
+            if self._closed:
+                await self._disconnect(self._connecting)
+                return
             # A connect that takes long has passed the part that must not run twice at once.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_START_PATIENCE):
@@ -284,21 +287,23 @@ class NeonizeClient:
     async def _close(self) -> None:
         if self._settings_watch is not None:
             self._settings_watch.cancel()
-        if self._connecting is not None and not self._client_known():
-            await self._known_or_over(self._connecting)
-        if self._client_known():
-            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
-        else:
-            self.gone = self._connecting is None or self._connecting.done()
+        if self._connecting is not None:
+            await self._disconnect(self._connecting)
         await self._store_process.close()
 
-    async def _known_or_over(self, connecting: asyncio.Task[None]) -> None:
-        """A client that connects is unknown to `Disconnect` until its first event."""
-        known = asyncio.ensure_future(self._known.wait())
-        await asyncio.wait(
-            {known, connecting}, timeout=_CLOSE_PATIENCE, return_when=asyncio.FIRST_COMPLETED
-        )
-        known.cancel()
+    async def _disconnect(self, connecting: asyncio.Task[None]) -> None:
+        if not self._client_known():
+            # A client that connects is unknown to `Disconnect` until its first event.
+            known = asyncio.ensure_future(self._known.wait())
+            await asyncio.wait(
+                {known, connecting}, timeout=_CLOSE_PATIENCE, return_when=asyncio.FIRST_COMPLETED
+            )
+            known.cancel()
+        if self._client_known():
+            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+            self.gone = True
+        else:
+            self.gone = connecting.done()
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""
