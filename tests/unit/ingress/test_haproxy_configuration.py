@@ -1,0 +1,70 @@
+"""What our wrapper makes of the configuration that Ray Serve wrote for HAProxy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cluster.ingress import haproxy
+
+_WRAPPER = Path(haproxy.__file__).with_name("haproxy.sh")
+_BY_RAY = """\
+global
+    log /dev/log local0 info
+    stats socket /x/a.s mode 666 level admin
+defaults
+    mode http
+    log global
+    errorfile 502 /x/500.http
+    errorfile 503 /x/500.http
+frontend prometheus
+    bind :7001
+frontend stats
+    bind *:7002
+frontend http_frontend
+    bind 127.0.0.1:3000
+"""
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> list[str]:
+    configuration = tmp_path / "haproxy.cfg"
+    configuration.write_text(_BY_RAY)
+    subprocess.run(
+        ["/bin/sh", str(_WRAPPER), "-db", "-f", str(configuration)],
+        check=True,
+        env={
+            **os.environ,
+            "GATEWAY_HAPROXY": "true",
+            "RAY_SERVE_HAPROXY_METRICS_PORT": "7001",
+            "RAY_SERVE_HAPROXY_STATS_PORT": "7002",
+        },
+    )
+    return [line.strip() for line in configuration.read_text().splitlines()]
+
+
+def test_pages_about_it_are_for_this_machine_only(changed: list[str]) -> None:
+    binds = [line for line in changed if line.startswith("bind")]
+    assert binds == ["bind 127.0.0.1:7001", "bind 127.0.0.1:7002", "bind 127.0.0.1:3000"]
+
+
+def test_no_access_log_and_the_callers_address_is_told(changed: list[str]) -> None:
+    assert [line for line in changed if line.startswith("log")] == ["log global"]
+    assert "option forwardfor" in changed
+
+
+def test_unfinished_headers_end(changed: list[str]) -> None:
+    assert "timeout http-request 30s" in changed
+
+
+def test_without_a_replica_the_answer_says_when_to_come_again(changed: list[str]) -> None:
+    (line,) = (line for line in changed if line.startswith("errorfile 503"))
+    head, _, body = Path(line.split()[2]).read_bytes().partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.0 503 Service Unavailable"
+    assert "Retry-After: 1" in lines
+    assert f"Content-Length: {len(body)}" in lines
+    assert b"urn:gateway:problem:unavailable" in body
