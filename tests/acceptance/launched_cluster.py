@@ -58,9 +58,11 @@ class LaunchedCluster:
     def start_head(self) -> None:
         """Start the head; returns when its GCS answers."""
         _, start, _ = self._file["head_start_ray_commands"]
+        # The other nodes of this machine are no running head (docs/operations.md, the head).
+        (self._folder / "r" / "ray_current_cluster").unlink(missing_ok=True)
         slots = self._file["available_node_types"]["head"]["resources"]
-        self._start("head", start, {**slots, "--redis-password": self._password})
-        self._until(self._gcs_answers, "the head")
+        self._start("head", start, slots, "--redis-password", self._password)
+        self._until(self._gcs_answers, "head")
 
     def start_worker(self, name: str) -> None:
         _, start = self._file["worker_start_ray_commands"]
@@ -92,17 +94,15 @@ class LaunchedCluster:
                 end_all(descendants(root), patience=2.0)
             self._nodes.pop(name).wait()
 
-    def _start(self, name: str, command: str, more: dict[str, object]) -> None:
-        cpus = more.pop("CPU")
-        options = {key: more.pop(key) for key in list(more) if str(key).startswith("--")}
+    def _start(self, name: str, command: str, resources: dict[str, float], *more: str) -> None:
         manager, objects, agent, agent_grpc, runtime_env, metrics, client = free_ports(7)
         arguments = [
-            *(f"{key}={value}" for key, value in options.items()),
+            *more,
             "--block",
             "--node-ip-address=127.0.0.1",
             f"--node-name={name}",
-            f"--num-cpus={cpus}",
-            f"--resources={json.dumps(more)}",
+            f"--num-cpus={resources['CPU']}",
+            f"--resources={json.dumps({'session_slots': resources['session_slots']})}",
             "--object-store-memory=100000000",
             f"--node-manager-port={manager}",
             f"--object-manager-port={objects}",
@@ -146,8 +146,11 @@ class LaunchedCluster:
         except OSError:
             return False
 
+    def _said(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
+
     def _until(self, holds: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not holds():
-            assert time.monotonic() < deadline, f"{what} did not start; see {self._folder}"
+            assert time.monotonic() < deadline, f"{what} did not start: {self._said(what)}"
             time.sleep(0.5)
