@@ -160,7 +160,7 @@ class Console:
         folder = IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder
         folder.mkdir(parents=True, exist_ok=True)
         few = shown.convert("RGB").quantize(
-            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
         )
         few.save(folder / f"console-{name}.png", optimize=True)
 

@@ -80,6 +80,8 @@ function tone(name: string): string {
 function gist({ event, payload }: GatewayEvent): string {
   const of = (key: string): string => (typeof payload[key] === "string" ? (payload[key] as string) : "");
   if (event === "session.status") return of("status");
+  if (event === "state.change") return of("state");
+  if (event === "session.checkpoint") return [of("kind"), of("reason")].filter(Boolean).join(", ");
   if (event === "message.status") return [of("status"), person(of("chat")), of("error")].filter(Boolean).join(" ");
   if (event === "session.takeover") return [of("how"), of("node").slice(0, 8)].filter(Boolean).join(" ");
   if (event.startsWith("message.ack")) return `${of("ackName")} ${person(of("to") || of("from"))}`;
