@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 _EVERY = 1.0
 #: Looks in a row that must find too few: those who take over now need the processor themselves.
-_LOOKS = 3
+_LOOKS = 10
 #: Seconds that a process has to get ready; starts in a row that may bring nothing.
 _PATIENCE, _IN_VAIN = 30.0, 3
 
