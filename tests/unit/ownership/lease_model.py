@@ -32,6 +32,10 @@ GUARDS = frozenset(
         "fences itself",
         # The kernel kills an owner that cannot.
         "dead man's switch",
+        # A process owns again at once only what nobody else owned since it closed its connection.
+        "waits for others than itself",
+        # A process whose client was closed while it came up, and may come up still, ends.
+        "ends with its client",
         # A lease counts from before its renewal was sent.
         "counts from before sending",
         # A renewal of an epoch that is not the newest is refused.
@@ -82,7 +86,7 @@ class Store(NamedTuple):
 class Process(NamedTuple):
     """One process that wants to own the session."""
 
-    phase: str = "idle"  # idle, claiming, waiting, connected
+    phase: str = "idle"  # idle, claiming, waiting, connecting, connected
     epoch: int = 0
     proven_at: int = 0
     wait_until: int = 0
@@ -93,6 +97,10 @@ class Process(NamedTuple):
     answer: tuple[str, int, int, int, bool] | None = None
     #: ratchet position of its device store
     position: int = EMPTY
+    #: the epoch that it owned and fenced, its connection closed, when it goes on
+    held: int = 0
+    #: a client that was closed while it connected may still come up
+    ghost: bool = False
 
     def later(self) -> Process:
         """A tick on: times are relative to now, and those long ago are all alike."""
@@ -179,7 +187,9 @@ def _steps(
 
 def _may_wait(process: Process, guards: frozenset[str]) -> bool:
     """Whether time may pass: a running owner acts at its deadline, not after it."""
-    if process.phase != "connected" or process.frozen or "fences itself" not in guards:
+    if process.frozen or "fences itself" not in guards:
+        return True
+    if process.phase not in ("connecting", "connected"):
         return True
     return process.clock().remaining(0) > 0
 
@@ -187,7 +197,7 @@ def _may_wait(process: Process, guards: frozenset[str]) -> bool:
 def _killed(process: Process, guards: frozenset[str]) -> Process:
     """The kernel's part: it needs nobody to run."""
     if (
-        process.phase == "connected"
+        process.phase in ("connecting", "connected")
         and "dead man's switch" in guards
         and process.proven_at + TTL - KILL_MARGIN <= 0
     ):
@@ -221,18 +231,30 @@ def _process(
     # What it does.
     if process.answer:
         yield step(*_learns(store, process, guards))
+    if process.ghost:
+        yield step("comes up, closed", process, wrong="a connection that nobody owns")
     if process.phase == "idle" and state.starts < STARTS[ratchets]:
-        yield step("starts", Process(phase="claiming", request=("claim", 0)))
+        yield step("starts", process._replace(phase="claiming", request=("claim", 0)))
     if process.phase == "waiting":
         waited = process.wait_until <= 0 or "waits out the lease" not in guards
         alive = process.clock().remaining(0) > 0 or "fences itself" not in guards
         if waited and alive:
-            yield step("connects", process._replace(phase="connected"))
-    if process.phase in ("waiting", "connected") and not (process.request or process.answer):
+            yield step("connects", process._replace(phase="connecting"))
+    if process.phase == "connecting":
+        if process.clock().remaining(0) <= 0 and "fences itself" in guards:
+            sure = "ends with its client" in guards
+            yield step("fences itself", Process() if sure else Process(ghost=True))
+            return
+        yield step("comes up", process._replace(phase="connected"))
+    if process.phase in ("waiting", "connecting", "connected") and not (
+        process.request or process.answer
+    ):
         yield step("renews", process._replace(request=("renew", 0)))
     if process.phase == "connected":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
             yield step("fences itself", Process())
+            if not ratchets:
+                yield step("fences itself and goes on", Process(held=process.epoch))
             return
         if ratchets:
             yield from _uses(state, process, guards)
@@ -271,6 +293,9 @@ def _arrives(store: Store, process: Process, guards: frozenset[str]) -> tuple[st
     what, sent_at = process.request
     if what == "claim":
         after, remaining, handed_over = store.claim(0)
+        own = process.held == store.epoch or "waits for others than itself" not in guards
+        if process.held and own:
+            remaining = 0
         answer = ("claim", sent_at, after.epoch, remaining, handed_over)
     else:
         after, owned = store.renew(
@@ -304,6 +329,7 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             proven_at=proven,
             wait_until=remaining,
             position=position if trusted else EMPTY,
+            held=0,
         ),
         store,
     )
