@@ -85,5 +85,6 @@ def test_no_request_makes_a_server_error(gateway: RunningGateway, tmp_path: Path
 
 
 @pytest.mark.skipif(not os.environ.get("GATEWAY_SLOW_TESTS"), reason="takes minutes")
+@pytest.mark.timeout(LONG + 150)
 def test_no_request_of_many_makes_a_server_error(gateway: RunningGateway, tmp_path: Path) -> None:
     run(gateway, tmp_path, LONG, 50)
