@@ -56,8 +56,8 @@ class SessionVitalsInfo(WahaModel):
     checkpointBytes: int
     outbox: int = Field(description="Sends that were accepted and are not sent yet.")
     memoryBytes: int | None = Field(
-        description="Private memory of the session's process, or its share where sessions share one; "
-        "null when it did not tell lately."
+        description="Private memory of the session's process, or its share where sessions share "
+        "one; null when it did not tell lately."
     )
 
     @classmethod
