@@ -14,6 +14,7 @@ import os
 import ssl
 import sys
 import time
+from typing import Any
 
 import httpx
 import ray
@@ -107,8 +108,10 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
 
 def _share(replicas: int) -> int:
     """Of the replicas, those that a node may have: as few as the nodes of the moment allow."""
-    nodes = sum(bool(node["Alive"]) for node in ray.nodes()) if ray.is_initialized() else 1
-    return math.ceil(replicas / max(1, nodes))
+    known: list[dict[str, Any]] = []
+    if ray.is_initialized():
+        known = ray.nodes()  # type: ignore[no-untyped-call]
+    return math.ceil(replicas / max(1, sum(bool(node["Alive"]) for node in known)))
 
 
 def _quiet() -> LoggingConfig:
