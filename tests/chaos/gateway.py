@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
+from actors.spare import spares
 from chaos.servers import family, signal_all
 from cluster.domain.errors import Unavailable
 from cluster.embedded.process import free_ports
@@ -125,6 +126,21 @@ class Gateway:
     async def workers(self) -> list[str]:
         """Names of the nodes that are not the head."""
         return sorted(name for name in await self.node_ids() if name != _HEAD)
+
+    async def settled(self, seconds: float = 60.0) -> bool:
+        """Wait until every node is there with its spare processes, as between faults in life; not
+        longer than `seconds`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                names = await self.node_ids()
+            except Unavailable:
+                names = {}
+            ready = [await asyncio.to_thread(spares, self.layout.node(name)) for name in names]
+            if len(ready) >= self.nodes and min(ready) >= self._spares:
+                return True
+            await asyncio.sleep(1.0)
+        return False
 
     async def wait_for_node(self, name: str, *, other_than: str, seconds: float = 90.0) -> None:
         """Wait until a node of this name, and not that one, is in the cluster."""

@@ -129,6 +129,8 @@ class Suite:
         ledger = Ledger(fault.name)
         given_up: set[str] = set()
         for number in range(1, self._plan.rounds + 1):
+            if not await scene.gateway.settled():
+                self._say("not every node has its spare processes; on with it")
             await watch.reset()
             traffic.start(ledger)
             await asyncio.sleep(_BEFORE)
