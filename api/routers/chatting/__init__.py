@@ -1,0 +1,20 @@
+"""Sending messages, and what else one does while chatting."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.problems import responses
+from api.routers.chatting import attachments, marks, structured, texts
+from api.routers.chatting.sending import IdempotencyKey
+from cluster.domain.errors import Invalid, SessionNotFound, Unauthorized, Unavailable
+
+__all__ = ["IdempotencyKey", "router"]
+
+router = APIRouter(
+    prefix="/api",
+    tags=["📤 Chatting"],
+    responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
+)
+for part in (texts, attachments, structured, marks):
+    router.include_router(part.router)

@@ -1,0 +1,39 @@
+"""Groups: looking, creating, members, settings, invitations."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.problems import responses
+from api.routers.groups import about, members, rules, whole
+from cluster.domain.errors import (
+    BodyTooLarge,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    SessionNotFound,
+    SessionNotWorking,
+    Unauthorized,
+    Unavailable,
+    WhatsAppRefused,
+)
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/api/{session}",
+    tags=["👥 Groups"],
+    responses=responses(
+        Invalid,
+        SessionNotWorking,
+        SessionNotFound,
+        Unauthorized,
+        Unavailable,
+        WhatsAppRefused,
+        NotFound,
+        NotPermitted,
+        BodyTooLarge,
+    ),
+)
+for part in (whole, about, rules, members):
+    router.include_router(part.router)
