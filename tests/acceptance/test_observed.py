@@ -16,14 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from event_receiver import Receiver
 from otlp_collector import Collector
 from prometheus_client.parser import text_string_to_metric_families
 from running_gateway import Phone, RunningGateway, until
-from test_events import Receiver, receiver
 
 from cluster.local.layout import Layout
-
-__all__ = ["receiver"]
 
 Pair = tuple[tuple[str, Phone], tuple[str, Phone]]
 
