@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -68,7 +70,10 @@ def main(
 
     suite = Suite(plan, console, note)
     try:
-        asyncio.run(suite.run(folder))
+        asyncio.run(_until_told(suite.run(folder)))
+    except asyncio.CancelledError:
+        console.print("told to end: what it started is ended, too")
+        raise typer.Exit(3) from None
     except GatewayError as error:
         console.print(f"the suite could not go on: {error.detail}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
@@ -83,6 +88,15 @@ def main(
         console.print(f"data and logs: {folder}", soft_wrap=True)
     if not clean:
         raise typer.Exit(1)
+
+
+async def _until_told(work: Coroutine[Any, Any, Any]) -> None:
+    """SIGTERM, and Ctrl-C where a shell had it ignored, end the suite and all that it started."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    await task
 
 
 if __name__ == "__main__":
