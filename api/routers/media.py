@@ -35,11 +35,12 @@ from cluster.media.workshop import UPLOAD_SCHEME
 __all__ = ["router"]
 
 router = APIRouter(
-    prefix="/api",
     tags=["🖼️ Media"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )
-_json = APIRouter(route_class=FileRoute)
+# The whole path stands at the route: by it the table of what a route takes knows it.
+_files = APIRouter(prefix="/api")
+_json = APIRouter(prefix="/api", route_class=FileRoute)
 _CHUNK = 256 << 10
 _Responses = dict[int | str, dict[str, Any]]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -77,7 +78,7 @@ async def convert_video(session: SessionPath, body: ConvertRequest) -> Streaming
     return await _converted(session, "video", body, "video/mp4")
 
 
-@router.post(
+@_files.post(
     "/{session}/media/upload",
     operation_id="MediaController_upload",
     summary="Upload a file to send it later",
@@ -107,7 +108,7 @@ async def upload(
     )
 
 
-@router.get(
+@_files.get(
     "/files/{session}/{file}",
     operation_id="MediaController_getFile",
     summary="Get the file of a message",
@@ -189,4 +190,5 @@ def _without_ending(file: str) -> str:
     return file if not dot or known_part else stem
 
 
-router.include_router(_json)
+for part in (_json, _files):
+    router.include_router(part)

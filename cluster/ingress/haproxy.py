@@ -41,6 +41,8 @@ def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> d
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # Optimized, Serve would take what replicas write to stdout for itself: our log is there.
+        "RAY_SERVE_LOG_TO_STDERR": "1",
         # Between our processes go actor calls; gRPC would listen for anybody.
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": "0",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(_WRAPPER),

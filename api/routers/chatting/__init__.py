@@ -11,8 +11,9 @@ from cluster.domain.errors import Invalid, SessionNotFound, Unauthorized, Unavai
 
 __all__ = ["IdempotencyKey", "router"]
 
+# Without a prefix: the whole path stands at the route, and by it the table of what a route takes
+# knows it.
 router = APIRouter(
-    prefix="/api",
     tags=["📤 Chatting"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )

@@ -23,7 +23,7 @@ from cluster.domain.chat_id import parse_chat_id
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=FileRoute)
+router = APIRouter(prefix="/api", route_class=FileRoute)
 
 
 @router.post(

@@ -29,7 +29,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(route_class=FileRoute)
+router = APIRouter(prefix="/api", route_class=FileRoute)
 
 
 @router.post(

@@ -20,8 +20,9 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
+# Without a prefix: the whole path stands at the route, and by it the table of what a route takes
+# knows it.
 router = APIRouter(
-    prefix="/api/{session}",
     tags=["👥 Groups"],
     responses=responses(
         Invalid,

@@ -19,7 +19,7 @@ from api.routers.groups.params import GroupPath
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/groups", route_class=FileRoute)
+router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.get(

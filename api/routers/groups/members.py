@@ -19,7 +19,7 @@ from cluster.domain.group import MemberAction
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/groups", route_class=FileRoute)
+router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.get(

@@ -16,7 +16,7 @@ from api.routers.groups.params import CANNOT, GroupPath, not_in_library
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/groups", route_class=FileRoute)
+router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.put(

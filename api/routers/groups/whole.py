@@ -24,7 +24,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/groups", route_class=FileRoute)
+router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 class GroupSortField(StrEnum):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import pytest
 
 from api.app import create_app
@@ -57,3 +60,19 @@ async def test_every_route_is_behind_the_table() -> None:
         ("get", "/api/server/status"),
     }
     assert {"/ping", "/health"} <= PUBLIC_TEMPLATES
+
+
+def _templates(routes: Iterable[Any]) -> Iterator[str]:
+    """Of all routes, those of included routers, too, as a request's scope has them."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from _templates(included.routes)
+        else:
+            yield str(getattr(route, "path", ""))
+
+
+async def test_a_request_finds_the_template_that_the_table_knows() -> None:
+    """A router in a router with a prefix of its own would have shorter ones in its scopes."""
+    app = create_app(lambda: None, HttpSettings())  # type: ignore[arg-type, return-value]
+    assert set(app.openapi()["paths"]) <= set(_templates(app.routes))
