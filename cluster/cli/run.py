@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -41,4 +43,7 @@ def gateway_environment(state: State) -> dict[str, str]:
     alive = next((process for process in nodes if process is not None and process.alive), None)
     if alive is None:
         fail("the gateway's Ray node does not run")
-    return psutil.Process(alive.pid).environ()
+    found = psutil.Process(alive.pid).environ()
+    # `python` is the one that has the gateway's packages.
+    found["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return found

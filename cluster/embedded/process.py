@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -24,6 +25,8 @@ __all__ = ["ServerProcess", "free_ports", "private_file", "secret_of"]
 
 log = structlog.get_logger(__name__)
 
+#: Below what Linux gives away (from 32768; ip(7)) and what Serve's replicas take (from 30000).
+_PORTS = (10_240, 29_000)
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -133,12 +136,15 @@ class ServerProcess:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct loopback ports that are free at the moment."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in taken:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in taken]
+    """Distinct loopback ports that are free at the moment, and that the kernel gives nobody: who
+    asks it for any port, as Ray's processes do, would have one of them before its server has."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
 
 
 def private_file(path: Path, text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,7 +167,7 @@ def test_python_programs_call_the_actors_without_http(
     (alice, _), (_, bobs_phone) = pair
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    said = gateway.command("run", sys.executable, str(program), alice, bobs_phone.chat)
+    said = gateway.command("run", "python", str(program), alice, bobs_phone.chat)
     assert '"refused": ["SessionNotFound", "Invalid"]' in said
     until(lambda: "from Python" in bobs_phone.texts())
 
