@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+import httpx
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from api.models import WahaModel
 from api.params import SessionName
@@ -22,7 +23,23 @@ __all__ = [
     "SessionUpdateRequest",
 ]
 
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]", max_length=2048)]
+
+def _with_a_host(url: str) -> str:
+    """Raises `ValueError` where no request could be made to it."""
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"not a URL: {error}") from error
+    if not found.host:
+        raise ValueError("a URL without a host")
+    return url
+
+
+HttpUrl = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s/]", max_length=2048),
+    AfterValidator(_with_a_host),
+]
 _ANY_NAME = Field(description="Session name (id)", examples=["default"])
 
 
@@ -37,14 +54,16 @@ class HmacConfiguration(WahaModel):
 
 
 class RetriesConfiguration(WahaModel):
-    delaySeconds: float | None = Field(None, ge=0, examples=[2])
-    attempts: int | None = Field(None, ge=0, examples=[15])
+    delaySeconds: float | None = Field(None, ge=0, le=86_400, examples=[2])
+    attempts: int | None = Field(None, ge=0, le=1_000_000, examples=[15])
     policy: str | None = Field(None, pattern="^(linear|exponential|constant)$")
 
 
 class CustomHeader(WahaModel):
     name: str = Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", examples=["X-My-Header"])
-    value: str = Field(pattern=r"^[^\r\n]{0,4096}$", examples=["Value"])
+    value: str = Field(
+        pattern=r"^[\t\x20-\x7e]{0,4096}$", description="ASCII, on one line.", examples=["Value"]
+    )
 
 
 class WebhookConfig(WahaModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from pydantic import Field
@@ -60,7 +59,7 @@ class ImportRequest(WahaModel):
             return DeviceSource(kind=self.source, files=self.files)
         try:
             data = base64.b64decode(self.data or "", validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise Invalid("data is not base64", field="data") from error
         if not data:
             raise Invalid("data is missing", field="data")

@@ -100,7 +100,7 @@ def _sessions(talk: Conversation, names: dict[str, str]) -> Table:
     )
     for one in talk.participants:
         table.add_row(
-            *(one.account.session, one.status, f"{names.get(one.node, '?')} {one.node[:8]}"),
+            *(one.account.session, one.status, names.get(one.node, one.node[:8])),
             *(one.actor, str(one.epoch), f"{one.pairing_seconds:.1f} s"),
         )
     return table
@@ -113,7 +113,7 @@ def _messages(talk: Conversation) -> Table:
     )
     for one in talk.deliveries:
         table.add_row(
-            *(one.sender.session, one.recipient.session, one.message_id),
+            *(one.sender.session, one.recipient.session, one.message_id.rpartition("_")[2]),
             *(f"{one.accepted_ms:.0f} ms", f"{one.seen_ms:.0f} ms"),
         )
     return table

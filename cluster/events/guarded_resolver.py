@@ -26,9 +26,12 @@ class GuardedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Raises `OSError` when the name has no address, `Invalid` when one of them is not
         permitted: a name that also points inside is not to be trusted."""
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM
-        )
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, port, family=family, type=socket.SOCK_STREAM
+            )
+        except UnicodeError as error:
+            raise OSError(f"no name of a host: {error}") from error
         for entry in found:
             self.check(str(entry[4][0]))
         return [

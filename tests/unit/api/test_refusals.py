@@ -12,6 +12,7 @@ from fake_gateway import KEY, LIMIT, FakeGateway
 
 from cluster.domain.errors import NotOnWhatsApp, NotOwner, Unavailable, WhatsAppRefused
 
+HOOK = {"url": "https://example.com/hook", "events": ["message"]}
 TEXT = {"session": "working", "chatId": "4915100002@c.us", "text": "hi"}
 
 
@@ -126,6 +127,29 @@ async def test_what_is_no_json_object_is_refused(
     )
     assert answer.status_code in {status, 400}
     assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/sessions/import", {"name": "a", "source": "archive", "data": "\u00fc\u00db"}),
+        ("/api/sessions", {"config": {"webhooks": [HOOK | {"url": "http://:80/"}]}}),
+        (
+            "/api/sessions",
+            {
+                "config": {
+                    "webhooks": [HOOK | {"customHeaders": [{"name": "X", "value": "\u00e6"}]}]
+                }
+            },
+        ),
+        ("/api/sessions", {"config": {"webhooks": [HOOK | {"retries": {"delaySeconds": 1e308}}]}}),
+    ],
+)
+async def test_what_cannot_be_sent_on_is_refused_at_the_door(
+    caller: httpx.AsyncClient, path: str, body: dict[str, Any]
+) -> None:
+    """Found by schemathesis: each was a server error, here or later."""
+    assert (await caller.post(path, json=body)).status_code == 422
 
 
 async def test_unknown_fields_are_ignored_as_waha_does(caller: httpx.AsyncClient) -> None:
