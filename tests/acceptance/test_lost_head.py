@@ -54,7 +54,7 @@ class _Running:
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Running]:
+def launched() -> Iterator[_Running]:
     # Short: Ray's sockets live under it.
     with tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
