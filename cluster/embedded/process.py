@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 #: Below what Linux gives away (from 32768; ip(7)) and what Serve's replicas take (from 30000).
 _PORTS = (10_240, 29_000)
+_given: deque[int] = deque(maxlen=1000)
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -137,14 +139,18 @@ class ServerProcess:
 
 def free_ports(count: int) -> list[int]:
     """Distinct loopback ports that are free at the moment, and that the kernel gives nobody: who
-    asks it for any port, as Ray's processes do, would have one of them before its server has."""
-    found: set[int] = set()
+    asks it for any port, as Ray's processes do, would have one of them before its server has.
+    None that this process was given lately: its server may be yet to listen."""
+    found: list[int] = []
     while len(found) < count:
         port = random.SystemRandom().randrange(*_PORTS)
+        if port in _given:
+            continue
         with contextlib.suppress(OSError), socket.socket() as one:
             one.bind(("127.0.0.1", port))
-            found.add(port)
-    return list(found)
+            found.append(port)
+            _given.append(port)
+    return found
 
 
 def private_file(path: Path, text: str) -> None:

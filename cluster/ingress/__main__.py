@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.ingress.haproxy import binary, environment
 
-_PORTS = (8404, 9101, 8500)
+_FALLBACK_PORT = 8500
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(__doc__)
     if not (found := binary()):
         sys.exit("no HAProxy is installed")
-    for name, value in environment(found, Path(sys.argv[1]), ports=_PORTS).items():
+    for name, value in environment(found, Path(sys.argv[1]), fallback=_FALLBACK_PORT).items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 

@@ -33,11 +33,10 @@ def binary() -> str:
         return ""
 
 
-def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> dict[str, str]:
+def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
     """What Ray's processes must find in their environment. `folder`: for sockets and configuration,
-    closed to others: who writes to its admin socket controls it. `ports`: free ones for statistics,
-    metrics, and Serve's own proxy, which stays as the last resort."""
-    statistics, metrics, fallback = map(str, ports)
+    closed to others: who writes to its admin socket controls it. `fallback`: a free port for
+    Serve's own proxy, which stays as the last resort."""
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -51,8 +50,9 @@ def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> d
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a.s"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
-        "RAY_SERVE_HAPROXY_STATS_PORT": statistics,
-        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
+        # By these numbers the wrapper finds the two pages, and gives them sockets.
+        "RAY_SERVE_HAPROXY_STATS_PORT": "8404",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": "9101",
         # The gateway has its own metrics of requests.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # HAProxy hears within a moment that a replica leaves, and tries refused requests elsewhere.
@@ -61,7 +61,7 @@ def environment(haproxy: str, folder: Path, *, ports: tuple[int, int, int]) -> d
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
         # A replica that stands still is left out after four seconds, not ten.
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback,
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
     }
 
 

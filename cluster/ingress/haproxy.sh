@@ -1,16 +1,19 @@
 #!/bin/sh
 # HAProxy as Ray Serve starts it, by RAY_SERVE_HAPROXY_BINARY_PATH (see haproxy.py).
 #
-# Changes what Ray has written in its configuration: the pages with statistics and metrics are for
-# this machine only, requests say from whose address they come, no access log with numbers in its
-# paths goes to a syslog, who does not finish a request's headers within half a minute is sent away,
-# and without a replica the answer is 503 with Retry-After (Ray's would be 500).
+# Changes what Ray has written in its configuration: the pages with statistics and metrics listen on
+# sockets beside it that only its owner can open (a port could be taken, and HAProxy would not
+# start), requests say from whose address they come, no access log with numbers in its paths goes to
+# a syslog, who does not finish a request's headers within half a minute is sent away, and without a
+# replica the answer is 503 with Retry-After (Ray's would be 500).
 previous=
 here=$(dirname "$0")
 for argument; do
     if [ "$previous" = -f ]; then
+        folder=$(dirname "$argument")
         sed -i \
-            -e "s/^\( *bind \)\*\{0,1\}:\($RAY_SERVE_HAPROXY_STATS_PORT\|$RAY_SERVE_HAPROXY_METRICS_PORT\)\$/\1127.0.0.1:\2/" \
+            -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_STATS_PORT\$#\1unix@$folder/s mode 600#" \
+            -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_METRICS_PORT\$#\1unix@$folder/m mode 600#" \
             -e 's/^defaults$/defaults\n    option forwardfor\n    timeout http-request 30s/' \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
             -e '/^ *log [^g]/d' \

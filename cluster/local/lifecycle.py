@@ -187,10 +187,7 @@ class LocalGateway:
             raise Invalid("HTTP_INGRESS is haproxy: none is installed, or it would have to end TLS")
         if not found:
             return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}
-        statistics, metrics, fallback = free_ports(3)
-        return haproxy.environment(
-            found, self._layout.haproxy, ports=(statistics, metrics, fallback)
-        )
+        return haproxy.environment(found, self._layout.haproxy, fallback=free_ports(1)[0])
 
     def _start_application(self) -> None:
         with self._phase(Phase.SUPERVISOR):

@@ -111,10 +111,7 @@ class RayNode(Part):
         self._family = frozenset()
 
     def _command(self) -> list[str]:
-        # Two were chosen before, and nobody listens on them yet: they may be found free again.
-        chosen = {self._gcs_port, self._dashboard_port}
-        ports = [port for port in free_ports(7 + len(chosen)) if port not in chosen]
-        manager, objects, agent, agent_grpc, runtime_env, metrics, client = ports[:7]
+        manager, objects, agent, agent_grpc, runtime_env, metrics, client = free_ports(7)
         command = [
             *(sys.executable, "-m", "cluster.local.ray_start"),
             *("--block", "--disable-usage-stats", "--log-color=false"),

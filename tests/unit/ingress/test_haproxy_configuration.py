@@ -31,6 +31,7 @@ frontend http_frontend
 
 @pytest.fixture
 def changed(tmp_path: Path) -> list[str]:
+    """The lines of the configuration."""
     configuration = tmp_path / "haproxy.cfg"
     configuration.write_text(_BY_RAY)
     subprocess.run(
@@ -46,9 +47,15 @@ def changed(tmp_path: Path) -> list[str]:
     return [line.strip() for line in configuration.read_text().splitlines()]
 
 
-def test_pages_about_it_are_for_this_machine_only(changed: list[str]) -> None:
-    binds = [line for line in changed if line.startswith("bind")]
-    assert binds == ["bind 127.0.0.1:7001", "bind 127.0.0.1:7002", "bind 127.0.0.1:3000"]
+def test_pages_about_it_take_no_port_and_are_for_its_owner(
+    changed: list[str], tmp_path: Path
+) -> None:
+    binds = [line.removeprefix("bind ") for line in changed if line.startswith("bind")]
+    assert binds == [
+        f"unix@{tmp_path}/m mode 600",
+        f"unix@{tmp_path}/s mode 600",
+        "127.0.0.1:3000",
+    ]
 
 
 def test_no_access_log_and_the_callers_address_is_told(changed: list[str]) -> None:
