@@ -55,12 +55,12 @@ def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": "9101",
         # The gateway has its own metrics of requests.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-        # HAProxy hears within a moment that a replica leaves, and tries refused requests elsewhere.
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # HAProxy hears well before that that a replica leaves, and tries refused requests elsewhere.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
-        # A replica that stands still is left out after four seconds, not ten.
-        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
+        # A replica that stands still is left out within about five seconds, not fifteen.
+        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
     }
 

@@ -4,8 +4,9 @@
 # Changes what Ray has written in its configuration: the pages with statistics and metrics listen on
 # sockets beside it that only its owner can open (a port could be taken, and HAProxy would not
 # start), requests say from whose address they come, no access log with numbers in its paths goes to
-# a syslog, who does not finish a request's headers within half a minute is sent away, and without a
-# replica the answer is 503 with Retry-After (Ray's would be 500).
+# a syslog, who does not finish a request's headers within half a minute is sent away, requests at a
+# replica that is called down are answered at once (they would wait as long as it stands still), and
+# what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500).
 previous=
 here=$(dirname "$0")
 for argument; do
@@ -14,7 +15,9 @@ for argument; do
         sed -i \
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_STATS_PORT\$#\1unix@$folder/s mode 600#" \
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_METRICS_PORT\$#\1unix@$folder/m mode 600#" \
-            -e 's/^defaults$/defaults\n    option forwardfor\n    timeout http-request 30s/' \
+            -e 's/^defaults$/defaults\n    option forwardfor\n    timeout http-request 30s\n    timeout check 2s/' \
+            -e 's/^\( *default-server .*\)$/\1 on-marked-down shutdown-sessions/' \
+            -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1

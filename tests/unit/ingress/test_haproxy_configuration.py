@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -20,6 +21,9 @@ defaults
     log global
     errorfile 502 /x/500.http
     errorfile 503 /x/500.http
+    errorfile 504 /x/500.http
+backend gateway
+    default-server fall 2 check
 frontend prometheus
     bind :7001
 frontend stats
@@ -67,11 +71,27 @@ def test_unfinished_headers_end(changed: list[str]) -> None:
     assert "timeout http-request 30s" in changed
 
 
-def test_without_a_replica_the_answer_says_when_to_come_again(changed: list[str]) -> None:
-    (line,) = (line for line in changed if line.startswith("errorfile 503"))
-    head, _, body = Path(line.split()[2]).read_bytes().partition(b"\r\n\r\n")
+def test_requests_at_a_replica_that_is_down_are_answered(changed: list[str]) -> None:
+    assert "default-server fall 2 check on-marked-down shutdown-sessions" in changed
+
+
+@pytest.mark.parametrize(
+    ("status", "line", "code"),
+    [
+        (502, "502 Bad Gateway", "interrupted"),
+        (503, "503 Service Unavailable", "unavailable"),
+        (504, "502 Bad Gateway", "interrupted"),
+    ],
+)
+def test_what_it_answers_itself_is_a_problem_that_says_when_to_come_again(
+    changed: list[str], status: int, line: str, code: str
+) -> None:
+    (page,) = (one for one in changed if one.startswith(f"errorfile {status}"))
+    head, _, body = Path(page.split()[2]).read_bytes().partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
-    assert lines[0] == "HTTP/1.0 503 Service Unavailable"
+    assert lines[0] == f"HTTP/1.0 {line}"
     assert "Retry-After: 1" in lines
     assert f"Content-Length: {len(body)}" in lines
-    assert b"urn:gateway:problem:unavailable" in body
+    problem = json.loads(body)
+    assert problem["type"] == f"urn:gateway:problem:{code}"
+    assert problem["status"] == problem["statusCode"] == int(line[:3])
