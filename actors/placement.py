@@ -15,7 +15,7 @@ from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["NODE_LABEL", "create_session_actor", "session_environment", "start_spares"]
+__all__ = ["NODE_LABEL", "create_session_actor", "session_environment", "start_spare"]
 
 #: Ray gives it to every node: its id.
 NODE_LABEL = "ray.io/node-id"
@@ -36,15 +36,15 @@ def session_environment(settings: Settings) -> dict[str, str]:
     return found
 
 
-def start_spares(settings: Settings, node: str, number: int) -> None:
-    """Have Ray start so many processes on a node (id) that session actors can be placed in. Raises
+def start_spare(settings: Settings, node: str) -> None:
+    """Have Ray start a process on a node (id) that a session actor can be placed in. Raises
     `Unavailable`."""
     listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     found = next((n for n in listed if n["NodeID"] == node and n["Alive"]), None)
     if found is None:
         raise Unavailable(f"Ray does not know node {node}")
     raylet = f"{found['NodeManagerAddress']}:{found['NodeManagerPort']}"
-    prestart(raylet, session_environment(settings), number)
+    prestart(raylet, session_environment(settings), 1)
 
 
 def create_session_actor(

@@ -12,7 +12,7 @@ import structlog
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.placement import start_spares
+from actors.placement import start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.leftovers import Leftovers
@@ -102,8 +102,8 @@ class WorkerAgentActor:
                 task.cancel()
         await stores.close()
 
-    async def _spare(self, number: int) -> None:
-        await asyncio.to_thread(start_spares, self._settings, self._id, number)
+    async def _spare(self) -> None:
+        await asyncio.to_thread(start_spare, self._settings, self._id)
 
     async def _adopt(self, record: SessionRecord, entries: list[bytes]) -> None:
         await self._router.call(

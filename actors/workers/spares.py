@@ -25,30 +25,34 @@ _PATIENCE, _IN_VAIN = 30.0, 3
 class Spares:
     """Looks at one node again and again."""
 
-    def __init__(self, root: Path, wanted: int, start: Callable[[int], Awaitable[None]]) -> None:
-        """`root`: the node's data folder; `start` has Ray start so many, and may raise
-        `GatewayError`."""
+    def __init__(self, root: Path, wanted: int, start: Callable[[], Awaitable[None]]) -> None:
+        """`root`: the node's data folder; `start` has Ray start one, and may raise `GatewayError`.
+        Asked for more than the node has processors, Ray starts so many and forgets the others."""
         self._root = root
         self._wanted = wanted
         self._start = start
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        few = in_vain = 0
         clock = asyncio.get_running_loop().time
-        busy_until = 0.0
+        few = in_vain = 0
+        #: What a start that is under way will have brought, and until when.
+        due, until = 0, 0.0
         while self._wanted and in_vain < _IN_VAIN:
             there = await asyncio.to_thread(spares, self._root)
-            if there:
-                in_vain = 0
             if there >= self._wanted:
-                few, busy_until = 0, 0.0
-            elif clock() >= busy_until:
+                few = in_vain = due = 0
+            elif due and there >= due:
+                # The others need not wait: whoever needed the processor has it.
+                few, in_vain, due = _LOOKS, 0, 0
+            elif due and clock() >= until:
+                few, in_vain, due = 0, in_vain + 1, 0
+            elif not due:
                 few += 1
             if few >= _LOOKS:
-                few, in_vain, busy_until = 0, in_vain + 1, clock() + _PATIENCE
+                few, due, until = 0, there + 1, clock() + _PATIENCE
                 try:
-                    await self._start(self._wanted - there)
+                    await self._start()
                 except GatewayError as error:
                     log.warning("spares.not_started", error=error.detail)
             await asyncio.sleep(_EVERY)

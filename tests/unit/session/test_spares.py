@@ -27,19 +27,47 @@ def test_a_spare_counts_until_it_has_its_session_or_is_dead(
     assert spare.spares(tmp_path) == 0
 
 
-async def test_missing_spares_are_started_once_and_not_at_the_first_look(
+async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_first_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.01)
-    asked: list[int] = []
-    started = asyncio.Event()
+    there = looks = 0
+    asked: list[tuple[int, int]] = []
 
-    async def start(number: int) -> None:
-        asked.append(number)
-        started.set()
+    def count(root: Path) -> int:
+        nonlocal looks
+        looks += 1
+        return there
 
-    task = asyncio.create_task(Spares(tmp_path, 2, start).run())
-    await asyncio.wait_for(started.wait(), 5)
-    await asyncio.sleep(0.1)
+    async def start() -> None:
+        nonlocal there
+        asked.append((looks, there))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, come)
+
+    def come() -> None:
+        nonlocal there
+        there += 1
+
+    monkeypatch.setattr(keeper, "spares", count)
+    task = asyncio.create_task(Spares(tmp_path, 3, start).run())
+    await asyncio.sleep(0.6)
+    assert [before for _, before in asked] == [0, 1, 2]
+    assert asked[0][0] == keeper._LOOKS
+    assert asked[1][0] - asked[0][0] < keeper._LOOKS
     task.cancel()
-    assert asked == [2]
+
+
+async def test_starts_that_bring_nothing_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_EVERY", 0.001)
+    monkeypatch.setattr(keeper, "_PATIENCE", 0.01)
+    asked = 0
+
+    async def start() -> None:
+        nonlocal asked
+        asked += 1
+
+    await asyncio.wait_for(Spares(tmp_path, 2, start).run(), 5)
+    assert asked == keeper._IN_VAIN
