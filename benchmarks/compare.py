@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from benchmarks.contest.load import Load
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_baseline, the_gateway
 
+STACKS = ("baseline", "gateway")
+#: The most that one process takes.
+_PACKED = 200
 #: Figure -> (label, whether more is better).
 _ROWS = {
     "pair.per_second": ("sessions paired and connected /s", True),
@@ -39,12 +43,21 @@ _ROWS = {
 
 
 async def measure(
-    stack: Stack, receiver: Receiver, *, sessions: int, seconds: float, workers: int
+    stack: Stack,
+    receiver: Receiver,
+    *,
+    sessions: int,
+    seconds: float,
+    workers: int,
+    rates: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """Everything about one stack."""
+    """Everything about one stack; with `rates` only texts sent at so many a second."""
     load = Load(stack, receiver, sessions=sessions, seconds=seconds)
     try:
         found: dict[str, Any] = {"pair": await load.pair()}
+        if rates:
+            found["levels"] = await load.levels(rates)
+            return found
         parts = await load.idle()
         parts["all"] = {
             what: sum(part[what] for name, part in parts.items() if name != "sandbox")
@@ -60,24 +73,40 @@ async def measure(
         await load.close()
 
 
-async def run(folder: Path, sessions: int, seconds: float, workers: int) -> dict[str, Any]:
-    """Both stacks, the baseline first, with their data in `folder`."""
+async def run(
+    folder: Path,
+    sessions: int,
+    seconds: float,
+    workers: int,
+    *,
+    packed: bool = False,
+    rates: Sequence[float] = (),
+) -> dict[str, Any]:
+    """Both stacks, the baseline first, with their data in `folder`. `packed`: all sessions of the
+    gateway in one process, else as its settings say."""
     found: dict[str, Any] = {
         "sessions": sessions,
         "seconds": seconds,
         "workers": workers,
         "cpus": os.cpu_count(),
     }
-    for key in ("baseline", "gateway"):
+    for key in STACKS:
         receiver = Receiver()
         await receiver.start()
         made: AbstractContextManager[Stack] = (
-            the_baseline(folder, receiver.url) if key == "baseline" else the_gateway(folder)
+            the_baseline(folder, receiver.url)
+            if key == "baseline"
+            else the_gateway(folder, packed=_PACKED if packed else 0)
         )
         stack = await asyncio.to_thread(made.__enter__)
         try:
             found[key] = await measure(
-                stack, receiver, sessions=sessions, seconds=seconds, workers=workers
+                stack,
+                receiver,
+                sessions=sessions,
+                seconds=seconds,
+                workers=workers,
+                rates=rates,
             )
         finally:
             await asyncio.to_thread(made.__exit__, None, None, None)
@@ -93,19 +122,17 @@ def table(found: dict[str, Any]) -> str:
         "|---|---|---|---|",
     ]
     for path, (label, more) in _ROWS.items():
-        theirs, ours = _at(found["baseline"], path), _at(found["gateway"], path)
+        theirs, ours = at(found["baseline"], path), at(found["gateway"], path)
         better = ours / theirs if more else theirs / ours
         lines.append(f"| {label} | {theirs:.1f} | {ours:.1f} | {better:.2f} × |")
     for what in ("send", "receive"):
-        lost = [found[key][what]["sent"] - found[key][what]["arrived"] for key in _STACKS]
+        lost = [found[key][what]["sent"] - found[key][what]["arrived"] for key in STACKS]
         lines.append(f"| {what}: lost | {lost[0]} | {lost[1]} | |")
     return "\n".join(lines)
 
 
-_STACKS = ("baseline", "gateway")
-
-
-def _at(found: dict[str, Any], path: str) -> float:
+def at(found: dict[str, Any], path: str) -> float:
+    """A figure by its path of keys; NaN when it is not there."""
     value: Any = found
     for key in path.split("."):
         value = value.get(key, {})

@@ -83,8 +83,7 @@ class Load:
     async def send(self, workers: int) -> dict[str, float]:
         """Texts by HTTP until the time is over, each worker one after the other."""
         for name in self._names:
-            for friend in self._friends:
-                await self._send(name, friend)
+            await self._first_texts(name)
         asked: dict[str, float] = {}
         answers: list[float] = []
 
@@ -99,6 +98,37 @@ class Load:
 
         end = time.time() + self._seconds
         await asyncio.gather(*map(work, range(workers)))
+        return await self._outcome(asked, answers)
+
+    async def levels(self, rates: Sequence[float]) -> list[dict[str, float]]:
+        """Texts at so many a second, one rate after the other, whether answered or not."""
+        await asyncio.gather(*map(self._first_texts, self._names))
+        found = []
+        for rate in rates:
+            asked: dict[str, float] = {}
+            answers: list[float] = []
+
+            async def one(number: int, asked: dict[str, float], answers: list[float]) -> None:
+                name = self._names[number % len(self._names)]
+                began = time.time()
+                text = await self._send(name, self._friends[number % _FRIENDS])
+                asked[text] = began
+                answers.append(time.time() - began)
+
+            begun = time.monotonic()
+            under_way = []
+            for number in range(int(rate * self._seconds)):
+                await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+                under_way.append(asyncio.create_task(one(number, asked, answers)))
+            await asyncio.gather(*under_way)
+            found.append({"rate": rate, **await self._outcome(asked, answers)})
+        return found
+
+    async def _first_texts(self, name: str) -> None:
+        for friend in self._friends:
+            await self._send(name, friend)
+
+    async def _outcome(self, asked: dict[str, float], answers: list[float]) -> dict[str, float]:
         seen = await self._all_seen(asked)
         took = [seen[text] - began for text, began in asked.items() if text in seen]
         span = max(seen.values(), default=0.0) - min(asked.values(), default=0.0)

@@ -109,10 +109,13 @@ def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
 
 
 @contextmanager
-def the_gateway(folder: Path) -> Iterator[Stack]:
-    """`gateway up --sandbox` with one node; its settings come from this process's environment."""
+def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[Stack]:
+    """`gateway up --sandbox`; its settings come from this process's environment.
+    `packed`: so many sessions to a process."""
     data = folder / "gateway"
     environment = {"GATEWAY_ENV_FILE": os.devnull, **os.environ, **_UNLIMITED}
+    if packed:
+        environment["PLACEMENT_SESSIONS_PER_ACTOR"] = str(packed)
 
     def command(*arguments: str) -> None:
         subprocess.run(
@@ -125,7 +128,7 @@ def the_gateway(folder: Path) -> Iterator[Stack]:
         )
 
     try:
-        command("up", "--sandbox", "--nodes", "1")
+        command("up", "--sandbox", "--nodes", str(nodes))
         state = State.read(Layout.at(data).state)
         if state is None:
             raise RuntimeError("the gateway left no record of itself")

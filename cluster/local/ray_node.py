@@ -127,6 +127,9 @@ class RayNode(Part):
             f"--runtime-env-agent-port={runtime_env}",
             f"--metrics-export-port={metrics}",
             *("--min-worker-port=0", "--max-worker-port=0"),
+            # It reads every process's log, each node all of the machine's, for drivers that print
+            # them; the gateway's do not.
+            "--include-log-monitor=false",
         ]
         if self._head is not None:
             return [*command, f"--address={self.address}"]

@@ -1,0 +1,167 @@
+"""How fast packed sessions come back: all started again, and taken over after the loss of a node.
+
+`gateway bench recovery [--sessions 200] [--json FILE]`: a gateway with two nodes, all its sessions
+in processes of the second. They are stopped and started; then everything on that node gets a
+SIGKILL, and the first node takes over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.contest.load import Load, percentile
+from benchmarks.contest.receiver import Receiver
+from benchmarks.contest.stacks import Stack, the_gateway
+from cluster.local.layout import ROOT, Layout
+from cluster.local.processes import ProcessId, descendants
+from cluster.local.state import State
+
+_PACKED = 200
+_NODES, _HEAD, _OTHER = 2, "node-1", "node-2"
+_AT_ONCE = 16
+_PATIENCE = 300.0
+
+
+async def measure(folder: Path, sessions: int) -> dict[str, Any]:
+    """Pair, stop, start, lose the node. Sessions per second and seconds."""
+    receiver = Receiver()
+    await receiver.start()
+    with ExitStack() as stack:
+        running = await asyncio.to_thread(
+            stack.enter_context, the_gateway(folder, packed=_PACKED, nodes=_NODES)
+        )
+        data = folder / "gateway"
+        load = Load(running, receiver, sessions=sessions, seconds=0)
+        try:
+            found: dict[str, Any] = {"sessions": sessions, "cpus": os.cpu_count()}
+            found["pair"] = await load.pair()
+            await asyncio.to_thread(_command, data, "drain", _HEAD, "--timeout", "200")
+            await asyncio.to_thread(_command, data, "undrain", _HEAD)
+            async with _api(running) as api:
+                found["start"] = await _started_again(api)
+                found["takeover"] = await _taken_over(api, data)
+            return found
+        finally:
+            await load.close()
+            receiver.stop()
+            # The driver blocks while the gateway is brought down.
+            await asyncio.to_thread(stack.close)
+
+
+async def _started_again(api: httpx.AsyncClient) -> dict[str, float]:
+    names = list(await _sessions(api))
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def post(name: str, verb: str) -> None:
+        async with free:
+            (await api.post(f"/api/sessions/{name}/{verb}")).raise_for_status()
+
+    await asyncio.gather(*(post(name, "stop") for name in names))
+    await _all(api, {}, "STOPPED", time.monotonic())
+    before = {name: _epoch(one) for name, one in (await _sessions(api)).items()}
+    began = time.monotonic()
+    asking = [asyncio.create_task(post(name, "start")) for name in names]
+    seconds = await _all(api, before, "WORKING", began)
+    await asyncio.gather(*asking)
+    return _told(seconds)
+
+
+async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, float]:
+    found = await _sessions(api)
+    before = {name: _epoch(one) for name, one in found.items()}
+    state = State.read(Layout.at(data).state)
+    part = next(part for part in state.parts if part.name == _OTHER) if state else None
+    if part is None or part.process is None:
+        raise RuntimeError("the second node is not there")
+    members = {part.process.pid, *(one.pid for one in part.family if one.alive)}
+    members |= {one.pid for one in descendants(ProcessId.of(part.process.pid) or part.process)}
+    began = time.monotonic()
+    for pid in members:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return _told(await _all(api, before, "WORKING", began))
+
+
+async def _all(
+    api: httpx.AsyncClient, before: Mapping[str, int], status: str, began: float
+) -> list[float]:
+    """Seconds since `began` until each session was seen so, under a newer epoch than `before`."""
+    seconds: dict[str, float] = {}
+    while True:
+        with suppress(httpx.HTTPError):
+            found = await _sessions(api)
+            for name, one in found.items():
+                if one["status"] == status and _epoch(one) > before.get(name, -1):
+                    seconds.setdefault(name, time.monotonic() - began)
+            if len(seconds) == len(found):
+                return sorted(seconds.values())
+        if time.monotonic() - began > _PATIENCE:
+            raise TimeoutError(f"{len(seconds)} sessions are {status}")
+        await asyncio.sleep(0.25)
+
+
+def _told(seconds: list[float]) -> dict[str, float]:
+    return {
+        "first": seconds[0],
+        "p50": percentile(seconds, 0.5),
+        "p95": percentile(seconds, 0.95),
+        "last": seconds[-1],
+        "per_second": len(seconds) / seconds[-1],
+        "per_second_once_begun": (len(seconds) - 1) / max(0.01, seconds[-1] - seconds[0]),
+    }
+
+
+def _epoch(session: Mapping[str, Any]) -> int:
+    return int(session["gateway"]["epoch"])
+
+
+@asynccontextmanager
+async def _api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        base_url=stack.url, headers={"X-Api-Key": stack.api_key}, timeout=60
+    ) as client:
+        yield client
+
+
+async def _sessions(api: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+    answer = await api.get("/api/sessions", params={"all": "true"})
+    return {one["name"]: one for one in answer.raise_for_status().json()}
+
+
+def _command(data: Path, name: str, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "cluster.cli", name, "--data", str(data), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_ENV_FILE": os.devnull},
+        stdout=subprocess.DEVNULL,
+        timeout=_PATIENCE,
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="gateway bench recovery", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=200)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="recovery-", ignore_cleanup_errors=True) as place:
+        # As root PostgreSQL runs as another user, who passes through.
+        Path(place).chmod(0o711)
+        figures = asyncio.run(measure(Path(place), given.sessions))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
