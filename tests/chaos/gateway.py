@@ -41,6 +41,7 @@ class Gateway:
         self.layout = Layout.at(data)
         self.nodes = nodes
         self._environment = environment
+        self._packed = int(environment.get("PLACEMENT_SESSIONS_PER_ACTOR", "1")) > 1
         self._spares = math.ceil(sessions / (nodes * (nodes - 1)))
         self._port = free_ports(1)[0]
         self._api: httpx.AsyncClient | None = None
@@ -154,12 +155,38 @@ class Gateway:
             await asyncio.sleep(0.5)
         raise Unavailable(f"{name} did not come back within {seconds:.0f} s")
 
-    async def empty_head(self) -> None:
-        """Have the head's sessions go to the other nodes, by a drain that is taken back."""
-        try:
-            await self._command("drain", _HEAD, "--timeout", "120")
-        finally:
-            await self._command("undrain", _HEAD)
+    async def spread(self, node: str, seconds: float = 120.0) -> None:
+        """Have a node's sessions go where others start. Raises `Unavailable`."""
+        if self._packed:
+            try:
+                await self._command("drain", node, "--timeout", f"{seconds:.0f}")
+            finally:
+                await self._command("undrain", node)
+            return
+        # Not by a drain: Ray keeps actors that moved off that node, also when it restarts them.
+        node_id = (await self.node_ids())[node]
+        theirs = {
+            name: int(one["gateway"]["epoch"])
+            for name, one in (await self.sessions()).items()
+            if one["gateway"]["node"] == node_id
+        }
+        for name in theirs:
+            answer = await self.api.post(f"/api/sessions/{name}/restart")
+            if not answer.is_success:
+                raise Unavailable(f"restart of {name}: {answer.text}")
+        deadline = time.monotonic() + seconds
+        while True:
+            found = await self.sessions()
+            left = {
+                name
+                for name, epoch in theirs.items()
+                if found[name]["status"] != "WORKING" or found[name]["gateway"]["epoch"] <= epoch
+            }
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{', '.join(sorted(left))} did not start again")
+            await asyncio.sleep(0.5)
 
     async def control_plane_again(self, seconds: float) -> float:
         """Seconds until the control store tells of actors again. Raises `Unavailable`."""
