@@ -55,7 +55,7 @@ def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": "9101",
         # The gateway has its own metrics of requests.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-        # HAProxy hears well before that that a replica leaves, and tries refused requests elsewhere.
+        # HAProxy hears well before then that a replica leaves; refused requests it tries elsewhere.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
