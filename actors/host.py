@@ -212,7 +212,7 @@ class SessionHost:
         while True:
             try:
                 if self._stores is None:
-                    self._stores = await Stores.open(self._settings)
+                    self._stores = await Stores.open(self._settings, plan_once=True)
                 return self._stores, await self._stores.sessions.get_by_id(self._session_id)
             except Unavailable as error:
                 log.warning("host.stores_away", error=error.detail)

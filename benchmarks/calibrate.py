@@ -77,7 +77,7 @@ async def measure(scale: int) -> Costs:
             os.environ.update(servers.env())
             migrate(servers.env()["DATABASE_URL"])
             settings = Settings()
-            stores = await Stores.open(settings)
+            stores = await Stores.open(settings, plan_once=True)
             database = await Database.open(settings.stores)
             try:
                 return await _measure(servers, stores, database, settings, scale * 100)

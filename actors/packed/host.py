@@ -174,7 +174,7 @@ class PackHost:
     async def _open(self) -> Stores:
         while True:
             try:
-                stores = await Stores.open(self._settings)
+                stores = await Stores.open(self._settings, plan_once=True)
                 break
             except Unavailable as error:
                 log.warning("pack.stores_away", error=error.detail)

@@ -13,7 +13,7 @@ from cluster.stores import Stores
 async def main() -> None:
     """Deliver until told to end. Raises `Unavailable` when PostgreSQL is away at the start."""
     settings = Settings()
-    stores = await Stores.open(settings)
+    stores = await Stores.open(settings, plan_once=True)
     try:
         dispatcher = Dispatcher(stores, settings)
         loop = asyncio.get_running_loop()

@@ -66,7 +66,7 @@ class WebhookDispatcher:
         observe(settings, "webhooks", dispatcher=self._name)
         while not self._stopped:
             try:
-                stores = await Stores.open(settings)
+                stores = await Stores.open(settings, plan_once=True)
                 break
             except Unavailable as error:
                 log.warning("dispatcher.stores_away", error=error.detail)

@@ -79,9 +79,10 @@ class Stores:
         self.inspection = InspectionStore(db)
 
     @classmethod
-    async def open(cls, settings: Settings) -> Self:
-        """Open them. Raises `Unavailable` when PostgreSQL is away; the others may come later."""
-        db = await Database.open(settings.stores)
+    async def open(cls, settings: Settings, *, plan_once: bool = False) -> Self:
+        """Open them; `plan_once`: see `Database.open`. Raises `Unavailable` when PostgreSQL is
+        away; the others may come later."""
+        db = await Database.open(settings.stores, plan_once=plan_once)
         stores = cls(db, Cache(settings.stores), ObjectStore(settings.stores))
         stores.telling = asyncio.create_task(tell(stores.measures), name="measures")
         return stores

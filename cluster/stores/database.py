@@ -37,10 +37,14 @@ class Database:
         self._timeout = timeout
 
     @classmethod
-    async def open(cls, settings: StoreSettings) -> Self:
-        """Open the pool. Raises `Unavailable` when PostgreSQL does not answer in time, at once when
-        it refuses: the pool itself would try again, with pauses of seconds."""
+    async def open(cls, settings: StoreSettings, *, plan_once: bool = False) -> Self:
+        """Open the pool. `plan_once`: statements are planned once for any values, right for who
+        writes the same few again and again (over hash partitions PostgreSQL would plan each time,
+        a third of the whole), wrong for searches whose plan depends on what is asked. Raises
+        `Unavailable` when PostgreSQL does not answer in time, at once when it refuses: the pool
+        itself would try again, with pauses of seconds."""
         timeout = settings.store_timeout_seconds
+        plans = " -c plan_cache_mode=force_generic_plan" if plan_once else ""
         url = settings.database_url.get_secret_value()
         try:
             probe = await psycopg.AsyncConnection.connect(
@@ -67,7 +71,7 @@ class Database:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": int(timeout * 1000),
-                "options": f"-c statement_timeout={int(timeout * 1000)} -c timezone=UTC",
+                "options": f"-c statement_timeout={int(timeout * 1000)} -c timezone=UTC" + plans,
                 "application_name": "gateway",
             },
         )
