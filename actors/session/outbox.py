@@ -1,6 +1,7 @@
 """The sender: finishes what was accepted, in order per chat, one stanza at a time.
 
-The outbox table is the truth; this is the owner's working copy of it. A message that fails for
+The outbox table is the truth; this is the owner's working copy of it. While what went out is
+written down, the next message of another chat goes out already. A message that fails for
 lack of a connection is tried again and holds back its own chat only; after `max_attempts` it is
 failed for good, so that it blocks nothing for ever. Pacing says when the next one may go, and which
 chat has to wait; it never drops any.
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 #: Seconds to the next try after the n-th failed one.
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 MAX_ATTEMPTS = 10
+#: So many sent messages may wait for their record: a successor would send these again, under the
+#: same ids.
+_UNRECORDED = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +97,8 @@ class Outbox:
         self._known: dict[str, OutboxEntry] = {}
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
+        self._sending = False
+        self._recording: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._task: asyncio.Task[None] | None = None
@@ -116,9 +122,10 @@ class Outbox:
 
     async def stop(self) -> None:
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        tasks = [*([task] if task else []), *self._recording]
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for entry in self._known.values():
             if entry.done is not None and not entry.done.done():
                 entry.done.set_exception(NotOwner("the session is moving; its outbox goes along"))
@@ -128,7 +135,8 @@ class Outbox:
         self._open.clear()
 
     async def settle(self, seconds: float) -> None:
-        """Paused: wait until the send that is under way has ended, for so long at most."""
+        """Paused: wait until the send that is under way has ended, and what went out is written
+        down, for so long at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
@@ -161,29 +169,46 @@ class Outbox:
     async def _run(self) -> None:
         while True:
             await self._open.wait()
+            if len(self._recording) >= _UNRECORDED:
+                await asyncio.wait(self._recording, return_when=asyncio.FIRST_COMPLETED)
+                continue
             chat = await self._next_chat()
             if chat is None:
                 continue
             entry = self._chats[chat][0]
+            self._sending = True
             self._quiet.clear()
             try:
                 held = await self._held(chat)
                 if held > 0:
                     self._schedule(chat, time.monotonic() + held)
                     continue
-                delay = await self._try(entry)
-            except NotOwner as error:
-                log.error("outbox.not_owner", message_id=entry.message_id, error=error.detail)
-                return
+                outcome = await self._try(entry)
+                if isinstance(outcome, float):
+                    self._schedule(chat, time.monotonic() + outcome)
+                    continue
+                self._record(entry, outcome)
             finally:
-                self._quiet.set()
-            if delay is None:
-                self._chats[chat].popleft()
-                self._known.pop(entry.message_id, None)
-            if not self._chats[chat]:
-                del self._chats[chat]
-            else:
-                self._schedule(chat, time.monotonic() + (delay or 0.0))
+                self._sending = False
+                self._see_if_quiet()
+
+    def _record(self, entry: OutboxEntry, outcome: SendOutcome) -> None:
+        """Its chat waits for that: a successor sends again from the first unrecorded one on."""
+        task = asyncio.create_task(self._finish(entry, outcome), name="outbox record")
+        self._recording.add(task)
+        task.add_done_callback(self._recorded)
+
+    def _recorded(self, task: asyncio.Task[None]) -> None:
+        self._recording.discard(task)
+        self._see_if_quiet()
+        if not task.cancelled() and (error := task.exception()) and self._task is not None:
+            # Nothing more may go out; the entries stay accepted.
+            log.error("outbox.stopped", error=str(error))
+            self._task.cancel()
+
+    def _see_if_quiet(self) -> None:
+        if not self._sending and not self._recording:
+            self._quiet.set()
 
     async def _next_chat(self) -> str | None:
         self._wake.clear()
@@ -209,8 +234,8 @@ class Outbox:
             log.warning("outbox.pace_unknown", error=error.detail)
             return error.retry_after
 
-    async def _try(self, entry: OutboxEntry) -> float | None:
-        """Seconds until the next try, or None when the entry is done with."""
+    async def _try(self, entry: OutboxEntry) -> float | SendOutcome:
+        """Seconds until the next try, or what became of it."""
         entry.attempts += 1
         try:
             sent_at = await self._send(entry)
@@ -218,19 +243,16 @@ class Outbox:
             if entry.attempts < MAX_ATTEMPTS:
                 log.warning("outbox.retry", message_id=entry.message_id, error=error.detail)
                 return _BACKOFF[min(entry.attempts, len(_BACKOFF)) - 1]
-            await self._finish(entry, SendOutcome(sent_at=None, error=error))
-            return None
+            return SendOutcome(sent_at=None, error=error)
         except GatewayError as error:
-            await self._finish(entry, SendOutcome(sent_at=None, error=error))
-            return None
+            return SendOutcome(sent_at=None, error=error)
         if self.pacing is not None:
             self.pacing.took()
-        await self._finish(entry, SendOutcome(sent_at=sent_at))
-        return None
+        return SendOutcome(sent_at=sent_at)
 
     async def _finish(self, entry: OutboxEntry, outcome: SendOutcome) -> None:
-        # WhatsApp has it (or refused it): that must be written down, however long it takes,
-        # before the next message of the session goes out.
+        """WhatsApp has it (or refused it): that is written down, however long it takes. Raises
+        `NotOwner`."""
         delay = 0.2
         while True:
             try:
@@ -245,5 +267,12 @@ class Outbox:
                 log.warning("outbox.not_recorded", message_id=entry.message_id, error=error.detail)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
+        queue = self._chats[entry.chat]
+        queue.popleft()
+        self._known.pop(entry.message_id, None)
+        if queue:
+            self._schedule(entry.chat, 0.0)
+        else:
+            del self._chats[entry.chat]
         if entry.done is not None and not entry.done.done():
             entry.done.set_result(outcome)

@@ -42,7 +42,8 @@ class Gateway:
         self.nodes = nodes
         self._environment = environment
         self._packed = int(environment.get("PLACEMENT_SESSIONS_PER_ACTOR", "1")) > 1
-        self._spares = math.ceil(sessions / (nodes * (nodes - 1)))
+        # Enough for a node that has half as many again as the others.
+        self._spares = math.ceil(1.5 * sessions / (nodes * (nodes - 1)))
         self._port = free_ports(1)[0]
         self._api: httpx.AsyncClient | None = None
 

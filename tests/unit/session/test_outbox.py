@@ -109,7 +109,7 @@ async def test_a_message_is_given_up_after_its_last_attempt(outbox: Outbox, wire
     assert wire.failed == {"m1": "gone"}
 
 
-async def test_what_was_sent_is_recorded_before_the_next_goes_out(
+async def test_what_was_sent_is_recorded_before_the_next_of_its_chat_goes_out(
     outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = 0
@@ -127,6 +127,83 @@ async def test_what_was_sent_is_recorded_before_the_next_goes_out(
     outbox.resume()
     await asyncio.wait_for(asyncio.gather(*waits), 20)
     assert wire.recorded == ["m1", "m2"]
+
+
+class Ledger:
+    """Takes records only while it is open."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.open = asyncio.Event()
+        self._wire = wire
+
+    async def mark_sent(self, entry: OutboxEntry, at: datetime) -> None:
+        await self.open.wait()
+        await self._wire.mark_sent(entry, at)
+
+
+async def test_a_record_that_takes_long_holds_back_its_own_chat_only(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(wire)
+    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+    waits = [outbox.add(entry(n, chat)) for n, chat in ((1, "1@c"), (2, "1@c"), (3, "2@c"))]
+    outbox.resume()
+    await asyncio.sleep(0.1)
+    assert wire.sent == ["m1", "m3"]
+    assert not any(one.done() for one in waits)
+    ledger.open.set()
+    await asyncio.wait_for(asyncio.gather(*waits), 10)
+    assert wire.sent == ["m1", "m3", "m2"]
+
+
+async def test_few_are_out_without_a_record(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(wire)
+    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+    waits = [outbox.add(entry(n, f"{n}@c")) for n in range(3 * module._UNRECORDED)]
+    outbox.resume()
+    await asyncio.sleep(0.1)
+    assert len(wire.sent) == module._UNRECORDED
+    ledger.open.set()
+    await asyncio.wait_for(asyncio.gather(*waits), 10)
+    assert len(wire.recorded) == len(waits)
+
+
+async def test_settled_is_what_is_recorded(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(wire)
+    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+    outbox.add(entry(1))
+    outbox.resume()
+    await asyncio.sleep(0.05)
+    outbox.pause()
+    settling = asyncio.create_task(outbox.settle(10))
+    await asyncio.sleep(0.05)
+    assert not settling.done()
+    ledger.open.set()
+    await asyncio.wait_for(settling, 5)
+    assert wire.recorded == ["m1"]
+
+
+async def test_nothing_more_goes_out_once_a_record_was_refused(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(entry: OutboxEntry, at: datetime) -> None:
+        raise NotOwner("a newer epoch", retry_after=1)
+
+    monkeypatch.setattr(outbox, "_mark_sent", refuse)
+    first = outbox.add(entry(1, "1@c"))
+    outbox.resume()
+    await asyncio.sleep(0.05)
+    second = outbox.add(entry(2, "2@c"))
+    await asyncio.sleep(0.05)
+    assert wire.sent == ["m1"]
+    await outbox.stop()
+    for one in (first, second):
+        with pytest.raises(NotOwner):
+            await one
 
 
 async def test_what_is_left_at_the_end_is_told_to_move_along(outbox: Outbox) -> None:
