@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.contest.load import Load, percentile
+from benchmarks.contest.load import Load, each, percentile
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_gateway
 from cluster.local.layout import ROOT, Layout
@@ -52,7 +52,7 @@ async def measure(folder: Path, sessions: int) -> dict[str, Any]:
             await asyncio.to_thread(_command, data, "drain", _HEAD, "--timeout", "200")
             await asyncio.to_thread(_command, data, "undrain", _HEAD)
             async with _api(running) as api:
-                found["start"] = await _started_again(api)
+                found["start"] = await _started_again(running, api)
                 found["takeover"] = await _taken_over(api, data)
             return found
         finally:
@@ -62,7 +62,7 @@ async def measure(folder: Path, sessions: int) -> dict[str, Any]:
             await asyncio.to_thread(stack.close)
 
 
-async def _started_again(api: httpx.AsyncClient) -> dict[str, float]:
+async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]:
     names = list(await _sessions(api))
     free = asyncio.Semaphore(_AT_ONCE)
 
@@ -73,11 +73,15 @@ async def _started_again(api: httpx.AsyncClient) -> dict[str, float]:
     await asyncio.gather(*(post(name, "stop") for name in names))
     await _all(api, {}, "STOPPED", time.monotonic())
     before = {name: _epoch(one) for name, one in (await _sessions(api)).items()}
+    used = await asyncio.to_thread(stack.processor)
     began = time.monotonic()
     asking = [asyncio.create_task(post(name, "start")) for name in names]
     seconds = await _all(api, before, "WORKING", began)
     await asyncio.gather(*asking)
-    return _told(seconds)
+    return {
+        **_told(seconds),
+        "processor_ms": each(used, await asyncio.to_thread(stack.processor), len(names)),
+    }
 
 
 async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, float]:

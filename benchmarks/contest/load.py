@@ -14,7 +14,7 @@ import httpx
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack
 
-__all__ = ["Load", "percentile"]
+__all__ = ["Load", "each", "percentile"]
 
 _AT_ONCE = 4
 _READY_SECONDS = 120.0
@@ -28,6 +28,15 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that so many are not above; NaN of nothing."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def each(before: dict[str, float], after: dict[str, float], times: int) -> dict[str, float]:
+    """Processor milliseconds of each part per operation, and of all together."""
+    found = {
+        part: round(1e3 * (used - before.get(part, 0.0)) / max(1, times), 2)
+        for part, used in after.items()
+    }
+    return {**found, "all": round(sum(found.values()), 2)}
 
 
 class Load:
@@ -80,7 +89,7 @@ class Load:
         await asyncio.sleep(_SETTLED_SECONDS)
         return await asyncio.to_thread(self._stack.memory)
 
-    async def send(self, workers: int) -> dict[str, float]:
+    async def send(self, workers: int) -> dict[str, Any]:
         """Texts by HTTP until the time is over, each worker one after the other."""
         for name in self._names:
             await self._first_texts(name)
@@ -96,9 +105,13 @@ class Load:
                 asked[await self._send(name, self._friends[worker % _FRIENDS])] = began
                 answers.append(time.time() - began)
 
+        before = await asyncio.to_thread(self._stack.processor)
         end = time.time() + self._seconds
         await asyncio.gather(*map(work, range(workers)))
-        return await self._outcome(asked, answers)
+        after = await asyncio.to_thread(self._stack.processor)
+        found: dict[str, Any] = await self._outcome(asked, answers)
+        found["processor_ms"] = each(before, after, len(asked))
+        return found
 
     async def levels(self, rates: Sequence[float]) -> list[dict[str, float]]:
         """Texts at so many a second, one rate after the other, whether answered or not."""
@@ -142,7 +155,7 @@ class Load:
             "phone_p99_ms": 1e3 * percentile(took, 0.99),
         }
 
-    async def receive(self, workers: int) -> dict[str, float]:
+    async def receive(self, workers: int) -> dict[str, Any]:
         """Texts from phones until the time is over."""
         # The first one of a pair of accounts may have to be asked for again.
         await asyncio.gather(*map(self._receive_one, self._numbers))
@@ -157,17 +170,20 @@ class Load:
                 friend = self._friends[worker % _FRIENDS]
                 await self._steer(f"/phones/{friend}/messages", to=number, text=text)
 
+        before = await asyncio.to_thread(self._stack.processor)
         end = time.time() + self._seconds
         await asyncio.gather(*map(work, range(workers)))
         heard = self._receiver.heard
         with suppress(TimeoutError):
             await self._heard(asked, _LATE_SECONDS)
+        after = await asyncio.to_thread(self._stack.processor)
         took = [heard[text] - began for text, began in asked.items() if text in heard]
         last = max((heard[text] for text in asked if text in heard), default=0.0)
         return {
             "sent": len(asked),
             "arrived": len(took),
             "per_second": len(took) / (last - min(asked.values())) if took else 0.0,
+            "processor_ms": each(before, after, len(asked)),
             "webhook_p50_ms": 1e3 * percentile(took, 0.5),
             "webhook_p99_ms": 1e3 * percentile(took, 0.99),
         }

@@ -45,14 +45,14 @@ class Stack:
     api_key: str
     control_url: str
     control_token: str
-    #: the process, when it is one
-    pid: int = 0
+    #: the processes, when they are few
+    pids: tuple[int, ...] = ()
     #: the gateway's run, by which its processes are known
     run: str = ""
 
     def session(self, name: str, webhook: str) -> dict[str, object]:
         """The body that creates a session."""
-        if self.pid:
+        if self.pids:
             return {"name": name}
         hook = {"url": webhook, "events": ["message"]}
         return {"name": name, "config": {"webhooks": [hook]}}
@@ -60,20 +60,36 @@ class Stack:
     def memory(self) -> dict[str, dict[str, float]]:
         """MB by part: `uss` and `pss`, and how many processes."""
         found: dict[str, dict[str, float]] = {}
-        for process in psutil.process_iter():
+        for part, process in self._processes():
             with contextlib.suppress(psutil.Error):
-                if process.pid != self.pid and (
-                    not self.run or process.environ().get(RUN_VARIABLE) != self.run
-                ):
-                    continue
-                command = " ".join(process.cmdline())
                 used = process.memory_full_info()
-                part = next(name for name, signs in _PARTS if any(s in command for s in signs))
                 sums = found.setdefault(part, {"uss": 0.0, "pss": 0.0, "processes": 0})
                 sums["uss"] += used.uss / 1e6
                 sums["pss"] += used.pss / 1e6
                 sums["processes"] += 1
         return found
+
+    def processor(self) -> dict[str, float]:
+        """Processor seconds so far by part, those of ended children included."""
+        found: dict[str, float] = {}
+        for part, process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                used = process.cpu_times()
+                found[part] = found.get(part, 0.0) + (
+                    used.user + used.system + used.children_user + used.children_system
+                )
+        return found
+
+    def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                ours = process.pid in self.pids or (
+                    bool(self.run) and process.environ().get(RUN_VARIABLE) == self.run
+                )
+                if ours:
+                    command = " ".join(process.cmdline())
+                    signs = (name for name, signs in _PARTS if any(s in command for s in signs))
+                    yield next(signs), process
 
 
 @contextmanager
@@ -101,7 +117,7 @@ def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
                 api_key="",
                 control_url=ends["control_url"],
                 control_token=ends["control_token"],
-                pid=running.pid,
+                pids=(running.pid, sandbox.pid),
             )
     finally:
         sandbox.terminate()

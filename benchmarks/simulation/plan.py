@@ -71,4 +71,7 @@ class Plan:
     @property
     def pace(self) -> float:
         """Starts a second."""
-        return self.starts_per_second or self.placement.starts_per_second
+        shipped = self.placement
+        return self.starts_per_second or (
+            shipped.packed_starts_per_second if self.per_process > 1 else shipped.starts_per_second
+        )
