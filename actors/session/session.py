@@ -49,6 +49,7 @@ from cluster.domain.errors import (
     NotOwner,
     SessionNotWorking,
     Unavailable,
+    WhatsAppRefused,
 )
 from cluster.domain.message import OutboxState, SentMessage
 from cluster.domain.pacing import Place
@@ -739,6 +740,9 @@ class Session:
         # In the caller's context: the line that joins its request with this process.
         self._log.info("session.accepted", message_id=row.message_id, replayed=replayed)
         state, timestamp, place = row.state, row.accepted_at, None
+        if state is OutboxState.FAILED:
+            # What it was answered the first time: this key or id has no other outcome.
+            raise WhatsAppRefused(row.error or "WhatsApp refused the message")
         if state is OutboxState.ACCEPTED:
             done = self._outbox.add(
                 OutboxEntry(

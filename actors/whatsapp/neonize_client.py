@@ -141,6 +141,8 @@ _RECEIPTS = {
     pb.Receipt.PEER_MSG: "peer",
     pb.Receipt.HISTORY_SYNC: "history-sync",
 }
+#: In errors of a send that never left: of the device store's database and the disk below it.
+_HERE = ("database", "sqlite", "disk", "no space", "context canceled", "context deadline")
 #: Connect failures that no new try can mend.
 _FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
 
@@ -632,6 +634,8 @@ def classify(error: str) -> Exception:
         for part in ("timed out", "disconnect", "websocket", "not connected", "eof", "closed")
     ):
         return Unavailable(f"WhatsApp did not answer: {error}", retry_after=2)
+    if any(part in text for part in _HERE):
+        return Unavailable(f"the message could not be prepared: {error}", retry_after=2)
     return WhatsAppRefused(f"WhatsApp refused the message: {error}")
 
 
