@@ -440,6 +440,16 @@ def test_the_same_key_with_the_same_file_is_one_message(talk: Talk) -> None:
     assert captions.count("once") == 1
 
 
+def test_the_same_key_after_a_failure_is_told_of_the_failure(talk: Talk) -> None:
+    body = talk.body(text="to nobody") | {"chatId": "4999000000000@c.us"}
+    for _ in range(2):
+        answer = talk.gateway.api.post(
+            "/api/sendText", json=body, headers={"Idempotency-Key": "nobody-1"}
+        )
+        assert answer.status_code >= 400, answer.text
+        assert "not on WhatsApp" in answer.json()["detail"]
+
+
 def test_new_message_ids_can_be_sent_under(talk: Talk) -> None:
     chosen = talk.waha.chatting.get_new_message_id(talk.session)["id"]
     sent = talk.waha.chatting.send_text(talk.body(text="chosen", id=chosen))
