@@ -1,6 +1,6 @@
 """The gateway against Express over Baileys: the same load on the same machine, one after the other.
 
-`python -m benchmarks.compare [--sessions 10] [--seconds 10] [--workers 8] [--json FILE]`. Each
+`python -m benchmarks.compare [--sessions 10] [--seconds 10] [--workers 8] [--packed]`. Each
 stack has a sandbox of its own. Needs Node.js; npm installs the baseline's packages on first use.
 The gateway's settings come from the environment.
 """
@@ -126,6 +126,10 @@ def table(found: dict[str, Any]) -> str:
         better = ours / theirs if more else theirs / ours
         lines.append(f"| {label} | {theirs:.1f} | {ours:.1f} | {better:.2f} × |")
     for what in ("send", "receive"):
+        for key in STACKS:
+            parts = found[key][what]["processor_ms"].items()
+            told = ", ".join(f"{part} {each:g}" for part, each in parts)
+            lines.append(f"| {what}: processor ms each, {key} | {told} | | |")
         lost = [found[key][what]["sent"] - found[key][what]["arrived"] for key in STACKS]
         lines.append(f"| {what}: lost | {lost[0]} | {lost[1]} | |")
     return "\n".join(lines)
@@ -144,12 +148,15 @@ if __name__ == "__main__":
     parser.add_argument("--sessions", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--packed", action="store_true", help="the gateway in its packed form")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="contest-", ignore_cleanup_errors=True) as name:
         # As root PostgreSQL runs as another user, who passes through.
         Path(name).chmod(0o711)
-        figures = asyncio.run(run(Path(name), given.sessions, given.seconds, given.workers))
+        figures = asyncio.run(
+            run(Path(name), given.sessions, given.seconds, given.workers, packed=given.packed)
+        )
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
     sys.stdout.write(json.dumps(figures) + "\n\n" + table(figures) + "\n")

@@ -44,7 +44,9 @@ async def grow(given: argparse.Namespace) -> dict[str, Any]:
     """Run all; what is there is written to `--json` after each step."""
     found: dict[str, Any] = {"grown": [], "rates": {}}
     steps: list[tuple[int, list[int]]] = [(number, []) for number in given.sessions]
-    for sessions, rates in [*steps, (given.at, given.rates)]:
+    if given.rates:
+        steps.append((given.at, given.rates))
+    for sessions, rates in steps:
         with tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True) as name:
             # As root PostgreSQL runs as another user, who passes through.
             await asyncio.to_thread(Path(name).chmod, 0o711)
