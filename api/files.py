@@ -19,7 +19,7 @@ class FilesOf:
         return f"{self._base}/api/files/{session}"
 
 
-def _files(request: Request) -> FilesOf:
+async def _files(request: Request) -> FilesOf:
     # As the caller reached us, unless the operator says what callers should use.
     return FilesOf(request.app.state.public_url or str(request.base_url))
 

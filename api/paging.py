@@ -34,7 +34,7 @@ class Sort:
         return found[self.offset : None if self.limit is None else self.offset + self.limit]
 
 
-def _sort(
+async def _sort(
     limit: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="All without it.")] = None,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     sort_order: Annotated[SortDirection, Query(alias="sortOrder")] = SortDirection.ASC,

@@ -24,14 +24,14 @@ __all__ = [
 SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-def _gateway(connection: HTTPConnection) -> Gateway:
+async def _gateway(connection: HTTPConnection) -> Gateway:
     return gateway_of(connection)
 
 
 GatewayDep = Annotated[Gateway, Depends(_gateway)]
 
 
-def _session(
+async def _session(
     session: Annotated[
         SessionName, Path(description="Session name", openapi_examples={"it": {"value": "default"}})
     ],
@@ -48,7 +48,7 @@ def every_chat_or(chat_id: str) -> ChatId | None:
     return None if chat_id == "all" else parse_chat_id(chat_id)
 
 
-def _chat(
+async def _chat(
     chat_id: Annotated[
         str,
         Path(

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 _AWAY_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
+#: Seconds from one look for events to the next.
+_BETWEEN_LOOKS = 0.02
 
 #: Gauges of processes that are gone.
 _GAUGE_LIFETIME = timedelta(hours=1)
@@ -52,6 +54,7 @@ class Dispatcher:
         #: More may wait than there was room for.
         self._full = False
         self._wake = asyncio.Event()
+        self._next_look = 0.0
         #: Sessions that somebody told of; None: look at all.
         self._hinted: set[int] | None = None
         self._stopping = False
@@ -93,6 +96,9 @@ class Dispatcher:
         self._wake.set()
 
     async def _round(self) -> None:
+        # A burst of hints is one look: each costs two statements.
+        await asyncio.sleep(max(0.0, self._next_look - time.monotonic()))
+        self._next_look = time.monotonic() + _BETWEEN_LOOKS
         hinted, self._hinted = self._hinted, set()
         self._wake.clear()
         try:

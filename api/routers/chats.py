@@ -59,7 +59,7 @@ class ChatSort(StrEnum):
     NAME = "name"
 
 
-def _chat(
+async def _chat(
     chat_id: Annotated[
         str,
         Path(
@@ -75,7 +75,7 @@ def _chat(
 ChatPath = Annotated[ChatId, Depends(_chat)]
 
 
-def _message(
+async def _message(
     chat: ChatPath,
     message_id: Annotated[
         str,

@@ -43,7 +43,7 @@ of_all = APIRouter(
 _MOST_STREAMED = 10_000
 
 
-def _kinds(
+async def _kinds(
     events: Annotated[
         list[str] | None,
         Query(

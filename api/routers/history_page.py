@@ -53,7 +53,7 @@ class MessageSort(StrEnum):
     MESSAGE_TIMESTAMP = "messageTimestamp"
 
 
-def _cursor(
+async def _cursor(
     cursor: Annotated[
         str | None,
         Query(
@@ -69,7 +69,7 @@ def _cursor(
 Cursor = Annotated[MessageCursor | None, Depends(_cursor)]
 
 
-def _page(  # one argument per parameter of WAHA's query
+async def _page(  # one argument per parameter of WAHA's query
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,

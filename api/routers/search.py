@@ -26,7 +26,7 @@ router = APIRouter(
 )
 
 
-def _wanted(
+async def _wanted(
     q: Annotated[
         str,
         Query(

@@ -35,7 +35,7 @@ _NO_SESSION = frozenset({"apps", "contacts", "keys", "send", "server"})
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a caller stands with the limit it is nearest to."""
+    """How a caller stands with a limit."""
 
     limit: int
     remaining: int
@@ -79,35 +79,42 @@ class RateLimits:
         self._away_until = float("-inf")
 
     async def take(self, *counted: tuple[str, str]) -> Standing | None:
-        """Count one request against (kind, whose) each. Returns the tightest standing, None when
-        nothing is limited. Raises `RateLimited`; `Unavailable` when Redis is away and no request
-        may come in without it."""
-        tightest: Standing | None = None
+        """Count one request against (kind, whose) each. Returns how the first that is limited
+        stands, None when nothing is; to ask for the others as well would cost as much as counting.
+        Raises `RateLimited`, which tells of the one that was hit; `Unavailable` when Redis is away
+        and no request may come in without it."""
+        first: Standing | None = None
         for kind, whose in counted:
             item = self._items[kind]
-            if item is None:
-                continue
-            standing = await self._hit(item, kind, whose)
-            if tightest is None or (
-                standing.remaining * tightest.limit < tightest.remaining * standing.limit
-            ):
-                tightest = standing
-        return tightest
+            if item is not None:
+                standing = await self._hit(item, kind, whose, asked=first is None)
+                first = first or standing
+        return first
 
-    async def _hit(self, item: RateLimitItem, kind: str, whose: str) -> Standing:
+    async def _hit(
+        self, item: RateLimitItem, kind: str, whose: str, *, asked: bool
+    ) -> Standing | None:
         limiter = self._limiter()
         if limiter is None:
             raise Unavailable("requests cannot be counted: Redis is away", retry_after=2)
         try:
-            return await self._count(limiter, item, kind, whose)
+            return await self._count(limiter, item, kind, whose, asked=asked)
         except (RedisError, OSError) as error:
             self._away(error)
-            return await self._hit(item, kind, whose)
+            return await self._hit(item, kind, whose, asked=asked)
 
     async def _count(
-        self, limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, kind: str, whose: str
-    ) -> Standing:
+        self,
+        limiter: SlidingWindowCounterRateLimiter,
+        item: RateLimitItem,
+        kind: str,
+        whose: str,
+        *,
+        asked: bool,
+    ) -> Standing | None:
         admitted = await limiter.hit(item, kind, whose)
+        if admitted and not asked:
+            return None
         stats = await limiter.get_window_stats(item, kind, whose)
         reset = max(1, math.ceil(stats.reset_time - time.time()))
         standing = Standing(item.amount, max(0, int(stats.remaining)), reset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ __all__ = ["NumberStatus", "QrCode", "SessionClient"]
 #: Longest text WhatsApp's own clients send, characters.
 MAX_TEXT = 65_536
 #: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`.
+#: A record that was read within so many seconds says where to ask; the owner knows the rest.
+_LATELY = 0.25
 _SEND_WAIT = 20.0
 _CONTROL_TIMEOUT = 45.0
 _REQUEST_TIMEOUT = 40.0
@@ -71,6 +74,8 @@ class SessionClient(Subjects):
     def __init__(self, gateway: Gateway, name: str) -> None:
         self._gateway = gateway
         self.name = check_session_name(name)
+        #: The record as read last, and when.
+        self._lately: tuple[float, SessionRecord | None] = 0.0, None
 
     @property
     def gateway(self) -> Gateway:
@@ -114,7 +119,9 @@ class SessionClient(Subjects):
     async def info(self) -> SessionRecord:
         """The session's record. Raises `SessionNotFound`."""
         stores = await self._gateway.stores()
-        return await stores.sessions.get(self._gateway.tenant, self.name)
+        record = await stores.sessions.get(self._gateway.tenant, self.name)
+        self._lately = time.monotonic(), record
+        return record
 
     async def update(self, config: dict[str, Any]) -> SessionRecord:
         """Replace the session's `config`."""
@@ -376,7 +383,8 @@ class SessionClient(Subjects):
         return await self.info()
 
     async def _running(self, *expected: SessionStatus) -> SessionRecord:
-        record = await self.info()
+        at, lately = self._lately
+        record = lately if lately and time.monotonic() - at < _LATELY else await self.info()
         if record.desired is not DesiredState.RUNNING or record.status not in (
             *expected,
             # A takeover, a handover or a short break of the connection: the owner knows better.
