@@ -21,7 +21,7 @@ from chaos.judge import Verdict
 __all__ = ["Result", "as_json", "publish", "read", "show"]
 
 #: What is printed of a run fits into this, columns.
-WIDTH = 200
+WIDTH = 220
 #: The part of a document that `publish` writes.
 _BEGIN, _END = "<!-- figures: written by `gateway chaos --table` -->", "<!-- /figures -->"
 
@@ -35,6 +35,7 @@ class Result:
     rounds: int = 0
     nodes: int = 0
     sessions: int = 0
+    sessions_per_actor: int = 1
     verdict: Verdict = field(default_factory=Verdict)
     #: Seconds, one for each session concerned and round.
     recoveries: list[float] = field(default_factory=list)
@@ -78,6 +79,7 @@ def show(results: list[Result], console: Console) -> None:
         *(
             "fault",
             "nodes, sessions",
+            "to a process",
             "rounds",
             "accepted",
             "delivered",
@@ -92,7 +94,8 @@ def show(results: list[Result], console: Console) -> None:
         verdict = one.verdict
         p50, p95 = one.percentile(0.5), one.percentile(0.95)
         table.add_row(
-            *(one.fault, f"{one.nodes}, {one.sessions}", str(one.rounds)),
+            *(one.fault, f"{one.nodes}, {one.sessions}", str(one.sessions_per_actor)),
+            str(one.rounds),
             *(str(verdict.accepted), str(verdict.delivered)),
             *(str(verdict.lost), str(len(verdict.duplicated)), str(verdict.redelivered)),
             "–" if p50 is None or p95 is None else f"{p50:.1f} / {p95:.1f} s",
@@ -121,34 +124,36 @@ def as_json(results: list[Result]) -> list[dict[str, Any]]:
 
 
 def read(files: Iterable[Path]) -> list[Result]:
-    """Results that were written as JSON; rounds of one fault in several files are taken together.
-    Raises `ValueError` where they are of different sizes."""
-    found: dict[str, Result] = {}
+    """Results that were written as JSON; rounds of one fault in several files are taken together,
+    those with as many sessions to a process. Raises `ValueError` where they are of different
+    sizes."""
+    found: dict[tuple[int, str], Result] = {}
     for file in files:
         for row in json.loads(file.read_text()):
             known = {one.name for one in fields(Result)}
             result = Result(**{name: value for name, value in row.items() if name in known})
             result.verdict = Verdict(**row["verdict"])
-            if result.fault in found:
-                _add(found[result.fault], result)
+            key = result.sessions_per_actor, result.fault
+            if key in found:
+                _add(found[key], result)
             else:
-                found[result.fault] = result
-    return list(found.values())
+                found[key] = result
+    return sorted(found.values(), key=lambda one: one.sessions_per_actor)
 
 
 def publish(results: list[Result], document: Path) -> None:
     """Write the table and its remarks into a document, between the two marks."""
     shown = io.StringIO()
     show(results, Console(file=shown, width=WIDTH, color_system=None))
-    table = "\n".join(line.strip() for line in shown.getvalue().splitlines() if line.strip())
-    rows, _, remarks = table.rpartition("|\n")
-    points = "\n".join(f"- {line}" for line in remarks.splitlines())
+    lines = [line.strip() for line in shown.getvalue().splitlines() if line.strip()]
+    rows = "\n".join(line for line in lines if line.startswith("|"))
+    points = "\n".join(f"- {line}" for line in lines if not line.startswith("|"))
     text = document.read_text()
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     if not rest or not after:
         raise ValueError(f"{document} has no part between {_BEGIN} and {_END}")
-    document.write_text(f"{before}{_BEGIN}\n\n{rows}|\n\n{points}\n\n{_END}{after}")
+    document.write_text(f"{before}{_BEGIN}\n\n{rows}\n\n{points}\n\n{_END}{after}")
 
 
 def _add(to: Result, more: Result) -> None:

@@ -123,7 +123,11 @@ class Suite:
     ) -> None:
         """All rounds of a fault, until one breaks off."""
         result = Result(
-            fault.name, fault.what, nodes=self._plan.nodes, sessions=self._plan.sessions
+            fault.name,
+            fault.what,
+            nodes=self._plan.nodes,
+            sessions=self._plan.sessions,
+            sessions_per_actor=self._plan.sessions_per_actor,
         )
         self.results.append(result)
         ledger = Ledger(fault.name)
