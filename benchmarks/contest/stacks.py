@@ -81,15 +81,27 @@ class Stack:
         return found
 
     def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
+        ours, others = set(self.pids), []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                ours = process.pid in self.pids or (
-                    bool(self.run) and process.environ().get(RUN_VARIABLE) == self.run
-                )
-                if ours:
-                    command = " ".join(process.cmdline())
-                    signs = (name for name, signs in _PARTS if any(s in command for s in signs))
-                    yield next(signs), process
+                if process.pid in ours or self._is_marked(process):
+                    ours.add(process.pid)
+                    yield _part(process), process
+                else:
+                    others.append(process)
+        for process in others:
+            with contextlib.suppress(psutil.Error):
+                # PostgreSQL's processes write their titles over their environment.
+                if process.ppid() in ours:
+                    yield _part(process), process
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        return bool(self.run) and process.environ().get(RUN_VARIABLE) == self.run
+
+
+def _part(process: psutil.Process) -> str:
+    command = " ".join(process.cmdline())
+    return next(name for name, signs in _PARTS if any(sign in command for sign in signs))
 
 
 @contextmanager
