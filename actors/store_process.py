@@ -16,14 +16,17 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cluster.domain.errors import Unavailable
 
-__all__ = ["StoreProcess"]
+__all__ = ["StoreProcess", "StoreProcesses"]
 
 _SECONDS = 30.0
 #: A process that had nothing to do for so long ends, seconds.
 _IDLE = 10.0
+#: Processes that the sessions of an event loop share.
+_SHARED = 2
 #: Bytes of one answer: a table of all people an account knows is one line.
 _LONGEST_ANSWER = 64 << 20
 #: Starting Python takes ten times as long as the work, so one process does it many times.
@@ -54,6 +57,8 @@ class StoreProcess:
     def __init__(self, idle: float = _IDLE) -> None:
         """`idle`: seconds without work after which the process ends."""
         self._idle = idle
+        #: Callers that wait or are served.
+        self.callers = 0
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -76,20 +81,27 @@ class StoreProcess:
 
     async def _do(self, what: str, store: Path, argument: str) -> list[list[Any]]:
         line = json.dumps([what, str(store), argument]).encode() + b"\n"
-        async with self._turn:
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    said, rows = await self._ask(line)
-            except TimeoutError as error:
-                await self.close()
-                raise Unavailable("the device store does not answer", retry_after=5) from error
-            except asyncio.CancelledError:
-                # Nobody waits for what it is about to answer.
-                await self.close()
-                raise
+        self.callers += 1
+        try:
+            async with self._turn:
+                said, rows = await self._answer(line)
+        finally:
+            self.callers -= 1
         if said:
             raise Unavailable(f"the device store could not be read: {said}", retry_after=5)
         return list(rows)
+
+    async def _answer(self, line: bytes) -> tuple[str, list[list[Any]]]:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._ask(line)
+        except TimeoutError as error:
+            await self.close()
+            raise Unavailable("the device store does not answer", retry_after=5) from error
+        except asyncio.CancelledError:
+            # Nobody waits for what it is about to answer.
+            await self.close()
+            raise
 
     async def _ask(self, line: bytes) -> tuple[str, list[list[Any]]]:
         # An old process may be about to end for want of work, so a fresh one gets a second try.
@@ -121,3 +133,40 @@ class StoreProcess:
             limit=_LONGEST_ANSWER,
         )
         return self._child
+
+
+class StoreProcesses:
+    """A few for all sessions of an event loop: a hundred sessions that have a message every few
+    seconds would each keep one, or start one for each message."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._processes = [StoreProcess() for _ in range(_SHARED)]
+
+    @staticmethod
+    def borrow() -> StoreProcesses:
+        """Those of the running loop, until `give_back`."""
+        found = _of_loops.setdefault(asyncio.get_running_loop(), StoreProcesses())
+        found._users += 1
+        return found
+
+    async def give_back(self) -> None:
+        """The last user ends the processes."""
+        self._users -= 1
+        if not self._users:
+            for process in self._processes:
+                await process.close()
+
+    async def copy(self, store: Path, target: Path) -> None:
+        """See `StoreProcess.copy`."""
+        await self._least_asked().copy(store, target)
+
+    async def rows(self, store: Path, query: str) -> list[list[Any]]:
+        """See `StoreProcess.rows`."""
+        return await self._least_asked().rows(store, query)
+
+    def _least_asked(self) -> StoreProcess:
+        return min(self._processes, key=lambda one: one.callers)
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, StoreProcesses] = WeakKeyDictionary()

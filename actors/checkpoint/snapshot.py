@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from actors.store_process import StoreProcess
+from actors.store_process import StoreProcesses
+from cluster.domain.errors import Unavailable
 
 __all__ = ["Copier", "take_snapshot"]
 
@@ -14,21 +15,25 @@ class Copier:
     """Copies one store again and again, one copy at a time."""
 
     def __init__(self) -> None:
-        self._process = StoreProcess()
+        self._processes: StoreProcesses | None = StoreProcesses.borrow()
 
     async def take(self, live: Path, scratch: Path) -> bytes:
         """The bytes of the database as of one commit. Raises `Unavailable` when it cannot be
         copied. `scratch`: a file of the caller's, overwritten and removed."""
+        if self._processes is None:
+            raise Unavailable("the copier is closed", retry_after=1)
         await asyncio.to_thread(_remove, scratch)
         try:
-            await self._process.copy(live, scratch)
+            await self._processes.copy(live, scratch)
             return await asyncio.to_thread(scratch.read_bytes)
         finally:
             await asyncio.to_thread(_remove, scratch)
 
     async def close(self) -> None:
-        """End its process."""
-        await self._process.close()
+        """No copies any more."""
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            await processes.give_back()
 
 
 async def take_snapshot(live: Path, scratch: Path) -> bytes:

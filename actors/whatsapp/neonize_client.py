@@ -41,7 +41,7 @@ from neonize.utils.enum import MediaType
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
-from actors.store_process import StoreProcess
+from actors.store_process import StoreProcesses
 from actors.whatsapp import (
     app_state_name,
     app_state_ring,
@@ -176,7 +176,7 @@ class NeonizeClient:
         self.engine_events = False
         self.gone = True
         self._store = store
-        self._store_process = StoreProcess()
+        self._store_processes: StoreProcesses | None = None
         self.presences = Presences()
         self.groups = GroupCache()
         self._settings = settings
@@ -291,7 +291,9 @@ class NeonizeClient:
             self._settings_watch.cancel()
         if self._connecting is not None:
             await self._disconnect(self._connecting)
-        await self._store_process.close()
+        processes, self._store_processes = self._store_processes, None
+        if processes is not None:
+            await processes.give_back()
 
     async def _disconnect(self, connecting: asyncio.Task[None]) -> None:
         if not self._client_known():
@@ -309,7 +311,11 @@ class NeonizeClient:
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""
-        return await self._store_process.rows(self._store, query)
+        if self._closed:
+            raise Unavailable("the client is closed", retry_after=1)
+        if self._store_processes is None:
+            self._store_processes = StoreProcesses.borrow()
+        return await self._store_processes.rows(self._store, query)
 
     async def _stop(self) -> None:
         """Let the library forget the client, once no call of ours is left in it."""

@@ -144,6 +144,7 @@ def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[St
     environment = {"GATEWAY_ENV_FILE": os.devnull, **os.environ, **_UNLIMITED}
     if packed:
         environment["PLACEMENT_SESSIONS_PER_ACTOR"] = str(packed)
+        environment["PLACEMENT_SESSION_SLOTS_PER_NODE"] = str(packed)
 
     def command(*arguments: str) -> None:
         subprocess.run(

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 import uvloop
 from syntax_trees import tree_of
 
-from actors.store_process import StoreProcess
+from actors.store_process import StoreProcess, StoreProcesses
 from cluster.domain.errors import Unavailable
 from cluster.local.layout import ROOT
 
@@ -80,3 +81,25 @@ def test_a_process_that_ended_for_want_of_work_is_replaced(
         loop.run_until_complete(ask_twice())
     finally:
         loop.close()
+
+
+async def test_all_sessions_of_a_loop_share_a_few_processes(tmp_path: Path) -> None:
+    stores = [tmp_path / f"{number}.db" for number in range(12)]
+    for number, store in enumerate(stores):
+        with closing(sqlite3.connect(store)) as made:
+            made.execute("CREATE TABLE t AS SELECT ? AS n", (number,))
+            made.commit()
+    before = {child.pid for child in psutil.Process().children()}
+    lent = [StoreProcesses.borrow() for _ in stores]
+    found = await asyncio.gather(
+        *(one.rows(store, "SELECT n FROM t") for one, store in zip(lent, stores, strict=True))
+    )
+    assert found == [[[number]] for number in range(12)]
+    children = {child.pid for child in psutil.Process().children()} - before
+    assert 1 <= len(children) <= 2
+    for one in lent:
+        await one.give_back()
+    left = {child.pid for child in psutil.Process().children()} & children
+    assert not left
+    assert await lent[0].rows(stores[0], "SELECT n FROM t") == [[0]], "and they come back"
+    await StoreProcesses.borrow().give_back()
