@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +13,13 @@ import structlog
 from ray.exceptions import RayError
 
 from actors.host import SessionHost
+from actors.moving import ask_to_move
 from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory
 from actors.spare import taken
 from actors.whatsapp.port import EventSpool, WhatsAppClient
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
-from cluster.domain.session import SUPERVISOR
 from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
@@ -27,9 +28,9 @@ from cluster.tracing import Carried, of_caller
 __all__ = ["CONCURRENCY_GROUPS", "SessionActor", "neonize_factory"]
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
-_HAND_OVER_SECONDS, _MOVE_SECONDS = 30.0, 3.0
+_HAND_OVER_SECONDS = 30.0
+T = TypeVar("T")
 
 #: Calls that must get through while sends are queued up, and the sends themselves.
 CONCURRENCY_GROUPS = {"control": 8, "send": 256}
@@ -73,7 +74,7 @@ class SessionActor:
             client_factory=neonize_factory,
             dead_man=DeadMan(),
             hand_over=self._hand_over,
-            move_away=lambda cut_off: self._move_away(session_id, cut_off),
+            move_away=partial(ask_to_move, session_id),
         )
 
     async def _hand_over(self, entries: list[bytes]) -> bool:
@@ -89,22 +90,6 @@ class SessionActor:
             log.warning("actor.not_handed_over", entries=len(entries), error=str(error))
             return False
         return True
-
-    async def _move_away(self, session_id: int, cut_off: bool) -> bool:
-        """Ask the supervisor for a process on another node."""
-        context = ray.get_runtime_context()
-        try:
-            async with asyncio.timeout(_MOVE_SECONDS):
-                supervisor: Any = await asyncio.to_thread(
-                    ray.get_actor, SUPERVISOR, context.namespace
-                )
-                reply: Reply = await supervisor.move.remote(
-                    session_id, context.get_node_id(), cut_off
-                )
-            return bool(reply.unwrap())
-        except (ValueError, TimeoutError, RayError, GatewayError) as error:
-            log.info("actor.not_moved", error=str(error))
-            return False
 
     def __repr__(self) -> str:
         facts = self._host.describe()

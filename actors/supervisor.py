@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
 
 from actors.packed.packs import PackActors
 from actors.packed.reconcile import PackReconciler
+from actors.supervision.cut_off import CutOff
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
 from actors.transfer import DeviceMoves
+from actors.workers.agent_actor import another_reaches_postgresql
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
@@ -25,6 +29,11 @@ from cluster.stores import Stores
 __all__ = ["Supervisor"]
 
 log = structlog.get_logger(__name__)
+
+#: Seconds that agents elsewhere have to say whether they reach PostgreSQL.
+_ASK_SECONDS = 4.0
+#: Exit code of a supervisor on a node that is cut off from it.
+_CUT_OFF = 72
 
 AnyReconciler: TypeAlias = Reconciler | PackReconciler
 
@@ -46,6 +55,7 @@ class Supervisor:
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
         retention = Retention(self._settings.history)
         self._repeat("history", lambda reconciler: retention.tick(reconciler.stores))
+        asyncio.run_coroutine_threadsafe(self._end_if_cut_off(), self._loop)
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused
@@ -131,6 +141,22 @@ class Supervisor:
 
     def _repeat(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
         asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
+
+    async def _end_if_cut_off(self) -> None:
+        """Ray starts the supervisor again, on any node that is alive."""
+
+        async def ping() -> bool:
+            try:
+                await (await self._ready()).stores.db.ping()
+            except GatewayError:
+                return False
+            return True
+
+        await CutOff(
+            ping, partial(another_reaches_postgresql, self._settings, _ASK_SECONDS)
+        ).found()
+        log.error("supervisor.cut_off")
+        os._exit(_CUT_OFF)
 
     async def _for_ever(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
         while True:

@@ -23,6 +23,10 @@ async def _nobody(pack: int, session_id: int, entries: list[bytes]) -> bool:
     return False
 
 
+async def _nowhere(session_id: int, cut_off: bool) -> bool:
+    return False
+
+
 def main(kind: str, at: int, capacity: int = 1) -> None:
     """Host until killed."""
     host: object
@@ -42,6 +46,7 @@ def main(kind: str, at: int, capacity: int = 1) -> None:
             settings=Settings(),
             client_factory=neonize_factory,
             hand_over=_nobody,
+            move_away=_nowhere,
         )
     threading.Event().wait()
     del host

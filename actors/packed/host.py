@@ -11,8 +11,9 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -60,9 +61,11 @@ class PackHost:
         settings: Settings,
         client_factory: Callable[[Settings], ClientFactory],
         hand_over: Callable[[int, int, list[bytes]], Coroutine[Any, Any, bool]],
+        move_away: Callable[[int, bool], Awaitable[bool]],
         dead_man: DeadMan | None = None,
     ) -> None:
-        """`hand_over`: gives what a fenced session received to the pack that has it by now."""
+        """`hand_over`: gives what a fenced session received to the pack that has it by now;
+        `move_away`: see `actors.moving.ask_to_move`."""
         self._pack = pack
         self._capacity = capacity
         self._node = node
@@ -74,6 +77,7 @@ class PackHost:
         self._factory: ClientFactory | None = None
         self._dead_man = SharedDeadMan(dead_man or DeadMan())
         self._hand_over = hand_over
+        self._move_away = move_away
         self._slots: dict[int, Slot] = {}
         self._ended = 0
         self._stores: Stores | None = None
@@ -214,6 +218,7 @@ class PackHost:
             client_factory=self._factory,
             switch=self._dead_man.switch(),
             hand_over=hand_over,
+            move_away=partial(self._move_away, session_id),
             starting=self._starting,
         )
         self._slots[session_id] = slot

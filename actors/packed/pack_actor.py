@@ -10,6 +10,7 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
+from actors.moving import ask_to_move
 from actors.packed.host import PackHost
 from actors.session.session import Session
 from actors.session_actor import neonize_factory
@@ -46,6 +47,7 @@ class PackActor:
             settings=settings,
             client_factory=neonize_factory,
             hand_over=_hand_over,
+            move_away=ask_to_move,
         )
 
     def __repr__(self) -> str:

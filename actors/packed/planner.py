@@ -72,15 +72,21 @@ class Cluster:
         self._packs = [pack for pack in packs if pack.node in self._nodes]
         self._per_actor = sessions_per_actor
 
-    def place(self, sessions: Iterable[int], *, avoid: Mapping[int, int] | None = None) -> Plan:
+    def place(
+        self,
+        sessions: Iterable[int],
+        *,
+        avoid: Mapping[int, int] | None = None,
+        off: Collection[str] = (),
+    ) -> Plan:
         """A place for each: on the node with the least load that has room, there in the fullest
         pack that has (processes cost memory), else in a new one. `avoid`: session → pack that it
-        shall not go to."""
+        shall not go to; `off`: nodes that none shall go to."""
         avoid = avoid or {}
         plan = Plan()
         made: list[PackLoad] = []
         for session in sessions:
-            pack = self._best(avoid.get(session, -1))
+            pack = self._best(avoid.get(session, -1), off)
             if pack is None:
                 plan.left.append(session)
                 continue
@@ -143,10 +149,10 @@ class Cluster:
         ]
         return chosen[:count]
 
-    def _best(self, avoid: int) -> PackLoad | None:
+    def _best(self, avoid: int, off: Collection[str]) -> PackLoad | None:
         choices = []
         for node in self._nodes.values():
-            if not self._takes(node):
+            if not self._takes(node) or node.id in off:
                 continue
             pack = self._pack_on(node, avoid)
             if pack is not None:

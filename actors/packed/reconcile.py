@@ -84,6 +84,8 @@ class PackReconciler:
         self._settings = settings
         self._limits = settings.supervisor
         self._pace = Pace(settings.placement.moves_per_second)
+        #: What is left of a lease that was renewed within the last two turns, seconds.
+        self._fresh = settings.lease.ttl_seconds - 2 * settings.lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
         self._assigning = asyncio.Lock()
         #: pack → since when (monotonic) it is empty, and not heard of
@@ -137,8 +139,30 @@ class PackReconciler:
         return len(places)
 
     async def move(self, session_id: int, node: str, *, cut_off: bool) -> bool:
-        """See `Reconciler.move`: only sessions with actors of their own ask for it."""
-        return False
+        """See `Reconciler.move`."""
+        if self.paused:
+            return False
+        async with self._lock(session_id):
+            record = await self._stores.sessions.get_by_id(session_id)
+            if not _wanted(record):
+                return False
+            starts = await self._stores.starts.list()
+            # Of a node that is cut off no lease is renewed; after an outage none at all is.
+            fresh = {
+                s.owner_node
+                for s in starts
+                if s.session_id != session_id and -s.lapsed > self._fresh
+            }
+            if cut_off and (node in fresh or not fresh):
+                return False
+            mine = next((s for s in starts if s.session_id == session_id), None)
+            if mine is None or (mine.owner_node != node and not mine.released and mine.lapsed < 0):
+                return False
+            if not await self._assign([session_id], off=node):
+                return False
+            log.warning("supervisor.moves", session=record.name, away_from=node)
+            await self._stores.starts.excuse(session_id)
+        return True
 
     # -- by itself ------------------------------------------------------------------------------
 
@@ -183,11 +207,20 @@ class PackReconciler:
 
         await asyncio.gather(*(one(move) for move in moves[:_MOVES]))
 
-    async def _assign(self, sessions: Iterable[int], avoid: dict[int, int] | None = None) -> None:
+    async def _assign(
+        self, sessions: Iterable[int], avoid: dict[int, int] | None = None, off: str = ""
+    ) -> bool:
+        """Give those a place that have none; with `off` also those that have theirs on that node.
+        False when there is no room for all."""
         async with self._assigning:
             view = await self._view()
-            homeless = [session for session in sessions if session not in view.places]
-            plan = view.cluster(self._settings).place(homeless, avoid=avoid)
+            there = {pack.id for pack in view.packs.values() if pack.node == off}
+            homeless = [
+                session
+                for session in sessions
+                if session not in view.places or view.places[session] in there
+            ]
+            plan = view.cluster(self._settings).place(homeless, avoid=avoid, off={off})
             places = {s: pack for pack, sessions in plan.places.items() for s in sessions}
             fresh: list[tuple[int, str, int]] = []
             for new, sessions in plan.new:
@@ -202,6 +235,7 @@ class PackReconciler:
                 await self._packs.poke(pack)
         if plan.left:
             log.warning("supervisor.no_room", sessions=len(plan.left))
+        return not plan.left
 
     async def _release(self, records: dict[int, SessionRecord], view: _View) -> None:
         """Sessions that are not to run (any more) leave their places; their packs end them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
 
 from actors.session.dead_man import Switch
+from actors.session.disk import nearly_full
 from actors.session.session import ClientFactory, HandOver, Session, SessionEnded
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
@@ -20,10 +21,15 @@ __all__ = ["Slot"]
 
 log = structlog.get_logger(__name__)
 
+#: See `actors.moving.ask_to_move`.
+MoveAway = Callable[[bool], Awaitable[bool]]
+
 #: A start that takes longer waits for others, and does not hold them up; between looks at it.
 _START_SECONDS, _LOOK = 5.0, 0.05
 #: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
 _CALLS = 64
+#: Patience with PostgreSQL when a lease was not renewed in time, and between requests to move.
+_PROBE, _ASK = 1.5, 3.0
 
 
 class Slot:
@@ -39,9 +45,11 @@ class Slot:
         client_factory: ClientFactory,
         switch: Switch,
         hand_over: HandOver,
+        move_away: MoveAway,
         starting: asyncio.Semaphore,
     ) -> None:
-        """`starting`: of all sessions of the process, those that may start at once."""
+        """`move_away`: has the session run on another node; `starting`: of all sessions of the
+        process, those that may start at once."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
@@ -52,6 +60,7 @@ class Slot:
         self._client_factory = client_factory
         self._switch = switch
         self._hand_over = hand_over
+        self._move_away = move_away
         self._starting = starting
         self._told_to_stop = False
         self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
@@ -87,7 +96,7 @@ class Slot:
             record = await self._stores.sessions.get_by_id(self.session_id)
         except (SessionNotFound, Unavailable):
             return
-        if not await admitted(
+        if await self._full_disk() or not await admitted(
             self._stores, self._settings, self.session_id, self._node, lambda: self._told_to_stop
         ):
             return
@@ -107,6 +116,36 @@ class Slot:
             await self.session.abandon()
             # Load or a store that was away: not the session's fault.
             await self._note(self._stores.starts.excuse(self.session_id))
+        if ended.cut_off:
+            await self._back_or_elsewhere()
+        elif ended.disk_full:
+            await self._move_away(False)
+
+    async def _full_disk(self) -> bool:
+        """Begin on no full disk: move away, or wait. True when it is not to begin here."""
+        root, least = self._settings.data_dir, self._settings.spool.min_free_bytes
+        while await asyncio.to_thread(nearly_full, root, least):
+            log.error("slot.disk_full", session_id=self.session_id, folder=str(root))
+            if self._told_to_stop or await self._move_away(False):
+                return True
+            await asyncio.sleep(_ASK)
+        return self._told_to_stop
+
+    async def _back_or_elsewhere(self) -> None:
+        """PostgreSQL was not reached in time: wait until it is, or the session is moved."""
+        while not self._told_to_stop and not await self._reaches_postgresql():
+            if await self._move_away(True):
+                return
+            await asyncio.sleep(_ASK)
+
+    async def _reaches_postgresql(self) -> bool:
+        asking = asyncio.ensure_future(self._stores.db.ping())
+        # On a connection that was cut the call does not let itself be cancelled in time.
+        await asyncio.wait({asking}, timeout=_PROBE)
+        if not asking.done():
+            asking.cancel()
+            return False
+        return asking.exception() is None
 
     async def _run_session(self, session: Session) -> SessionEnded:
         """Its start is work for the processor, which leases of others must not wait for."""

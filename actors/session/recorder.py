@@ -21,7 +21,7 @@ from actors.whatsapp.port import (
     Received,
     Undecryptable,
 )
-from cluster.domain.errors import Unavailable
+from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.history import GroupNews, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
@@ -218,6 +218,9 @@ class Recorder:
         while True:
             try:
                 return await write()
+            except NotOwner:
+                # What a newer owner does not know of, the spool still has.
+                raise
             except Unavailable as error:
                 log.warning("recorder.store_away", error=error.detail)
                 await asyncio.sleep(delay)

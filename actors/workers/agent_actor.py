@@ -24,7 +24,13 @@ from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-__all__ = ["WorkerAgentActor", "alive_nodes", "start_agents", "stop_agents"]
+__all__ = [
+    "WorkerAgentActor",
+    "alive_nodes",
+    "another_reaches_postgresql",
+    "start_agents",
+    "stop_agents",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +51,7 @@ class WorkerAgentActor:
         self._router = Router(self._settings)
         observe(self._settings, "agent", node=self._id)
         self._agent: WorkerAgent | None = None
+        self._stores: Stores | None = None
         self._stopped = threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._main, name="agent-loop", daemon=True).start()
@@ -55,6 +62,20 @@ class WorkerAgentActor:
     async def ready(self) -> bool:
         """Answers when the actor is up."""
         return True
+
+    async def reaches_postgresql(self) -> bool:
+        """Whether PostgreSQL answers this node now; waits for that without an end."""
+
+        async def ask() -> bool:
+            if self._stores is None:
+                return False
+            try:
+                await self._stores.db.ping()
+            except Unavailable:
+                return False
+            return True
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self._loop))
 
     async def stop(self) -> None:
         """Tell the backend, and end."""
@@ -80,6 +101,7 @@ class WorkerAgentActor:
             except Unavailable as error:
                 log.warning("worker.stores_away", error=error.detail)
                 await asyncio.sleep(1)
+        self._stores = stores
         me = None
         while me is None:
             nodes = await _nodes_in_time()
@@ -151,6 +173,34 @@ def stop_agents(settings: Settings) -> None:
             log.warning("bootstrap.agent_not_clean", error=str(error))
     for handle in handles:
         ray.kill(handle, no_restart=True)
+
+
+async def another_reaches_postgresql(settings: Settings, seconds: float) -> bool:
+    """Whether the agent of another node than this says so within `seconds`; False when Ray does
+    not answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            handles = await asyncio.to_thread(_others, settings)
+            asked = [asyncio.ensure_future(_answer(handle)) for handle in handles]
+            for answer in asyncio.as_completed(asked):
+                if await answer:
+                    return True
+    except (TimeoutError, RayError, ValueError) as error:
+        log.warning("worker.others_do_not_say", error=type(error).__name__)
+    return False
+
+
+async def _answer(agent: Any) -> bool:
+    try:
+        return bool(await agent.reaches_postgresql.remote())
+    except RayError:
+        return False
+
+
+def _others(settings: Settings) -> list[Any]:
+    own = _NAME.format(ray.get_runtime_context().get_node_id())
+    names = sorted(_present(settings) - {own})
+    return [ray.get_actor(name, settings.placement.namespace) for name in names]
 
 
 def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:

@@ -6,7 +6,8 @@
 # start), requests say from whose address they come, no access log with numbers in its paths goes to
 # a syslog, who does not finish a request's headers within half a minute is sent away, requests at a
 # replica that is called down are answered at once (they would wait as long as it stands still), and
-# what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500).
+# what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
+# first replica is there).
 previous=
 here=$(dirname "$0")
 for argument; do
@@ -19,6 +20,7 @@ for argument; do
             -e 's/^\( *default-server .*\)$/\1 on-marked-down shutdown-sessions/' \
             -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
+            -e 's/^\( *http-request return status\) 404 .*$/\1 503 default-errorfiles/' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1
     fi

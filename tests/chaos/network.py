@@ -93,6 +93,10 @@ class Cable:
             if _inode(link.port, self.port) in owned:
                 link.cut()
 
+    def _is_concerned(self, link: _Link) -> bool:
+        concerned = self._concerned
+        return concerned is not None and _inode(link.port, self.port) in _sockets(concerned())
+
     def mend(self) -> None:
         self._concerned = None
         for link in self._links:
@@ -107,11 +111,14 @@ class Cable:
             to_client.transport.abort()
             return
         link = _Link(to_client, to_server)
-        if self._concerned is not None and _inode(link.port, self.port) in _sockets(
-            self._concerned()
-        ):
-            link.cut()
         self._links.add(link)
+        if self._concerned is not None:
+            # In a thread: whom a cut concerns tries again and again, and others' bytes must not
+            # wait for a look at all files of all processes.
+            link.cut()
+            concerned = await asyncio.to_thread(self._is_concerned, link)
+            if self._concerned is None or not concerned:
+                link.mend()
         ways = [
             asyncio.create_task(_pump(from_client, link.to_server)),
             asyncio.create_task(_pump(from_server, link.to_client)),
