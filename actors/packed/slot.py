@@ -112,14 +112,16 @@ class Slot:
         if self._told_to_stop:
             self.session.stop()
         ended = await self._run_session(self.session)
-        if ended.how == "fenced":
-            await self.session.abandon()
-            # Load or a store that was away: not the session's fault.
-            await self._note(self._stores.starts.excuse(self.session_id))
         if ended.cut_off:
-            await self._back_or_elsewhere()
+            # Side by side: what is left to do here needs a PostgreSQL that may not be reached.
+            await asyncio.gather(self.session.abandon(), self._back_or_elsewhere())
+        elif ended.how == "fenced":
+            await self.session.abandon()
         elif ended.disk_full:
             await self._move_away(False)
+        if ended.how == "fenced":
+            # Load or a store that was away: not the session's fault.
+            await self._note(self._stores.starts.excuse(self.session_id))
 
     async def _full_disk(self) -> bool:
         """Begin on no full disk: move away, or wait. True when it is not to begin here."""

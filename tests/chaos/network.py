@@ -14,6 +14,8 @@ from pathlib import Path
 __all__ = ["Cable"]
 
 _CHUNK = 1 << 16
+#: Between looks at whose new connections are.
+_LOOK_SECONDS = 0.3
 _LOOPBACK = "127.0.0.1"
 
 #: The processes that a cut concerns, as of now.
@@ -76,6 +78,9 @@ class Cable:
         self._listener: asyncio.Server | None = None
         self._links: set[_Link] = set()
         self._concerned: Concerned | None = None
+        #: Made during a cut, and not known yet by whom.
+        self._unknown: list[_Link] = []
+        self._sorting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._listener = await asyncio.start_server(self._serve, _LOOPBACK, self.port)
@@ -88,17 +93,30 @@ class Cable:
     def cut(self, concerned: Concerned) -> None:
         """Cut the connections that these processes have, and will make."""
         self._concerned = concerned
-        owned = _sockets(concerned())
+        owned, inodes = _sockets(concerned()), _inodes(self.port)
         for link in self._links:
-            if _inode(link.port, self.port) in owned:
+            if inodes.get(link.port, "") in owned:
                 link.cut()
+        self._sorting = asyncio.create_task(self._sort_out(), name=f"cable:{self.name}")
 
-    def _is_concerned(self, link: _Link) -> bool:
-        concerned = self._concerned
-        return concerned is not None and _inode(link.port, self.port) in _sockets(concerned())
+    async def _sort_out(self) -> None:
+        """Connections made during a cut, several at a time and in a thread: whom it concerns tries
+        again and again, and others' bytes must not wait for a look at all files of all processes.
+        """
+        while (concerned := self._concerned) is not None:
+            if links := self._unknown:
+                self._unknown = []
+                owned, inodes = await asyncio.to_thread(
+                    lambda: (_sockets(concerned()), _inodes(self.port))
+                )
+                for link in links:
+                    if inodes.get(link.port, "") not in owned:
+                        link.mend()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def mend(self) -> None:
         self._concerned = None
+        self._unknown.clear()
         for link in self._links:
             link.mend()
 
@@ -113,12 +131,8 @@ class Cable:
         link = _Link(to_client, to_server)
         self._links.add(link)
         if self._concerned is not None:
-            # In a thread: whom a cut concerns tries again and again, and others' bytes must not
-            # wait for a look at all files of all processes.
             link.cut()
-            concerned = await asyncio.to_thread(self._is_concerned, link)
-            if self._concerned is None or not concerned:
-                link.mend()
+            self._unknown.append(link)
         ways = [
             asyncio.create_task(_pump(from_client, link.to_server)),
             asyncio.create_task(_pump(from_server, link.to_client)),
@@ -141,14 +155,15 @@ async def _pump(reader: asyncio.StreamReader, way: _Way) -> None:
             await way.pass_on(data)
 
 
-def _inode(client_port: int, server_port: int) -> str:
-    """The inode of a client's end of a loopback connection; empty when it is gone."""
-    wanted = f":{client_port:04X}", f":{server_port:04X}"
+def _inodes(server_port: int) -> dict[int, str]:
+    """Client's port → inode of its end, of the loopback connections to a port."""
+    wanted = f":{server_port:04X}"
+    found = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1].endswith(wanted[0]) and fields[2].endswith(wanted[1]):
-            return fields[9]
-    return ""
+        if fields[2].endswith(wanted):
+            found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+    return found
 
 
 def _sockets(pids: set[int]) -> set[str]:
