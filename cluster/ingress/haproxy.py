@@ -57,7 +57,8 @@ def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # HAProxy hears well before then that a replica leaves; refused requests it tries elsewhere.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
-        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, os.cpu_count() or 1)),
+        # One carries more than all replicas of a node; and idle connections change no threads.
+        "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
         # A replica that stands still is left out within about five seconds, not fifteen.
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",

@@ -7,7 +7,8 @@
 # a syslog, who does not finish a request's headers within half a minute is sent away, requests at a
 # replica that is called down are answered at once (they would wait as long as it stands still), and
 # what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
-# first replica is there).
+# first replica is there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25
+# was seen to turn in a circle between a connection and its stream, a whole processor of it.
 previous=
 here=$(dirname "$0")
 for argument; do
@@ -21,6 +22,7 @@ for argument; do
             -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
             -e 's/^\( *http-request return status\) 404 .*$/\1 503 default-errorfiles/' \
+            -e '/^ *option splice-/d' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1
     fi

@@ -19,9 +19,12 @@ global
 defaults
     mode http
     log global
+    option splice-response
     errorfile 502 /x/500.http
     errorfile 503 /x/500.http
     errorfile 504 /x/500.http
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
 backend gateway
     default-server fall 2 check
 frontend prometheus
@@ -65,6 +68,14 @@ def test_pages_about_it_take_no_port_and_are_for_its_owner(
 def test_no_access_log_and_the_callers_address_is_told(changed: list[str]) -> None:
     assert [line for line in changed if line.startswith("log")] == ["log global"]
     assert "option forwardfor" in changed
+
+
+def test_bodies_are_not_spliced(changed: list[str]) -> None:
+    assert not any("splice" in line for line in changed)
+
+
+def test_before_the_first_replica_nothing_is_unknown(changed: list[str]) -> None:
+    assert "http-request return status 503 default-errorfiles" in changed
 
 
 def test_unfinished_headers_end(changed: list[str]) -> None:
