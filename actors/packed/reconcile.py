@@ -227,6 +227,8 @@ class PackReconciler:
                 pack = await self._stores.packs.make(new.node, new.capacity)
                 fresh.append((pack, new.node, new.capacity))
                 places |= dict.fromkeys(sessions, pack)
+            if leaving := [s for s in places if s in view.places]:
+                await self._stores.packs.unassign(leaving)
             await self._stores.packs.assign(places)
             for pack, node, capacity in fresh:
                 log.info("supervisor.makes_pack", pack=pack, node=node, capacity=capacity)

@@ -183,6 +183,29 @@ async def test_a_hung_process_is_replaced_and_one_that_only_seemed_so_is_not(
     assert len(await stores.packs.places()) == 2
 
 
+async def test_what_cannot_go_on_on_a_node_moves_to_another(
+    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+) -> None:
+    await _sessions(stores, session_name, 6)
+    await reconciler.tick()
+    there = [r for r in await _now(stores) if r.node == B]
+    others = [r for r in await _now(stores) if r.node == A]
+    assert not await reconciler.move(there[0].id, B, cut_off=True), "its neighbours are well"
+    assert await reconciler.move(there[0].id, B, cut_off=False), "its disk is full"
+    await stores.db.run(
+        "UPDATE ownership SET lease_until = clock_timestamp() WHERE session_id = ANY(%(ids)s)",
+        {"ids": [r.id for r in there]},
+    )
+    assert await reconciler.move(there[1].id, B, cut_off=True)
+    places = await stores.packs.places()
+    assert [packs.nodes[places[r.id]] for r in there] == [A, A, B]
+    await stores.db.run(
+        "UPDATE ownership SET lease_until = clock_timestamp() WHERE session_id = ANY(%(ids)s)",
+        {"ids": [r.id for r in others]},
+    )
+    assert not await reconciler.move(there[2].id, B, cut_off=True), "nobody reaches PostgreSQL"
+
+
 async def test_a_drained_node_is_emptied_cleanly_and_filled_again(
     stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
 ) -> None:
