@@ -130,7 +130,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 label=_NAMES[key],
             )
         share = what.split("_")[1]
-        axis.set(xscale="log", yscale="log", xlabel="texts offered /s")
+        if found["rates"]:
+            axis.set(xscale="log", yscale="log", xlabel="texts offered /s")
         axis.set_title(f"HTTP → phone, {share} ms")
     axes[0][0].legend()
     figure.savefig(path, dpi=110)
