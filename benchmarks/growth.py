@@ -110,8 +110,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
     figure, axes = pyplot.subplots(2, 3, figsize=(13, 6.4), layout="constrained")
     numbers = [one["sessions"] for one in found["grown"]]
-    places = [axes[0][0], axes[0][1], axes[1][0], axes[1][1]]
-    for axis, path_of in zip(places, _DRAWN, strict=True):
+    shown = [axes[0][0], axes[0][1], axes[1][0], axes[1][1]]
+    for axis, path_of in zip(shown, _DRAWN, strict=True):
         for key in STACKS:
             values = [at(one[key], path_of) for one in found["grown"]]
             axis.plot(numbers, values, marker="o", label=_NAMES[key])
@@ -123,16 +123,14 @@ def draw(found: dict[str, Any], path: Path) -> None:
     for axis, what in ((axes[0][2], "phone_p50_ms"), (axes[1][2], "phone_p99_ms")):
         for key in STACKS:
             levels = found["rates"].get(key, {}).get("levels", [])
-            axis.plot(
-                [level["rate"] for level in levels],
-                [level[what] for level in levels],
-                marker="o",
-                label=_NAMES[key],
-            )
-        share = what.split("_")[1]
-        if found["rates"]:
-            axis.set(xscale="log", yscale="log", xlabel="texts offered /s")
-        axis.set_title(f"HTTP → phone, {share} ms")
+            places = [level["rate"] for level in levels] or numbers
+            values = [level[what] for level in levels] or [
+                at(one[key], f"send.{what}") for one in found["grown"]
+            ]
+            axis.plot(places, values, marker="o", label=_NAMES[key])
+        over = "texts offered /s" if found["rates"] else "sessions"
+        axis.set(xscale="log", yscale="log", xlabel=over)
+        axis.set_title(f"HTTP → phone, {what.split('_')[1]} ms")
     axes[0][0].legend()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
