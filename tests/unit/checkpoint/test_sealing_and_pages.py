@@ -192,6 +192,7 @@ async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path
     with closing(sqlite3.connect(path)) as live:
         live.execute("CREATE TABLE t (n INTEGER)")
         live.commit()
+        before = {child.pid for child in psutil.Process().children()}
         copier = Copier()
         scratch = tmp_path / "snapshot.db"
         try:
@@ -200,8 +201,8 @@ async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path
             live.commit()
             second = await copier.take(path, scratch)
             assert first != second
-            (child,) = psutil.Process().children()
-            os.kill(child.pid, signal.SIGKILL)
+            (child,) = {child.pid for child in psutil.Process().children()} - before
+            os.kill(child, signal.SIGKILL)
             assert await copier.take(path, scratch) == second
             with pytest.raises(Unavailable):
                 await copier.take(tmp_path / "none.db", scratch)
