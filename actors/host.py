@@ -10,13 +10,14 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum, auto
 from typing import Any, TypeVar
 
 import structlog
 
+from actors.moving import MoveAway, reaches_postgresql
 from actors.session.dead_man import DeadMan
 from actors.session.disk import nearly_full
 from actors.session.session import DISK_FULL, ClientFactory, HandOver, Session
@@ -32,18 +33,12 @@ __all__ = ["SessionHost"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-#: Has the session moved away from this node; whether because that seems not to reach PostgreSQL.
-#: True: it is being done.
-MoveAway = Callable[[bool], Awaitable[bool]]
-
 #: Exit code of a process that lost its lease.
 FENCED = 70
 #: Threads for the library's blocking calls: one per connected device and some for its calls.
 _THREADS = 64
 #: Seconds between tries to reach PostgreSQL at the start, at most; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
-#: Patience with PostgreSQL when a lease was not renewed in time, seconds.
-_PROBE = 1.5
 #: A process owns its session so often, one time after the other, before a fresh one takes over:
 #: the library leaves a little behind each time.
 _OWNED_AT_MOST = 8
@@ -195,7 +190,9 @@ class SessionHost:
             return _After.EXIT
         finally:
             vitals.cancel()
-        away = ended.cut_off and not await self._reaches_postgres()
+        away = ended.cut_off and not await reaches_postgresql(
+            self._stores.sessions.get_by_id(self._session_id)
+        )
         if (away or ended.disk_full) and await self._moved(cut_off=away):
             return _After.EXIT
         if ended.how != "fenced":
@@ -221,17 +218,6 @@ class SessionHost:
                 asked = time.monotonic()
             await asyncio.sleep(delay)
             delay = min(delay * 2, _AGAIN)
-
-    async def _reaches_postgres(self) -> bool:
-        """Whether it was merely away for a while, or this process too slow: nothing to move for."""
-        assert self._stores is not None  # noqa: S101 - opened before the session was owned
-        asking = asyncio.ensure_future(self._stores.sessions.get_by_id(self._session_id))
-        # On a connection that was cut the call does not let itself be cancelled in time.
-        await asyncio.wait({asking}, timeout=_PROBE)
-        if not asking.done():
-            asking.cancel()
-            return False
-        return not isinstance(asking.exception(), Unavailable)
 
     async def _have_room(self) -> None:
         """Begin on no full disk: move away, or wait."""

@@ -1,23 +1,41 @@
-"""A process asks the supervisor for a session of its own to be run on another node."""
+"""A process finds that a session cannot go on on its node, and asks the supervisor for another."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 import ray
 import structlog
 from ray.exceptions import RayError
 
-from cluster.domain.errors import GatewayError
+from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import SUPERVISOR
 
-__all__ = ["ask_to_move"]
+__all__ = ["MoveAway", "ask_to_move", "reaches_postgresql"]
 
 log = structlog.get_logger(__name__)
 
-_SECONDS = 5.0
+#: `ask_to_move` of one session. True: it is being done.
+MoveAway: TypeAlias = Callable[[bool], Awaitable[bool]]
+
+_SECONDS = 3.0
+#: Patience with PostgreSQL when a lease was not renewed in time, seconds.
+_PROBE = 1.5
+
+
+async def reaches_postgresql(statement: Awaitable[Any]) -> bool:
+    """Whether a statement is answered soon: then PostgreSQL was merely away for a while, or this
+    process too slow, and there is nothing to move for."""
+    asking = asyncio.ensure_future(statement)
+    # On a connection that was cut the call does not let itself be cancelled in time.
+    await asyncio.wait({asking}, timeout=_PROBE)
+    if not asking.done():
+        asking.cancel()
+        return False
+    return not isinstance(asking.exception(), Unavailable)
 
 
 async def ask_to_move(session_id: int, cut_off: bool) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 
+from actors.moving import MoveAway, reaches_postgresql
 from actors.session.dead_man import Switch
 from actors.session.disk import nearly_full
 from actors.session.session import ClientFactory, HandOver, Session, SessionEnded
@@ -21,15 +22,12 @@ __all__ = ["Slot"]
 
 log = structlog.get_logger(__name__)
 
-#: See `actors.moving.ask_to_move`.
-MoveAway = Callable[[bool], Awaitable[bool]]
-
 #: A start that takes longer waits for others, and does not hold them up; between looks at it.
 _START_SECONDS, _LOOK = 5.0, 0.05
 #: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
 _CALLS = 64
-#: Patience with PostgreSQL when a lease was not renewed in time, and between requests to move.
-_PROBE, _ASK = 1.5, 3.0
+#: Seconds between requests to be moved.
+_ASK = 3.0
 
 
 class Slot:
@@ -135,19 +133,10 @@ class Slot:
 
     async def _back_or_elsewhere(self) -> None:
         """PostgreSQL was not reached in time: wait until it is, or the session is moved."""
-        while not self._told_to_stop and not await self._reaches_postgresql():
+        while not self._told_to_stop and not await reaches_postgresql(self._stores.db.ping()):
             if await self._move_away(True):
                 return
             await asyncio.sleep(_ASK)
-
-    async def _reaches_postgresql(self) -> bool:
-        asking = asyncio.ensure_future(self._stores.db.ping())
-        # On a connection that was cut the call does not let itself be cancelled in time.
-        await asyncio.wait({asking}, timeout=_PROBE)
-        if not asking.done():
-            asking.cancel()
-            return False
-        return asking.exception() is None
 
     async def _run_session(self, session: Session) -> SessionEnded:
         """Its start is work for the processor, which leases of others must not wait for."""
