@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -49,11 +50,12 @@ async def measure(folder: Path, sessions: int) -> dict[str, Any]:
         try:
             found: dict[str, Any] = {"sessions": sessions, "cpus": os.cpu_count()}
             found["pair"] = await load.pair()
+            # All on one node, until it is lost.
             await asyncio.to_thread(_command, data, "drain", _HEAD, "--timeout", "200")
-            await asyncio.to_thread(_command, data, "undrain", _HEAD)
             async with _api(running) as api:
                 found["start"] = await _started_again(running, api)
-                found["takeover"] = await _taken_over(api, data)
+                await asyncio.to_thread(_command, data, "undrain", _HEAD)
+                found["takeover"] = await _taken_over(running, api, data)
             return found
         finally:
             await load.close()
@@ -63,7 +65,7 @@ async def measure(folder: Path, sessions: int) -> dict[str, Any]:
 
 
 async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]:
-    names = list(await _sessions(api))
+    names = dict.fromkeys(await _sessions(api), -1)
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def post(name: str, verb: str) -> None:
@@ -71,7 +73,7 @@ async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]
             (await api.post(f"/api/sessions/{name}/{verb}")).raise_for_status()
 
     await asyncio.gather(*(post(name, "stop") for name in names))
-    await _all(api, {}, "STOPPED", time.monotonic())
+    await _all(api, names, "STOPPED", time.monotonic())
     before = {name: _epoch(one) for name, one in (await _sessions(api)).items()}
     used = await asyncio.to_thread(stack.processor)
     began = time.monotonic()
@@ -84,34 +86,41 @@ async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]
     }
 
 
-async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, float]:
+async def _taken_over(stack: Stack, api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
     found = await _sessions(api)
-    before = {name: _epoch(one) for name, one in found.items()}
+    nodes = Counter(one["gateway"]["node"] for one in found.values())
+    ((lost, _),) = nodes.most_common(1)
+    before = {name: _epoch(one) for name, one in found.items() if one["gateway"]["node"] == lost}
     state = State.read(Layout.at(data).state)
     part = next(part for part in state.parts if part.name == _OTHER) if state else None
     if part is None or part.process is None:
         raise RuntimeError("the second node is not there")
     members = {part.process.pid, *(one.pid for one in part.family if one.alive)}
     members |= {one.pid for one in descendants(ProcessId.of(part.process.pid) or part.process)}
+    used = await asyncio.to_thread(stack.processor)
     began = time.monotonic()
     for pid in members:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return _told(await _all(api, before, "WORKING", began))
+    seconds = await _all(api, before, "WORKING", began)
+    return {
+        **_told(seconds),
+        "sessions": len(before),
+        "processor_ms": each(used, await asyncio.to_thread(stack.processor), len(before)),
+    }
 
 
 async def _all(
     api: httpx.AsyncClient, before: Mapping[str, int], status: str, began: float
 ) -> list[float]:
-    """Seconds since `began` until each session was seen so, under a newer epoch than `before`."""
+    """Seconds since `began` until each of `before` was seen so, under a newer epoch than there."""
     seconds: dict[str, float] = {}
     while True:
         with suppress(httpx.HTTPError):
-            found = await _sessions(api)
-            for name, one in found.items():
-                if one["status"] == status and _epoch(one) > before.get(name, -1):
+            for name, one in (await _sessions(api)).items():
+                if one["status"] == status and _epoch(one) > before.get(name, _epoch(one)):
                     seconds.setdefault(name, time.monotonic() - began)
-            if len(seconds) == len(found):
+            if len(seconds) == len(before):
                 return sorted(seconds.values())
         if time.monotonic() - began > _PATIENCE:
             raise TimeoutError(f"{len(seconds)} sessions are {status}")

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 from actors.store_process import StoreProcesses
-from cluster.domain.errors import Unavailable
 
 __all__ = ["Copier", "take_snapshot"]
 
@@ -15,22 +14,24 @@ class Copier:
     """Copies one store again and again, one copy at a time."""
 
     def __init__(self) -> None:
-        self._processes: StoreProcesses | None = StoreProcesses.borrow()
+        self._processes: StoreProcesses | None = None
 
     async def take(self, live: Path, scratch: Path) -> bytes:
         """The bytes of the database as of one commit. Raises `Unavailable` when it cannot be
         copied. `scratch`: a file of the caller's, overwritten and removed."""
         if self._processes is None:
-            raise Unavailable("the copier is closed", retry_after=1)
+            self._processes = StoreProcesses.borrow()
+        processes = self._processes
         await asyncio.to_thread(_remove, scratch)
         try:
-            await self._processes.copy(live, scratch)
+            await processes.copy(live, scratch)
             return await asyncio.to_thread(scratch.read_bytes)
         finally:
             await asyncio.to_thread(_remove, scratch)
 
     async def close(self) -> None:
-        """No copies any more."""
+        """Nothing is kept until the next copy: the last one of a session comes after its work in
+        the background has ended."""
         processes, self._processes = self._processes, None
         if processes is not None:
             await processes.give_back()

@@ -95,12 +95,9 @@ class DeviceVault:
     async def close(self) -> bool:
         """The last checkpoint, after the connection was closed. True: it is the very latest."""
         try:
-            if self._forgotten:
-                await self._checkpointer.stop()
-                return True
             await self._checkpointer.stop()
-            await self._checkpointer.checkpoint("stop")
-            await self._checkpointer.stop()
+            if not self._forgotten:
+                await self._checkpointer.checkpoint("stop")
         except NotOwner:
             raise
         except GatewayError as error:
@@ -108,6 +105,8 @@ class DeviceVault:
                 "checkpoint.last_one_failed", session_id=self._session_id, error=error.detail
             )
             return False
+        finally:
+            await self._checkpointer.stop()
         return True
 
     async def abandon(self) -> None:

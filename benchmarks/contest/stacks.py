@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -20,7 +21,7 @@ from cluster.local.layout import ROOT, Layout
 from cluster.local.leftovers import RUN_VARIABLE
 from cluster.local.state import State
 
-__all__ = ["Stack", "the_baseline", "the_gateway"]
+__all__ = ["Stack", "the_baseline", "the_gateway", "the_sandbox"]
 
 _UP_SECONDS = 300
 #: Nobody's limits: what is measured is how fast it can be.
@@ -105,8 +106,8 @@ def _part(process: psutil.Process) -> str:
 
 
 @contextmanager
-def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
-    """Express over Baileys, in one process."""
+def the_sandbox(folder: Path) -> Iterator[dict[str, Any]]:
+    """`python -m sandbox`: where it listens, and its `pid`."""
     ports = folder / "sandbox.json"
     command = [sys.executable, "-m", "sandbox", "--data-dir", str(folder / "sandbox")]
     sandbox = subprocess.Popen([*command, "--port-file", str(ports)], cwd=ROOT)
@@ -116,24 +117,32 @@ def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
             if time.monotonic() > deadline:
                 raise TimeoutError("the sandbox did not start")
             time.sleep(0.1)
-        ends = json.loads(ports.read_text())
-        with baseline(
+        yield json.loads(ports.read_text())
+    finally:
+        sandbox.terminate()
+        sandbox.wait(30)
+
+
+@contextmanager
+def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
+    """Express over Baileys, in one process."""
+    with (
+        the_sandbox(folder) as ends,
+        baseline(
             folder / "baseline",
             websocket_url=ends["websocket_url"],
             ca_bundle=ends["ca_bundle"],
             webhook_url=webhook,
-        ) as running:
-            yield Stack(
-                name="baileys",
-                url=running.url,
-                api_key="",
-                control_url=ends["control_url"],
-                control_token=ends["control_token"],
-                pids=(running.pid, sandbox.pid),
-            )
-    finally:
-        sandbox.terminate()
-        sandbox.wait(30)
+        ) as running,
+    ):
+        yield Stack(
+            name="baileys",
+            url=running.url,
+            api_key="",
+            control_url=ends["control_url"],
+            control_token=ends["control_token"],
+            pids=(running.pid, ends["pid"]),
+        )
 
 
 @contextmanager

@@ -34,13 +34,17 @@ class Cache:
         from redis import asyncio as redis
 
         timeout = self._settings.store_timeout_seconds
-        return redis.Redis.from_url(
-            self._settings.redis_url.get_secret_value(),
-            decode_responses=True,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            health_check_interval=15,
-            max_connections=20,
+        # The sessions of a pack tell how they are at the same moment: they take turns.
+        return redis.Redis.from_pool(
+            redis.BlockingConnectionPool.from_url(
+                self._settings.redis_url.get_secret_value(),
+                decode_responses=True,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                health_check_interval=15,
+                max_connections=20,
+                timeout=timeout,
+            )
         )
 
     async def close(self) -> None:

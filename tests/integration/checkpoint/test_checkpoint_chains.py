@@ -15,8 +15,10 @@ import pytest_asyncio
 from owned_session import Owned
 
 from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.session.device_store import DeviceFolder
+from actors.session.vault import DeviceVault
 from cluster.domain.errors import NotOwner, Unavailable
-from cluster.settings import CheckpointSettings
+from cluster.settings import CheckpointSettings, Settings
 
 SEALER = Sealer.from_setting("test:" + base64.b64encode(os.urandom(32)).decode())
 
@@ -240,3 +242,40 @@ async def test_the_key_rotates_as_the_docs_say(owned: Owned, tmp_path: Path) -> 
     in_use = await owned.stores.inspection.checkpoint_keys()
     assert "rot-old" not in in_use, "doctor tells that the old key may go"
     assert await restored_with(new) == 2
+
+
+async def test_a_clean_end_has_the_last_change_in_a_checkpoint(
+    owned: Owned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a handover's successor relies on: otherwise every ratchet is forgotten."""
+    monkeypatch.setenv("CHECKPOINT_KEYS", "test:" + base64.b64encode(os.urandom(32)).decode())
+    settings = Settings()
+    folder = DeviceFolder.take(tmp_path / "here", owned.id, owned.epoch)
+
+    async def never(why: str) -> None:
+        raise AssertionError(why)
+
+    def vault(epoch: int, on: DeviceFolder) -> DeviceVault:
+        return DeviceVault(
+            session_id=owned.id,
+            epoch=epoch,
+            folder=on,
+            stores=owned.stores,
+            settings=settings,
+            on_not_owner=never,
+        )
+
+    mine = vault(owned.epoch, folder)
+    await mine.open(handed_over=False)
+    device = Device(folder.path)
+    device.write(1)
+    mine.changed()
+    await asyncio.sleep(0.5)
+    device.write(2)
+    assert await mine.close(), "the newest store is in a checkpoint"
+    epoch = await owned.taken_over()
+    other = DeviceFolder.take(tmp_path / "there", owned.id, epoch)
+    theirs = vault(epoch, other)
+    await theirs.open(handed_over=True)
+    assert newest(other.database) == 2
+    assert await theirs.close()

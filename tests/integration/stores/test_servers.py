@@ -21,6 +21,13 @@ from cluster.stores.migrate import migrate
 from cluster.stores.objects import ObjectStore
 
 
+async def test_as_many_tell_their_status_at_once_as_share_a_process(stores: Stores) -> None:
+    many = range(10_000_000, 10_000_200)
+    told = [{"status": "WORKING", "n": one} for one in many]
+    await asyncio.gather(*map(stores.cache.status_put, many, told, [30.0] * len(many)))
+    assert await stores.cache.status_many(many) == told
+
+
 async def test_a_qr_code_is_shown_for_its_lifetime_only(
     stores: Stores, record: SessionRecord
 ) -> None:

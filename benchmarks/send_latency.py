@@ -1,0 +1,164 @@
+"""What outbox and checkpoint add to a send: `gateway bench send_latency [--json FILE]`.
+
+One session of the product in this process, on real stores and the sandbox. Texts one after the
+other, in blocks by turns: through the session (intent committed, sent, recorded, checkpointed), and
+by the same client of the library directly. The same connection, device and recipients for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from actors.host import SessionHost
+from actors.placement import session_environment
+from actors.session.session import ClientFactory
+from actors.session_actor import neonize_factory
+from actors.whatsapp.port import EventSpool, WhatsAppClient
+from benchmarks.contest.load import percentile
+from benchmarks.contest.stacks import the_sandbox
+from cluster.domain.session import DesiredState, SessionStatus
+from cluster.embedded import EmbeddedStores
+from cluster.settings import Settings
+from cluster.stores import Stores
+from cluster.stores.migrate import migrate
+
+_OWN, _FRIEND = "491730000001", "491730000002"
+_CHAT = f"{_FRIEND}@s.whatsapp.net"
+_QUIET_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0
+
+
+class _Seen:
+    """Makes the library's clients as an actor does, and remembers the newest."""
+
+    def __init__(self) -> None:
+        self.client: WhatsAppClient | None = None
+
+    def factory(self, settings: Settings) -> ClientFactory:
+        make = neonize_factory(settings)
+
+        def remembered(store: Path, key: str, on_event: Any, spool: EventSpool) -> WhatsAppClient:
+            self.client = make(store, key, on_event, spool)
+            return self.client
+
+        return remembered
+
+
+async def measure(folder: Path, ends: dict[str, Any], blocks: int, texts: int) -> dict[str, Any]:
+    """Milliseconds of both, and the difference of their medians."""
+    settings = Settings()
+    stores = await Stores.open(settings)
+    await stores.objects.ensure_bucket()
+    record = await stores.sessions.create("default", "s", {}, DesiredState.RUNNING)
+    seen = _Seen()
+    host = SessionHost(
+        session_id=record.id, node="bench", settings=settings, client_factory=seen.factory
+    )
+    async with httpx.AsyncClient(
+        base_url=ends["control_url"],
+        headers={"Authorization": f"Bearer {ends['control_token']}"},
+    ) as control:
+        for number in (_OWN, _FRIEND):
+            body = {"number": number, "name": number}
+            (await control.post("/phones", json=body)).raise_for_status()
+        qr = await _until(lambda: stores.cache.qr_get(record.id))
+        (await control.post(f"/phones/{_OWN}/scan", json={"qr": qr[0]})).raise_for_status()
+
+    async def working() -> bool:
+        return (await stores.sessions.get(record.id)).status is SessionStatus.WORKING
+
+    await _until(working)
+    client = seen.client
+    assert client is not None  # noqa: S101 - it works
+
+    async def by_session() -> None:
+        await host.session.send(
+            chat=_CHAT, content=_text(), message_id=None, idempotency_key=None, wait=30.0
+        )
+
+    async def by_library() -> None:
+        await client.send(chat=_CHAT, content=_text(), message_id=client.new_message_id())
+
+    async def block(send: Callable[[], Awaitable[None]]) -> list[float]:
+        took = []
+        for _ in range(texts):
+            began = time.perf_counter()
+            await send()
+            took.append(1e3 * (time.perf_counter() - began))
+        return took
+
+    ways = {"session": by_session, "library": by_library}
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(blocks + 1):
+        for name, send in ways.items():
+            took = await asyncio.wrap_future(host.submit(lambda send=send: block(send)))
+            if number:  # the first is to get warm
+                found[name] += took
+            await asyncio.sleep(_QUIET_SECONDS)
+    await asyncio.wrap_future(host.submit(host.stop))
+    await stores.close()
+    told = {
+        name: {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}
+        for name, took in found.items()
+    }
+    added = statistics.median(found["session"]) - statistics.median(found["library"])
+    return {"texts": blocks * texts, **told, "added_p50_ms": added}
+
+
+def _text() -> dict[str, Any]:
+    return {"kind": "text", "text": "x" * 80}
+
+
+async def _until(ask: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            if found := await ask():
+                return found
+            await asyncio.sleep(0.05)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="gateway bench send_latency", description=__doc__)
+    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--texts", type=int, default=50, help="in a block")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="send-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        # As root PostgreSQL runs as another user, who passes through.
+        folder.chmod(0o711)
+        with EmbeddedStores(folder / "stores") as servers, the_sandbox(folder) as ends:
+            os.environ.update(
+                {
+                    **servers.env(),
+                    "GATEWAY_DATA_DIR": str(folder / "data"),
+                    "GATEWAY_ENV_FILE": os.devnull,
+                    "SSL_CERT_FILE": ends["ca_bundle"],
+                    "WHATSAPP_PROXY_URL": ends["proxy_url"],
+                    "WHATSAPP_SANDBOX_ROOT_KEY": ends["root_key"],
+                    "CHECKPOINT_KEYS": "bench:" + "A" * 43 + "=",
+                }
+            )
+            os.environ.update(session_environment(Settings()))
+            migrate(os.environ["DATABASE_URL"])
+            figures = asyncio.run(measure(folder, ends, given.blocks, given.texts))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()
