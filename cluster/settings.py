@@ -190,7 +190,8 @@ class PacingSettings(BaseSettings):
             for ours, name in _PACING_KEYS.items()
             if (value := config.get(ours)) is not None
         }
-        wanted = type(self)(**self.model_dump() | set_here)
+        # Made anew it is checked, and reads the environment again: not for nothing.
+        wanted = type(self)(**self.model_dump() | set_here) if set_here else self
         if not (not sandbox if wanted.enabled is None else wanted.enabled):
             return None
         figures: dict[str, Any] = {

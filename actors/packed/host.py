@@ -22,6 +22,7 @@ from actors.packed.renewals import BatchedOwnership
 from actors.packed.shared_dead_man import SharedDeadMan
 from actors.packed.slot import Slot
 from actors.session.dead_man import DeadMan
+from actors.session.disk import FullDisk
 from actors.session.session import ClientFactory, Session
 from actors.vitals import tell_vitals
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
@@ -85,6 +86,7 @@ class PackHost:
         self._poked = asyncio.Event()
         self._closing = False
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self._disk = FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(
@@ -220,6 +222,7 @@ class PackHost:
             hand_over=hand_over,
             move_away=partial(self._move_away, session_id),
             starting=self._starting,
+            disk=self._disk,
         )
         self._slots[session_id] = slot
         slot.done.add_done_callback(lambda _: self._left(session_id))

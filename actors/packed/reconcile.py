@@ -16,6 +16,7 @@ import structlog
 
 from actors.packed.packs import PackActors
 from actors.packed.planner import Cluster, Move, Node, PackLoad
+from actors.packed.together import Together
 from actors.supervision.pace import Pace
 from actors.supervision.session_actors import SessionActors
 from actors.supervision.stopped import say_stopped
@@ -88,6 +89,8 @@ class PackReconciler:
         self._fresh = settings.lease.ttl_seconds - 2 * settings.lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
         self._assigning = asyncio.Lock()
+        #: Many are started at once, and each plan is made from all there is.
+        self._places = Together(self._assign)
         #: pack → since when (monotonic) it is empty, and not heard of
         self._empty: dict[int, float] = {}
         self._silent: dict[int, float] = {}
@@ -110,7 +113,7 @@ class PackReconciler:
             if record.pack:
                 await self._packs.poke(record.pack)
                 return
-            await self._assign([session_id])
+            await self._places.do(session_id)
             log.info("supervisor.started", session=record.name)
 
     async def stop(self, session_id: int) -> None:

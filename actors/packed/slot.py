@@ -10,7 +10,7 @@ import structlog
 
 from actors.moving import MoveAway, reaches_postgresql
 from actors.session.dead_man import Switch
-from actors.session.disk import nearly_full
+from actors.session.disk import FullDisk
 from actors.session.session import ClientFactory, HandOver, Session, SessionEnded
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
@@ -45,9 +45,10 @@ class Slot:
         hand_over: HandOver,
         move_away: MoveAway,
         starting: asyncio.Semaphore,
+        disk: FullDisk,
     ) -> None:
-        """`move_away`: has the session run on another node; `starting`: of all sessions of the
-        process, those that may start at once."""
+        """`move_away`: has the session run on another node; of all sessions of the process:
+        `starting`, those that may start at once, and `disk`."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
@@ -60,6 +61,7 @@ class Slot:
         self._hand_over = hand_over
         self._move_away = move_away
         self._starting = starting
+        self._disk = disk
         self._told_to_stop = False
         self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
 
@@ -106,6 +108,7 @@ class Slot:
             client_factory=self._client_factory,
             dead_man=self._switch,
             hand_over=self._hand_over,
+            disk=self._disk,
         )
         if self._told_to_stop:
             self.session.stop()
@@ -123,9 +126,9 @@ class Slot:
 
     async def _full_disk(self) -> bool:
         """Begin on no full disk: move away, or wait. True when it is not to begin here."""
-        root, least = self._settings.data_dir, self._settings.spool.min_free_bytes
-        while await asyncio.to_thread(nearly_full, root, least):
-            log.error("slot.disk_full", session_id=self.session_id, folder=str(root))
+        while await self._disk.seen(within=_LOOK):
+            folder = str(self._settings.data_dir)
+            log.error("slot.disk_full", session_id=self.session_id, folder=folder)
             if self._told_to_stop or await self._move_away(False):
                 return True
             await asyncio.sleep(_ASK)

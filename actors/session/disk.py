@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
-__all__ = ["nearly_full"]
+__all__ = ["FullDisk", "nearly_full"]
 
 
 def nearly_full(folder: Path, least: int) -> bool:
@@ -13,3 +15,23 @@ def nearly_full(folder: Path, least: int) -> bool:
     session of a node makes it."""
     found = os.statvfs(next(place for place in (folder, *folder.parents) if place.exists()))
     return found.f_bavail * found.f_frsize < least
+
+
+class FullDisk:
+    """One look at a disk for all sessions of a process that want to know."""
+
+    def __init__(self, folder: Path, least: int) -> None:
+        """See `nearly_full`."""
+        self._folder = folder
+        self._least = least
+        self._looked_at = float("-inf")
+        self._full = False
+        self._turn = asyncio.Lock()
+
+    async def seen(self, within: float) -> bool:
+        """Whether it was nearly full, at some moment of the last `within` seconds."""
+        async with self._turn:
+            if time.monotonic() - self._looked_at > within:
+                self._full = await asyncio.to_thread(nearly_full, self._folder, self._least)
+                self._looked_at = time.monotonic()
+            return self._full

@@ -17,7 +17,7 @@ import structlog
 from actors.media.eager import EagerDownloads
 from actors.session.dead_man import Switch
 from actors.session.device_store import DeviceFolder
-from actors.session.disk import nearly_full
+from actors.session.disk import FullDisk
 from actors.session.engine_state import state_after
 from actors.session.holder import holder_id, is_dead
 from actors.session.lease import LeaseKeeper
@@ -158,10 +158,11 @@ class Session:
         dead_man: Switch | None = None,
         hand_over: HandOver | None = None,
         owned_before: bool = False,
+        disk: FullDisk | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
         `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
-        that connection."""
+        that connection; `disk`: looked at for all sessions of the process."""
         self.record = record
         self.epoch = 0
         self.status = SessionStatus.STARTING
@@ -174,6 +175,7 @@ class Session:
         self._dead_man = dead_man
         self._hand_over = hand_over
         self._owned_before = owned_before
+        self._disk = disk or FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         #: After `run`: nothing of the session is under way any more, and no connection follows.
         self.has_let_go = False
         self._spool: Spool | None = None
@@ -679,12 +681,11 @@ class Session:
     async def _watch_disk(self) -> None:
         """Let go while there is still room to do it cleanly: with a full disk the library can store
         no key, and would have to refuse what arrives."""
-        root, least = self._settings.data_dir, self._settings.spool.min_free_bytes
         while True:
-            if await asyncio.to_thread(nearly_full, root, least):
+            if await self._disk.seen(within=_LOOK_AT_DISK / 2):
                 break
             await asyncio.sleep(_LOOK_AT_DISK)
-        self._log.error("session.disk_full", folder=str(root))
+        self._log.error("session.disk_full", folder=str(self._settings.data_dir))
         self._end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))
 
     async def _watch_connection(self) -> None:

@@ -8,6 +8,7 @@ own root is written over it, in this process only, before the first connect.
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from pathlib import Path
 
 __all__ = ["SandboxRootRefused", "trust_root"]
@@ -19,6 +20,7 @@ class SandboxRootRefused(RuntimeError):
     """The library's memory is not as expected: its root key was not found exactly once."""
 
 
+@cache  # Once replaced it stays so, and looking for it is a good part of a session's start.
 def trust_root(root_key: bytes) -> None:
     """Replace WhatsApp's root key by `root_key` (32 bytes). Idempotent for the same key.
 
