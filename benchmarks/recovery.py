@@ -55,7 +55,7 @@ async def measure(folder: Path, sessions: int) -> dict[str, Any]:
             async with _api(running) as api:
                 found["start"] = await _started_again(running, api)
                 await asyncio.to_thread(_command, data, "undrain", _HEAD)
-                found["takeover"] = await _taken_over(running, api, data)
+                found["takeover"] = await _taken_over(api, data)
             return found
         finally:
             await load.close()
@@ -86,7 +86,7 @@ async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]
     }
 
 
-async def _taken_over(stack: Stack, api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
+async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
     found = await _sessions(api)
     nodes = Counter(one["gateway"]["node"] for one in found.values())
     ((lost, _),) = nodes.most_common(1)
@@ -97,17 +97,11 @@ async def _taken_over(stack: Stack, api: httpx.AsyncClient, data: Path) -> dict[
         raise RuntimeError("the second node is not there")
     members = {part.process.pid, *(one.pid for one in part.family if one.alive)}
     members |= {one.pid for one in descendants(ProcessId.of(part.process.pid) or part.process)}
-    used = await asyncio.to_thread(stack.processor)
     began = time.monotonic()
     for pid in members:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    seconds = await _all(api, before, "WORKING", began)
-    return {
-        **_told(seconds),
-        "sessions": len(before),
-        "processor_ms": each(used, await asyncio.to_thread(stack.processor), len(before)),
-    }
+    return {"sessions": len(before), **_told(await _all(api, before, "WORKING", began))}
 
 
 async def _all(

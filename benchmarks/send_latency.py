@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ from cluster.stores.migrate import migrate
 
 _OWN, _FRIEND = "491730000001", "491730000002"
 _CHAT = f"{_FRIEND}@s.whatsapp.net"
+#: Set in the process that has the session.
+_HERE = "BENCH_SEND_LATENCY"
 _QUIET_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
 
@@ -56,7 +59,7 @@ class _Seen:
         return remembered
 
 
-async def measure(folder: Path, ends: dict[str, Any], blocks: int, texts: int) -> dict[str, Any]:
+async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, Any]:
     """Milliseconds of both, and the difference of their medians."""
     settings = Settings()
     stores = await Stores.open(settings)
@@ -77,7 +80,7 @@ async def measure(folder: Path, ends: dict[str, Any], blocks: int, texts: int) -
         (await control.post(f"/phones/{_OWN}/scan", json={"qr": qr[0]})).raise_for_status()
 
     async def working() -> bool:
-        return (await stores.sessions.get(record.id)).status is SessionStatus.WORKING
+        return (await stores.sessions.get_by_id(record.id)).status is SessionStatus.WORKING
 
     await _until(working)
     client = seen.client
@@ -141,8 +144,15 @@ def main() -> None:
         # As root PostgreSQL runs as another user, who passes through.
         folder.chmod(0o711)
         with EmbeddedStores(folder / "stores") as servers, the_sandbox(folder) as ends:
-            os.environ.update(
-                {
+            migrate(servers.env()["DATABASE_URL"])
+            # The library reads the environment that its process began with.
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.send_latency"],
+                input=json.dumps([ends, given.blocks, given.texts]),
+                stdout=subprocess.PIPE,
+                env={
+                    **os.environ,
+                    **session_environment(Settings()),
                     **servers.env(),
                     "GATEWAY_DATA_DIR": str(folder / "data"),
                     "GATEWAY_ENV_FILE": os.devnull,
@@ -150,15 +160,24 @@ def main() -> None:
                     "WHATSAPP_PROXY_URL": ends["proxy_url"],
                     "WHATSAPP_SANDBOX_ROOT_KEY": ends["root_key"],
                     "CHECKPOINT_KEYS": "bench:" + "A" * 43 + "=",
-                }
+                    _HERE: "1",
+                },
+                text=True,
+                check=True,
             )
-            os.environ.update(session_environment(Settings()))
-            migrate(os.environ["DATABASE_URL"])
-            figures = asyncio.run(measure(folder, ends, given.blocks, given.texts))
+    text = done.stdout.splitlines()[-1] + "\n"
     if given.json:
-        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+        given.json.write_text(text)
+    sys.stdout.write(text)
+
+
+def _host() -> None:
+    """The process that has the session."""
+    ends, blocks, texts = json.loads(sys.stdin.read())
+    figures = asyncio.run(measure(ends, blocks, texts))
     sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    _host() if _HERE in os.environ else main()
