@@ -11,15 +11,14 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psutil
 
+from benchmarks.shared.folder import working_folder
 from benchmarks.simulation.costs import Costs
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.session import DesiredState, SessionStatus
@@ -71,19 +70,17 @@ class Meter:
 
 async def measure(scale: int) -> Costs:
     """All costs; `scale`: how many hundreds of operations of each kind."""
-    with tempfile.TemporaryDirectory(prefix="calibrate-") as folder:
-        Path(folder).chmod(0o711)  # noqa: ASYNC240 - before anything runs
-        with EmbeddedStores(Path(folder)) as servers:
-            os.environ.update(servers.env())
-            migrate(servers.env()["DATABASE_URL"])
-            settings = Settings()
-            stores = await Stores.open(settings, plan_once=True)
-            database = await Database.open(settings.stores)
-            try:
-                return await _measure(servers, stores, database, settings, scale * 100)
-            finally:
-                await database.close()
-                await stores.close()
+    with working_folder() as folder, EmbeddedStores(folder) as servers:
+        os.environ.update(servers.env())
+        migrate(servers.env()["DATABASE_URL"])
+        settings = Settings()
+        stores = await Stores.open(settings, plan_once=True)
+        database = await Database.open(settings.stores)
+        try:
+            return await _measure(servers, stores, database, settings, scale * 100)
+        finally:
+            await database.close()
+            await stores.close()
 
 
 async def _measure(

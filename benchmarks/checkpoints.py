@@ -15,7 +15,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
@@ -25,6 +24,7 @@ from typing import Any
 
 from actors.checkpoint import Checkpointer, Sealer, pages
 from actors.checkpoint.snapshot import take_snapshot
+from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState
 from cluster.embedded import EmbeddedStores
 from cluster.settings import CheckpointSettings, Settings
@@ -74,17 +74,14 @@ def write(path: Path, rate: float, seconds: float) -> subprocess.Popen[str]:
 
 async def measure(seconds: float, rates: list[float]) -> dict[str, Any]:
     """All figures, as JSON-able values."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        base = Path(folder)
-        await asyncio.to_thread(base.chmod, 0o711)
-        with EmbeddedStores(base / "stores") as servers:
-            os.environ.update(servers.env())
-            migrate(servers.env()["DATABASE_URL"])
-            stores = await Stores.open(Settings())
-            try:
-                return await _measure(stores, base, seconds, rates)
-            finally:
-                await stores.close()
+    with working_folder() as base, EmbeddedStores(base / "stores") as servers:
+        os.environ.update(servers.env())
+        migrate(servers.env()["DATABASE_URL"])
+        stores = await Stores.open(Settings())
+        try:
+            return await _measure(stores, base, seconds, rates)
+        finally:
+            await stores.close()
 
 
 async def _measure(

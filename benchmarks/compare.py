@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from benchmarks.contest.load import Load
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_baseline, the_gateway
+from benchmarks.shared.folder import working_folder
 
 STACKS = ("baseline", "gateway")
 #: The most that one process takes.
@@ -151,11 +151,9 @@ if __name__ == "__main__":
     parser.add_argument("--packed", action="store_true", help="the gateway in its packed form")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="contest-", ignore_cleanup_errors=True) as name:
-        # As root PostgreSQL runs as another user, who passes through.
-        Path(name).chmod(0o711)
+    with working_folder() as folder:
         figures = asyncio.run(
-            run(Path(name), given.sessions, given.seconds, given.workers, packed=given.packed)
+            run(folder, given.sessions, given.seconds, given.workers, packed=given.packed)
         )
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +27,7 @@ import jwt
 import matplotlib as mpl
 import psutil
 
+from benchmarks.shared.folder import working_folder
 from cluster.embedded.process import free_ports
 from cluster.local.layout import Layout
 from cluster.local.state import State
@@ -52,9 +52,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     if not (prometheus := shutil.which("prometheus")):
         sys.exit("needs prometheus on the PATH (Debian: prometheus)")
-    with tempfile.TemporaryDirectory(prefix="gw-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with working_folder() as folder:
         environment = {
             "JWT_SECRET": _SECRET,
             "JWT_ISSUER": _ISSUER,

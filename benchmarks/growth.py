@@ -12,11 +12,11 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import STACKS, at, run
+from benchmarks.shared.folder import working_folder
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _BEGIN, _END = "<!-- tables: gateway bench growth --write -->", "<!-- end of tables -->"
@@ -47,11 +47,9 @@ async def grow(given: argparse.Namespace) -> dict[str, Any]:
     if given.rates:
         steps.append((given.at, given.rates))
     for sessions, rates in steps:
-        with tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True) as name:
-            # As root PostgreSQL runs as another user, who passes through.
-            await asyncio.to_thread(Path(name).chmod, 0o711)
+        with working_folder() as folder:
             figures = await run(
-                Path(name), sessions, given.seconds, given.workers, packed=True, rates=rates
+                folder, sessions, given.seconds, given.workers, packed=True, rates=rates
             )
         if rates:
             found["rates"] = figures

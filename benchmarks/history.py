@@ -11,7 +11,6 @@ import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
+from benchmarks.shared.folder import working_folder
 from cluster.domain.message import MessageFilter
 from cluster.domain.session import DesiredState
 from cluster.embedded import EmbeddedPostgres
@@ -164,9 +164,8 @@ def main(
     plans: Annotated[bool, typer.Option(help="Print the plans, too.")] = True,
 ) -> None:
     """Fill, ask, print."""
-    with tempfile.TemporaryDirectory(prefix="gateway-history-") as folder:
-        Path(folder).chmod(0o711)
-        report = asyncio.run(run(rows, Path(folder)))
+    with working_folder() as folder:
+        report = asyncio.run(run(rows, folder))
     walked = [
         name for name, one in report["questions"].items() if "Seq Scan" in "\n".join(one["plan"])
     ]

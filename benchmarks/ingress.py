@@ -12,7 +12,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from fastapi import FastAPI
 
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_gateway
+from benchmarks.shared.folder import working_folder
 from cluster.embedded.process import free_ports
 from cluster.local.layout import ROOT
 
@@ -168,10 +168,8 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ingress-", ignore_cleanup_errors=True) as place:
-        # As root PostgreSQL runs as another user, who passes through.
-        Path(place).chmod(0o711)
-        figures = asyncio.run(measure(Path(place), given.connections, given.rounds, given.seconds))
+    with working_folder() as folder:
+        figures = asyncio.run(measure(folder, given.connections, given.rounds, given.seconds))
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
     sys.stdout.write(json.dumps(figures) + "\n")

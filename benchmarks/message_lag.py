@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from benchmarks.shared.folder import working_folder
 from cluster.embedded.process import free_ports
 from cluster.local.layout import ROOT, Layout
 from cluster.local.state import Phase, State
@@ -154,10 +154,8 @@ def _given(data: Path) -> Iterator[State]:
 @contextmanager
 def _running() -> Iterator[State]:
     """A gateway of one node on a folder of its own, ended afterwards."""
-    with tempfile.TemporaryDirectory(prefix="lag-", ignore_cleanup_errors=True) as folder:
-        # As root, PostgreSQL runs as another user and has to get through.
-        Path(folder).chmod(0o711)
-        data, port = Path(folder) / "g", free_ports(1)[0]
+    with working_folder() as folder:
+        data, port = folder / "g", free_ports(1)[0]
         try:
             _command("up", "--data", str(data), "--sandbox", port=port)
             with _given(data) as state:

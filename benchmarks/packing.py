@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ import psutil
 import typer
 
 from actors.placement import session_environment
+from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
@@ -45,13 +45,10 @@ def main(
     isolated: Annotated[bool, typer.Option(help="One session in a process of its own.")] = False,
 ) -> None:
     """Print the figures as JSON."""
-    with tempfile.TemporaryDirectory(prefix="packing-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        with EmbeddedStores(folder / "stores") as stores:
-            os.environ.update(stores.env())
-            migrate(stores.env()["DATABASE_URL"])
-            figures = asyncio.run(_measure(folder, 1 if isolated else sessions, isolated))
+    with working_folder() as folder, EmbeddedStores(folder / "stores") as stores:
+        os.environ.update(stores.env())
+        migrate(stores.env()["DATABASE_URL"])
+        figures = asyncio.run(_measure(folder, 1 if isolated else sessions, isolated))
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
 
 

@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -27,6 +26,7 @@ import httpx
 from benchmarks.contest.load import Load, each, percentile
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_gateway
+from benchmarks.shared.folder import working_folder
 from cluster.local.layout import ROOT, Layout
 from cluster.local.processes import ProcessId, descendants
 from cluster.local.state import State
@@ -165,10 +165,8 @@ if __name__ == "__main__":
     parser.add_argument("--sessions", type=int, default=200)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="recovery-", ignore_cleanup_errors=True) as place:
-        # As root PostgreSQL runs as another user, who passes through.
-        Path(place).chmod(0o711)
-        figures = asyncio.run(measure(Path(place), given.sessions))
+    with working_folder() as folder:
+        figures = asyncio.run(measure(folder, given.sessions))
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
     sys.stdout.write(json.dumps(figures) + "\n")

@@ -14,7 +14,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from actors.session_actor import neonize_factory
 from actors.whatsapp.port import EventSpool, WhatsAppClient
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_sandbox
+from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
@@ -139,32 +139,32 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=50, help="in a block")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="send-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        # As root PostgreSQL runs as another user, who passes through.
-        folder.chmod(0o711)
-        with EmbeddedStores(folder / "stores") as servers, the_sandbox(folder) as ends:
-            migrate(servers.env()["DATABASE_URL"])
-            # The library reads the environment that its process began with.
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.send_latency"],
-                input=json.dumps([ends, given.blocks, given.texts]),
-                stdout=subprocess.PIPE,
-                env={
-                    **os.environ,
-                    **session_environment(Settings()),
-                    **servers.env(),
-                    "GATEWAY_DATA_DIR": str(folder / "data"),
-                    "GATEWAY_ENV_FILE": os.devnull,
-                    "SSL_CERT_FILE": ends["ca_bundle"],
-                    "WHATSAPP_PROXY_URL": ends["proxy_url"],
-                    "WHATSAPP_SANDBOX_ROOT_KEY": ends["root_key"],
-                    "CHECKPOINT_KEYS": "bench:" + "A" * 43 + "=",
-                    _HERE: "1",
-                },
-                text=True,
-                check=True,
-            )
+    with (
+        working_folder() as folder,
+        EmbeddedStores(folder / "stores") as servers,
+        the_sandbox(folder) as ends,
+    ):
+        migrate(servers.env()["DATABASE_URL"])
+        # The library reads the environment that its process began with.
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.send_latency"],
+            input=json.dumps([ends, given.blocks, given.texts]),
+            stdout=subprocess.PIPE,
+            env={
+                **os.environ,
+                **session_environment(Settings()),
+                **servers.env(),
+                "GATEWAY_DATA_DIR": str(folder / "data"),
+                "GATEWAY_ENV_FILE": os.devnull,
+                "SSL_CERT_FILE": ends["ca_bundle"],
+                "WHATSAPP_PROXY_URL": ends["proxy_url"],
+                "WHATSAPP_SANDBOX_ROOT_KEY": ends["root_key"],
+                "CHECKPOINT_KEYS": "bench:" + "A" * 43 + "=",
+                _HERE: "1",
+            },
+            text=True,
+            check=True,
+        )
     text = done.stdout.splitlines()[-1] + "\n"
     if given.json:
         given.json.write_text(text)

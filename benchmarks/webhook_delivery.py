@@ -15,7 +15,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
@@ -28,6 +27,7 @@ import typer
 from aiohttp import web
 from pydantic import SecretStr
 
+from benchmarks.shared.folder import working_folder
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
 from cluster.embedded import EmbeddedPostgres
@@ -309,12 +309,10 @@ def main(
     away: Annotated[float, typer.Option(min=0, help="Seconds the receiver is gone.")] = 5.0,
 ) -> None:
     """Measure webhook deliveries."""
-    with tempfile.TemporaryDirectory(prefix="webhooks-") as folder:
-        # As root, PostgreSQL runs as another user and has to get through.
-        Path(folder).chmod(0o711)
+    with working_folder() as folder:
         report = asyncio.run(
             run(
-                Path(folder),
+                folder,
                 sessions=sessions,
                 events=events,
                 fire=fire,

@@ -54,9 +54,10 @@ class Plan:
     #: From the death of a node to its actors being placed again: `benchmarks.false_alarms`.
     detection: float = 2.7
     #: Core-seconds of starting a process (Ray's worker, imports), and of resuming one session in it
-    #: (claim, restore, forget, connect, log in), its own share without the stores.
+    #: (claim, restore, forget, connect, log in), its own share without the stores. Measured by
+    #: `gateway bench footprint` (the imports alone take 0.8) and `gateway bench recovery`.
     process_start: float = 1.2
-    session_resume: float = 0.08
+    session_resume: float = 0.04
     #: Actors that Ray's control store creates a second (Ray's release benchmark `many_actors`:
     #: 389/s with 10,000 actors), and nodes and actors it was ever released with.
     actors_per_second: float = 389.0
