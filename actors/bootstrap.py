@@ -13,7 +13,7 @@ import ray
 import structlog
 import typer
 
-from actors.supervisor import Supervisor
+from actors.supervision.placement import start_supervisor
 from actors.webhooks.placement import start_dispatchers, stop_dispatchers
 from actors.workers.agent_actor import start_agents, stop_agents
 from cluster.domain.errors import Unavailable
@@ -50,19 +50,7 @@ def main(
 
 def _start(settings: Settings, timeout: float) -> None:
     _make_bucket(settings)
-    supervisor: Any = (
-        ray.remote(Supervisor)
-        .options(
-            name=SUPERVISOR,
-            namespace=settings.placement.namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_concurrency=100,
-            num_cpus=0,
-        )
-        .remote()
-    )
+    supervisor = start_supervisor(settings)
     others = [*start_dispatchers(settings), *start_agents(settings)]
     ray.get([actor.ready.remote() for actor in (supervisor, *others)], timeout=timeout)
     log.info("bootstrap.up", actors=1 + len(others))

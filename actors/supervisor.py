@@ -18,7 +18,7 @@ from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
 from actors.transfer import DeviceMoves
-from actors.workers.agent_actor import another_reaches_postgresql
+from actors.workers.neighbours import one_that_reaches_postgresql
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that agents elsewhere have to say whether they reach PostgreSQL.
 _ASK_SECONDS = 4.0
+#: Seconds that one of them has to take the supervisor.
+_TAKE_SECONDS = 10.0
 #: Exit code of a supervisor on a node that is cut off from it.
 _CUT_OFF = 72
 
@@ -143,7 +145,7 @@ class Supervisor:
         asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
 
     async def _end_if_cut_off(self) -> None:
-        """Ray starts the supervisor again, on any node that is alive."""
+        """An agent that reaches PostgreSQL has it on its own node."""
 
         async def ping() -> bool:
             try:
@@ -152,10 +154,13 @@ class Supervisor:
                 return False
             return True
 
-        await CutOff(
-            ping, partial(another_reaches_postgresql, self._settings, _ASK_SECONDS)
+        agent = await CutOff(
+            ping, partial(one_that_reaches_postgresql, self._settings, _ASK_SECONDS)
         ).found()
         log.error("supervisor.cut_off")
+        agent.take_supervisor.remote()
+        await asyncio.sleep(_TAKE_SECONDS)
+        # Nobody took it: Ray starts it again, on any node that is alive.
         os._exit(_CUT_OFF)
 
     async def _for_ever(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:

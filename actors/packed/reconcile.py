@@ -36,6 +36,8 @@ _STOP_PATIENCE = 30.0
 _PULSE_PATIENCE = 3.0
 #: A pack that was not heard of for so long, on a node that is gone, is lost; seconds.
 _LOST = 2.5
+#: A node that sessions had to leave, because of its disk or its network, gets none for so long.
+_SHUNNED = 30.0
 #: A pack without sessions is ended after so long; seconds.
 _IDLE = 60.0
 #: Sessions that move at once, and before all is looked at again.
@@ -94,6 +96,8 @@ class PackReconciler:
         #: pack → since when (monotonic) it is empty, and not heard of
         self._empty: dict[int, float] = {}
         self._silent: dict[int, float] = {}
+        #: node → until when (monotonic) it gets no session
+        self._shunned: dict[str, float] = {}
         self.paused = False
 
     @property
@@ -161,6 +165,7 @@ class PackReconciler:
             mine = next((s for s in starts if s.session_id == session_id), None)
             if mine is None or (mine.owner_node != node and not mine.released and mine.lapsed < 0):
                 return False
+            self._shunned[node] = time.monotonic() + _SHUNNED
             if not await self._assign([session_id], off=node):
                 return False
             log.warning("supervisor.moves", session=record.name, away_from=node)
@@ -196,7 +201,7 @@ class PackReconciler:
             return
         view = await self._view()
         moves = view.cluster(self._settings).leaving()
-        if not moves and self._settings.placement.rebalance:
+        if not moves and self._settings.placement.rebalance and not self._shunned_now():
             moves = view.cluster(self._settings).uneven(await self._settled())
             if moves:
                 log.info("supervisor.rebalances", sessions=len(moves))
@@ -223,7 +228,8 @@ class PackReconciler:
                 for session in sessions
                 if session not in view.places or view.places[session] in there
             ]
-            plan = view.cluster(self._settings).place(homeless, avoid=avoid, off={off})
+            shunned = {off} | self._shunned_now()
+            plan = view.cluster(self._settings).place(homeless, avoid=avoid, off=shunned)
             places = {s: pack for pack, sessions in plan.places.items() for s in sessions}
             fresh: list[tuple[int, str, int]] = []
             for new, sessions in plan.new:
@@ -241,6 +247,11 @@ class PackReconciler:
         if plan.left:
             log.warning("supervisor.no_room", sessions=len(plan.left))
         return not plan.left
+
+    def _shunned_now(self) -> set[str]:
+        now = time.monotonic()
+        self._shunned = {node: until for node, until in self._shunned.items() if until > now}
+        return set(self._shunned)
 
     async def _release(self, records: dict[int, SessionRecord], view: _View) -> None:
         """Sessions that are not to run (any more) leave their places; their packs end them."""
@@ -318,14 +329,15 @@ class PackReconciler:
             if record.pack != move.pack or not _wanted(record):
                 return
             view = await self._view()
-            if view.cluster(self._settings).place([session_id], avoid={session_id: move.pack}).left:
+            cluster, avoid = view.cluster(self._settings), {session_id: move.pack}
+            if cluster.place([session_id], avoid=avoid, off=self._shunned_now()).left:
                 log.warning("drain.no_room", session=record.name)
                 return
             # From now on nobody starts it, until it is assigned.
             await self._stores.packs.unassign([session_id])
             clean = await self._packs.stop(move.pack, session_id, _STOP_PATIENCE)
             await self._stores.starts.excuse(session_id)
-            await self._assign([session_id], avoid={session_id: move.pack})
+            await self._assign([session_id], avoid=avoid)
         arrived = await self._until(lambda: self._arrived(session_id, record))
         log.info("supervisor.moved", session=record.name, clean=clean, arrived=arrived)
 

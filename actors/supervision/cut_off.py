@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 __all__ = ["CutOff"]
 
@@ -18,26 +19,29 @@ _EVERY = 2.0
 _MISSED = 2
 
 
-class CutOff:
+T = TypeVar("T")
+
+
+class CutOff(Generic[T]):
     """Looks again and again."""
 
     def __init__(
-        self, ping: Callable[[], Awaitable[bool]], others: Callable[[], Awaitable[bool]]
+        self, ping: Callable[[], Awaitable[bool]], others: Callable[[], Awaitable[T | None]]
     ) -> None:
-        """`ping`: asks PostgreSQL; may take for ever. `others`: whether an agent elsewhere reaches
-        it."""
+        """`ping`: asks PostgreSQL; may take for ever. `others`: an agent elsewhere that reaches it,
+        if there is one."""
         self._ping = ping
         self._others = others
         self._asking: asyncio.Future[bool] | None = None
 
-    async def found(self) -> None:
-        """Return once this process is cut off."""
+    async def found(self) -> T:
+        """Return an agent that is better off, once this process is cut off."""
         missed = 0
         while True:
             await asyncio.sleep(_EVERY)
             missed = 0 if await self._answered() else missed + 1
-            if missed >= _MISSED and await self._others():
-                return
+            if missed >= _MISSED and (other := await self._others()) is not None:
+                return other
 
     async def _answered(self) -> bool:
         # Not cancelled: the driver would wait for the server to confirm that.

@@ -16,6 +16,7 @@ from actors.placement import start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.leftovers import Leftovers
+from actors.workers.neighbours import agent_name, agents_present
 from actors.workers.spares import Spares
 from cluster.client.routing import Router
 from cluster.domain.errors import Unavailable
@@ -27,14 +28,12 @@ from cluster.stores import Stores
 __all__ = [
     "WorkerAgentActor",
     "alive_nodes",
-    "another_reaches_postgresql",
     "start_agents",
     "stop_agents",
 ]
 
 log = structlog.get_logger(__name__)
 
-_NAME = "node-agent:{}"
 _LOOK_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
@@ -76,6 +75,14 @@ class WorkerAgentActor:
             return True
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self._loop))
+
+    async def take_supervisor(self) -> None:
+        """The supervisor cannot go on where it is: have it on this node."""
+        # It costs memory, and hardly any agent is ever asked.
+        from actors.supervision.placement import take_supervisor
+
+        log.warning("worker.takes_supervisor", node=self._id)
+        await asyncio.to_thread(take_supervisor, self._settings, self._id)
 
     async def stop(self) -> None:
         """Tell the backend, and end."""
@@ -164,7 +171,9 @@ def start_agents(settings: Settings) -> list[Any]:
 
 def stop_agents(settings: Settings) -> None:
     """End them; the backend is told."""
-    handles = [ray.get_actor(name, settings.placement.namespace) for name in _present(settings)]
+    handles = [
+        ray.get_actor(name, settings.placement.namespace) for name in agents_present(settings)
+    ]
     for handle in handles:
         # Killed actors must not be made again by those that still live.
         try:
@@ -175,39 +184,11 @@ def stop_agents(settings: Settings) -> None:
         ray.kill(handle, no_restart=True)
 
 
-async def another_reaches_postgresql(settings: Settings, seconds: float) -> bool:
-    """Whether the agent of another node than this says so within `seconds`; False when Ray does
-    not answer."""
-    try:
-        async with asyncio.timeout(seconds):
-            handles = await asyncio.to_thread(_others, settings)
-            asked = [asyncio.ensure_future(_answer(handle)) for handle in handles]
-            for answer in asyncio.as_completed(asked):
-                if await answer:
-                    return True
-    except (TimeoutError, RayError, ValueError) as error:
-        log.warning("worker.others_do_not_say", error=type(error).__name__)
-    return False
-
-
-async def _answer(agent: Any) -> bool:
-    try:
-        return bool(await agent.reaches_postgresql.remote())
-    except RayError:
-        return False
-
-
-def _others(settings: Settings) -> list[Any]:
-    own = _NAME.format(ray.get_runtime_context().get_node_id())
-    names = sorted(_present(settings) - {own})
-    return [ray.get_actor(name, settings.placement.namespace) for name in names]
-
-
 def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
-    present = _present(settings)
+    present = agents_present(settings)
     made: list[Any] = []
     for node in nodes:
-        name = _NAME.format(node.id)
+        name = agent_name(node.id)
         if name in present:
             continue
         remote: Any = ray.remote(WorkerAgentActor)
@@ -223,14 +204,6 @@ def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
             ).remote()
         )
     return made
-
-
-def _present(settings: Settings) -> set[str]:
-    listed = ray.util.list_named_actors(all_namespaces=True)
-    prefix, namespace = _NAME.format(""), settings.placement.namespace
-    return {
-        a["name"] for a in listed if a["namespace"] == namespace and a["name"].startswith(prefix)
-    }
 
 
 async def _nodes_in_time() -> list[Node] | None:

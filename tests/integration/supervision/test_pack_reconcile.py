@@ -199,6 +199,10 @@ async def test_what_cannot_go_on_on_a_node_moves_to_another(
     assert await reconciler.move(there[1].id, B, cut_off=True)
     places = await stores.packs.places()
     assert [packs.nodes[places[r.id]] for r in there] == [A, A, B]
+    for record in await _now(stores):
+        await stores.sessions.set_status(record.id, record.epoch, SessionStatus.WORKING)
+    await reconciler.drain_tick()
+    assert await stores.packs.places() == places, "none is moved back to be even: it could not stay"
     await stores.db.run(
         "UPDATE ownership SET lease_until = clock_timestamp() WHERE session_id = ANY(%(ids)s)",
         {"ids": [r.id for r in others]},

@@ -23,9 +23,9 @@ class World:
             await asyncio.Event().wait()
         return self.here
 
-    async def others(self) -> bool:
+    async def others(self) -> str | None:
         self.asked += 1
-        return self.there
+        return "agent" if self.there else None
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_alone_it_is_found(world: World, hangs: bool) -> None:
     world.here, world.hangs = False, hangs
-    await asyncio.wait_for(CutOff(world.ping, world.others).found(), 5)
+    assert await asyncio.wait_for(CutOff(world.ping, world.others).found(), 5) == "agent"
     assert world.asked == 1
 
 
