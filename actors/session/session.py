@@ -834,6 +834,8 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE), self._changed:
                     await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
+            if self.status is SessionStatus.STARTING:
+                raise Unavailable("the session is connecting to WhatsApp", retry_after=2)
         if self.status is not SessionStatus.WORKING:
             raise self._not_as_expected(SessionStatus.WORKING)
         if self._keeper is None or not self._keeper.held:
