@@ -45,7 +45,7 @@ class Traffic:
     session: str
     to: Phone
     accepted: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    failed: list[tuple[float, str]] = field(default_factory=list)
     slowest: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -60,13 +60,13 @@ class Traffic:
                 try:
                     answer = api.post("/api/sendText", json=body)
                 except httpx.HTTPError as error:
-                    self.failed.append(repr(error))
+                    self.failed.append((began, repr(error)))
                     continue
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 if answer.status_code == 201:
                     self.accepted.append(text)
                 else:
-                    self.failed.append(f"{answer.status_code} {answer.text}")
+                    self.failed.append((began, f"{answer.status_code} {answer.text}"))
                 self._stop.wait(0.1)
 
     def stop(self) -> None:
@@ -130,28 +130,44 @@ def test_a_node_is_drained_restarted_and_filled_again_under_traffic(
         time.sleep(1)
         seconds = _drain_waits(gateway, "node-2")
         assert not any(_node_of(gateway, name).startswith(away) for name in names)
+        restarts = time.monotonic()
         # The upgrade: its process ends, and comes back as a node of the same name.
         os.kill(_process_of(gateway, "node-2"), signal.SIGTERM)
         until(lambda: _ids(gateway).get("node-2", away) != away, 180, "node-2 restarted")
         again = _ids(gateway)["node-2"]
         time.sleep(2)
+        restarted = time.monotonic()
         assert not any(_node_of(gateway, name).startswith(again) for name in names)
         gateway.command("undrain", "node-2")
         _drain_waits(gateway, "node-1")
-        assert all(_node_of(gateway, name).startswith(again) for name in names)
+        # Empty is a node that owns none; the last one may be on its way.
+        until(
+            lambda: all(_node_of(gateway, name).startswith(again) for name in names),
+            30,
+            "all on the node that came back",
+        )
         gateway.command("undrain", "node-1")
         time.sleep(1)
 
     accepted = {one.session: one.accepted for one in all_of_it}
     failed = [failure for one in all_of_it for failure in one.failed]
+    # A request that began a moment before may have been inside.
+    by_restart = [why for began, why in failed if restarts - 5 < began < restarted]
+    by_drains = [why for began, why in failed if not restarts - 5 < began < restarted]
     sys.stdout.write(
         f"drained {len(moved)} sessions in {seconds:.1f} s; {sum(map(len, accepted.values()))} "
-        f"sends, slowest {max(one.slowest for one in all_of_it):.1f} s, failed {len(failed)}\n"
+        f"sends, slowest {max(one.slowest for one in all_of_it):.1f} s, failed {len(by_drains)} by "
+        f"drains, {len(by_restart)} by the restart: {by_restart}\n"
     )
-    assert failed == []
+    assert by_drains == []
+    # docs/operations.md: requests inside a replica of the HTTP front that ends with its node.
+    assert all("RemoteProtocolError" in one or one[:2] == "50" for one in by_restart)
     for name, friend in friends.items():
         until(lambda f=friend, n=name: len(f.texts()) >= len(accepted[n]), 30, name)  # type: ignore[misc]
-        assert friend.texts() == accepted[name], "all, once, in order"
+        # One that failed may have been accepted a moment before.
+        mine = set(accepted[name])
+        texts = [text for text in friend.texts() if text in mine]
+        assert texts == accepted[name], "all, once, in order"
         assert len(phones[name].devices()) == 1, "no QR code was needed"
     connections = gateway.control.get("/state").json()["most_connections"]
     assert {device: n for device, n in connections.items() if n > 1} == {}
