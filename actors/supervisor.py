@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
+import ray
 import structlog
 
 from actors.packed.packs import PackActors
@@ -158,7 +159,7 @@ class Supervisor:
             ping, partial(one_that_reaches_postgresql, self._settings, _ASK_SECONDS)
         ).found()
         log.error("supervisor.cut_off")
-        agent.take_supervisor.remote()
+        agent.take_supervisor.remote(ray.get_runtime_context().get_node_id())
         await asyncio.sleep(_TAKE_SECONDS)
         # Nobody took it: Ray starts it again, on any node that is alive.
         os._exit(_CUT_OFF)

@@ -8,8 +8,8 @@ from typing import Any
 import ray
 import structlog
 from ray.exceptions import GetTimeoutError, RayActorError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.placement import NODE_LABEL
 from actors.supervisor import Supervisor
 from cluster.domain.session import SUPERVISOR
 from cluster.settings import Settings
@@ -21,11 +21,12 @@ log = structlog.get_logger(__name__)
 _READY_SECONDS, _TRY_SECONDS, _PAUSE = 15.0, 60.0, 0.2
 
 
-def start_supervisor(settings: Settings, node: str = "") -> Any:
-    """Its handle; made if there is none. `node` (Ray's id): where it lives while that is alive."""
+def start_supervisor(settings: Settings, off: str = "") -> Any:
+    """Its handle; made if there is none. `off` (Ray's id): a node that it shall not live on; Ray's
+    own restarts keep to that."""
     where: dict[str, Any] = {}
-    if node:
-        where["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
+    if off:
+        where["label_selector"] = {NODE_LABEL: f"!in({off})"}
     remote: Any = ray.remote(Supervisor)
     return remote.options(
         name=SUPERVISOR,
@@ -39,25 +40,30 @@ def start_supervisor(settings: Settings, node: str = "") -> Any:
     ).remote()
 
 
-def take_supervisor(settings: Settings, node: str) -> None:
-    """End the supervisor where it is, and start it on `node`. Blocks.
+def take_supervisor(settings: Settings, off: str) -> None:
+    """End the supervisor on the node `off`, and start it on another. Blocks.
 
     Ray's own restart of an actor whose process ended goes to any node, and was seen to go to the
     same one five times in a row. Raises `TimeoutError`.
     """
     deadline = time.monotonic() + _TRY_SECONDS
+    old: Any = None
     try:
-        ray.kill(ray.get_actor(SUPERVISOR, settings.placement.namespace), no_restart=True)
+        old = ray.get_actor(SUPERVISOR, settings.placement.namespace)
     except ValueError:
         log.info("supervisor.none_to_take")
     while True:
-        supervisor = start_supervisor(settings, node)
-        try:
-            ray.get(supervisor.ready.remote(), timeout=_READY_SECONDS)
-        except (RayActorError, GetTimeoutError) as error:
-            # For a moment its name is that of the one that was ended.
-            if time.monotonic() > deadline:
-                raise TimeoutError("the supervisor did not start") from error
-            time.sleep(_PAUSE)
-        else:
-            return
+        if old is not None:
+            ray.kill(old, no_restart=True)
+        supervisor = start_supervisor(settings, off)
+        # For a moment the name is that of the one that ends, and that one may still answer.
+        if old is None or supervisor._actor_id != old._actor_id:
+            try:
+                ray.get(supervisor.ready.remote(), timeout=_READY_SECONDS)
+            except (RayActorError, GetTimeoutError) as error:
+                log.warning("supervisor.not_ready", error=str(error))
+            else:
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the supervisor did not start")
+        time.sleep(_PAUSE)

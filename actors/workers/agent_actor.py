@@ -76,13 +76,13 @@ class WorkerAgentActor:
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self._loop))
 
-    async def take_supervisor(self) -> None:
-        """The supervisor cannot go on where it is: have it on this node."""
+    async def take_supervisor(self, off: str) -> None:
+        """The supervisor cannot go on on the node `off`: have it on another."""
         # It costs memory, and hardly any agent is ever asked.
         from actors.supervision.placement import take_supervisor
 
         log.warning("worker.takes_supervisor", node=self._id)
-        await asyncio.to_thread(take_supervisor, self._settings, self._id)
+        await asyncio.to_thread(take_supervisor, self._settings, off)
 
     async def stop(self) -> None:
         """Tell the backend, and end."""
