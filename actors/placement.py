@@ -15,7 +15,7 @@ from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["NODE_LABEL", "create_session_actor", "session_environment", "start_spare"]
+__all__ = ["NODE_LABEL", "create_session_actor", "off_nodes", "session_environment", "start_spare"]
 
 #: Ray gives it to every node: its id.
 NODE_LABEL = "ray.io/node-id"
@@ -47,6 +47,14 @@ def start_spare(settings: Settings, node: str) -> None:
     prestart(raylet, session_environment(settings), 1)
 
 
+def off_nodes(excluded: Collection[str]) -> dict[str, Any]:
+    """Options of an actor that shall live on none of these nodes (Ray ids); Ray's own restarts of
+    it keep to that, too."""
+    if not excluded:
+        return {}
+    return {"label_selector": {NODE_LABEL: f"!in({','.join(sorted(excluded))})"}}
+
+
 def create_session_actor(
     record: SessionRecord, settings: Settings, excluded: Collection[str] = ()
 ) -> Any:
@@ -55,9 +63,6 @@ def create_session_actor(
     # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
     class_options: dict[str, Any] = {"concurrency_groups": CONCURRENCY_GROUPS}
     remote: Any = ray.remote(**class_options)(SessionActor)
-    elsewhere: dict[str, Any] = {}
-    if excluded:
-        elsewhere["label_selector"] = {NODE_LABEL: f"!in({','.join(sorted(excluded))})"}
     return remote.options(
         name=record.actor_name,
         namespace=settings.placement.namespace,
@@ -69,5 +74,5 @@ def create_session_actor(
         resources={"session_slots": 1},
         scheduling_strategy="SPREAD",
         runtime_env={"env_vars": session_environment(settings)},
-        **elsewhere,
+        **off_nodes(excluded),
     ).remote(record.id, f"{record.tenant}/{record.name}")

@@ -146,7 +146,7 @@ class Supervisor:
         asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
 
     async def _end_if_cut_off(self) -> None:
-        """An agent that reaches PostgreSQL has it on its own node."""
+        """An agent that reaches PostgreSQL has it made anew on another node."""
 
         async def ping() -> bool:
             try:

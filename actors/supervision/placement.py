@@ -9,7 +9,7 @@ import ray
 import structlog
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from actors.placement import NODE_LABEL
+from actors.placement import off_nodes
 from actors.supervisor import Supervisor
 from cluster.domain.session import SUPERVISOR
 from cluster.settings import Settings
@@ -24,9 +24,6 @@ _READY_SECONDS, _TRY_SECONDS, _PAUSE = 15.0, 60.0, 0.2
 def start_supervisor(settings: Settings, off: str = "") -> Any:
     """Its handle; made if there is none. `off` (Ray's id): a node that it shall not live on; Ray's
     own restarts keep to that."""
-    where: dict[str, Any] = {}
-    if off:
-        where["label_selector"] = {NODE_LABEL: f"!in({off})"}
     remote: Any = ray.remote(Supervisor)
     return remote.options(
         name=SUPERVISOR,
@@ -36,7 +33,7 @@ def start_supervisor(settings: Settings, off: str = "") -> Any:
         max_restarts=-1,
         max_concurrency=100,
         num_cpus=0,
-        **where,
+        **off_nodes([off] if off else []),
     ).remote()
 
 
