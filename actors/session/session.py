@@ -405,7 +405,8 @@ class Session:
                 await self._record(event)
 
     async def _let_go(self, ended: SessionEnded) -> None:
-        """Connection first, then everything else: whatever fails here, no stanza follows."""
+        """Connection first, then everything else: whatever fails here, no stanza follows. The lease
+        of a client that may still connect is left to the end of its process."""
         self._outbox.pause()
         if ended.how == "stopped":
             await self._outbox.settle(_SETTLE)
@@ -429,7 +430,8 @@ class Session:
             await self._set_status(status, "" if status is SessionStatus.STOPPED else ended.reason)
             if self._keeper is not None:
                 await self._keeper.stop()
-            await self._stores.ownership.release(self.record.id, self.epoch, clean=clean)
+            if not self.may_connect:
+                await self._stores.ownership.release(self.record.id, self.epoch, clean=clean)
             await self._clear_qr()
         except GatewayError as error:
             # The lease runs out by itself; the successor then treats the store as stale.
@@ -705,6 +707,10 @@ class Session:
             self._log.warning("session.reconnect", tries=tries, reason=self.reason)
             if self._client is not None:
                 await self._client.close()
+            if self.may_connect:
+                # Another client beside it would be a second connection: the next process's turn.
+                self._end(SessionEnded(how="stopped", reason="a connect could not be ended"))
+                return
             await self._drain(_DRAIN)
             await asyncio.sleep(_RECONNECT[min(tries, len(_RECONNECT) - 1)])
             tries += 1

@@ -10,7 +10,7 @@ What the library does and does not do, and why the adapter is as it is (neonize 
   therefore counted, none starts after `close`, and `Stop` is only called when none is left and
   pairing is over (`FetchMe` would dereference nil otherwise).
 * `Disconnect` marks the disconnect as expected, which also ends automatic reconnecting
-  (whatsmeow client.go, `autoReconnect`).
+  (whatsmeow client.go, `autoReconnect`), unless that has just begun: see `_stop_reconnecting`.
 """
 
 from __future__ import annotations
@@ -153,6 +153,8 @@ _START_PATIENCE, _START_LOOK = 5.0, 0.002
 #: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
 #: and the end of its lease.
 _CLOSE_PATIENCE = 1.0
+#: Of `close` with a client that may be reconnecting: further disconnects, and seconds between them.
+_DISCONNECTS, _DISCONNECT_PAUSE = 5, 0.05
 
 
 class NeonizeClient:
@@ -204,6 +206,8 @@ class NeonizeClient:
         self._closing: asyncio.Task[None] | None = None
         self._stopped = False
         self._paired = False
+        #: Logged in, as the library told last.
+        self._online = False
         #: LID -> phone number, as the library learned them
         self._phones: dict[str, str] = {}
         #: Set by the first event: from then on the Go side knows the client.
@@ -305,9 +309,19 @@ class NeonizeClient:
             known.cancel()
         if self._client_known():
             await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+            if not self._online:
+                await self._stop_reconnecting()
             self.gone = True
         else:
             self.gone = connecting.done()
+
+    async def _stop_reconnecting(self) -> None:
+        """A connect that the library was about to begin is not kept from it by one `Disconnect`:
+        after pairing (whatsmeow connectionevents.go, code 515) and after a lost connection
+        (client.go, `autoReconnect`). A disconnect waits for a connect under way, and ends it."""
+        for _ in range(_DISCONNECTS):
+            await asyncio.sleep(_DISCONNECT_PAUSE)
+            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""
@@ -472,14 +486,16 @@ class NeonizeClient:
     def _translate(self, event: Any, own_jid: str = "") -> WhatsAppEvent | None:
         match event:
             case pb.PairStatus():
+                self._online = False
                 self._paired = event.Status == pb.PairStatus.SUCCESS
                 if not self._paired:
                     return Failed(reason=f"pairing failed: {event.Error}")
                 return None  # the device event that follows carries the LID as well
             case pb.Connected():
-                self._paired = True
+                self._paired = self._online = True
                 return Connected()
             case pb.Disconnected():
+                self._online = False
                 self.presences.clear()
                 self.groups.forget()
                 return Disconnected()

@@ -159,6 +159,8 @@ class State(BaseModel):
     unhandled: dict[str, int]
     counters: dict[str, int]
     most_connections: dict[str, int]
+    #: `device`, `since` (Unix seconds), `seconds` that it had more than one connection
+    overlaps: list[dict[str, Any]]
     phones: int
     connected: list[str]
 

@@ -69,6 +69,10 @@ class Phone:
 
     # -- a peer of the server --------------------------------------------------------------
 
+    @property
+    def open(self) -> bool:
+        return self._task is not None
+
     async def start(self) -> None:
         """Switch it on: it gets what waited for it."""
         device = self._server.directory.device(self.number, 0) or Device(
@@ -76,8 +80,8 @@ class Phone:
         )
         self._server.directory.put(self._cipher.device(device))
         self._refill()
-        self._server.peers.enter(self)
         self._task = asyncio.create_task(self._read(), name=f"phone:{self.number}")
+        self._server.peers.enter(self)
         await self.settings.prepare()
         await self._server.delivery.flush(self)
 

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
@@ -53,6 +54,10 @@ class Connection:
         self._ending: asyncio.Task[None] | None = None
         #: the freeze that this connection is under
         self._thaw: Fault | None = None
+
+    @property
+    def open(self) -> bool:
+        return self._socket.state is State.OPEN
 
     async def handshake(self, static: KeyPair, certificate: bytes) -> None:
         """Noise; raises NoiseError, FrameError or ConnectionClosed."""

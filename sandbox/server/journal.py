@@ -14,7 +14,7 @@ __all__ = ["Journal"]
 
 log = structlog.get_logger(__name__)
 
-_KEPT = 5000
+_KEPT, _OVERLAPS = 5000, 100
 
 
 class Journal:
@@ -26,6 +26,8 @@ class Journal:
         self.counters: Counter[str] = Counter()
         #: device -> most connections it ever had logged in at the same time
         self.most_connections: dict[str, int] = {}
+        #: When a device had more than one, newest last. `seconds`: how long; None while it lasts.
+        self.overlaps: deque[dict[str, Any]] = deque(maxlen=_OVERLAPS)
         self._numbers = itertools.count(1)
 
     def note(self, kind: str, **facts: Any) -> None:
@@ -45,10 +47,18 @@ class Journal:
         """How many connections a device has logged in now."""
         if count > self.most_connections.get(device, 0):
             self.most_connections[device] = count
+        lasting = next(
+            (o for o in self.overlaps if o["device"] == device and o["seconds"] is None), None
+        )
+        if count > 1 and lasting is None:
+            self.overlaps.append({"device": device, "since": time.time(), "seconds": None})
+        elif count < 2 and lasting is not None:
+            lasting["seconds"] = time.time() - lasting["since"]
 
     def state(self) -> Mapping[str, Any]:
         return {
             "unhandled": dict(self.unhandled),
             "counters": dict(self.counters),
             "most_connections": dict(self.most_connections),
+            "overlaps": list(self.overlaps),
         }

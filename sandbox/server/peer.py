@@ -20,6 +20,10 @@ class Peer(Protocol):
     #: It told others that it is online.
     available: bool
 
+    @property
+    def open(self) -> bool:
+        """Its client is there: it neither said that it closes nor is its socket gone."""
+
     async def send(self, node: Node) -> None:
         """Send a stanza. A connection that is gone swallows it: the queue still has it."""
 
@@ -32,7 +36,8 @@ class Peers:
 
     def __init__(self, journal: Journal) -> None:
         self._peers: dict[tuple[str, int], Peer] = {}
-        self._counts: dict[tuple[str, int], int] = {}
+        #: All that have not left, newest last: more than one of a device while it is replaced.
+        self._there: dict[tuple[str, int], list[Peer]] = {}
         self._journal = journal
 
     def get(self, number: str, device: int) -> Peer | None:
@@ -45,19 +50,30 @@ class Peers:
         return list(self._peers.values())
 
     def enter(self, peer: Peer) -> Peer | None:
-        """Log a device in; gives the connection it replaces."""
+        """Log a device in; gives the connection it replaces. That is none when its client has
+        closed it, though what came through it may still be being handled."""
         key = (peer.number, peer.device)
         replaced = self._peers.get(key)
         self._peers[key] = peer
-        self._counts[key] = self._counts.get(key, 0) + 1
-        self._journal.connections(f"{peer.number}:{peer.device}", self._counts[key])
-        return replaced
+        self._there.setdefault(key, []).append(peer)
+        self._count(key)
+        return replaced if replaced is not None and replaced.open else None
 
     def leave(self, peer: Peer) -> bool:
         """Log a device out; False when another connection replaced it before."""
         key = (peer.number, peer.device)
-        self._counts[key] = self._counts.get(key, 1) - 1
+        there = self._there.get(key, [])
+        if peer in there:
+            there.remove(peer)
+        self._count(key)
+        if not there:
+            self._there.pop(key, None)
         if self._peers.get(key) is not peer:
             return False
         del self._peers[key]
         return True
+
+    def _count(self, key: tuple[str, int]) -> None:
+        number, device = key
+        open_ones = sum(one.open for one in self._there.get(key, []))
+        self._journal.connections(f"{number}:{device}", open_ones)

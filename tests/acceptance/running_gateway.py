@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -21,6 +23,7 @@ from cluster.local.state import State
 T = TypeVar("T")
 
 _COMMAND_SECONDS = 300
+_TIME = re.compile(r'"timestamp": "([^"]+)"')
 _numbers = itertools.count(1)
 
 
@@ -112,6 +115,23 @@ class RunningGateway:
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def overlaps(self) -> list[str]:
+        """When a device was connected twice at once, and what sessions logged around then."""
+        told = []
+        for one in self.control.get("/state").raise_for_status().json()["overlaps"]:
+            told.append(str(one))
+            told += self._logged(one["since"] - 15, one["since"] + 15)
+        return told
+
+    def _logged(self, since: float, until: float) -> list[str]:
+        found = []
+        for file in (Layout.at(self.data).ray / "session_latest" / "logs").glob("worker-*.*"):
+            for line in file.read_text(errors="replace").splitlines():
+                if '"session.' in line and (when := _TIME.search(line)):
+                    at = datetime.fromisoformat(when[1]).timestamp()
+                    found += [f"{when[1]} {line}"] if since < at < until else []
+        return sorted(found)
 
     def phone(self, name: str = "") -> Phone:
         """A new phone with a number of its own."""

@@ -33,3 +33,20 @@ async def test_no_connection_follows_a_close(
         await again.kill()
     await asyncio.sleep(2)
     assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.04])
+async def test_no_connection_follows_a_close_while_the_library_reconnects(
+    sandbox: Sandbox, alice: Phone, start: Start, tmp_path: Path, delay: float
+) -> None:
+    device = await start(tmp_path / "device.db")
+    await device.connect()
+    shown = await device.event("QrShown")
+    # Pairing ends with a connection that the library drops and makes again by itself.
+    await alice.scan(shown["text"])
+    await device.event("Paired")
+    await asyncio.sleep(delay)
+    await device.do("client.close()")
+    assert await device.do("client.gone")
+    await asyncio.sleep(1)
+    assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from actors.host import SessionHost
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
-from cluster.settings import CheckpointSettings, LeaseSettings, Settings
+from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
 from cluster.stores import Stores
 from cluster.stores.ownership import OwnershipStore
 
@@ -170,3 +170,33 @@ async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
     )
     await _until(lambda: bool(exits))
     assert host.describe()["epoch"] == 1
+
+
+async def test_no_second_client_beside_one_that_may_still_connect(
+    stores: Stores,
+    record: SessionRecord,
+    store_settings: Settings,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(Unlinked, "gone", False)
+    Unlinked.open = Unlinked.closed = 0
+    host = SessionHost(
+        session_id=record.id,
+        node="here",
+        settings=Settings(
+            stores=store_settings.stores,
+            checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
+            whatsapp=WhatsAppSettings(connect_timeout_seconds=0.5),
+        ),
+        client_factory=lambda _: cast(Any, Unlinked),
+    )
+    await _until(lambda: bool(exits))
+    assert (Unlinked.open, Unlinked.closed) == (0, 1)
+    assert host.describe()["epoch"] == 1
+    # Whoever is next waits for the end of the process, or of its lease.
+    claim = await stores.ownership.claim(record.id, "there", "holder", timedelta(1))
+    assert claim.predecessor == "alive"
+    assert not claim.handed_over
