@@ -9,6 +9,7 @@ import hmac
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from aiohttp import web
 from conftest import Hooked, running_dispatcher
 from hook_receiver import Received, Receiver, answers_500, eventually
@@ -31,6 +32,7 @@ async def say(stores: Stores, session: SessionRecord, count: int, start: int = 0
         await stores.events.append(session.id, "state.change", {"n": n})
 
 
+@pytest.mark.parametrize("patience", [1.0])
 async def test_every_event_arrives_in_order_at_a_receiver_that_fails_hangs_and_goes_away(
     stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
 ) -> None:
@@ -41,7 +43,7 @@ async def test_every_event_arrives_in_order_at_a_receiver_that_fails_hangs_and_g
             case 2:
                 return web.Response(status=500)
             case 4 if came.nth < 30:
-                await asyncio.sleep(0.7)  # beyond the dispatcher's patience
+                await asyncio.sleep(1.5)  # beyond the dispatcher's patience
                 return web.Response(status=503)
             case 5:
                 return web.Response(status=429, headers={"Retry-After": "0"})
@@ -71,6 +73,7 @@ async def test_two_dispatchers_share_the_work_and_deliver_nothing_twice(
         assert other.delivered > 0
 
 
+@pytest.mark.parametrize("patience", [0.5])
 async def test_a_dead_endpoint_slows_nobody_else(
     stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver
 ) -> None:
