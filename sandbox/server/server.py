@@ -76,6 +76,8 @@ class Server:
             ssl=tls,
             max_size=_MAX_FRAME,
             compression=None,
+            # A closing that waits behind unread frames would be seen after the next login.
+            max_queue=None,
             ping_interval=None,
         )
         return int(next(iter(self._listener.sockets)).getsockname()[1])
