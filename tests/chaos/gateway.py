@@ -17,6 +17,7 @@ import psutil
 from actors.spare import spares
 from chaos.servers import family, signal_all
 from cluster.domain.errors import Unavailable
+from cluster.domain.session import SUPERVISOR
 from cluster.embedded.process import free_ports
 from cluster.local.kept_secrets import ray_token
 from cluster.local.layout import ROOT, Layout
@@ -204,6 +205,26 @@ class Gateway:
     async def actor_pid(self, actor: str) -> int:
         """The process of a live actor."""
         return next(int(row["pid"]) for row in await self.actors() if row["name"] == actor)
+
+    async def supervisor_off_the_head(self) -> str:
+        """See to it that the supervisor is not on the head; returns the name of its node. Raises
+        `Unavailable`."""
+        ids = await self.node_ids()
+        if await self._node_of_supervisor() == ids[_HEAD]:
+            mover = str(ROOT / "tests" / "chaos" / "move_supervisor.py")
+            await self._command("run", "python", mover, ids[_HEAD])
+        node = await self._node_of_supervisor()
+        return next(name for name, node_id in ids.items() if node_id == node)
+
+    async def _node_of_supervisor(self) -> str:
+        try:
+            rows = await self.actors()
+        except (httpx.HTTPError, KeyError) as error:
+            raise Unavailable(f"where the supervisor is: {error!r}") from error
+        found = [str(row["node_id"]) for row in rows if row["name"] == SUPERVISOR]
+        if len(found) != 1:
+            raise Unavailable(f"{len(found)} supervisors are alive")
+        return found[0]
 
     async def actors(self) -> list[dict[str, Any]]:
         """All live actors, by Ray's state API, which asks the control store.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chaos.network import Cable
+from chaos.people import Person
 from chaos.scene import Fault, Scene, Strike
 
 __all__ = ["NETWORK_FAULTS"]
@@ -16,9 +17,10 @@ _CUT_SECONDS = 25.0
 
 
 @asynccontextmanager
-async def _cut(scene: Scene, cables: list[Cable], seconds: float) -> AsyncIterator[Strike]:
+async def _cut(
+    name: str, people: list[Person], scene: Scene, cables: list[Cable], seconds: float
+) -> AsyncIterator[Strike]:
     """Until those concerned have recovered, and at least `seconds` long."""
-    name, _, people = await scene.busiest_worker()
     since = time.monotonic()
     for cable in cables:
         cable.cut(lambda: scene.gateway.members(name))
@@ -32,7 +34,17 @@ async def _cut(scene: Scene, cables: list[Cable], seconds: float) -> AsyncIterat
 
 @asynccontextmanager
 async def cut_stores(scene: Scene) -> AsyncIterator[Strike]:
-    async with _cut(scene, scene.servers.store_cables, _CUT_SECONDS) as strike:
+    name, _, people = await scene.busiest_worker()
+    async with _cut(name, people, scene, scene.servers.store_cables, _CUT_SECONDS) as strike:
+        yield strike
+
+
+@asynccontextmanager
+async def cut_supervisor(scene: Scene) -> AsyncIterator[Strike]:
+    name = await scene.gateway.supervisor_off_the_head()
+    people = await scene.on_node((await scene.gateway.node_ids())[name])
+    async with _cut(name, people, scene, scene.servers.store_cables, _CUT_SECONDS) as strike:
+        strike.what += ", the supervisor among them"
         yield strike
 
 
@@ -55,5 +67,6 @@ async def cut_whatsapp(scene: Scene) -> AsyncIterator[Strike]:
 
 NETWORK_FAULTS = [
     Fault("cut_stores", "a node without PostgreSQL, Valkey and S3", cut_stores, cables=True),
+    Fault("cut_supervisor", "the same with the supervisor's node", cut_supervisor, cables=True),
     Fault("cut_whatsapp", "a node without WhatsApp for 25 s", cut_whatsapp, cables=True),
 ]
