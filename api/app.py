@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from api import console, docs_page, openapi, problems
 from api.body_limit import BodyLimitMiddleware
 from api.body_sizes import limit_by_path
+from api.flat_routes import flatten
 from api.ports import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
@@ -113,6 +114,7 @@ def create_app(
     app.include_router(events.of_all)
     app.include_router(contacts.by_session)
     app.include_router(unoffered.router)
+    flatten(app)
     docs_page.install(app)
     console.install(app)
     problems.install(app)

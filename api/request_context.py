@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import console
 from api.problems import problem_response, unforeseen
+from api.routers import observability
 from cluster.domain.errors import Unavailable
 from cluster.tracing import carried, span
 
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-Id"
 _STREAM = "text/event-stream"
+_OK = 200
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
 
@@ -99,7 +101,10 @@ class RequestContextMiddleware:
                         }
                     )
                 milliseconds = round((time.perf_counter() - begun) * 1000, 1)
-                log.info("http.request", status=status, ms=milliseconds, **_facts(scope))
+                # Probes that succeed, every few seconds, are nobody's news.
+                quiet = status == _OK and scope["path"] in observability.PUBLIC
+                tell = log.debug if quiet else log.info
+                tell("http.request", status=status, ms=milliseconds, **_facts(scope))
 
 
 def _trace_of(scope: Scope) -> dict[str, str] | None:

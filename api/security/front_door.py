@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,6 +38,7 @@ _DOCS = {
 _CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class FrontDoor:
@@ -57,6 +58,9 @@ class FrontDoor:
             )
         if self._origins:
             self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        self._raw = _raw(self._headers)
+        self._raw_console = _raw(self._headers | _CONSOLE)
+        self._raw_docs = _raw(self._headers | _DOCS)
 
     def install(self, app: FastAPI) -> None:
         """Put it before whatever `app` has by now."""
@@ -93,10 +97,11 @@ class FrontDoor:
             address = nearest
         return address
 
-    def headers(self, path: str) -> dict[str, str]:
+    def headers(self, path: str) -> RawHeaders:
+        """What an answer has besides its own, as ASGI has it."""
         if path.startswith("/console"):
-            return self._headers | _CONSOLE
-        return self._headers | _DOCS if path.startswith("/docs") else self._headers
+            return self._raw_console
+        return self._raw_docs if path.startswith("/docs") else self._raw
 
 
 class _FrontDoorMiddleware:
@@ -114,9 +119,9 @@ class _FrontDoorMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = MutableHeaders(scope=message)
-                for name, value in headers.items():
-                    present.setdefault(name, value)
+                given = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in given}
+                message["headers"] = given + [one for one in headers if one[0] not in present]
             await send(message)
 
         if self._door.admits(address):
@@ -127,6 +132,10 @@ class _FrontDoorMiddleware:
             error = Forbidden("the gateway is not to be had from this address")
             response = problem_response(error, scope["state"].get("request_id", ""))
             await response(scope, receive, with_headers)
+
+
+def _raw(headers: dict[str, str]) -> RawHeaders:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _is_address(text: str) -> bool:
