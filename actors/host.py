@@ -135,7 +135,6 @@ class SessionHost:
         for _ in range(_OWNED_AT_MOST - 1):
             if after is not _After.AGAIN or self._session is None:
                 break
-            await self._session.abandon()
             self._session, self._waits_for = None, "PostgreSQL was not reached in time"
             log.warning("host.owns_again", session_id=self._session_id)
             after = await self._own(again=True)
@@ -190,17 +189,45 @@ class SessionHost:
             return _After.EXIT
         finally:
             vitals.cancel()
-        away = ended.cut_off and not await reaches_postgresql(
-            self._stores.sessions.get_by_id(self._session_id)
-        )
+        if ended.cut_off and self._session.has_let_go:
+            return await self._back_or_elsewhere(self._session, self._stores)
+        away = ended.cut_off and not await self._reaches_postgresql(self._stores)
         if (away or ended.disk_full) and await self._moved(cut_off=away):
             return _After.EXIT
-        if ended.how != "fenced":
-            stays = self._session.has_let_go and not ended.disk_full
-            return _After.WAIT if stays else _After.EXIT
-        # Load or a store that was away: not the session's fault.
-        await self._note(self._stores.starts.excuse(self._session_id))
-        return _After.AGAIN if ended.cut_off and self._session.has_let_go else _After.EXIT
+        if ended.how == "fenced":
+            # Load or a store that was away: not the session's fault.
+            await self._note(self._stores.starts.excuse(self._session_id))
+            return _After.EXIT
+        stays = self._session.has_let_go and not ended.disk_full
+        return _After.WAIT if stays else _After.EXIT
+
+    async def _back_or_elsewhere(self, session: Session, stores: Stores) -> _After:
+        """PostgreSQL was not reached in time: go on once it is, unless the session is moved."""
+        # Beside the rest: what is left to do for it may need stores that are not reached either.
+        abandoning = asyncio.ensure_future(session.abandon())
+        moving: asyncio.Future[None] | None = None
+        try:
+            while not self._told_to_stop and not await self._reaches_postgresql(stores):
+                moving = moving or asyncio.ensure_future(self._until_moved())
+                await asyncio.wait({moving}, timeout=_AGAIN)
+                if moving.done():
+                    return _After.EXIT
+            await abandoning
+        finally:
+            abandoning.cancel()
+            if moving is not None:
+                moving.cancel()
+        await self._note(stores.starts.excuse(self._session_id))
+        return _After.AGAIN
+
+    async def _until_moved(self) -> None:
+        while True:
+            if await self._moved(cut_off=True):
+                return
+            await asyncio.sleep(_ASK)
+
+    async def _reaches_postgresql(self, stores: Stores) -> bool:
+        return await reaches_postgresql(stores.sessions.get_by_id(self._session_id))
 
     async def _record(self) -> tuple[Stores, SessionRecord]:
         """The stores and the session's record, when PostgreSQL is there. A node that alone does not

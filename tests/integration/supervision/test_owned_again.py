@@ -14,12 +14,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
+import actors.host
 from actors.host import SessionHost
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
 from cluster.stores import Stores
 from cluster.stores.ownership import OwnershipStore
+from cluster.stores.sessions import SessionStore
 
 _KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 
@@ -200,3 +202,51 @@ async def test_no_second_client_beside_one_that_may_still_connect(
     claim = await stores.ownership.claim(record.id, "there", "holder", timedelta(1))
     assert claim.predecessor == "alive"
     assert not claim.handed_over
+
+
+async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
+    record: SessionRecord,
+    store_settings: Settings,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    async def away(*_: Any) -> Any:
+        raise Unavailable("PostgreSQL is away")
+
+    asked: list[bool] = []
+
+    async def move(cut_off: bool) -> bool:
+        asked.append(cut_off)
+        return len(asked) == 3
+
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(actors.host, "_ASK", 0.2)
+    Unlinked.open = Unlinked.closed = 0
+    host = SessionHost(
+        session_id=record.id,
+        node="here",
+        settings=Settings(
+            stores=store_settings.stores,
+            checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
+            lease=LeaseSettings(
+                ttl_seconds=4.0,
+                renew_seconds=0.2,
+                fence_margin_seconds=3.0,
+                kill_margin_seconds=0.2,
+            ),
+        ),
+        client_factory=lambda _: cast(Any, Unlinked),
+        move_away=move,
+    )
+    await _until(lambda: Unlinked.open == 1)
+    monkeypatch.setattr(OwnershipStore, "renew", away)
+    monkeypatch.setattr(SessionStore, "get_by_id", away)
+    # Whatever else is stuck: what it has left to do for the session is not waited for.
+    monkeypatch.setattr(Unlinked, "drained", lambda _: asyncio.sleep(60))
+    await _until(lambda: Unlinked.closed == 1)
+    fenced_at = time.monotonic()
+    await _until(lambda: bool(exits))
+    assert time.monotonic() - fenced_at < 5.0
+    assert asked == [True, True, True]
+    assert host.describe()["epoch"] == 1
