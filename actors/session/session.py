@@ -176,6 +176,9 @@ class Session:
         self._hand_over = hand_over
         self._owned_before = owned_before
         self._disk = disk or FullDisk(settings.data_dir, settings.spool.min_free_bytes)
+        self._loop = asyncio.get_running_loop()
+        #: The spool could not be written.
+        self._disk_refused = asyncio.Event()
         #: After `run`: nothing of the session is under way any more, and no connection follows.
         self.has_let_go = False
         self._spool: Spool | None = None
@@ -331,11 +334,19 @@ class Session:
     def _open_spool(self, folder: DeviceFolder) -> None:
         """What earlier owners on this node received and did not commit becomes ours."""
         paths = folder.leftover_spools()
-        self._spool = Spool(folder.spool, limit=self._settings.spool.max_bytes)
+        self._spool = Spool(
+            folder.spool,
+            limit=self._settings.spool.max_bytes,
+            on_full=self._spool_refused,
+        )
         self._leftovers = self._spool.take_over([e for path in paths for e in Spool.read(path)])
         if self._spool.survives:
             folder.spools_taken.update(paths)
         METER.gauge("spool_depth", str(self.record.id), lambda: self._spool_depth())
+
+    def _spool_refused(self) -> None:
+        """By the disk; in whatever thread."""
+        self._loop.call_soon_threadsafe(self._disk_refused.set)
 
     def _spool_depth(self) -> float:
         return float(len(self._spool.pending())) if self._spool is not None else 0.0
@@ -408,7 +419,7 @@ class Session:
         """Connection first, then everything else: whatever fails here, no stanza follows. The lease
         of a client that may still connect is left to the end of its process."""
         self._outbox.pause()
-        if ended.how == "stopped":
+        if ended.how == "stopped" and not ended.disk_full:
             await self._outbox.settle(_SETTLE)
         if self._client is not None:
             await self._client.close()
@@ -682,11 +693,13 @@ class Session:
 
     async def _watch_disk(self) -> None:
         """Let go while there is still room to do it cleanly: with a full disk the library can store
-        no key, and would have to refuse what arrives."""
-        while True:
+        no key, and would have to refuse what arrives. One that is full already is left at once: a
+        few refusals, and the library asks for that message no more (whatsmeow retry.go)."""
+        while not self._disk_refused.is_set():
             if await self._disk.seen(within=_LOOK_AT_DISK / 2):
                 break
-            await asyncio.sleep(_LOOK_AT_DISK)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._disk_refused.wait(), _LOOK_AT_DISK)
         self._log.error("session.disk_full", folder=str(self._settings.data_dir))
         self._end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import itertools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -20,14 +22,20 @@ __all__ = ["Spool"]
 
 log = structlog.get_logger(__name__)
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class Spool:
     """An append-only file that empties itself whenever everything in it is done. Thread-safe."""
 
-    def __init__(self, path: Path, *, limit: int) -> None:
-        """`limit`: bytes; more is kept in memory only, and logged."""
+    def __init__(
+        self, path: Path, *, limit: int, on_full: Callable[[], None] = lambda: None
+    ) -> None:
+        """`limit`: bytes; more is kept in memory only, and logged. `on_full` is called, in whatever
+        thread it is, each time the disk has no room for an entry."""
         self._path = path
         self._limit = limit
+        self._on_full = on_full
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         #: What a predecessor wrote into this very file stays there, and is not done.
@@ -56,6 +64,8 @@ class Spool:
                 # A full disk: the message is still in memory, and is about to be committed.
                 log.error("spool.not_written", path=str(self._path), error=str(error))
                 self._in_memory_only.add(ticket)
+                if error.errno in _FULL:
+                    self._on_full()
             return ticket
 
     def done(self, ticket: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 import actors.host
+import actors.session.session
 from actors.host import SessionHost
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
@@ -250,3 +252,43 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     assert time.monotonic() - fenced_at < 5.0
     assert asked == [True, True, True]
     assert host.describe()["epoch"] == 1
+
+
+async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
+    record: SessionRecord,
+    store_settings: Settings,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    asked: list[bool] = []
+
+    async def move(cut_off: bool) -> bool:
+        asked.append(cut_off)
+        return True
+
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    # Nobody looks at the disk: its refusal is what tells.
+    monkeypatch.setattr(actors.session.session, "_LOOK_AT_DISK", 60.0)
+    Unlinked.open = Unlinked.closed = 0
+    host = SessionHost(
+        session_id=record.id,
+        node="here",
+        settings=Settings(
+            stores=store_settings.stores, checkpoint=CheckpointSettings(keys=SecretStr(_KEYS))
+        ),
+        client_factory=lambda _: cast(Any, Unlinked),
+        move_away=move,
+    )
+    await _until(lambda: Unlinked.open == 1)
+    spool = host.session._spool
+    assert spool is not None
+    with io.FileIO("/dev/full", "a") as full:
+        spool._file = full
+        # As the library's own thread does.
+        await asyncio.to_thread(spool.add, b"a message")
+        refused_at = time.monotonic()
+        await _until(lambda: Unlinked.closed == 1)
+    assert time.monotonic() - refused_at < 2.0
+    await _until(lambda: bool(exits))
+    assert asked == [False]

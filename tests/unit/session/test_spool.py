@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 
@@ -84,3 +85,15 @@ def test_threads_may_add_and_finish_at_once(tmp_path: Path) -> None:
         thread.join()
     assert not spool.pending()
     assert Spool.read(path) == []
+
+
+def test_a_full_disk_is_told_of_and_the_entry_kept_in_memory(tmp_path: Path) -> None:
+    told: list[bool] = []
+    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: told.append(True))
+    spool.add(b"fits")
+    with io.FileIO("/dev/full", "a") as full:
+        spool._file = full
+        ticket = spool.add(b"does not")
+    assert told == [True]
+    assert not spool.survives
+    assert spool.pending()[ticket] == b"does not"
