@@ -77,6 +77,40 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+Hosting = Callable[..., SessionHost]
+
+
+@pytest.fixture
+def hosting(
+    record: SessionRecord,
+    store_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Hosting:
+    """Start a host of the session, whose client hears nothing; takes a lease, settings of WhatsApp,
+    and what `SessionHost` takes."""
+    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
+    Unlinked.open = Unlinked.closed = 0
+
+    def start(
+        lease: LeaseSettings | None = None, whatsapp: WhatsAppSettings | None = None, **more: Any
+    ) -> SessionHost:
+        given: dict[str, Any] = {"lease": lease, "whatsapp": whatsapp}
+        return SessionHost(
+            session_id=record.id,
+            node="here",
+            settings=Settings(
+                stores=store_settings.stores,
+                checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
+                **{name: part for name, part in given.items() if part is not None},
+            ),
+            client_factory=lambda _: cast(Any, Unlinked),
+            **more,
+        )
+
+    return start
+
+
 async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while True:
@@ -88,12 +122,10 @@ async def _until(holds: Callable[[], bool]) -> None:
 async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_process(
     stores: Stores,
     record: SessionRecord,
-    store_settings: Settings,
+    hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     away = False
     renew = OwnershipStore.renew
 
@@ -103,22 +135,11 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
         return await renew(self, session_id, epoch, ttl)
 
     monkeypatch.setattr(OwnershipStore, "renew", sometimes)
-    settings = Settings(
-        stores=store_settings.stores,
-        checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
-        lease=LeaseSettings(
-            ttl_seconds=7.0, renew_seconds=0.2, fence_margin_seconds=5.0, kill_margin_seconds=0.2
-        ),
+    lease = LeaseSettings(
+        ttl_seconds=7.0, renew_seconds=0.2, fence_margin_seconds=5.0, kill_margin_seconds=0.2
     )
-    Unlinked.open = Unlinked.closed = 0
     switch = Switch()
-    host = SessionHost(
-        dead_man=cast(Any, switch),
-        session_id=record.id,
-        node="here",
-        settings=settings,
-        client_factory=lambda _: cast(Any, Unlinked),
-    )
+    host = hosting(lease, dead_man=switch)
 
     def connected_under(epoch: int) -> bool:
         return bool(host.describe()["epoch"] == epoch) and Unlinked.open == 1
@@ -137,7 +158,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     before, switch.longest = switch.disarmed, 0.0
     await asyncio.wrap_future(host.submit(lambda: first._fence("late")))
     assert switch.disarmed == before, "the switch is the new owner's"
-    assert switch.longest < settings.lease.ttl_seconds
+    assert switch.longest < lease.ttl_seconds
     assert (await stores.ownership.claim(record.id, "there", "holder", timedelta(1))).epoch == 3
     # A newer owner elsewhere: the process ends.
     await _until(lambda: bool(exits))
@@ -145,33 +166,19 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
 
 
 async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
-    stores: Stores,
-    record: SessionRecord,
-    store_settings: Settings,
+    hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     async def away(self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta) -> bool:
         raise Unavailable("PostgreSQL is away")
 
-    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(OwnershipStore, "renew", away)
     monkeypatch.setattr(Unlinked, "gone", False)
-    settings = Settings(
-        stores=store_settings.stores,
-        checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
-        lease=LeaseSettings(
-            ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
-        ),
+    lease = LeaseSettings(
+        ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
     )
-    Unlinked.open = Unlinked.closed = 0
-    host = SessionHost(
-        session_id=record.id,
-        node="here",
-        settings=settings,
-        client_factory=lambda _: cast(Any, Unlinked),
-    )
+    host = hosting(lease)
     await _until(lambda: bool(exits))
     assert host.describe()["epoch"] == 1
 
@@ -179,24 +186,12 @@ async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
 async def test_no_second_client_beside_one_that_may_still_connect(
     stores: Stores,
     record: SessionRecord,
-    store_settings: Settings,
+    hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(Unlinked, "gone", False)
-    Unlinked.open = Unlinked.closed = 0
-    host = SessionHost(
-        session_id=record.id,
-        node="here",
-        settings=Settings(
-            stores=store_settings.stores,
-            checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
-            whatsapp=WhatsAppSettings(connect_timeout_seconds=0.5),
-        ),
-        client_factory=lambda _: cast(Any, Unlinked),
-    )
+    host = hosting(whatsapp=WhatsAppSettings(connect_timeout_seconds=0.5))
     await _until(lambda: bool(exits))
     assert (Unlinked.open, Unlinked.closed) == (0, 1)
     assert host.describe()["epoch"] == 1
@@ -207,11 +202,9 @@ async def test_no_second_client_beside_one_that_may_still_connect(
 
 
 async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
-    record: SessionRecord,
-    store_settings: Settings,
+    hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     async def away(*_: Any) -> Any:
         raise Unavailable("PostgreSQL is away")
@@ -222,25 +215,11 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
         asked.append(cut_off)
         return len(asked) == 3
 
-    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(actors.host, "_ASK", 0.2)
-    Unlinked.open = Unlinked.closed = 0
-    host = SessionHost(
-        session_id=record.id,
-        node="here",
-        settings=Settings(
-            stores=store_settings.stores,
-            checkpoint=CheckpointSettings(keys=SecretStr(_KEYS)),
-            lease=LeaseSettings(
-                ttl_seconds=4.0,
-                renew_seconds=0.2,
-                fence_margin_seconds=3.0,
-                kill_margin_seconds=0.2,
-            ),
-        ),
-        client_factory=lambda _: cast(Any, Unlinked),
-        move_away=move,
+    lease = LeaseSettings(
+        ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
     )
+    host = hosting(lease, move_away=move)
     await _until(lambda: Unlinked.open == 1)
     monkeypatch.setattr(OwnershipStore, "renew", away)
     monkeypatch.setattr(SessionStore, "get_by_id", away)
@@ -255,11 +234,9 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
 
 
 async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
-    record: SessionRecord,
-    store_settings: Settings,
+    hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     asked: list[bool] = []
 
@@ -267,19 +244,9 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
         asked.append(cut_off)
         return True
 
-    monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     # Nobody looks at the disk: its refusal is what tells.
     monkeypatch.setattr(actors.session.session, "_LOOK_AT_DISK", 60.0)
-    Unlinked.open = Unlinked.closed = 0
-    host = SessionHost(
-        session_id=record.id,
-        node="here",
-        settings=Settings(
-            stores=store_settings.stores, checkpoint=CheckpointSettings(keys=SecretStr(_KEYS))
-        ),
-        client_factory=lambda _: cast(Any, Unlinked),
-        move_away=move,
-    )
+    host = hosting(move_away=move)
     await _until(lambda: Unlinked.open == 1)
     spool = host.session._spool
     assert spool is not None
