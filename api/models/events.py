@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from api.models import WahaModel
-from api.models.sessions import WebhookConfig
+from cluster.domain.session_config import WebhookConfig
 from cluster.events.poster import Outcome
 from cluster.stores.dead_letters import DeadLetter
 from cluster.stores.webhooks import Delivery, WebhookState

@@ -3,125 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-import httpx
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from api.models import WahaModel
 from api.params import SessionName
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.domain.session_config import SessionConfig
 
 __all__ = [
     "DeprecatedLogout",
     "DeprecatedStart",
     "DeprecatedStop",
     "MeInfo",
-    "SessionConfig",
     "SessionCreateRequest",
     "SessionInfo",
     "SessionUpdateRequest",
 ]
 
 
-def _with_a_host(url: str) -> str:
-    """Raises `ValueError` where no request could be made to it."""
-    try:
-        found = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"not a URL: {error}") from error
-    if not found.host:
-        raise ValueError("a URL without a host")
-    return url
-
-
-HttpUrl = Annotated[
-    str,
-    StringConstraints(pattern=r"^https?://[^\s/]", max_length=2048),
-    AfterValidator(_with_a_host),
-]
 _ANY_NAME = Field(description="Session name (id)", examples=["default"])
-
-
-class ProxyConfig(WahaModel):
-    server: str = Field(min_length=1, max_length=255, examples=["localhost:3128"])
-    username: str | None = None
-    password: str | None = None
-
-
-class HmacConfiguration(WahaModel):
-    key: str | None = Field(None, examples=["your-secret-key"])
-
-
-class RetriesConfiguration(WahaModel):
-    delaySeconds: float | None = Field(None, ge=0, le=86_400, examples=[2])
-    attempts: int | None = Field(None, ge=0, le=1_000_000, examples=[15])
-    policy: str | None = Field(None, pattern="^(linear|exponential|constant)$")
-
-
-class CustomHeader(WahaModel):
-    name: str = Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", examples=["X-My-Header"])
-    value: str = Field(
-        pattern=r"^[\t\x20-\x7e]{0,4096}$", description="ASCII, on one line.", examples=["Value"]
-    )
-
-
-class WebhookConfig(WahaModel):
-    url: HttpUrl = Field(examples=["https://example.com/hook"])
-    events: list[str] = Field(examples=[["message", "session.status"]])
-    hmac: HmacConfiguration | None = None
-    retries: RetriesConfiguration | None = None
-    customHeaders: list[CustomHeader] | None = None
-
-
-class IgnoreConfig(WahaModel):
-    status: bool | None = None
-    groups: bool | None = None
-    channels: bool | None = None
-    broadcast: bool | None = None
-
-
-class ClientConfig(WahaModel):
-    deviceName: str | None = None
-    browserName: str | None = None
-
-
-class PacingConfig(WahaModel):
-    """Sending limits of one session; what is missing comes from the gateway's settings."""
-
-    enabled: bool | None = Field(None, description="Off: nothing is held back.")
-    profile: Literal["careful", "normal", "trusted"] | None = None
-    messagesPerMinute: float | None = Field(None, gt=0, le=6000)
-    burst: int | None = Field(None, ge=1, le=1000)
-    newChatsPerDay: int | None = Field(None, ge=1, le=1_000_000)
-    jitter: float | None = Field(None, ge=0, le=1)
-    typing: bool | None = Field(None, description="Show as typing before a text.")
-    warmUpDays: float | None = Field(None, ge=0, le=365)
-
-
-class SessionConfig(WahaModel):
-    """A session's configuration. Settings of engines (`noweb`, `gows`, `webjs`) are kept as they
-    came."""
-
-    model_config = ConfigDict(extra="allow")
-
-    metadata: dict[str, Any] | None = Field(
-        None,
-        description="Told with every event of the session.",
-        examples=[{"user.id": "123", "user.email": "email@example.com"}],
-    )
-    proxy: ProxyConfig | None = None
-    debug: bool | None = None
-    ignore: IgnoreConfig | None = Field(None, description="Events of such chats are not told.")
-    client: ClientConfig | None = Field(None, description="How the phone shows the linked device.")
-    webhooks: list[WebhookConfig] | None = None
-    pacing: PacingConfig | None = Field(
-        None, description="Ours: how fast the session sends, see docs/security.md."
-    )
-
-    def stored(self) -> dict[str, Any]:
-        """What the gateway keeps: only what the caller set."""
-        return self.model_dump(exclude_none=True, exclude_unset=True)
 
 
 class SessionCreateRequest(WahaModel):

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import Field
 
 from api.models import WahaModel
-from api.models.sessions import SessionConfig
 from api.params import SessionName
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Invalid
+from cluster.domain.session_config import SessionConfig
 
 __all__ = ["ExportRequest", "ImportRequest"]
 
