@@ -56,7 +56,7 @@ class ApiKeyStore:
             SELECT %(id)s, %(tenant)s, %(digest)s, %(hint)s, %(admin)s, %(session)s, %(actions)s,
                    %(active)s
             WHERE (SELECT count(*) FROM api_keys WHERE tenant = %(tenant)s) < %(most)s
-            RETURNING *
+            RETURNING id, tenant, hint, admin, session, actions, active, created_at
             """,
             {
                 "id": key_id,
@@ -77,14 +77,21 @@ class ApiKeyStore:
     async def find(self, digest: str) -> ApiKeyRecord | None:
         """The key with that digest, active or not."""
         row = await self._db.one(
-            "SELECT * FROM api_keys WHERE digest = %(digest)s", {"digest": digest}
+            """
+            SELECT id, tenant, hint, admin, session, actions, active, created_at
+            FROM api_keys WHERE digest = %(digest)s
+            """,
+            {"digest": digest},
         )
         return _record(row) if row else None
 
     async def list(self, tenant: str) -> list[ApiKeyRecord]:
         """The tenant's, oldest first."""
         rows = await self._db.all(
-            "SELECT * FROM api_keys WHERE tenant = %(tenant)s ORDER BY created_at, id",
+            """
+            SELECT id, tenant, hint, admin, session, actions, active, created_at
+            FROM api_keys WHERE tenant = %(tenant)s ORDER BY created_at, id
+            """,
             {"tenant": tenant},
         )
         return [_record(row) for row in rows]
@@ -104,7 +111,8 @@ class ApiKeyStore:
             """
             UPDATE api_keys SET admin = %(admin)s, session = %(session)s, actions = %(actions)s,
                    active = %(active)s
-            WHERE tenant = %(tenant)s AND id = %(id)s RETURNING *
+            WHERE tenant = %(tenant)s AND id = %(id)s
+            RETURNING id, tenant, hint, admin, session, actions, active, created_at
             """,
             {
                 "tenant": tenant,

@@ -55,7 +55,8 @@ class AuditStore:
         """The tenant's, newest first, with ids below `before`."""
         rows = await self._db.all(
             """
-            SELECT * FROM audit_log
+            SELECT id, tenant, who, address, action, session, status, request_id, happened_at
+            FROM audit_log
             WHERE tenant = %(tenant)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
             ORDER BY id DESC LIMIT %(limit)s
             """,

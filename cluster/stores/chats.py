@@ -90,15 +90,19 @@ class ChatStore:
 
 _SELECT: LiteralString = """
     SELECT c.chat AS c_chat, c.name AS c_name, c.last_at AS c_last_at, c.unread AS c_unread,
-           c.archived AS c_archived, c.marked_unread AS c_marked, m.*
+           c.archived AS c_archived, c.marked_unread AS c_marked,
+           m.message_id, m.chat, m.sender, m.from_me, m.sent_at, m.kind, m.body, m.ack, m.via_api,
+           m.has_media, m.reply_to, m.push_name, m.payload, m.edited_at, m.revoked_at
     FROM (
-        SELECT * FROM chats
+        SELECT chat, name, last_at, last_message, unread, archived, marked_unread FROM chats
         WHERE session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(
             SELECT kept_as(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
         ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
     ) AS c
     LEFT JOIN LATERAL (
-        SELECT * FROM messages
+        SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
+               reply_to, push_name, payload, edited_at, revoked_at
+        FROM messages
         WHERE session_id = %(id)s AND message_id = c.last_message AND chat = c.chat LIMIT 1
     ) AS m ON true
     ORDER BY {outer}

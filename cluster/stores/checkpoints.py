@@ -86,7 +86,9 @@ class CheckpointStore:
         """All checkpoints of the session, newest first."""
         rows = await self._db.all(
             """
-            SELECT * FROM checkpoints WHERE session_id = %(id)s ORDER BY epoch DESC, seq DESC
+            SELECT session_id, epoch, seq, kind, base_seq, object_key, size, sha256, key_id, bad,
+                   created_at
+            FROM checkpoints WHERE session_id = %(id)s ORDER BY epoch DESC, seq DESC
             """,
             {"id": session_id},
         )

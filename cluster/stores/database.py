@@ -103,23 +103,37 @@ class Database:
     async def all(self, query: LiteralString, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one statement."""
         async with self.connection() as connection:
-            cursor = await connection.execute(query, values)
+            cursor = await _execute(connection, query, values)
             return await cursor.fetchall()
 
     async def one(self, query: LiteralString, values: Mapping[str, Any]) -> Row | None:
         """The first row of one statement."""
         async with self.connection() as connection:
-            cursor = await connection.execute(query, values)
+            cursor = await _execute(connection, query, values)
             return await cursor.fetchone()
 
     async def run(self, query: LiteralString, values: Mapping[str, Any]) -> int:
         """Run one statement; returns how many rows it touched."""
         async with self.connection() as connection:
-            cursor = await connection.execute(query, values)
+            cursor = await _execute(connection, query, values)
             return cursor.rowcount
 
     async def ping(self) -> None:
         await self.one("SELECT 1 AS ok", {})
+
+
+async def _execute(
+    connection: Connection, query: LiteralString, values: Mapping[str, Any]
+) -> psycopg.AsyncCursor[DictRow]:
+    """One statement of its own. A plan that a migration made stale (`cached plan must not change
+    result type`), or that a pooler in between lost, did nothing yet: it is made anew, once."""
+    try:
+        return await connection.execute(query, values)
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName) as error:
+        log.info("database.plan_stale", error=str(error))
+        # All others of this connection are as old.
+        await connection.execute("DEALLOCATE ALL", prepare=False)
+        return await connection.execute(query, values, prepare=False)
 
 
 async def _check_if_spoken_to(connection: Connection) -> None:

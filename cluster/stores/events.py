@@ -62,7 +62,8 @@ class EventStore:
         """Events with a seq above `after` and up to `until`, in order."""
         rows = await self._db.all(
             """
-            SELECT * FROM events WHERE session_id = %(id)s AND seq > %(after)s
+            SELECT id, session_id, seq, type, payload, happened_at, trace
+            FROM events WHERE session_id = %(id)s AND seq > %(after)s
                AND (%(until)s::bigint IS NULL OR seq <= %(until)s)
                AND (%(types)s::text[] = '{}' OR type = ANY(%(types)s))
             ORDER BY seq LIMIT %(limit)s
@@ -138,7 +139,7 @@ _APPEND = """
     )
     INSERT INTO events (session_id, seq, id, type, payload)
     SELECT %(id)s, event_seq, %(event)s, %(type)s, %(payload)s FROM stream
-    RETURNING *
+    RETURNING id, session_id, seq, type, payload, happened_at, trace
 """
 
 _APPEND_STATUS = """
@@ -147,7 +148,7 @@ _APPEND_STATUS = """
         WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
         RETURNING event_seq
     ), recent AS (
-        SELECT * FROM (
+        SELECT seq, status, happened_at FROM (
             SELECT seq, payload->>'status' AS status, happened_at FROM events
             WHERE session_id = %(id)s AND type = 'session.status' ORDER BY seq DESC LIMIT 2
         ) AS earlier
@@ -162,5 +163,5 @@ _APPEND_STATUS = """
                    'timestamp', (extract(epoch FROM happened_at) * 1000)::bigint) ORDER BY seq)
                FROM recent))
     FROM stream
-    RETURNING *
+    RETURNING id, session_id, seq, type, payload, happened_at, trace
 """

@@ -23,7 +23,11 @@ class GroupStore:
     async def list(self, session_id: int) -> list[GroupNews]:
         """All groups the account was ever told of, by JID."""
         rows = await self._db.all(
-            "SELECT * FROM groups WHERE session_id = %(id)s ORDER BY jid", {"id": session_id}
+            """
+            SELECT jid, told_at, subject, description, members, joined
+            FROM groups WHERE session_id = %(id)s ORDER BY jid
+            """,
+            {"id": session_id},
         )
         return [
             GroupNews(

@@ -106,7 +106,9 @@ async def _write_messages(
     cursor = await connection.execute(
         """
         WITH told AS (
-            SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+            SELECT chat, message_id, from_me, sender, sent_at, kind, body, ack, has_media,
+                   reply_to, push_name, payload, revoked_at
+            FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
                 chat text, message_id text, from_me boolean, sender text, sent_at timestamptz,
                 kind text, body text, ack smallint, has_media boolean, reply_to text,
                 push_name text, payload jsonb, revoked_at timestamptz)

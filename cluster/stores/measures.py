@@ -42,7 +42,9 @@ class MeasureStore:
             await self._db.run(
                 """
                 INSERT INTO measure_gauges (name, source, value)
-                SELECT * FROM unnest(%(names)s::text[], %(sources)s::text[], %(values)s::float8[])
+                SELECT name, source, value
+                FROM unnest(%(names)s::text[], %(sources)s::text[], %(values)s::float8[])
+                     AS told (name, source, value)
                 ON CONFLICT (name, source)
                 DO UPDATE SET value = excluded.value, told_at = clock_timestamp()
                 """,

@@ -50,7 +50,8 @@ class MediaStore:
 
     async def get(self, session_id: int, key: str) -> StoredFile | None:
         row = await self._db.one(
-            "SELECT * FROM media WHERE session_id = %(id)s AND object_key = %(key)s",
+            "SELECT mimetype, filename, size FROM media "
+            "WHERE session_id = %(id)s AND object_key = %(key)s",
             {"id": session_id, "key": key},
         )
         if row is None:
@@ -88,7 +89,9 @@ class MediaStore:
                 await connection.execute(
                     """
                     DELETE FROM media WHERE (session_id, object_key) IN (
-                        SELECT * FROM unnest(%(ids)s::bigint[], %(keys)s::text[])
+                        SELECT session_id, object_key
+                        FROM unnest(%(ids)s::bigint[], %(keys)s::text[])
+                             AS gone (session_id, object_key)
                     )
                     """,
                     {"ids": [row["session_id"] for row in rows], "keys": keys},

@@ -66,7 +66,9 @@ class MessageStore:
         """All messages with an id (ids of different senders may be the same), newest first."""
         rows = await self._db.all(
             """
-            SELECT * FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
+            SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
+                   reply_to, push_name, payload, edited_at, revoked_at
+            FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
             ORDER BY sent_at DESC LIMIT 10
             """,
             {"id": session_id, "message": message_id},
@@ -79,7 +81,9 @@ class MessageStore:
         """Received messages of a chat that were not read yet, newest first."""
         rows = await self._db.all(
             """
-            SELECT * FROM messages
+            SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
+                   reply_to, push_name, payload, edited_at, revoked_at
+            FROM messages
             WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
               AND NOT from_me AND ack < 3
               AND kind <> ALL (messages_about_messages())
@@ -111,7 +115,9 @@ class MessageStore:
         """One message by its id, the newest when several chats share it."""
         row = await self._db.one(
             """
-            SELECT * FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
+            SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
+                   reply_to, push_name, payload, edited_at, revoked_at
+            FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
             ORDER BY sent_at DESC LIMIT 1
             """,
             {"id": session_id, "message": message_id},
@@ -174,9 +180,11 @@ def _listing(wanted: MessageFilter) -> LiteralString:
     return _LIST.replace("{where}", where).replace("{order}", order)
 
 
-_LIST: LiteralString = (
-    "SELECT * FROM messages WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s"
-)
+_LIST: LiteralString = """
+    SELECT message_id, chat, sender, from_me, sent_at, stored_at, kind, body, ack, via_api,
+           has_media, reply_to, push_name, payload, edited_at, revoked_at
+    FROM messages WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
+"""
 
 
 _AFTER_DESCENDING: LiteralString = """sent_at <= %(after_sent)s

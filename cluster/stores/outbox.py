@@ -82,7 +82,9 @@ class OutboxStore:
             return _row(row), False
         first = await self._db.one(
             """
-            SELECT * FROM outbox WHERE session_id = %(id)s
+            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
+                   fingerprint
+            FROM outbox WHERE session_id = %(id)s
                AND (message_id = %(message)s OR idempotency_key = %(key)s)
             ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
             """,
@@ -98,7 +100,10 @@ class OutboxStore:
     async def get(self, session_id: int, message_id: str) -> OutboxRow | None:
         """One message, whatever its state; None when it was not sent through the outbox."""
         row = await self._db.one(
-            "SELECT * FROM outbox WHERE session_id = %(id)s AND message_id = %(message)s",
+            """
+            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace
+            FROM outbox WHERE session_id = %(id)s AND message_id = %(message)s
+            """,
             {"id": session_id, "message": printable(message_id)},
         )
         return _row(row) if row else None
@@ -107,7 +112,8 @@ class OutboxStore:
         """What was accepted and not sent yet, in order."""
         rows = await self._db.all(
             """
-            SELECT * FROM outbox WHERE session_id = %(id)s AND state = 'accepted' ORDER BY seq
+            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace
+            FROM outbox WHERE session_id = %(id)s AND state = 'accepted' ORDER BY seq
             """,
             {"id": session_id},
         )
@@ -172,7 +178,8 @@ _ACCEPT = """
                %(key)s, %(trace)s
         FROM fence
         ON CONFLICT DO NOTHING
-        RETURNING *
+        RETURNING session_id, seq, message_id, chat, kind, content, state, attempts, error,
+                  accepted_at, trace
     ), history AS (
         INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body,
                               ack, via_api, has_media, reply_to, payload)
@@ -181,7 +188,8 @@ _ACCEPT = """
         FROM entry
         ON CONFLICT DO NOTHING
     )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.*
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.seq, entry.message_id, entry.chat,
+           entry.content, entry.state, entry.attempts, entry.error, entry.accepted_at, entry.trace
     FROM (SELECT 1) AS always LEFT JOIN entry ON true
 """
 
@@ -203,7 +211,8 @@ _MARK_SENT = """
         UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
           AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
-        RETURNING m.*
+        RETURNING m.message_id, m.chat, m.sender, m.sent_at, m.kind, m.body, m.ack, m.has_media,
+                  m.reply_to, m.push_name, m.payload
     ), told AS (
         SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
                                  WHEN 'edit' THEN 'message.edited'

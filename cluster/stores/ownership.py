@@ -49,7 +49,9 @@ class OwnershipStore:
         row = await self._db.one(
             """
             WITH old AS (
-                SELECT *, clock_timestamp() AS now FROM ownership
+                SELECT session_id, epoch, life, holder, lease_until, released, clean,
+                       clock_timestamp() AS now
+                FROM ownership
                 WHERE session_id = %(id)s FOR UPDATE
             ), present AS (
                 SELECT database_life() AS life

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from psycopg.errors import UniqueViolation
@@ -11,7 +12,7 @@ from cluster.domain.errors import Conflict, SessionNotFound
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
 
-__all__ = ["SessionStore"]
+__all__ = ["SessionStore", "me_of"]
 
 
 class SessionStore:
@@ -33,10 +34,13 @@ class SessionStore:
                 WITH made AS (
                     INSERT INTO sessions (tenant, name, desired, status, config)
                     VALUES (%(tenant)s, %(name)s, %(desired)s, %(status)s, %(config)s)
-                    RETURNING *
+                    RETURNING id, tenant, name, desired, status, reason, config, me, exported_at,
+                              created_at, updated_at
                 ), owner AS (INSERT INTO ownership (session_id) SELECT id FROM made),
                    stream AS (INSERT INTO session_streams (session_id) SELECT id FROM made)
-                SELECT made.*, 0::bigint AS epoch, '' AS node, 0::bigint AS pack FROM made
+                SELECT id, tenant, name, desired, status, reason, config, me, exported_at,
+                       created_at, updated_at, 0::bigint AS epoch, '' AS node, 0::bigint AS pack
+                FROM made
                 """,
                 {
                     "tenant": tenant,
@@ -55,7 +59,9 @@ class SessionStore:
         """Raises `SessionNotFound`."""
         row = await self._db.one(
             """
-            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
+                   s.exported_at, s.created_at, s.updated_at,
+                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
             FROM sessions s JOIN ownership o ON o.session_id = s.id
                  LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE s.tenant = %(tenant)s AND s.name = %(name)s
@@ -70,7 +76,9 @@ class SessionStore:
         """Raises `SessionNotFound`."""
         row = await self._db.one(
             """
-            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
+                   s.exported_at, s.created_at, s.updated_at,
+                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
             FROM sessions s JOIN ownership o ON o.session_id = s.id
                  LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE s.id = %(id)s
@@ -85,7 +93,9 @@ class SessionStore:
         """The tenant's sessions by name; of all tenants when it is None."""
         rows = await self._db.all(
             """
-            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
+                   s.exported_at, s.created_at, s.updated_at,
+                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
             FROM sessions s JOIN ownership o ON o.session_id = s.id
                  LEFT JOIN session_packs sp ON sp.session_id = s.id
             WHERE %(tenant)s::text IS NULL OR s.tenant = %(tenant)s
@@ -215,6 +225,13 @@ class SessionStore:
         await self._db.run("DELETE FROM sessions WHERE id = %(id)s", {"id": session_id})
 
 
+def me_of(kept: Mapping[str, Any] | None) -> Me | None:
+    """The account of a row; what a newer version keeps beside it is left alone."""
+    if not kept:
+        return None
+    return Me(**{field.name: kept[field.name] for field in fields(Me) if field.name in kept})
+
+
 def _record(row: Row) -> SessionRecord:
     return SessionRecord(
         id=row["id"],
@@ -223,7 +240,7 @@ def _record(row: Row) -> SessionRecord:
         desired=DesiredState(row["desired"]),
         status=SessionStatus(row["status"]),
         config=row["config"],
-        me=Me(**row["me"]) if row["me"] else None,
+        me=me_of(row["me"]),
         epoch=row["epoch"],
         node=row["node"],
         pack=row["pack"],

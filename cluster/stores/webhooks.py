@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from cluster.domain.session import Me
 from cluster.events.envelope import Event, Teller
 from cluster.stores.database import Database, Row, jsonb, printable
+from cluster.stores.sessions import me_of
 
 if TYPE_CHECKING:
     # At run time it would load an HTTP client into every process that has stores.
@@ -384,7 +384,7 @@ def _leased(row: Row) -> LeasedWebhook:
         lease=row["lease"],
         teller=Teller(
             name=row["name"],
-            me=Me(**row["me"]) if row["me"] else None,
+            me=me_of(row["me"]),
             metadata=metadata if isinstance(metadata, dict) else {},
         ),
     )
