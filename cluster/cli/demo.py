@@ -125,5 +125,5 @@ def _end(layout: Layout, *, keep: bool, remove: bool) -> None:
         return
     take_down(layout, state)
     if remove:
-        shutil.rmtree(layout.ray, ignore_errors=True)
+        shutil.rmtree(layout.short, ignore_errors=True)
         shutil.rmtree(layout.data, ignore_errors=True)

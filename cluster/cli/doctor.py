@@ -19,6 +19,7 @@ from cluster.cli.session.connection import JsonOption, tell_json
 from cluster.doctor.check import Check, Verdict
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
+from cluster.doctor.security import files
 from cluster.doctor.stores import stores
 from cluster.domain.errors import Unavailable
 from cluster.local.layout import ROOT, Layout
@@ -91,15 +92,7 @@ def _secrets(layout: Layout, *, running: bool) -> Iterator[Check]:
             found=one.what,
             remedy="gateway config check",
         )
-    for file in sorted(layout.secrets.glob("*")):
-        if file.stat().st_mode & 0o077:
-            yield Check(
-                group="secrets",
-                name=file.name,
-                verdict=Verdict.ERROR,
-                found="others can read it",
-                remedy=f"chmod 600 {file}",
-            )
+    yield from files(layout)
 
 
 def _front(state: State | None) -> Iterator[Check]:

@@ -14,12 +14,12 @@ from psycopg import sql
 from cluster.domain.errors import Unavailable
 from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
 
-__all__ = ["EmbeddedPostgres"]
+__all__ = ["POSTGRES_UID", "EmbeddedPostgres"]
 
 _USER = "gateway"
 _DATABASE = "gateway"
 #: PostgreSQL refuses to run as root; `nobody` it is then.
-_NOBODY = 65534
+POSTGRES_UID = 65534
 
 
 class EmbeddedPostgres:
@@ -38,8 +38,10 @@ class EmbeddedPostgres:
         """Make the cluster on first use, start it, wait until it answers. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
+        # That user must pass through; it need not look around.
+        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self._password = secret_of(data_dir / "password")
-        uid = _NOBODY if os.geteuid() == 0 else None
+        uid = POSTGRES_UID if os.geteuid() == 0 else None
         cluster = data_dir / "cluster"
         self._process = ServerProcess("postgres", data_dir)
         self._process.end_stale()
@@ -120,7 +122,7 @@ class EmbeddedPostgres:
         except subprocess.CalledProcessError as error:
             raise Unavailable(
                 "initdb failed (when run as root, the data folder and Python's packages must be "
-                f"reachable for uid {_NOBODY}): {error.stderr.decode(errors='replace')[-500:]}"
+                f"reachable for uid {POSTGRES_UID}): {error.stderr.decode(errors='replace')[-500:]}"
             ) from error
         finally:
             password_file.unlink()

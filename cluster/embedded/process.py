@@ -82,6 +82,7 @@ class ServerProcess:
                     os._exit(1)
 
         with self.log_file.open("ab") as output:
+            os.fchmod(output.fileno(), 0o600)
             # Popen changes the user first and runs the hook after it: a change of credentials
             # would clear the death signal.
             self._child = subprocess.Popen(

@@ -35,6 +35,7 @@ class EmbeddedSeaweed:
         """Start it, wait until S3 answers, make the bucket. Raises `Unavailable`."""
         (data_dir / "objects").mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
+        data_dir.chmod(0o700)
         (data_dir / "tmp").mkdir(exist_ok=True)
         self._secret = secret_of(data_dir / "secret-key")
         # Without keys the filer's own HTTP port would serve anybody on this machine.

@@ -29,6 +29,7 @@ class EmbeddedValkey:
         """Start it and wait until it answers. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
+        data_dir.chmod(0o700)
         self._password = secret_of(data_dir / "password")
         self._port = port or free_ports(1)[0]
         settings = data_dir / "valkey.conf"

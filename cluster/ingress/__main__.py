@@ -1,6 +1,6 @@
 """Prints the environment for Ray's nodes, as lines for a shell: `python -m cluster.ingress FOLDER`.
 
-`FOLDER`: on the node, closed to others.
+`FOLDER`: on the node; it is made, and closed to others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from cluster.domain.errors import GatewayError
 from cluster.ingress.haproxy import binary, environment
+from cluster.security.exposure import private_folder
 
 _FALLBACK_PORT = 8500
 
@@ -19,7 +21,12 @@ def main() -> None:
         sys.exit(__doc__)
     if not (found := binary()):
         sys.exit("no HAProxy is installed")
-    for name, value in environment(found, Path(sys.argv[1]), fallback=_FALLBACK_PORT).items():
+    folder = Path(sys.argv[1])
+    try:
+        private_folder(folder)
+    except GatewayError as error:
+        sys.exit(error.detail)
+    for name, value in environment(found, folder, fallback=_FALLBACK_PORT).items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 

@@ -9,12 +9,22 @@
 # what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
 # first replica is there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25
 # was seen to turn in a circle between a connection and its stream, a whole processor of it.
+#
+# Its admin socket hands out listeners to whoever connects, callers' keys with them: it is its
+# owner's alone (Ray's is everybody's), in a folder that nobody else can change.
+umask 077
 previous=
 here=$(dirname "$0")
 for argument; do
     if [ "$previous" = -f ]; then
         folder=$(dirname "$argument")
+        if [ ! -O "$folder" ] || [ -n "$(find "$folder/.." -prune -perm /022 ! -perm -1000)" ]; then
+            echo "others of this machine can replace $folder: HAProxy is not started" >&2
+            exit 1
+        fi
+        chmod 700 "$folder" || exit 1
         sed -i \
+            -e 's/^\( *stats socket .*\) mode 666 /\1 mode 600 /' \
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_STATS_PORT\$#\1unix@$folder/s mode 600#" \
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_METRICS_PORT\$#\1unix@$folder/m mode 600#" \
             -e 's/^defaults$/defaults\n    option forwardfor\n    timeout http-request 30s\n    timeout check 2s/' \

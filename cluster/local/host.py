@@ -39,9 +39,10 @@ def main(
 ) -> None:
     """Run the gateway until SIGTERM."""
     observe(Settings(), "host")
-    os.umask(0o022)
     layout = Layout.at(data)
     layout.prepare()
+    # Whatever this process and its children write is its user's alone.
+    os.umask(0o077)
     lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

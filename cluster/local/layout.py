@@ -11,14 +11,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.domain.errors import Conflict, Invalid
+from cluster.embedded.postgres import POSTGRES_UID
+from cluster.embedded.process import private_file
+from cluster.security.exposure import Exposure, exposures, private_folder
 
 __all__ = ["ROOT", "Layout"]
 
 #: The checkout (or the folder of the installed packages): `actors` and `serve_app` are found here.
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Ray puts about 45 characters behind it, and a Unix socket's path ends at 107.
-_LONGEST_RAY_FOLDER = 60
+#: A Unix socket's path ends at 107 bytes. Behind this folder come up to 76 of Ray's
+#: (`/r/session_<time>_<pid>/sockets/plasma_store.node-16.1`) or HAProxy's
+#: (`/h/<node>/a.s.<pid>.tmp`).
+_LONGEST_SHORT_FOLDER = 30
 _REAL, _SANDBOX = "whatsapp", "sandbox"
 
 
@@ -64,30 +69,38 @@ class Layout:
         return self.data / name
 
     @property
-    def ray(self) -> Path:
-        """Ray's folder of sockets and logs: short, so not under the data folder."""
+    def short(self) -> Path:
+        """For Unix sockets, whose paths must be short: so not under the data folder. Nothing but
+        `prepare` sets its mode, which is what keeps others out of the folders in it."""
         name = f"gateway-{hashlib.sha256(str(self.data).encode()).hexdigest()[:10]}"
         folder = Path(tempfile.gettempdir()) / name
-        return folder if len(str(folder)) <= _LONGEST_RAY_FOLDER else Path("/tmp") / name  # noqa: S108
+        return folder if len(str(folder)) <= _LONGEST_SHORT_FOLDER else Path("/tmp") / name  # noqa: S108
+
+    @property
+    def ray(self) -> Path:
+        """Ray's folder of sockets and logs. Ray opens it, and most folders in it, to everybody."""
+        return self.short / "r"
 
     @property
     def haproxy(self) -> Path:
-        """Sockets and configuration of HAProxy: with Ray's, for the same reason."""
-        return self.ray / "h"
+        """Sockets and configuration of HAProxy: who writes to them has every caller's key."""
+        return self.short / "h"
 
     def prepare(self) -> None:
-        """Make the folders, closed to others. Raises `Invalid` where PostgreSQL could not work."""
+        """Make the folders, closed to others. Raises `Invalid` where they cannot be closed."""
         self.data.mkdir(parents=True, exist_ok=True)
         # As root PostgreSQL runs as `nobody` and must pass through; it need not look around.
         as_root = os.geteuid() == 0
         self.data.chmod(0o711 if as_root else 0o700)
         for folder in (self.logs, self.secrets, self.sandbox, self.data / "nodes"):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        self.ray.mkdir(mode=0o700, exist_ok=True)
-        found = self.ray.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise Invalid(f"{self.ray} belongs to somebody else; remove it")
-        self.ray.chmod(0o700)
+            private_folder(folder)
+        for folder in (self.short, self.haproxy):
+            private_folder(folder)
+
+    def exposures(self) -> list[Exposure]:
+        """What other users of this machine can reach of this gateway's files; should be nothing."""
+        owners = {POSTGRES_UID} if os.geteuid() == 0 else set()
+        return [one for root in (self.short, self.data) for one in exposures(root, owners=owners)]
 
     def check_postgres_can_reach(self) -> None:
         """As root: whether `nobody` may pass to the data and to the server's binaries."""
@@ -115,4 +128,4 @@ class Layout:
                 f"the sessions in {self.data} belong to {present}, not to {wanted}: "
                 "choose another folder with --data"
             )
-        mark.write_text(wanted + "\n")
+        private_file(mark, wanted + "\n")

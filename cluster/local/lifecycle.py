@@ -105,6 +105,7 @@ class LocalGateway:
             self._state.dashboard_url = self._ray.head.dashboard_url
             self._ray.start()
         self._start_application()
+        self._check_closed()
         self._state.phase = Phase.UP
         self._record()
         log.info("local.up", url=self._state.url, seconds=self._state.seconds)
@@ -197,6 +198,16 @@ class LocalGateway:
             self._module("serve_app", timeout=_STEP_SECONDS)
             self._served = True
 
+    def _check_closed(self) -> None:
+        """Whether others of this machine are kept out, now that everything has made its files.
+        Raises `Conflict` where they reach the sockets: who does so takes over the gateway."""
+        found = self._layout.exposures()
+        for one in found:
+            log.error("local.open_to_others", path=str(one.path), how=one.how)
+        reached = [one for one in found if one.path.is_relative_to(self._layout.short)]
+        if reached:
+            raise Conflict(f"open to other users of this machine: {reached[0]}")
+
     def _restart_ray(self) -> None:
         """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
         if self._ray is not None:
@@ -204,6 +215,7 @@ class LocalGateway:
             self._ray.stop()
             self._ray.start()
             self._start_application()
+            self._check_closed()
             self._state.phase = Phase.UP
             self._record()
 

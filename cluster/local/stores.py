@@ -48,8 +48,6 @@ class StorePart(Part):
         if self._started:
             self._restarts += 1
         port = self._port or free_ports(1)[0]
-        # `nobody` must pass through PostgreSQL's, and nobody but root look around.
-        self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._server.start(self._folder, port=port)
         self._port = port
         self._started = True

@@ -82,6 +82,7 @@ class RunningGateway:
         self.command("up", "--sandbox", "--nodes", str(self.nodes))
         state = State.read(Layout.at(self.data).state)
         assert state is not None
+        assert not Layout.at(self.data).exposures()
         self.state = state
         self.api = httpx.Client(
             base_url=state.url, headers={"X-Api-Key": state.api_key}, timeout=60
@@ -95,6 +96,7 @@ class RunningGateway:
 
     def down(self) -> None:
         self.command("down")
+        assert not Layout.at(self.data).exposures()
 
     def command(self, name: str, *arguments: str, check: bool = True) -> str:
         """Run the command line on this gateway's folder; returns what it printed."""

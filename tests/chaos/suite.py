@@ -237,7 +237,7 @@ class Suite:
 
 def remove(folder: Path) -> None:
     """Data and logs, Ray's among them."""
-    shutil.rmtree(Layout.at(folder / _GATEWAY).ray, ignore_errors=True)
+    shutil.rmtree(Layout.at(folder / _GATEWAY).short, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -65,6 +65,28 @@ def test_pages_about_it_take_no_port_and_are_for_its_owner(
     ]
 
 
+def test_its_admin_socket_is_its_owners(changed: list[str], tmp_path: Path) -> None:
+    (socket,) = (line for line in changed if line.startswith("stats socket"))
+    assert " mode 600 " in socket
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_it_is_not_started_where_others_can_put_a_configuration(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    folder = tmp_path / "node"
+    folder.mkdir(mode=0o755)
+    (folder / "haproxy.cfg").write_text(_BY_RAY)
+    done = subprocess.run(
+        ["/bin/sh", str(_WRAPPER), "-f", str(folder / "haproxy.cfg")],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GATEWAY_HAPROXY": "true"},
+    )
+    assert done.returncode == 1
+    assert "others of this machine" in done.stderr
+
+
 def test_no_access_log_and_the_callers_address_is_told(changed: list[str]) -> None:
     assert [line for line in changed if line.startswith("log")] == ["log global"]
     assert "option forwardfor" in changed

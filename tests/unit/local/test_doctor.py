@@ -36,6 +36,8 @@ def test_every_finding_that_is_not_well_says_what_to_do(tmp_path: Path) -> None:
 def test_a_secret_that_others_can_read_is_an_error(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
+    for folder in (tmp_path, secrets):
+        folder.chmod(0o711)
     (secrets / "http-api-key").write_text("x")
     (secrets / "http-api-key").chmod(0o644)
     result = _run(application, ["doctor", "--json", "--data", str(tmp_path)])
@@ -43,4 +45,4 @@ def test_a_secret_that_others_can_read_is_an_error(tmp_path: Path) -> None:
     assert result.exit_code == 1
     (check,) = [one for one in told["checks"] if one["name"] == "http-api-key"]
     assert check["verdict"] == "error"
-    assert check["remedy"].startswith("chmod 600")
+    assert check["remedy"].startswith("chmod go=")

@@ -1,0 +1,122 @@
+"""What another user of the machine can reach of a running gateway: nothing but its front's port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import other_user
+import psutil
+import pytest
+from running_gateway import RunningGateway
+
+from cluster.local.layout import ROOT, Layout
+from cluster.local.processes import ProcessId
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+#: What is everybody's on a machine, or no file.
+_NOT_OURS = (
+    *("/dev/null", "/dev/urandom", "/proc/", "/sys/", "/usr/", "/lib", "/etc/"),
+    *("pipe:", "socket:", "anon_inode:", "/memfd:"),
+    *(sys.base_prefix, sys.prefix, sysconfig.get_path("purelib"), str(ROOT)),
+)
+
+
+def _processes(gateway: RunningGateway) -> list[psutil.Process]:
+    """The host and everything under it."""
+    host = ProcessId.find(gateway.state.host)
+    assert host is not None
+    return [host, *host.children(recursive=True)]
+
+
+def _present(*roots: Path) -> Iterator[Path]:
+    """Every entry at and under `roots`, links not followed."""
+    for root in roots:
+        yield root
+        for folder, folders, files in os.walk(root):
+            yield from (Path(folder, name) for name in (*folders, *files))
+
+
+def _opened(processes: list[psutil.Process]) -> Iterator[Path]:
+    """Files, folders and sockets that they have open, wherever they are."""
+    mine = set()
+    for process in processes:
+        folder = Path(f"/proc/{process.pid}")
+        for link in (*folder.glob("fd/*"), folder / "cwd"):
+            try:
+                target = str(link.readlink())
+            except OSError:
+                continue  # It has ended, or closed it.
+            if target.startswith("socket:["):
+                mine.add(target[8:-1])
+            elif not target.startswith(_NOT_OURS) and not target.endswith(" (deleted)"):
+                yield Path(target)
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and fields[6] in mine:
+            # An abstract one has no mode: everybody can connect to it.
+            assert not fields[7].startswith("@"), fields[7]
+            yield Path(fields[7])
+
+
+def test_nothing_on_disk_is_open_to_others(gateway: RunningGateway) -> None:
+    assert not [str(one) for one in Layout.at(gateway.data).exposures()]
+
+
+@as_root
+def test_another_user_reaches_no_file_folder_or_socket(gateway: RunningGateway) -> None:
+    layout = Layout.at(gateway.data)
+    processes = _processes(gateway)
+    paths = {*_present(layout.short, layout.data), *_opened(processes)}
+    names = {path.name for path in paths}
+    assert {"a.s", "haproxy.cfg", "gcs_server.out", "state.json", "http-api-key"} <= names
+    paths |= {
+        Path(f"/proc/{process.pid}/{secret}")
+        for process in processes
+        for secret in ("environ", "mem", "maps", "fd")
+    }
+    assert not other_user.reached(paths)
+
+
+@as_root
+def test_the_other_user_would_be_seen(tmp_path: Path) -> None:
+    """The test above can fail."""
+    tmp_path.chmod(0o777)
+    for above in tmp_path.parents[:3]:
+        above.chmod(above.stat().st_mode | 0o011)
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(0o666)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "s"))
+        one.listen()
+        (tmp_path / "s").chmod(0o666)
+        seen = other_user.reached([tmp_path, tmp_path / "file", tmp_path / "s"])
+    assert {deed.split(f" {tmp_path}")[0] for deed in seen} == {
+        *("list", "write in", "read", "write", "connect to")
+    }
+
+
+def test_no_secret_in_a_command_line(gateway: RunningGateway) -> None:
+    layout = Layout.at(gateway.data)
+    secrets = {
+        path.read_text().strip()
+        for path in (
+            *layout.secrets.iterdir(),
+            *layout.data.glob("*/password"),
+            *layout.data.glob("seaweed/secret-key"),
+            *layout.data.glob("seaweed/jwt-*"),
+        )
+    }
+    secrets.add(gateway.state.sandbox_control_token)
+    assert len(secrets) >= 8
+    for process in _processes(gateway):
+        try:
+            line = "\0".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        assert not [one for one in secrets if one in line], process.name()
