@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from actors.endless import endless
 from actors.moving import MoveAway, reaches_postgresql
 from actors.session.dead_man import DeadMan
 from actors.session.disk import nearly_full
@@ -152,7 +153,8 @@ class SessionHost:
             except GatewayError as error:
                 log.debug("host.record_not_read", error=error.detail)
                 continue
-            if record.desired is DesiredState.RUNNING and record.status is SessionStatus.STARTING:
+            wanted = record.desired is DesiredState.RUNNING
+            if wanted and record.status in (SessionStatus.STARTING, SessionStatus.STOPPED):
                 return
 
     async def _own(self, *, again: bool) -> _After:
@@ -180,7 +182,10 @@ class SessionHost:
             hand_over=self._hand_over,
             owned_before=again,
         )
-        vitals = asyncio.create_task(tell_vitals(self._stores.cache, lambda: [self._session_id]))
+        cache = self._stores.cache
+        vitals = asyncio.create_task(
+            endless("vitals", lambda: tell_vitals(cache, lambda: [self._session_id]))
+        )
         try:
             ended = await self._session.run()
         except GatewayError as error:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import ray
 import structlog
 
+from actors.endless import endless
 from actors.packed.packs import PackActors
 from actors.packed.reconcile import PackReconciler
 from actors.supervision.cut_off import CutOff
@@ -58,7 +59,7 @@ class Supervisor:
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
         retention = Retention(self._settings.history)
         self._repeat("history", lambda reconciler: retention.tick(reconciler.stores))
-        asyncio.run_coroutine_threadsafe(self._end_if_cut_off(), self._loop)
+        asyncio.run_coroutine_threadsafe(endless("cut-off", self._end_if_cut_off), self._loop)
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused

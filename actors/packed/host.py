@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from actors.endless import endless
 from actors.packed.renewals import BatchedOwnership
 from actors.packed.shared_dead_man import SharedDeadMan
 from actors.packed.slot import Slot
@@ -162,7 +163,9 @@ class PackHost:
     async def _run(self) -> None:
         try:
             stores = await self._open()
-            self._vitals = asyncio.create_task(tell_vitals(stores.cache, lambda: self._slots))
+            self._vitals = asyncio.create_task(
+                endless("vitals", lambda: tell_vitals(stores.cache, lambda: self._slots))
+            )
             while True:
                 await self._look(stores)
                 try:

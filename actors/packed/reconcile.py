@@ -375,7 +375,4 @@ class PackReconciler:
 
 
 def _wanted(record: SessionRecord) -> bool:
-    return record.desired is DesiredState.RUNNING and record.status not in (
-        SessionStatus.FAILED,
-        SessionStatus.STOPPED,
-    )
+    return record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-from cluster.domain.errors import GatewayError
 from cluster.stores.database import Database
 from cluster.stores.ownership import OwnershipStore
 
@@ -49,7 +48,7 @@ class BatchedOwnership(OwnershipStore):
         asked, self._asked = self._asked, {}
         try:
             owned = await self.renew_all({i: epoch for i, (epoch, _) in asked.items()}, ttl)
-        except GatewayError as error:
+        except Exception as error:  # noqa: BLE001 - told to those who asked
             for _, answer in asked.values():
                 with contextlib.suppress(asyncio.InvalidStateError):
                     answer.set_exception(error)

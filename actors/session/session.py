@@ -438,7 +438,8 @@ class Session:
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
             status = await self._last_status(ended)
-            await self._set_status(status, "" if status is SessionStatus.STOPPED else ended.reason)
+            reason = "" if status is SessionStatus.STOPPED else ended.reason
+            await self._set_status(status, reason, logged_out=ended.how == "logged_out")
             if self._keeper is not None:
                 await self._keeper.stop()
             if not self.may_connect:
@@ -676,13 +677,16 @@ class Session:
             # The next connection tries again; a lost ownership shows elsewhere as well.
             self._log.warning("session.people_not_learned", error=error.detail)
 
-    async def _set_status(self, status: SessionStatus, reason: str) -> None:
+    async def _set_status(
+        self, status: SessionStatus, reason: str, *, logged_out: bool = False
+    ) -> None:
         self.status, self.reason = status, reason
         async with self._changed:
             self._changed.notify_all()
         self._log.info("session.status", status=status.value, reason=reason)
-        await self._stores.sessions.set_status(
-            self.record.id, self.epoch, status, reason=reason, me=self.me
+        # STARTING in place of STOPPED, when somebody asked for a start meanwhile.
+        self.status = status = await self._stores.sessions.set_status(
+            self.record.id, self.epoch, status, reason=reason, me=self.me, logged_out=logged_out
         )
         await self._stores.events.append(
             self.record.id,

@@ -87,7 +87,7 @@ async def _give_up(stores: Stores, session_id: int, admission: Admission) -> Non
     reason = f"failed to start {admission.failures} times in a row"
     if admission.error:
         reason = f"{reason}, at last: {admission.error}"
-    if await stores.starts.give_up(session_id, reason):
+    if await stores.starts.give_up(session_id, admission.failures, reason):
         log.error("admission.given_up", session_id=session_id, reason=reason)
         await stores.events.append(
             session_id,

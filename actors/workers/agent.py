@@ -74,10 +74,14 @@ class WorkerAgent:
         self._stop.set()
 
     async def run(self) -> None:
-        """Beat until `stop`."""
+        """Beat until `stop`. What goes wrong in a beat is told, and the next one is tried."""
         await self._tell("worker.registered", self._node)
         while not self._stop.is_set():
-            await self._beat()
+            try:
+                await self._beat()
+            except Exception:
+                METER.count("work_errors", "heartbeat")
+                log.exception("worker.beat_failed", node=self._node.id)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.backend.heartbeat_seconds):
                     await self._stop.wait()
@@ -148,4 +152,8 @@ class WorkerAgent:
                 id=str(body["id"]),
             )
         except RetryError as error:
-            log.warning("worker.not_told", event=event, error=str(error.last_attempt.exception()))
+            log.warning("worker.not_told", about=event, error=str(error.last_attempt.exception()))
+        except Exception:
+            # Spares and spools hang on the agent: the backend must not end it.
+            METER.count("work_errors", "backend")
+            log.exception("worker.not_told", about=event)

@@ -12,6 +12,7 @@ import structlog
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.endless import endless
 from actors.placement import start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
@@ -123,7 +124,10 @@ class WorkerAgentActor:
             self._settings.placement.spare_processes if preloads() else 0,
             self._spare,
         )
-        beside = [asyncio.create_task(part.run()) for part in (leftovers, spares)]
+        beside = [
+            asyncio.create_task(endless("leftovers", leftovers.run)),
+            asyncio.create_task(endless("spares", spares.run)),
+        ]
         try:
             await self._agent.run()
         finally:

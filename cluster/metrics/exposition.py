@@ -50,6 +50,11 @@ _COUNTED = {
     "webhook_deliveries": ("gateway_webhook_deliveries", "Tries to deliver.", "outcome"),
     "webhook_retries": ("gateway_webhook_retries", "Tries after the first one.", ""),
     "checkpoint_failures": ("gateway_checkpoint_failures", "Checkpoints not written.", ""),
+    "work_errors": (
+        "gateway_work_errors",
+        "Errors in work that goes on for as long as its process, which began it again.",
+        "work",
+    ),
 }
 _HISTOGRAMS = {
     "send_latency": (
@@ -70,6 +75,7 @@ _LABELS = {
     "messages": ("in", "out", "failed"),
     "store_errors": ("postgresql", "redis", "s3"),
     "webhook_deliveries": ("delivered", "failed"),
+    "work_errors": ("heartbeat", "backend", "leftovers", "spares", "cut-off", "vitals"),
 }
 #: A gauge that was not told for so long is of a process that is gone.
 _FRESH = timedelta(seconds=45)

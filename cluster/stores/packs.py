@@ -107,7 +107,7 @@ class PackStore:
             SELECT s.id AS session_id FROM me
                 LEFT JOIN session_packs sp ON sp.pack = me.id
                 LEFT JOIN sessions s ON s.id = sp.session_id AND s.desired = 'RUNNING'
-                     AND s.status NOT IN ('FAILED', 'STOPPED')
+                     AND s.status <> 'FAILED'
             """,
             {"id": pack, "worn": worn},
         )

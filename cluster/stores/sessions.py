@@ -171,14 +171,15 @@ class SessionStore:
         return int(row["id"]) if row else None
 
     async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
-        """Report the status of a session without a live owner; False when one lives, or it was
-        reported before."""
+        """Report the status of a session without a live owner; False when one lives, it was
+        reported before, or is STOPPED and somebody wants the session to run by now."""
         touched = await self._db.run(
             """
             UPDATE sessions s SET status = %(status)s, reason = '', updated_at = clock_timestamp()
             FROM ownership o
             WHERE s.id = %(id)s AND o.session_id = s.id AND s.status <> %(status)s
               AND (o.released OR o.lease_until < clock_timestamp())
+              AND (%(status)s <> 'STOPPED' OR s.desired = 'STOPPED')
             """,
             {"id": session_id, "status": status.value},
         )
@@ -196,19 +197,25 @@ class SessionStore:
         *,
         reason: str = "",
         me: Me | None = None,
-    ) -> None:
-        """The owner's report. Raises `NotOwner` when `epoch` is not the newest."""
+        logged_out: bool = False,
+    ) -> SessionStatus:
+        """The owner's report. Returns what was stored: an owner that ends as STOPPED while somebody
+        asks for a start leaves STARTING, because the last wish counts. `logged_out`: the wish is to
+        stop, said with the logout. Raises `NotOwner` when `epoch` is not the newest."""
         row = await self._db.one(
             """
             WITH fence AS (
                 SELECT session_id FROM session_streams
                 WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
             ), changed AS (
-                UPDATE sessions SET status = %(status)s, reason = %(reason)s, me = %(me)s,
-                       updated_at = clock_timestamp()
-                WHERE id IN (SELECT session_id FROM fence)
+                UPDATE sessions SET
+                    desired = CASE WHEN %(logged_out)s THEN 'STOPPED' ELSE desired END,
+                    status = CASE WHEN %(status)s = 'STOPPED' AND desired = 'RUNNING'
+                                  AND NOT %(logged_out)s THEN 'STARTING' ELSE %(status)s END,
+                    reason = %(reason)s, me = %(me)s, updated_at = clock_timestamp()
+                WHERE id IN (SELECT session_id FROM fence) RETURNING status
             )
-            SELECT EXISTS (SELECT 1 FROM fence) AS owner
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT status FROM changed) AS status
             """,
             {
                 "id": session_id,
@@ -216,9 +223,10 @@ class SessionStore:
                 "status": status.value,
                 "reason": printable(reason),
                 "me": jsonb(asdict(me)) if me else None,
+                "logged_out": logged_out,
             },
         )
-        fenced(row, session_id, epoch)
+        return SessionStatus(fenced(row, session_id, epoch)["status"])
 
     async def delete(self, session_id: int) -> None:
         """Remove the session with its history, outbox, events and checkpoints."""

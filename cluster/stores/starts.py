@@ -122,15 +122,18 @@ class StartStore:
             )
         return Admission(wait=wait, failures=failures, error=row["error"])
 
-    async def give_up(self, session_id: int, reason: str) -> bool:
-        """End the session as FAILED; False when it is FAILED, or not to run, already."""
+    async def give_up(self, session_id: int, failures: int, reason: str) -> bool:
+        """End the session as FAILED after so many failures; False when it is FAILED, or not to run,
+        already, or somebody asked for it since they were counted."""
         touched = await self._db.run(
             """
             UPDATE sessions SET status = 'FAILED', reason = %(reason)s,
                    updated_at = clock_timestamp()
-            WHERE id = %(id)s AND desired = 'RUNNING' AND status <> 'FAILED'
+            WHERE id = %(id)s AND desired = 'RUNNING' AND status <> 'FAILED' AND EXISTS (
+                SELECT 1 FROM session_starts
+                WHERE session_id = %(id)s AND failures >= %(failures)s)
             """,
-            {"id": session_id, "reason": printable(reason)},
+            {"id": session_id, "failures": failures, "reason": printable(reason)},
         )
         return touched > 0
 

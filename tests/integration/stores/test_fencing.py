@@ -131,7 +131,10 @@ async def test_a_claim_of_an_unknown_session_is_refused(stores: Stores) -> None:
 async def test_wanting_it_running_lifts_failed_and_stopped(
     owned: Owned, status: SessionStatus
 ) -> None:
+    if status is SessionStatus.STOPPED:
+        await owned.stores.sessions.set_desired(owned.id, DesiredState.STOPPED)
     await owned.stores.sessions.set_status(owned.id, owned.epoch, status, reason="because")
+    assert (await owned.stores.sessions.get_by_id(owned.id)).status is status
 
     await owned.stores.sessions.set_desired(owned.id, DesiredState.RUNNING)
 

@@ -89,13 +89,18 @@ async def test_stopped_is_said_for_an_owner_that_could_not(
 
 
 async def test_what_is_missing_starts_and_what_is_not_wanted_stops(
-    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    settings: Settings,
+    session_name: Callable[[], str],
 ) -> None:
     records = await _sessions(stores, session_name, 3)
     await reconciler.tick()
     assert set(actors.hosted) == {record.actor_name for record in records}
     await stores.sessions.set_desired(records[0].id, DesiredState.STOPPED)
-    await stores.starts.give_up(records[1].id, "enough")
+    await stores.starts.begin(records[1].id, A, settings.start_policy)
+    assert await stores.starts.give_up(records[1].id, 0, "enough")
     await reconciler.tick()
     assert set(actors.hosted) == {records[2].actor_name}
 
