@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from cluster.media.links import files_url
 
 __all__ = ["FilesOf", "FilesUrl"]
 
@@ -13,15 +17,16 @@ class FilesOf:
     """Makes the URL of a session's files."""
 
     def __init__(self, base: str) -> None:
-        self._base = base.rstrip("/")
+        self.base = base
 
     def __call__(self, session: str) -> str:
-        return f"{self._base}/api/files/{session}"
+        return files_url(self.base, session)
 
 
-async def _files(request: Request) -> FilesOf:
-    # As the caller reached us, unless the operator says what callers should use.
-    return FilesOf(request.app.state.public_url or str(request.base_url))
+async def _files(request: HTTPConnection) -> FilesOf:
+    # As the caller reached us (`ws:` is http, too), unless the operator says what to use.
+    reached = re.sub("^ws", "http", str(request.base_url))
+    return FilesOf(request.app.state.public_url or reached)
 
 
 FilesUrl = Annotated[FilesOf, Depends(_files)]

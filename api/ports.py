@@ -160,7 +160,7 @@ class Gateway(Protocol):
         """How the sessions are doing, or those with these names; by name."""
 
     def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0
+        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events of every session from now on; None when nothing happened for `beat` seconds."""
 

@@ -30,11 +30,22 @@ class EventsPort(Protocol):
     """See `cluster.client.events.Events`."""
 
     async def list(
-        self, *, after: int = 0, limit: int = 100, types: Sequence[str] = (), wait: float = 0
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        types: Sequence[str] = (),
+        wait: float = 0,
+        base_url: str = "",
     ) -> EventPage: ...
 
     def follow(
-        self, *, after: int | None = None, types: Sequence[str] = (), beat: float = 15.0
+        self,
+        *,
+        after: int | None = None,
+        types: Sequence[str] = (),
+        beat: float = 15.0,
+        base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]: ...
 
     async def replay(

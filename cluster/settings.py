@@ -397,7 +397,9 @@ class MediaSettings(BaseSettings):
         "first request for the file, or as they arrive.",
     )
     public_url: str = Field(
-        "", description="How callers reach the gateway, for links to files; empty: as they did."
+        "",
+        description="How callers and the receivers of events reach the gateway, for links to "
+        "files; empty: as they did, and for webhooks and sinks `localhost`.",
     )
 
 
@@ -719,6 +721,14 @@ class Settings:
             per_second=self.placement.pace,
             burst=self.placement.starts_burst,
         )
+
+    @property
+    def base_url(self) -> str:
+        """How receivers of events reach the gateway, as far as it knows by itself."""
+        everywhere = self.http.host in {"127.0.0.1", "::1", "0.0.0.0", "::", ""}  # noqa: S104
+        host = "localhost" if everywhere else self.http.host
+        place = f"[{host}]" if ":" in host else host
+        return self.media.public_url or f"{self.http.scheme}://{place}:{self.http.port}"
 
     @property
     def data_dir(self) -> Path:

@@ -23,7 +23,7 @@ def news_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | No
             people = group["participants"]
             return GroupNews(
                 jid=jid,
-                # The event's time is that of the group's making; times of changes are in seconds.
+                # Times of changes are in seconds.
                 at=now.replace(microsecond=0),
                 subject=group["subject"],
                 description=group["description"],
@@ -33,7 +33,9 @@ def news_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | No
         case "group.v2.leave":
             return GroupNews(jid=jid, at=at, joined=False)
         case "group.v2.participants":
-            roles = {_jid(one["id"]): one["role"] for one in payload["participants"]}
+            roles = {
+                _jid(one.get("pn") or one["id"]): one["role"] for one in payload["participants"]
+            }
             if payload["type"] == "leave":
                 return GroupNews(jid=jid, at=at, gone=tuple(roles))
             return GroupNews(jid=jid, at=at, changed=roles)

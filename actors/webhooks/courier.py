@@ -22,6 +22,7 @@ from cluster.domain.errors import Unavailable
 from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, body_of
 from cluster.events.poster import Outcome, Poster
+from cluster.media.links import files_url
 from cluster.metrics.meter import METER
 from cluster.settings import WebhookSettings
 from cluster.stores import Stores
@@ -45,8 +46,15 @@ class Courier:
     """Delivers for leased webhooks. One per dispatcher."""
 
     def __init__(
-        self, stores: Stores, poster: Poster, sinks: Sinks, settings: WebhookSettings
+        self,
+        stores: Stores,
+        poster: Poster,
+        sinks: Sinks,
+        settings: WebhookSettings,
+        base_url: str,
     ) -> None:
+        """`base_url`: how receivers reach the gateway, for the URLs of files."""
+        self._base_url = base_url
         self._stores = stores
         self._poster = poster
         self._sinks = sinks
@@ -168,21 +176,22 @@ class Courier:
     async def _hand_over(
         self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]
     ) -> Outcome:
+        teller = replace(hook.teller, files=files_url(self._base_url, hook.teller.name))
         if Sinks.is_sink(endpoint.url):
             told = [
                 Told(
                     id=event.id,
                     seq=event.seq,
-                    session=hook.teller.name,
+                    session=teller.name,
                     type=event.type,
                     happened_at=event.happened_at,
-                    body=body_of(event, hook.teller),
+                    body=body_of(event, teller),
                 )
                 for event in events
             ]
             return await self._sinks.put(endpoint.url, told)
         (event,) = events
-        body = body_of(event, hook.teller)
+        body = body_of(event, teller)
         headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
         headers |= carried()
         if hook.origin == "replay":

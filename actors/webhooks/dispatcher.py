@@ -48,7 +48,7 @@ class Dispatcher:
             timeout=hooks.timeout_seconds, allow=hooks.allow, connections=hooks.concurrency
         )
         self._sinks = Sinks(settings)
-        self._courier = Courier(stores, self._poster, self._sinks, hooks)
+        self._courier = Courier(stores, self._poster, self._sinks, hooks, settings.base_url)
         self._signals = EventSignals(settings.stores)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
         #: More may wait than there was room for.

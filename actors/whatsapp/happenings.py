@@ -6,6 +6,7 @@ them. It has none of requests to join a group either.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +30,9 @@ SUBSCRIBED: dict[int, type[Any]] = {
     40: pb.CallOfferNotice,
     42: pb.CallTerminate,
 }
+
+#: What people are after a change.
+_ROLES = {"leave": "left", "promote": "admin"}
 
 
 def happened(event: Protobuf, own: frozenset[str]) -> Happened | None:
@@ -96,13 +100,15 @@ def _presences(
 def _joined(event: pb.JoinedGroup) -> dict[str, Any]:
     info = event.GroupInfo
     return {
-        "timestamp": int(info.GroupCreated),
+        # The event has no time; the group's own is when it was made, rounded to minutes.
+        "timestamp": int(time.time()),
         "group": {
             "id": to_text(info.JID),
             "subject": info.GroupName.Name,
             "description": info.GroupTopic.Topic,
             "invite": None,
-            "membersCanAddNewMember": not info.GroupLocked.isLocked,
+            # Not told by neonize 0.5.2; on is what WhatsApp's apps make groups with.
+            "membersCanAddNewMember": True,
             "membersCanSendMessages": not info.GroupAnnounce.IsAnnounce,
             "newMembersApprovalRequired": False,
             "participants": [_member(one) for one in info.Participants],
@@ -154,7 +160,7 @@ def _group_changes(
                     "participants": [
                         {
                             "id": waha_id(jid),
-                            "role": "admin" if kind == "promote" else "participant",
+                            "role": _ROLES.get(kind, "participant"),
                         }
                         for jid in sorted(_jids(people))
                     ],
@@ -173,8 +179,6 @@ def _settings(event: pb.GroupInfoEvent) -> dict[str, Any]:
         found["subject"] = event.Name.Name
     if event.HasField("Topic"):
         found["description"] = event.Topic.Topic
-    if event.HasField("Locked"):
-        found["membersCanAddNewMember"] = not event.Locked.isLocked
     if event.HasField("Announce"):
         found["membersCanSendMessages"] = not event.Announce.IsAnnounce
     if event.NewInviteLink:

@@ -125,7 +125,8 @@ def _message(info: Any, chat: str, own_jid: str) -> StoredMessage | None:
     """None: there is nothing to show."""
     if not info.key.ID or not info.messageTimestamp:
         return None
-    kind, body, reply_to = describe(info.message)
+    raw = as_json(info.message)
+    kind, body, reply_to = describe(raw)
     revoked = info.messageStubType == _REVOKED
     if kind in _SILENT and not revoked:
         return None
@@ -144,7 +145,7 @@ def _message(info: Any, chat: str, own_jid: str) -> StoredMessage | None:
         reply_to=reply_to,
         push_name=info.pushName,
         payload={
-            "message": as_json(info.message),
+            "message": raw,
             "chat_address": chat,
             "sender_address": own_jid if from_me else author,
         },

@@ -12,43 +12,23 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.jids import to_text
 from cluster.domain.message import Ack, StoredMessage
+from cluster.domain.wire_message import context_of, kind_and_text, main_part
 
 __all__ = ["as_json", "describe", "is_media", "stored_message", "timestamp"]
 
-#: Field of the protobuf message -> the kind the gateway tells.
-_KINDS = {
-    "conversation": "text",
-    "extendedTextMessage": "text",
-    "imageMessage": "image",
-    "videoMessage": "video",
-    "ptvMessage": "video",
-    "audioMessage": "audio",
-    "documentMessage": "document",
-    "stickerMessage": "sticker",
-    "locationMessage": "location",
-    "liveLocationMessage": "location",
-    "contactMessage": "contact",
-    "contactsArrayMessage": "contact",
-    "reactionMessage": "reaction",
-    "pollCreationMessage": "poll",
-    "pollCreationMessageV2": "poll",
-    "pollCreationMessageV3": "poll",
-    "pollUpdateMessage": "poll_vote",
-    "eventMessage": "event",
-    "listMessage": "list",
-    "buttonsMessage": "buttons",
-    "listResponseMessage": "list_response",
-    "buttonsResponseMessage": "buttons_response",
-    "groupInviteMessage": "group_invite",
-    "protocolMessage": "protocol",
-    "senderKeyDistributionMessage": "sender_key",
-    "pinInChatMessage": "pin",
-    "editedMessage": "edit",
-}
 _MEDIA = {"image", "video", "audio", "document", "sticker"}
-_QUIET = {"messageContextInfo", "senderKeyDistributionMessage"}
-#: ProtocolMessage.Type, waE2E.proto
-_REVOKE, _EDIT = 0, 14
+#: Kinds that are about another message -> where its key is.
+_KEYS = {
+    "protocol": "key",
+    "reaction": "key",
+    "pin": "key",
+    "poll_vote": "pollCreationMessageKey",
+}
+#: ProtocolMessage.Type, waE2E.proto; the first is what a message without one means.
+_CHANGES = {"REVOKE": "revoke", "MESSAGE_EDIT": "edit"}
+#: What WAHA's clients for GOWS find under `_data.Info` beyond whom and when (whatsmeow types,
+#: MessageInfo).
+_INFO = ("ServerID", "Type", "Category", "Multicast", "MediaType", "Edit")
 
 
 def timestamp(value: int) -> datetime:
@@ -76,8 +56,8 @@ def chat_of(source: MessageSource) -> str:
 def stored_message(event: MessageEvent, own_jid: str) -> StoredMessage:
     """Turn a message event into a row of the history. `own_jid` is this account's bare JID."""
     info, source = event.Info, event.Info.MessageSource
-    message = event.Message
-    kind, body, reply_to = describe(message)
+    raw = as_json(event.Message)
+    kind, body, reply_to = describe(raw)
     return StoredMessage(
         message_id=info.ID,
         chat=chat_of(source),
@@ -91,46 +71,37 @@ def stored_message(event: MessageEvent, own_jid: str) -> StoredMessage:
         reply_to=reply_to,
         push_name=info.Pushname,
         payload={
-            "message": as_json(message),
+            "message": raw,
             "chat_address": to_text(source.Chat),
             "sender_address": to_text(source.Sender, device=True),
+            "info": _info(event),
         },
     )
 
 
-def describe(message: Message) -> tuple[str, str, str]:
-    """(kind, text or caption, id of the quoted message) of a protobuf message."""
-    fields = [f.name for f, _ in message.ListFields() if f.name not in _QUIET]
-    if not fields:
-        return (
-            ("sender_key" if message.HasField("senderKeyDistributionMessage") else "empty"),
-            "",
-            "",
-        )
-    name = fields[0]
-    if name == "conversation":
-        return "text", message.conversation, ""
-    content = getattr(message, name)
-    if name == "protocolMessage":
-        kind = {_REVOKE: "revoke", _EDIT: "edit"}.get(content.type, "protocol")
-        body = describe(content.editedMessage)[1] if kind == "edit" else ""
-        return kind, body, content.key.ID
-    if name == "pollUpdateMessage":
-        return "poll_vote", "", content.pollCreationMessageKey.ID
-    if name == "pinInChatMessage":
-        return "pin", "", content.key.ID
-    if name == "reactionMessage":
-        return "reaction", content.text, content.key.ID
-    nested = getattr(content, "message", None)
-    if isinstance(nested, Message):
-        # ephemeral, view once, document with caption, edited: the content is one level down
-        return describe(nested)
-    body = next(
-        (v for v in (getattr(content, a, "") for a in ("text", "caption", "name", "title")) if v),
-        "",
-    )
-    context = getattr(content, "contextInfo", None)
-    return _KINDS.get(name, name), str(body), context.stanzaID if context is not None else ""
+def describe(raw: dict[str, Any]) -> tuple[str, str, str]:
+    """(kind, text or caption, id of the message that it quotes or is about) of a message."""
+    kind, body = kind_and_text(raw)
+    if kind not in _KEYS:
+        return kind, body, str(context_of(raw).get("stanzaID") or "")
+    part = main_part(raw)[1]
+    key = part.get(_KEYS[kind]) if isinstance(part, dict) else None
+    about = str((key or {}).get("ID") or "")
+    if kind == "protocol":
+        kind = _CHANGES.get(str(part.get("type", "REVOKE")), kind)
+    return kind, body, about
+
+
+def _info(event: MessageEvent) -> dict[str, Any]:
+    """What is not in the message, as whatsmeow's JSON names it."""
+    info, source = event.Info, event.Info.MessageSource
+    told = {name: getattr(info, name) for name in _INFO}
+    mode = type(source).DESCRIPTOR.fields_by_name["AddressingMode"].enum_type
+    if source.HasField("AddressingMode"):
+        told["AddressingMode"] = mode.values_by_number[source.AddressingMode].name.lower()
+    for name in ("SenderAlt", "RecipientAlt"):
+        told[name] = to_text(getattr(source, name), device=True)
+    return {name: value for name, value in told.items() if value}
 
 
 def is_media(kind: str) -> bool:

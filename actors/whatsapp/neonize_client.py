@@ -86,6 +86,7 @@ from actors.whatsapp.votes import Votes
 from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
 from cluster.domain.waha_id import waha_id
+from cluster.domain.wire_message import people_in
 from cluster.settings import WhatsAppSettings
 
 __all__ = ["NeonizeClient"]
@@ -578,12 +579,15 @@ class NeonizeClient:
         match event:
             case Received(message=message):
                 message = await self._votes.opened(message, self.call)
+                named = {jids.bare(jid) for jid in people_in(message.payload["message"])}
+                phones = {jid: await self.by_phone(jid) for jid in named if jid.endswith("@lid")}
                 return replace(
                     event,
                     message=replace(
                         message,
                         chat=await self.by_phone(message.chat),
                         sender=await self.by_phone(message.sender),
+                        payload=message.payload | ({"phones": phones} if phones else {}),
                     ),
                 )
             case ReceiptSeen() | Undecryptable():
@@ -596,8 +600,21 @@ class NeonizeClient:
                 return replace(event, chat=await self.by_phone(event.chat))
             case Happened(told=(("presence.update", payload),)):
                 return Happened(told=(("presence.update", await self._seen_by_phone(payload)),))
+            case Happened(told=told) if any("participants" in payload for _, payload in told):
+                return Happened(told=tuple([(n, await self._members(p)) for n, p in told]))
             case _:
                 return event
+
+    async def _members(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """A change of a group's members, with their phone numbers."""
+        if "participants" not in payload:
+            return payload
+        members = [
+            one | {"pn": phone if phone.endswith("@c.us") else None}
+            for one in payload["participants"]
+            for phone in [waha_id(await self.by_phone(one["id"]))]
+        ]
+        return payload | {"participants": members}
 
     async def _seen_by_phone(self, payload: dict[str, Any]) -> dict[str, Any]:
         """A presence of people by phone number."""

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from api.message_ids import waha_id
 from api.models import WahaModel
 from cluster.domain.content import asked
 from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
@@ -39,6 +38,9 @@ class ReplyToMessage(WahaModel):
     body: str | None = None
     hasMedia: bool = False
     media: WAMedia | None = None
+    data: dict[str, Any] | None = Field(
+        None, alias="_data", description="The quotation as the library tells it."
+    )
 
 
 class MessageGateway(WahaModel):
@@ -104,29 +106,17 @@ class WAMessage(WahaModel):
             ack=_ACKS[sent.state],
             via_api=True,
             has_media="file" in sent.content,
+            reply_to=str(sent.content.get("reply_to") or ""),
             payload={"content": sent.content},
         )
         answer = cls.of_history(stored, me, files=files)
-        answer.replyTo = _quoted(sent.content)
-        answer.data = {"content": asked(sent.content)}
+        answer.data = answer.data | {"content": asked(sent.content)}
         answer.gateway = MessageGateway(state=sent.state, replayed=sent.replayed)
         if sent.place is not None:
             answer.gateway.position = sent.place.ahead
             answer.gateway.estimatedSeconds = round(sent.place.seconds, 1)
             answer.gateway.waitsFor = sent.place.limit
         return answer
-
-
-def _quoted(content: dict[str, Any]) -> ReplyToMessage | None:
-    quoted = content.get("quoted")
-    if not isinstance(quoted, dict):
-        return None
-    sender = quoted.get("sender")
-    return ReplyToMessage(
-        id=str(quoted.get("id", "")),
-        participant=waha_id(str(sender)) if sender else None,
-        body=quoted.get("body"),
-    )
 
 
 class FoundMessages(WahaModel):

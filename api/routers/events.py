@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import StreamingResponse
 
+from api.files import FilesUrl
 from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
 from api.params import GatewayDep, SessionPath
 from api.problems import responses
@@ -69,13 +70,16 @@ Kinds = Annotated[list[str], Depends(_kinds)]
 async def list_events(
     session: SessionPath,
     kinds: Kinds,
+    files: FilesUrl,
     after: Annotated[int, Query(ge=0, description="Events numbered above this.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     wait: Annotated[
         float, Query(ge=0, le=30, description="Seconds to wait for an event when there is none.")
     ] = 0,
 ) -> EventsAnswer:
-    page = await session.events.list(after=after, limit=limit, types=kinds, wait=wait)
+    page = await session.events.list(
+        after=after, limit=limit, types=kinds, wait=wait, base_url=files.base
+    )
     return EventsAnswer(events=page.events, next=page.next, newest=page.newest)
 
 
@@ -94,6 +98,7 @@ async def stream_events(
     request: Request,
     session: SessionPath,
     kinds: Kinds,
+    files: FilesUrl,
     after: Annotated[int | None, Query(ge=0)] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> StreamingResponse:
@@ -104,7 +109,8 @@ async def stream_events(
         start = int(last_event_id)
     # Refuses before the stream begins: then it is too late for a status.
     await session.info()
-    return await _stream(request, session.events.follow(after=start, types=kinds))
+    events = session.events.follow(after=start, types=kinds, base_url=files.base)
+    return await _stream(request, events)
 
 
 @of_all.get(
@@ -116,8 +122,10 @@ async def stream_events(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
 )
-async def stream_all(request: Request, gateway: GatewayDep, kinds: Kinds) -> StreamingResponse:
-    return await _stream(request, gateway.follow_all(types=kinds))
+async def stream_all(
+    request: Request, gateway: GatewayDep, kinds: Kinds, files: FilesUrl
+) -> StreamingResponse:
+    return await _stream(request, gateway.follow_all(types=kinds, base_url=files.base))
 
 
 @router.post(

@@ -12,6 +12,7 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from api.files import FilesUrl
 from api.ports import Gateway
 from api.reader_budget import Window
 from api.security.caller import gateway_of
@@ -31,13 +32,13 @@ _BAD, _TRY_LATER = 4001, 1013
 
 
 @router.websocket("/ws")
-async def events_over_websocket(socket: WebSocket) -> None:
+async def events_over_websocket(socket: WebSocket, files: FilesUrl) -> None:
     """Query: `session` (`*`: all), `events` (repeated or with commas; `*`), `after` (resume behind
     an event's number; needs one session), `x-api-key`."""
     await socket.accept()
     gateway = gateway_of(socket)
     try:
-        events = _wanted(gateway, socket)
+        events = _wanted(gateway, socket, files.base)
     except GatewayError as error:
         await _close(socket, _BAD, error.detail)
         return
@@ -51,18 +52,20 @@ async def events_over_websocket(socket: WebSocket) -> None:
         await asyncio.gather(gone, teller, return_exceptions=True)
 
 
-def _wanted(gateway: Gateway, socket: WebSocket) -> AsyncIterator[dict[str, Any] | None]:
+def _wanted(
+    gateway: Gateway, socket: WebSocket, base_url: str
+) -> AsyncIterator[dict[str, Any] | None]:
     query = socket.query_params
     kinds = [k for part in query.getlist("events") or ["*"] for k in part.split(",") if k]
     session, after = query.get("session") or "*", query.get("after")
     if session == "*":
         if after is not None:
             raise Invalid("after needs one session", field="after")
-        return gateway.follow_all(types=kinds)
+        return gateway.follow_all(types=kinds, base_url=base_url)
     if after is not None and not after.isdecimal():
         raise Invalid("after is the number of an event", field="after")
     return gateway.session(session).events.follow(
-        after=int(after) if after is not None else None, types=kinds
+        after=int(after) if after is not None else None, types=kinds, base_url=base_url
     )
 
 

@@ -98,9 +98,9 @@ class ScopedGateway:
         return await self._tenants.vitals(names, limit=limit)
 
     async def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0
+        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
-        async for event in self._tenants.follow_all(types=types, beat=beat):
+        async for event in self._tenants.follow_all(types=types, beat=beat, base_url=base_url):
             if event is None or self._principal.sees(event["session"]):
                 yield event
 

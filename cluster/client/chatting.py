@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cluster.client import references
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid, NotFound, NotSupported
-from cluster.domain.message import SentMessage
+from cluster.domain.message import SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import options_of
+from cluster.domain.wire_message import has_text, kind_and_text, raw_of
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -28,6 +29,10 @@ _MIN_OPTIONS, _MAX_OPTIONS = 2, 12
 _SEEN_AT_ONCE = 200
 #: Seconds after which WhatsApp's clients take no more edits of a message.
 EDIT_WINDOW = 20 * 60
+#: Kinds that stand for themselves: about other messages, or sealed with a secret of their chat.
+_NOT_FORWARDED = {
+    *("reaction", "edit", "revoke", "pin", "poll", "poll_vote", "protocol", "event"),
+}
 
 
 class Chatting:
@@ -72,7 +77,7 @@ class Chatting:
         if target.server == "newsletter":
             raise NotSupported("the library cannot vote in polls of channels")
         stores, record = await self._session.opened()
-        message = await references.known_message(stores, record, poll)
+        message = await references.present_message(stores, record, poll, "pollMessageId")
         if message is None or message.kind != "poll":
             raise NotFound(
                 "pollMessageId is no poll of this session's history", field="pollMessageId"
@@ -188,17 +193,14 @@ class Chatting:
     async def forward(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
         """Forward a message of the history. Raises `NotFound`, `Invalid` for what cannot be."""
         stores, record = await self._session.opened()
-        known = await references.known_message(stores, record, message)
+        known = await references.present_message(stores, record, message)
         if known is None:
             raise NotFound("messageId is no message of this session's history", field="messageId")
-        original = known.payload.get("message")
+        if known.kind in _NOT_FORWARDED:
+            raise Invalid("this message cannot be forwarded", field="messageId")
+        original = references.shown(known)
         if original is None:
-            content = dict(known.payload.get("content") or {})
-            for own in ("quoted", "reply_to", "mentions"):
-                content.pop(own, None)
-            if content.get("kind") in (None, "poll", "poll_vote", "reaction", "edit", "revoke"):
-                raise Invalid("this message cannot be forwarded", field="messageId")
-            return await self._session.send(chat_id, content, **options)
+            return await self._session.send(chat_id, _again(known), **options)
         content = {
             "kind": "forward",
             "forwarded": message.message_id,
@@ -238,12 +240,19 @@ class Chatting:
         target, key = parse_chat_id(chat_id), await self._key(message)
         if not key["from_me"]:
             raise Invalid("only own messages can be edited", field="messageId")
+        stores, record = await self._session.opened()
+        known = await references.known_message(stores, record, message)
+        edited = _kind_of(known) if known is not None else "text"
+        if not has_text(edited):
+            raise Invalid("only texts and captions can be edited", field="messageId")
         content: dict[str, Any] = {
             "kind": "edit",
             "text": text,
             "reply_to": message.message_id,
             "key": key,
         }
+        if edited != "text":
+            content["edits"], link_preview = edited, False
         if mentions:
             content["mentions"] = await self.mentioned(chat_id, mentions)
         if link_preview:
@@ -252,7 +261,7 @@ class Chatting:
 
     async def revoke(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
         """Delete a message for everyone: an own one, or as an admin of the group any."""
-        target, key = parse_chat_id(chat_id), await self._key(message)
+        target, key = parse_chat_id(chat_id), await self._key(message, deleted=True)
         if not key["from_me"] and target.server != "g.us":
             raise Invalid("only own messages can be deleted for everyone", field="messageId")
         content = {"kind": "revoke", "reply_to": message.message_id, "key": key}
@@ -262,7 +271,8 @@ class Chatting:
         self, chat_id: str, message: MessageRef, seconds: int, **options: Any
     ) -> SentMessage:
         """Pin a message in its chat for everyone; 0 seconds take the pin away."""
-        target, key = parse_chat_id(chat_id), await self._key(message)
+        target = parse_chat_id(chat_id)
+        key = await self._key(message, deleted=not seconds)
         content = {
             "kind": "pin",
             "seconds": seconds,
@@ -350,9 +360,27 @@ class Chatting:
             content["quoted"] = await references.quotation(stores, record, reply_to)
         return await self._session.send(chat_id, content, **options)
 
-    async def _key(self, message: MessageRef) -> dict[str, Any]:
+    async def _key(self, message: MessageRef, *, deleted: bool = False) -> dict[str, Any]:
         stores, record = await self._session.opened()
-        return await references.message_key(stores, record, message)
+        return await references.message_key(stores, record, message, deleted=deleted)
+
+
+def _kind_of(message: StoredMessage) -> str:
+    """What a message is, also one that was forwarded."""
+    raw = raw_of(message.payload)
+    return kind_and_text(raw)[0] if raw is not None else message.kind
+
+
+def _again(message: StoredMessage) -> dict[str, Any]:
+    """What the API composed, to be sent once more: as its edits left it, and forwarded."""
+    left_out = {"quoted", "reply_to", "mentions"}
+    if message.edited_at is not None:
+        left_out |= {"preview", "_preview", "_thumbnail", "_preview_image"}
+    content = dict(message.payload.get("content") or {})
+    content = {key: value for key, value in content.items() if key not in left_out}
+    if message.edited_at is not None:
+        content["caption" if "file" in content else "text"] = message.body
+    return content
 
 
 def _bare(jid: str) -> str:

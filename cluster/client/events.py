@@ -13,6 +13,7 @@ from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.session import SessionRecord
 from cluster.events.envelope import Teller, envelope
 from cluster.events.names import expand, unknown
+from cluster.media.links import files_url
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -41,10 +42,17 @@ class Events:
         self._session = session
 
     async def list(
-        self, *, after: int = 0, limit: int = 100, types: Sequence[str] = (), wait: float = 0
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        types: Sequence[str] = (),
+        wait: float = 0,
+        base_url: str = "",
     ) -> EventPage:
         """Events numbered above `after`, oldest first; all kinds without `types`. With none there
-        it waits up to `wait` seconds for one. Raises `SessionNotFound`, `Invalid`."""
+        it waits up to `wait` seconds for one. `base_url`: how the reader reaches the gateway, for
+        the URLs of files; without it that of the settings. Raises `SessionNotFound`, `Invalid`."""
         stores, record = await self._session.opened()
         only = wanted_types(types)
         deadline = asyncio.get_running_loop().time() + wait
@@ -60,7 +68,7 @@ class Events:
             if found or left <= 0:
                 break
             await live.changed(record.id, mark, seconds=left)
-        teller = teller_of(record)
+        teller = teller_of(record, base_url or self._session.gateway.settings.base_url)
         full = len(found) >= min(limit, _MOST)
         return EventPage(
             events=[envelope(event, teller) for event in found],
@@ -69,12 +77,19 @@ class Events:
         )
 
     async def follow(
-        self, *, after: int | None = None, types: Sequence[str] = (), beat: float = 15.0
+        self,
+        *,
+        after: int | None = None,
+        types: Sequence[str] = (),
+        beat: float = 15.0,
+        base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events as they happen, after the number `after` (None: from now on). None comes when
-        nothing happened for `beat` seconds. Nothing is buffered: who is slow reads later."""
+        nothing happened for `beat` seconds. `base_url` as in `list`.
+        Nothing is buffered: who is slow reads later."""
         stores, record = await self._session.opened()
         only, live = wanted_types(types), self._session.gateway.live
+        base_url = base_url or self._session.gateway.settings.base_url
         cursor = await stores.events.newest(record.id) if after is None else after
         clock = asyncio.get_running_loop().time
         told_at = clock()
@@ -85,7 +100,7 @@ class Events:
                 record.id, after=cursor, until=newest, types=only, limit=_PAGE
             )
             if found:
-                teller = teller_of(await self._session.info())
+                teller = teller_of(await self._session.info(), base_url)
             for event in found:
                 yield envelope(event, teller)
                 cursor, told_at = event.seq, clock()
@@ -135,11 +150,12 @@ def wanted_types(types: Sequence[str]) -> list[str]:
     return sorted(expand(types))
 
 
-def teller_of(record: SessionRecord) -> Teller:
-    """Who tells the events of a session."""
+def teller_of(record: SessionRecord, base_url: str) -> Teller:
+    """Who tells the events of a session. `base_url`: how the listener reaches the gateway."""
     metadata = record.config.get("metadata")
     return Teller(
         name=record.name,
         me=record.me,
         metadata=metadata if isinstance(metadata, dict) else {},
+        files=files_url(base_url, record.name),
     )

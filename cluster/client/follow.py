@@ -17,7 +17,12 @@ _PAGE = 100
 
 
 async def follow_sessions(
-    stores: Stores, tenant: str, live: LiveSignals, types: Sequence[str], beat: float
+    stores: Stores,
+    tenant: str,
+    live: LiveSignals,
+    types: Sequence[str],
+    beat: float,
+    base_url: str,
 ) -> AsyncIterator[dict[str, Any] | None]:
     """New events of all sessions of a tenant, each session's in order; sessions made meanwhile
     from their first event on. None comes when nothing happened for `beat` seconds."""
@@ -38,7 +43,7 @@ async def follow_sessions(
             del cursors[gone]
         for session_id, last in newest.items():
             after = cursors.get(session_id, 0)
-            teller = teller_of(records[session_id])
+            teller = teller_of(records[session_id], base_url)
             while after < last:
                 found = await stores.events.list(
                     session_id, after=after, until=last, types=only, limit=_PAGE

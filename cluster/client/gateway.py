@@ -155,11 +155,12 @@ class Gateway:
         return await session_vitals(await self.stores(), self.tenant, names, limit)
 
     async def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0
+        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events of every session from now on, each session's in order. See `Events.follow`."""
         stores = await self.stores()
-        async for event in follow_sessions(stores, self.tenant, self.live, types, beat):
+        base_url = base_url or self.settings.base_url
+        async for event in follow_sessions(stores, self.tenant, self.live, types, beat, base_url):
             yield event
 
     async def health(self) -> dict[str, dict[str, Any]]:

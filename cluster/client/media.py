@@ -121,6 +121,7 @@ class Media:
         message = await references.known_message(stores, record, ref)
         file = file_of(message) if message is not None else None
         if file is None:
+            # Also of one that was deleted for everyone.
             raise NotFound("there is no such file")
         key = object_key(record.id, file.sha256)
         size = await stores.objects.size(key)

@@ -9,12 +9,31 @@ from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.message import StoredMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import SessionRecord
+from cluster.domain.wire_message import main_part, raw_of, with_text
 from cluster.stores import Stores
 
-__all__ = ["bare_sender", "key_of", "known_message", "message_key", "quotation"]
+__all__ = [
+    "bare_sender",
+    "key_of",
+    "known_message",
+    "message_key",
+    "present_message",
+    "quotation",
+    "shown",
+]
 
 #: Bytes of JSON up to which a quoted message is quoted whole, not only by its text.
 _WHOLE = 16_384
+#: Of a quoted message's context.
+_NESTED = {"quotedMessage", "stanzaID", "participant", "remoteJID"}
+#: Kinds with a file -> their part of the protobuf.
+_FILES = {
+    "image": "imageMessage",
+    "video": "videoMessage",
+    "audio": "audioMessage",
+    "document": "documentMessage",
+    "sticker": "stickerMessage",
+}
 
 
 async def known_message(
@@ -31,12 +50,29 @@ async def known_message(
     return next(iter(fitting or found[:1]), None) if len(found) < 2 else next(iter(fitting), None)
 
 
-async def message_key(
+async def present_message(
     stores: Stores, record: SessionRecord, ref: MessageRef, field: str = "messageId"
+) -> StoredMessage | None:
+    """`known_message`; raises `NotFound` naming `field` when it was deleted for everyone."""
+    message = await known_message(stores, record, ref)
+    if message is not None and message.revoked_at is not None:
+        raise NotFound(f"{field} is a message that was deleted for everyone", field=field)
+    return message
+
+
+async def message_key(
+    stores: Stores,
+    record: SessionRecord,
+    ref: MessageRef,
+    field: str = "messageId",
+    *,
+    deleted: bool = False,
 ) -> dict[str, Any]:
     """The protocol's key: `id`, `chat`, `from_me`, `sender`. From the history, or from what the
-    caller said. Raises `NotFound` naming `field` when neither tells enough."""
-    message = await known_message(stores, record, ref)
+    caller said. Raises `NotFound` naming `field` when neither tells enough, or when it was deleted
+    for everyone (`deleted`: such a one will do)."""
+    look = known_message if deleted else present_message
+    message = await look(stores, record, ref)
     if message is not None:
         return key_of(message)
     if not ref.chat or ref.from_me is None:
@@ -57,6 +93,8 @@ def key_of(message: StoredMessage) -> dict[str, Any]:
         "chat": message.chat,
         "from_me": message.from_me,
         "sender": bare_sender(message),
+        # By which it is told to callers, whatever the chat addresses people by.
+        "_sender": message.sender,
     }
 
 
@@ -70,8 +108,9 @@ def bare_sender(message: StoredMessage) -> str:
 
 
 async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> dict[str, Any]:
-    """What a reply says of the message it quotes. Raises `Invalid` naming `reply_to`."""
-    message = await known_message(stores, record, ref)
+    """What a reply says of the message it quotes: as it is shown now. Raises `Invalid` naming
+    `reply_to`, `NotFound` when it was deleted for everyone."""
+    message = await present_message(stores, record, ref, "reply_to")
     if message is None:
         try:
             key = await message_key(stores, record, ref)
@@ -84,8 +123,56 @@ async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> d
         "id": ref.message_id,
         "sender": bare_sender(message),
         "body": message.body,
+        "_sender": message.sender,
     }
-    original = message.payload.get("message")
-    if original and len(json.dumps(original)) <= _WHOLE:
-        quoted["_message"] = {k: v for k, v in original.items() if k != "messageContextInfo"}
+    raw = shown(message) or _sketch(message)
+    if raw and (whole := _within_bounds(raw)):
+        quoted["_message"] = whole
     return quoted
+
+
+def shown(message: StoredMessage) -> dict[str, Any] | None:
+    """The protobuf of a message as its edits left it; None of what the API composed."""
+    raw = raw_of(message.payload)
+    if raw is None or message.edited_at is None:
+        return raw
+    return with_text(raw, message.body)
+
+
+def _within_bounds(raw: dict[str, Any]) -> dict[str, Any] | None:
+    """Without what a quotation does not need; the picture goes when it is too large."""
+    name, part = main_part(raw)
+    if isinstance(part, dict):
+        context = part.get("contextInfo") or {}
+        if "quotedMessage" in context:
+            # What the quoted one replied to is not quoted along.
+            part = part | {"contextInfo": {k: v for k, v in context.items() if k not in _NESTED}}
+        if len(json.dumps(part)) > _WHOLE:
+            part = {k: v for k, v in part.items() if k != "JPEGThumbnail"}
+    found = {name: part} if name else None
+    return found if found and len(json.dumps(found)) <= _WHOLE else None
+
+
+def _sketch(message: StoredMessage) -> dict[str, Any] | None:
+    """What there is to show of a message that the API composed, where that is not a text."""
+    content = message.payload.get("content") or {}
+    file = content.get("file")
+    if isinstance(file, dict) and message.kind in _FILES:
+        part = {"mimetype": str(file.get("mimetype") or "")}
+        if message.body:
+            part["caption"] = message.body
+        if message.kind == "document":
+            part["fileName"] = str(file.get("filename") or "")
+        if thumbnail := (file.get("_facts") or {}).get("thumbnail"):
+            part["JPEGThumbnail"] = str(thumbnail)
+        return {_FILES[message.kind]: part}
+    if message.kind == "location":
+        place = {"degreesLatitude": content["latitude"], "degreesLongitude": content["longitude"]}
+        return {"locationMessage": place | {"name": str(content.get("text") or "")}}
+    if message.kind == "poll":
+        options = [{"optionName": str(option)} for option in content.get("options", ())]
+        return {"pollCreationMessage": {"name": message.body, "options": options}}
+    if message.kind == "contact" and (cards := content.get("contacts")):
+        first = cards[0]
+        return {"contactMessage": {"displayName": first["name"], "vcard": first["vcard"]}}
+    return None

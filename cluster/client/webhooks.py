@@ -103,7 +103,7 @@ class Webhooks:
             payload={"message": "This is a test; nothing happened."},
             happened_at=datetime.now(UTC),
         )
-        body = body_of(event, teller_of(record))
+        body = body_of(event, teller_of(record, self._session.gateway.settings.base_url))
         settings = self._session.gateway.settings.webhooks
         poster = Poster(timeout=settings.timeout_seconds, allow=settings.allow, connections=1)
         try:

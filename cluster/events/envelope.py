@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from cluster.domain.message import Ack, StoredMessage
 from cluster.domain.session import Me
@@ -43,6 +43,8 @@ class Teller:
     me: Me | None = None
     #: WAHA's `config.metadata`, told with every event.
     metadata: dict[str, Any] = field(default_factory=dict)
+    #: URL under which its files are: see `cluster.media.links.files_url`; empty: files have none.
+    files: str = ""
 
 
 def envelope(event: Event, teller: Teller) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def _ack(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
         "id": format_message_id(chat, str(payload["id"]), from_me=True, participant=own),
         "from": own or waha_id(chat),
         "to": waha_id(chat),
-        "participant": by if is_shared(chat) else None,
+        "participant": by if is_shared(chat) else "",
         "fromMe": True,
         "ack": level.value,
         "ackName": level.name,
@@ -109,10 +111,14 @@ def _waiting(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
     }
 
 
-def _of_message(
-    shape: Callable[[StoredMessage, Me | None], dict[str, Any]],
-) -> Callable[[dict[str, Any], Teller], dict[str, Any]]:
-    return lambda payload, teller: shape(from_event(payload), teller.me)
+class _OfMessage(Protocol):
+    def __call__(
+        self, message: StoredMessage, me: Me | None, *, files: str = ""
+    ) -> dict[str, Any]: ...
+
+
+def _of_message(shape: _OfMessage) -> Callable[[dict[str, Any], Teller], dict[str, Any]]:
+    return lambda payload, teller: shape(from_event(payload), teller.me, files=teller.files)
 
 
 #: Other events are kept in WAHA's shape already.

@@ -11,70 +11,90 @@ from cluster.domain.content import asked
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
-from cluster.events.message_parts import location_of, media_of, vcards_of
+from cluster.domain.wire_message import raw_of
+from cluster.events.message_parts import location_of, media_of, reply_of, told_id, vcards_of
 
-__all__ = ["edited_payload", "message_payload", "reaction_payload", "revoked_payload"]
+__all__ = [
+    "edited_payload",
+    "like_gows",
+    "message_payload",
+    "reaction_payload",
+    "revoked_payload",
+]
 
 #: Kinds that act on a message: `reply_to` is their target, not a quoted message.
 _ACTS = {"reaction", "revoke", "edit", "poll_vote", "pin"}
+#: `_data.Info` of a message of which nothing else is known.
+_INFO = {
+    "ServerID": 0,
+    "Category": "",
+    "Multicast": False,
+    "MediaType": "",
+    "Edit": "",
+    "AddressingMode": "",
+    "SenderAlt": "",
+    "RecipientAlt": "",
+}
 
 
 def message_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessage`. `me` is the session's account; `files` the URL under which the session's
     files are (`https://host/api/files/{session}`): without it no file has a URL."""
     quotes = bool(message.reply_to) and message.kind not in _ACTS
+    place = location_of(message) if message.revoked_at is None else None
     head = _head(message, me)
     media = media_of(message, head["id"], files)
     return head | {
         "body": message.body,
-        "hasMedia": message.has_media,
+        "hasMedia": media is not None or (message.has_media and message.revoked_at is None),
         "media": media,
         "mediaUrl": (media or {}).get("url") or "",
         "ack": message.ack.value,
         "ackName": message.ack.name,
         "author": _participant(message) or None,
-        "location": location_of(message),
-        "vCards": vcards_of(message),
-        "replyTo": {"id": message.reply_to, "hasMedia": False} if quotes else None,
-        "_data": _like_gows(message),
+        "location": place,
+        "vCards": vcards_of(message) if message.revoked_at is None else None,
+        "replyTo": reply_of(message, me, files) if quotes else None,
+        "_data": like_gows(message),
     }
 
 
-def reaction_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+def reaction_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessageReaction`."""
     key = _reacted_to(message)
+    author = told_id(str(key.get("participant", "")), message, me)
     # The key tells whose message it was from the point of view of the one who reacted.
     by_them = bool(key.get("fromMe"))
     if message.from_me or not is_shared(message.chat):
         own_target = by_them is message.from_me
     else:
-        own_target = me is not None and waha_id(str(key.get("participant", ""))) in {me.id, me.lid}
+        own_target = me is not None and author == me.id
+    if not author and is_shared(message.chat):
+        author = waha_id(message.sender) if by_them else ""
     return _head(message, me) | {
         "reaction": {
             "text": message.body,
             "messageId": format_message_id(
-                message.chat,
-                message.reply_to,
-                from_me=own_target,
-                participant=str(key.get("participant", "")),
+                message.chat, message.reply_to, from_me=own_target, participant=author
             ),
         },
-        "_data": _like_gows(message),
+        "_data": like_gows(message),
     }
 
 
-def edited_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+def edited_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessageEditedBody`: the edit as a message, and what it edits."""
-    return message_payload(message, me) | {"editedMessageId": message.reply_to or None}
+    told = message_payload(message, me, files=files)
+    return told | {"editedMessageId": message.reply_to or None}
 
 
-def revoked_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+def revoked_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessageRevokedBody`: the revocation as a message, and what it revokes."""
     return {
         "revokedMessageId": message.reply_to or None,
-        "after": message_payload(message, me),
+        "after": message_payload(message, me, files=files),
         "before": None,
-        "_data": _like_gows(message),
+        "_data": like_gows(message),
     }
 
 
@@ -101,22 +121,24 @@ def _reacted_to(message: StoredMessage) -> dict[str, Any]:
     """The protobuf's key of the message reacted to; an own reaction has the gateway's key."""
     if message.via_api:
         key = message.payload.get("content", {}).get("key", {})
-        return {"fromMe": key.get("from_me"), "participant": key.get("sender", "")}
+        author = key.get("_sender") or key.get("sender", "")
+        return {"fromMe": key.get("from_me"), "participant": author}
     return dict(message.payload.get("message", {}).get("reactionMessage", {}).get("key", {}))
 
 
-def _like_gows(message: StoredMessage) -> dict[str, Any]:
+def like_gows(message: StoredMessage) -> dict[str, Any]:
     """WAHA's clients for the GOWS engine look into `_data.Info` and `_data.Message`."""
+    info = {
+        "ID": message.message_id,
+        "Chat": message.chat,
+        "Sender": message.sender,
+        "IsFromMe": message.from_me,
+        "IsGroup": is_shared(message.chat),
+        "PushName": message.push_name,
+        "Timestamp": message.timestamp.isoformat(),
+        "Type": message.kind,
+    }
     return {
-        "Info": {
-            "ID": message.message_id,
-            "Chat": message.chat,
-            "Sender": message.sender,
-            "IsFromMe": message.from_me,
-            "IsGroup": is_shared(message.chat),
-            "PushName": message.push_name,
-            "Timestamp": message.timestamp.isoformat(),
-            "Type": message.kind,
-        },
-        "Message": message.payload.get("message", asked(message.payload)),
+        "Info": info | _INFO | (message.payload.get("info") or {}),
+        "Message": raw_of(message.payload) or asked(message.payload),
     }

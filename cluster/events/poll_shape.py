@@ -7,6 +7,7 @@ from typing import Any
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
+from cluster.events.message_parts import told_id
 
 __all__ = ["SELECTED", "vote_payload"]
 
@@ -14,20 +15,20 @@ __all__ = ["SELECTED", "vote_payload"]
 SELECTED = "selected_options"
 
 
-def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+def vote_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """`vote` is who voted what, `poll` the message that asked."""
     key, options = _key_and_options(message)
     asked_by_voter = bool(key.get("fromMe"))
     chat, own = waha_id(message.chat), me.id if me else "me"
     voter = waha_id(message.sender)
     shared = is_shared(message.chat)
-    asker = str(key.get("participant", ""))
+    asker = told_id(str(key.get("participant", "")), message, me)
     if shared:
-        own_poll = (asked_by_voter and message.from_me) or (
-            me is not None and waha_id(asker) in {me.id, me.lid}
-        )
+        asker = voter if asked_by_voter else asker
+        own_poll = (asked_by_voter and message.from_me) or (me is not None and asker == me.id)
     else:
         own_poll = asked_by_voter is message.from_me
+        asker = own if own_poll else chat
     return {
         "vote": {
             "id": format_message_id(
@@ -41,19 +42,26 @@ def vote_payload(message: StoredMessage, me: Me | None) -> dict[str, Any]:
             "fromMe": message.from_me,
             "participant": voter if shared else None,
             "selectedOptions": options,
-            "timestamp": int(message.timestamp.timestamp() * 1000),
+            "timestamp": _voted_at(message),
         },
         "poll": {
             "id": format_message_id(
                 message.chat, str(key.get("ID", "")), from_me=own_poll, participant=asker
             ),
             "to": chat if own_poll or shared else own,
-            "from": own if own_poll else waha_id(asker) or chat,
+            "from": own if own_poll else asker or chat,
             "fromMe": own_poll,
-            "participant": (waha_id(asker) or None) if shared else None,
+            "participant": (asker or None) if shared else None,
         },
         "_data": message.payload,
     }
+
+
+def _voted_at(message: StoredMessage) -> int:
+    """Unix time in ms, as the voter's device says it."""
+    update = (message.payload.get("message") or {}).get("pollUpdateMessage") or {}
+    told = str(update.get("senderTimestampMS") or "")
+    return int(told) if told.isdecimal() else int(message.timestamp.timestamp() * 1000)
 
 
 def _key_and_options(message: StoredMessage) -> tuple[dict[str, Any], list[str]]:
@@ -64,7 +72,7 @@ def _key_and_options(message: StoredMessage) -> tuple[dict[str, Any], list[str]]
         key = {
             "fromMe": asked.get("from_me"),
             "ID": asked.get("id"),
-            "participant": asked.get("sender", ""),
+            "participant": asked.get("_sender") or asked.get("sender", ""),
         }
         return key, list(content.get("options") or ())
     update = message.payload.get("message", {}).get("pollUpdateMessage", {})

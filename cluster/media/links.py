@@ -10,29 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from cluster.domain.message import StoredMessage
+from cluster.domain.wire_message import FILES, file_part, raw_of
 
-__all__ = ["MessageFile", "file_of", "file_url", "object_key"]
+__all__ = ["MessageFile", "file_of", "file_url", "files_url", "object_key"]
 
-#: Parts of a message that carry a file, with the kind its keys are derived for.
-_PARTS = {
-    "imageMessage": "image",
-    "videoMessage": "video",
-    "ptvMessage": "video",
-    "audioMessage": "audio",
-    "documentMessage": "document",
-    "stickerMessage": "image",
-}
-#: Parts that wrap a message in another one.
-_WRAPPINGS = {
-    "documentWithCaptionMessage",
-    "ephemeralMessage",
-    "viewOnceMessage",
-    "viewOnceMessageV2",
-    "viewOnceMessageV2Extension",
-    "lottieStickerMessage",
-    "deviceSentMessage",
-    "editedMessage",
-}
 #: What `mimetypes` does not know, or names differently from everybody else.
 _ENDINGS = {"audio/ogg": ".oga", "image/webp": ".webp", "image/jpeg": ".jpeg"}
 
@@ -61,7 +42,9 @@ class MessageFile:
 
 
 def file_of(message: StoredMessage) -> MessageFile | None:
-    """The file of a message; None when it has none that can be got."""
+    """The file of a message; None when it has none that can be got, or was deleted."""
+    if message.revoked_at is not None:
+        return None
     content = message.payload.get("content")
     if isinstance(content, dict) and isinstance(content.get("file"), dict):
         file = content["file"]
@@ -71,8 +54,8 @@ def file_of(message: StoredMessage) -> MessageFile | None:
             sha256=str(file.get("_object") or "").rpartition("/")[2],
             size=int(file.get("_size") or 0),
         )
-    raw = message.payload.get("message")
-    found = _part(raw, 0) if isinstance(raw, dict) else None
+    raw = raw_of(message.payload)
+    found = file_part(raw) if raw is not None else None
     if found is None:
         return None
     name, part = found
@@ -88,8 +71,13 @@ def file_of(message: StoredMessage) -> MessageFile | None:
         sha256=digest,
         size=int(part.get("fileLength") or 0),
         part=part,
-        kind=_PARTS[name],
+        kind=FILES[name],
     )
+
+
+def files_url(base: str, session: str) -> str:
+    """Where the files of a session are; `base`: how callers reach the gateway."""
+    return f"{base.rstrip('/')}/api/files/{session}"
 
 
 def file_url(files: str, waha_message_id: str, file: MessageFile) -> str:
@@ -100,14 +88,3 @@ def file_url(files: str, waha_message_id: str, file: MessageFile) -> str:
 def object_key(session_id: int, sha256: str) -> str:
     """Where a session's file is in the object store: by content, so that each is stored once."""
     return f"media/{session_id}/{sha256}"
-
-
-def _part(message: dict[str, Any], depth: int) -> tuple[str, dict[str, Any]] | None:
-    for name, part in message.items():
-        if name in _PARTS and isinstance(part, dict):
-            return name, part
-        if name in _WRAPPINGS and isinstance(part, dict) and depth < 4:
-            inner = part.get("message")
-            if isinstance(inner, dict) and (found := _part(inner, depth + 1)):
-                return found
-    return None

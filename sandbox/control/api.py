@@ -11,9 +11,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from google.protobuf.message import DecodeError
 
 from sandbox.control import models
 from sandbox.crypto.media import MediaError
+from sandbox.crypto.protobuf import wa
 from sandbox.phone.phone import Phone
 from sandbox.phone.phones import Phones
 from sandbox.server import login
@@ -163,6 +165,15 @@ async def send(one: Chosen, body: models.NewMessage) -> models.Sent:
         filename=body.filename,
     )
     return models.Sent(id=sent)
+
+
+@_routes.post("/phones/{number}/messages/any", status_code=201)
+async def send_any(one: Chosen, body: models.AnyMessage) -> models.Sent:
+    try:
+        message = wa.Message.FromString(base64.b64decode(body.data, validate=True))
+    except (binascii.Error, DecodeError):
+        raise SandboxError("data is no message as base64", status=422) from None
+    return models.Sent(id=await one.send_message(one.address(body.to), message))
 
 
 @_routes.get("/phones/{number}/inbox")

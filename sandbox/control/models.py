@@ -55,6 +55,16 @@ class NewMessage(_Body):
     filename: str = ""
 
 
+class AnyMessage(_Body):
+    """A message of any kind, as the protobuf that is encrypted."""
+
+    to: str
+    data: str = Field(
+        description="`Message` of waE2E.proto, base64; fields that the sandbox does "
+        "not know go along."
+    )
+
+
 class NewPoll(_Body):
     """A poll to send from the phone."""
 

@@ -12,14 +12,18 @@ from typing import Any
 
 from neonize.proto.waCommon.WACommon_pb2 import MessageKey
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    DocumentMessage,
     FutureProofMessage,
+    ImageMessage,
     Message,
     MessageContextInfo,
     PinInChatMessage,
     ProtocolMessage,
     ReactionMessage,
+    VideoMessage,
 )
 
+from actors.whatsapp.content.context import with_context
 from actors.whatsapp.content.texts import text
 
 __all__ = ["BUILDERS", "message_key"]
@@ -48,13 +52,31 @@ def _reaction(content: dict[str, Any]) -> Message:
 
 
 def _edit(content: dict[str, Any]) -> Message:
+    """`text`; `edits`: the kind of file whose caption it is, missing for a text."""
     change = ProtocolMessage(
         key=message_key(content["key"]),
         type=ProtocolMessage.MESSAGE_EDIT,
-        editedMessage=text(content),
+        editedMessage=_edited(content),
         timestampMS=_now(),
     )
     return Message(editedMessage=FutureProofMessage(message=Message(protocolMessage=change)))
+
+
+def _edited(content: dict[str, Any]) -> Message:
+    """What is edited stays what it is: clients take the new caption of a file from a message of
+    the file's kind, and a document's from its wrapping."""
+    caption = str(content["text"])
+    match content.get("edits"):
+        case "image":
+            return Message(imageMessage=with_context(ImageMessage(caption=caption), content))
+        case "video":
+            return Message(videoMessage=with_context(VideoMessage(caption=caption), content))
+        case "document":
+            part = with_context(DocumentMessage(caption=caption), content)
+            inner = Message(documentMessage=part)
+            return Message(documentWithCaptionMessage=FutureProofMessage(message=inner))
+        case _:
+            return text(content)
 
 
 def _revoke(content: dict[str, Any]) -> Message:

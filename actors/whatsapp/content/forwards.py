@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
-from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import ExtendedTextMessage, Message
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import FutureProofMessage, Message
+
+from cluster.domain.wire_message import main_part
 
 __all__ = ["BUILDERS"]
 
@@ -14,18 +16,20 @@ __all__ = ["BUILDERS"]
 def _forward(content: dict[str, Any]) -> Message:
     """`message`: the original, as JSON of the protobuf. Attachments are not uploaded again: the
     keys in the message are good for whoever gets it."""
-    message = ParseDict(content["message"], Message(), ignore_unknown_fields=True)
-    message.ClearField("messageContextInfo")
-    if message.HasField("conversation"):
-        plain = message.conversation
-        message = Message(extendedTextMessage=ExtendedTextMessage(text=plain))
-    for field, part in message.ListFields():
+    name, part = main_part(content["message"])
+    if name == "conversation":
+        name, part = "extendedTextMessage", {"text": part}
+    message = ParseDict({name: part}, Message(), ignore_unknown_fields=True)
+    for field, sent in message.ListFields():
         if field.message_type is None or "contextInfo" not in field.message_type.fields_by_name:
             continue
-        score = part.contextInfo.forwardingScore + 1
-        part.ClearField("contextInfo")
-        part.contextInfo.isForwarded = True
-        part.contextInfo.forwardingScore = score
+        score = sent.contextInfo.forwardingScore + 1
+        sent.ClearField("contextInfo")
+        sent.contextInfo.isForwarded = True
+        sent.contextInfo.forwardingScore = score
+    if message.documentMessage.caption:
+        # Clients show the caption of a document only in this wrapping.
+        return Message(documentWithCaptionMessage=FutureProofMessage(message=message))
     return message
 
 

@@ -1,0 +1,369 @@
+"""What users' own software gets to see: a webhook's receiver and the phones are the judges."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from event_receiver import Receiver
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    ButtonsResponseMessage,
+    DocumentMessage,
+    Message,
+    TemplateButtonReplyMessage,
+)
+from people import People, Person
+from running_gateway import RunningGateway, until
+from sample_media import photo
+from websockets.sync.client import connect
+
+PDF = b"%PDF-1.4 a document"
+
+
+@dataclass
+class Told:
+    """Alice's and Bob's sessions tell one receiver everything; the phones are Bob's and Carol's."""
+
+    people: People
+    receiver: Receiver
+    group: str
+
+    @property
+    def gateway(self) -> RunningGateway:
+        return self.people.gateway
+
+    def event(self, name: str, fits: Callable[[dict[str, Any]], bool], who: Person) -> Any:
+        """The payload of an event of a session, as the receiver got it."""
+
+        def found() -> Any:
+            for event in self.receiver.events(name):
+                if event["session"] == who.session and fits(event["payload"]):
+                    return event["payload"]
+            return None
+
+        return until(found, what=name)
+
+    def message(self, wire_id: str, who: Person, name: str = "message.any") -> Any:
+        return self.event(name, lambda payload: wire_id in payload["id"], who)
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = self.gateway.api.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def arrived(self, sent: dict[str, Any], at: Person) -> dict[str, Any]:
+        wire_id = sent["id"].split("_")[2]
+        return until(
+            lambda: next((e for e in at.phone.inbox() if e["id"] == wire_id), None),
+            what=f"{wire_id} on the phone",
+        )
+
+    def any(self, sender: Person, to: Person, message: Message) -> str:
+        data = base64.b64encode(message.SerializeToString()).decode()
+        return str(sender.phone.post("/messages/any", to=to.phone.number, data=data)["id"])
+
+    def history(self, who: Person, chat: str, wire_id: str) -> dict[str, Any]:
+        found = until(
+            lambda: [m for m in self.gateway.history(who.session, chat) if wire_id in m["id"]],
+            what="in the history",
+        )
+        return dict(found[0])
+
+
+@pytest.fixture(scope="module")
+def told(people: People) -> Iterator[Told]:
+    gateway = people.gateway
+    with Receiver.running() as receiver:
+        hooks = [{"url": receiver.url, "events": ["*"]}]
+        for who in (people.alice, people.bob):
+            path = f"/api/sessions/{who.session}"
+            gateway.api.put(path, json={"config": {"webhooks": hooks}}).raise_for_status()
+            gateway.working(who.session)
+        members = [{"id": one.chat} for one in (people.bob, people.carol)]
+        made = gateway.api.post(
+            f"/api/{people.alice.session}/groups", json={"name": "Told", "participants": members}
+        )
+        group = made.raise_for_status().json()
+        yield Told(people, receiver, str(group.get("id") or group.get("JID")))
+        for who in (people.alice, people.bob):
+            gateway.api.put(f"/api/sessions/{who.session}", json={"config": {}}).raise_for_status()
+            gateway.working(who.session)
+
+
+def test_a_file_can_be_fetched_by_the_url_in_every_event(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    data = photo("PNG", (64, 48))
+    socket = told.gateway.state.url.replace("http", "ws")
+    with connect(
+        f"{socket}/ws?session={alice.session}&events=message&x-api-key={told.gateway.state.api_key}"
+    ) as live:
+        sent = bob.phone.post(
+            "/messages", to=alice.phone.number, media="image", mimetype="image/png",
+            text="look", data=base64.b64encode(data).decode(),
+        )["id"]  # fmt: skip
+
+        over_socket = json.loads(live.recv(timeout=30))["payload"]
+    at_hook = told.message(sent, alice)
+    pulled = [
+        e["payload"]
+        for e in told.gateway.api.get(
+            f"/api/{alice.session}/events", params={"events": "message", "limit": 1000}
+        ).json()["events"]
+        if sent in e["payload"]["id"]
+    ]
+    in_history = told.history(alice, bob.chat, sent)
+    key = {"X-Api-Key": told.gateway.state.api_key}
+    for payload in (at_hook, over_socket, *pulled, in_history):
+        assert payload["hasMedia"]
+        assert payload["mediaUrl"] == payload["media"]["url"]
+        got = httpx.get(payload["media"]["url"], headers=key, timeout=60, trust_env=False)
+        assert (got.status_code, got.content) == (200, data)
+    assert httpx.get(at_hook["media"]["url"], trust_env=False).status_code == 401
+
+
+def test_a_reply_tells_what_it_replies_to(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    image = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (40, 40))).decode()}
+    sent = told.post(
+        "/api/sendImage", session=alice.session, chatId=bob.chat, file=image, caption="this one"
+    )
+    told.arrived(sent, bob)
+    answer = bob.phone.post(
+        "/messages", to=alice.phone.number, text="nice", reply_to=sent["id"].split("_")[2]
+    )["id"]
+    for payload in (told.message(answer, alice), told.history(alice, bob.chat, answer)):
+        reply = payload["replyTo"]
+        assert reply["id"] == sent["id"].split("_")[2]
+        assert (reply["participant"], reply["body"]) == (alice.chat, "this one")
+
+    # Over the API, of a picture, to the phone and to every teller of it.
+    again = told.post(
+        "/api/sendText", session=alice.session, chatId=bob.chat, text="mine", reply_to=sent["id"]
+    )
+    quoted = told.arrived(again, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    assert quoted["quotedMessage"]["imageMessage"]["caption"] == "this one"
+    wire_id = again["id"].split("_")[2]
+    at_bob = told.message(wire_id, bob, "message")
+    assert (at_bob["replyTo"]["hasMedia"], at_bob["replyTo"]["participant"]) == (True, alice.chat)
+    for payload in (
+        again, told.message(wire_id, alice), told.history(alice, bob.chat, wire_id), at_bob,
+    ):  # fmt: skip
+        reply = payload["replyTo"]
+        assert (reply["participant"], reply["body"]) == (alice.chat, "this one")
+        assert reply["hasMedia"]
+
+
+def test_what_is_tapped_is_the_body_and_a_documents_title_is_not(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    taps = {
+        "Confirm": Message(
+            templateButtonReplyMessage=TemplateButtonReplyMessage(
+                selectedID="1", selectedDisplayText="Confirm"
+            )
+        ),
+        "Yes": Message(
+            buttonsResponseMessage=ButtonsResponseMessage(
+                selectedButtonID="1", selectedDisplayText="Yes",
+                type=ButtonsResponseMessage.DISPLAY_TEXT,
+            )
+        ),
+        "": Message(documentMessage=DocumentMessage(title="report.pdf", fileName="report.pdf")),
+    }  # fmt: skip
+    for body, message in taps.items():
+        sent = told.any(bob, alice, message)
+        assert told.message(sent, alice, "message")["body"] == body
+
+
+def test_a_polls_id_in_a_group_is_told_the_same_everywhere(told: Told) -> None:
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    poll = {"name": "When?", "options": ["Mon", "Tue"]}
+    asked = told.post("/api/sendPoll", session=alice.session, chatId=told.group, poll=poll)
+    wire_id = asked["id"].split("_")[2]
+    assert told.message(wire_id, alice)["id"] == asked["id"]
+    told.arrived(asked, carol)
+    carol.phone.post(f"/polls/{wire_id}/votes", options=["Mon"])
+    vote = told.event("poll.vote", lambda p: wire_id in p["poll"]["id"], alice)
+    assert vote["poll"]["id"] == asked["id"]
+    assert vote["poll"]["participant"] == vote["poll"]["from"] == alice.chat
+    assert vote["vote"]["participant"] == carol.chat
+    assert abs(vote["vote"]["timestamp"] / 1000 - time.time()) < 60
+
+    # Somebody else's: told by the message, by a vote over the API, and by another's vote.
+    theirs = bob.phone.post("/polls", to=told.group, question="Who?", options=["I", "You"])["id"]
+    seen = told.message(theirs, alice, "message")["id"]
+    told.post(
+        "/api/sendPollVote", session=alice.session, chatId=told.group, pollMessageId=seen,
+        votes=["I"],
+    )  # fmt: skip
+    until(lambda: any(e["id"] == theirs for e in carol.phone.inbox()), what="the poll")
+    carol.phone.post(f"/polls/{theirs}/votes", options=["You"])
+    for voter in (alice, carol):
+        vote = told.event(
+            "poll.vote",
+            lambda p, voter=voter: (
+                theirs in p["poll"]["id"] and p["vote"]["participant"] == voter.chat
+            ),
+            alice,
+        )
+        assert (vote["poll"]["id"], vote["poll"]["from"]) == (seen, bob.chat)
+
+
+def test_reactions_and_replies_in_a_group_name_people_by_number(told: Told) -> None:
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    theirs = bob.phone.post("/messages", to=told.group, text="hello all")["id"]
+    seen = told.message(theirs, alice, "message")["id"]
+    assert seen.endswith(bob.chat)
+    reply = told.post(
+        "/api/sendText", session=alice.session, chatId=told.group, text="hello", reply_to=seen
+    )
+    assert reply["replyTo"]["participant"] == bob.chat
+    own = told.gateway.api.put(
+        "/api/reaction", json={"session": alice.session, "messageId": seen, "reaction": "x"}
+    )
+    assert own.is_success, own.text
+    until(lambda: any(e["id"] == theirs for e in carol.phone.inbox()), what="the message")
+    carol.phone.post("/react", message_id=theirs, emoji="y")
+    for emoji in ("x", "y"):
+        reaction = told.event(
+            "message.reaction",
+            lambda p, emoji=emoji: p["reaction"]["text"] == emoji and theirs in str(p),
+            alice,
+        )
+        assert reaction["reaction"]["messageId"] == seen
+
+
+def test_a_groups_changes_say_who(told: Told) -> None:
+    alice, carol = told.people.alice, told.people.carol
+    path = f"/api/{alice.session}/groups/{told.group}/participants"
+    person = {"participants": [{"id": carol.chat}]}
+    for action, kind, role in (("remove", "leave", "left"), ("add", "join", "participant")):
+        told.gateway.api.post(f"{path}/{action}", json=person).raise_for_status()
+        payload = told.event("group.v2.participants", lambda p, kind=kind: p["type"] == kind, alice)
+        (one,) = payload["participants"]
+        assert (one["id"], one["pn"], one["role"]) == (carol.lid, carol.chat, role)
+    joined = told.event("group.v2.join", lambda p: told.group in p["group"]["id"], told.people.bob)
+    assert joined["timestamp"] <= time.time()
+    assert joined["timestamp"] >= time.time() - 600
+
+
+def test_what_is_forwarded_has_its_file(told: Told) -> None:
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    data = photo("PNG", (50, 50))
+    theirs = bob.phone.post(
+        "/messages", to=alice.phone.number, media="image", mimetype="image/png", text="pass on",
+        data=base64.b64encode(data).decode(),
+    )["id"]  # fmt: skip
+    seen = told.message(theirs, alice)["id"]
+    sent = told.post(
+        "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=seen
+    )
+    wire_id = sent["id"].split("_")[2]
+    told.arrived(sent, carol)
+    key = {"X-Api-Key": told.gateway.state.api_key}
+    for payload in (
+        sent, told.message(wire_id, alice), told.history(alice, carol.chat, wire_id),
+    ):  # fmt: skip
+        assert (payload["hasMedia"], payload["body"]) == (True, "pass on")
+        assert payload["media"]["mimetype"] == "image/png"
+        got = httpx.get(payload["media"]["url"], headers=key, timeout=60, trust_env=False)
+        assert got.content == data
+
+
+def test_edited_messages_are_forwarded_and_quoted_as_they_are_shown(told: Told) -> None:
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    theirs = bob.phone.post("/messages", to=alice.phone.number, text="old text")["id"]
+    seen = told.message(theirs, alice)["id"]
+    bob.phone.post("/edit", message_id=theirs, text="new text")
+    until(
+        lambda: told.history(alice, bob.chat, theirs)["body"] == "new text", what="the edited text"
+    )
+    sent = told.post(
+        "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=seen
+    )
+    assert told.arrived(sent, carol)["text"] == sent["body"] == "new text"
+    reply = told.post(
+        "/api/sendText", session=alice.session, chatId=bob.chat, text="why?", reply_to=seen
+    )
+    context = told.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    assert context["quotedMessage"] == {"conversation": "new text"}
+
+    own = told.gateway.send(alice.session, bob.chat, "v1")
+    told.arrived(own, bob)
+    changed = told.gateway.api.put(
+        f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}", json={"text": "v2"}
+    )
+    assert changed.is_success, changed.text
+    again = told.post(
+        "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=own["id"]
+    )
+    assert told.arrived(again, carol)["text"] == "v2"
+
+
+def test_deleted_messages_are_not_sent_on(told: Told) -> None:
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    data = base64.b64encode(photo("PNG", (30, 30))).decode()
+    text = bob.phone.post("/messages", to=alice.phone.number, text="secret to delete")["id"]
+    image = bob.phone.post(
+        "/messages", to=alice.phone.number, media="image", mimetype="image/png", data=data
+    )["id"]
+    own = told.gateway.send(alice.session, bob.chat, "own secret")
+    told.arrived(own, bob)
+    seen = [told.message(one, alice)["id"] for one in (text, image)]
+    file = told.message(image, alice)["media"]["url"]
+    for one in (text, image):
+        bob.phone.post("/edit", message_id=one)
+    api = told.gateway.api
+    api.delete(f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}").raise_for_status()
+    key = {"X-Api-Key": told.gateway.state.api_key}
+    until(
+        lambda: httpx.get(file, headers=key, trust_env=False).status_code == 404,
+        what="the file is gone",
+    )
+    for one in (*seen, own["id"]):
+        body = {"session": alice.session, "chatId": carol.chat}
+        forward = api.post("/api/forwardMessage", json=body | {"messageId": one})
+        quote = api.post("/api/sendText", json=body | {"text": "x", "reply_to": one})
+        react = api.put(
+            "/api/reaction", json={"session": alice.session, "messageId": one, "reaction": "x"}
+        )
+        assert [a.status_code for a in (forward, quote, react)] == [404] * 3, one
+    edited = api.put(
+        f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}", json={"text": "back"}
+    )
+    assert edited.status_code == 404
+    assert told.history(alice, bob.chat, image.split("_")[0])["media"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "part"), [("sendImage", "imageMessage"), ("sendFile", "document")]
+)
+def test_a_captions_edit_is_one_of_the_captions(told: Told, path: str, part: str) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    file = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (30, 30))).decode()}
+    if part == "document":
+        file = {"mimetype": "application/pdf", "data": base64.b64encode(PDF).decode()}
+    sent = told.post(
+        f"/api/{path}", session=alice.session, chatId=bob.chat, file=file, caption="cap1"
+    )
+    told.arrived(sent, bob)
+    changed = told.gateway.api.put(
+        f"/api/{alice.session}/chats/{bob.chat}/messages/{sent['id']}", json={"text": "cap2"}
+    )
+    assert changed.is_success, changed.text
+    entry = until(
+        lambda: next((e for e in bob.phone.inbox() if e["text"] == "cap2"), None), what="the edit"
+    )
+    edited = entry["message"]["protocolMessage"]["editedMessage"]
+    if part == "document":
+        edited = edited["documentWithCaptionMessage"]["message"]
+    assert next(iter(edited.values())) == {"caption": "cap2"}
+    assert next(iter(edited)).startswith(part)
+    shown = told.history(alice, bob.chat, sent["id"].split("_")[2])
+    assert (shown["body"], shown["hasMedia"]) == ("cap2", True)
+    bob.phone.inbox()

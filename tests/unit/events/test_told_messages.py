@@ -1,0 +1,233 @@
+"""Messages in WAHA's shape: what they reply to, their files, whom they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import FutureProofMessage, Message
+
+from actors.whatsapp.incoming import as_json, describe
+from cluster.domain.message import StoredMessage
+from cluster.domain.session import Me
+from cluster.domain.wire_message import FILES, TEXTS, WORDLESS, has_text, kind_and_text, with_text
+from cluster.events.envelope import Event, Teller, envelope
+from cluster.events.message_shape import message_payload, reaction_payload
+from cluster.events.poll_shape import vote_payload
+from cluster.events.stored_message import to_event
+
+ME = Me(id="4915100000001@c.us", lid="111@lid")
+BOB, BOB_LID = "4915100000002@s.whatsapp.net", "222@lid"
+GROUP = "120363000000000001@g.us"
+FILES_URL = "https://gw/api/files/alice"
+IMAGE = {"caption": "look", "mimetype": "image/png", "fileSHA256": "qrs=", "directPath": "/v/x"}
+
+
+def received(raw: dict[str, Any], chat: str = BOB, **more: Any) -> StoredMessage:
+    kind, body, reply_to = describe(raw)
+    payload = {"message": raw} | more.pop("payload", {})
+    return StoredMessage(
+        message_id="3EB0A", chat=chat, sender=BOB, from_me=False,
+        timestamp=datetime(2026, 1, 1, tzinfo=UTC), kind=kind, body=body, reply_to=reply_to,
+        payload=payload, **more,
+    )  # fmt: skip
+
+
+def test_every_field_of_a_message_says_where_its_text_is() -> None:
+    """A new library's fields have to be looked at."""
+    wrapping, noted = set(), {"sendPaymentMessage", "requestPaymentMessage"}
+    for field in Message.DESCRIPTOR.fields:
+        inner = field.message_type.fields_by_name.get("message") if field.message_type else None
+        if inner is not None and inner.message_type is Message.DESCRIPTOR:
+            wrapping.add(field.name)
+    known = set(TEXTS) | WORDLESS | wrapping | noted | {"conversation", "protocolMessage"}
+    assert {f.name for f in Message.DESCRIPTOR.fields} == known
+    for name, paths in TEXTS.items():
+        for path in paths:
+            part = Message.DESCRIPTOR.fields_by_name[name].message_type
+            for step in path.split("."):
+                field = part.fields_by_name[step]
+                part = field.message_type
+            assert field.type == field.TYPE_STRING, (name, path)
+    assert FILES.keys() <= {f.name for f in Message.DESCRIPTOR.fields}
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        ({"templateButtonReplyMessage": {"selectedDisplayText": "Confirm"}}, "Confirm"),
+        ({"buttonsResponseMessage": {"selectedDisplayText": "Yes"}}, "Yes"),
+        ({"buttonsMessage": {"contentText": "Choose"}}, "Choose"),
+        ({"listResponseMessage": {"title": "Pizza"}}, "Pizza"),
+        ({"interactiveMessage": {"body": {"text": "Tap"}}}, "Tap"),
+        ({"interactiveResponseMessage": {"body": {"text": "Tapped"}}}, "Tapped"),
+        ({"productMessage": {"body": "A shoe"}}, "A shoe"),
+        ({"orderMessage": {"message": "Two shoes"}}, "Two shoes"),
+        ({"templateMessage": {"hydratedTemplate": {"hydratedContentText": "Hello"}}}, "Hello"),
+        ({"documentMessage": {"title": "report.pdf", "fileName": "report.pdf"}}, ""),
+        (
+            {"documentWithCaptionMessage": {"message": {"documentMessage": {"caption": "c"}}}},
+            "c",
+        ),
+        ({"ephemeralMessage": {"message": {"conversation": "hi"}}}, "hi"),
+        ({"sendPaymentMessage": {"noteMessage": {"conversation": "rent"}}}, "rent"),
+        ({"commentMessage": {"message": {"conversation": "nice"}}}, "nice"),
+    ],
+)
+def test_what_people_read_is_the_body(raw: dict[str, Any], body: str) -> None:
+    assert kind_and_text(raw)[1] == body
+
+
+def test_wrapped_and_plain_messages_read_alike() -> None:
+    plain = Message(conversation="hi")
+    for field in Message.DESCRIPTOR.fields:
+        if field.message_type is FutureProofMessage.DESCRIPTOR:
+            wrapped = Message()
+            getattr(wrapped, field.name).message.CopyFrom(plain)
+            assert kind_and_text(as_json(wrapped)) == ("text", "hi"), field.name
+
+
+@pytest.mark.parametrize("chat", [BOB, GROUP])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_reply_tells_what_it_replies_to(chat: str, wrapped: bool) -> None:
+    context = {
+        "stanzaID": "3EB0B", "participant": ME.lid, "quotedMessage": {"imageMessage": IMAGE},
+    }  # fmt: skip
+    raw: dict[str, Any] = {"extendedTextMessage": {"text": "nice", "contextInfo": context}}
+    raw = {"ephemeralMessage": {"message": raw}} if wrapped else raw
+    told = message_payload(received(raw, chat), ME, files=FILES_URL)["replyTo"]
+    assert (told["id"], told["participant"], told["body"]) == ("3EB0B", ME.id, "look")
+    assert told["hasMedia"]
+    assert told["media"]["url"].startswith(f"{FILES_URL}/true_")
+    assert told["media"]["mimetype"] == "image/png"
+
+
+def test_an_own_reply_tells_the_same_in_answer_and_history() -> None:
+    quoted = {"id": "3EB0B", "sender": BOB_LID, "body": "old", "_sender": BOB}
+    message = replace(
+        received({"conversation": "x"}),
+        from_me=True, via_api=True, reply_to="3EB0B",
+        payload={"content": {"kind": "text", "text": "x", "quoted": quoted}},
+    )  # fmt: skip
+    told = message_payload(message, ME)["replyTo"]
+    assert (told["participant"], told["body"], told["hasMedia"]) == (
+        "4915100000002@c.us", "old", False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["message", "message.any", "message.edited", "message.revoked"])
+def test_files_have_a_url_in_events(name: str) -> None:
+    message = received({"imageMessage": IMAGE})
+    event = Event(
+        id="evt_1", session_id=1, seq=1, type=name, payload=to_event(message),
+        happened_at=message.timestamp,
+    )  # fmt: skip
+    told = envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["payload"]
+    told = told.get("after", told)
+    assert told["media"]["url"] == f"{FILES_URL}/false_4915100000002@c.us_3EB0A.png"
+    assert told["mediaUrl"] == told["media"]["url"]
+    assert told["hasMedia"]
+
+
+def test_a_deleted_message_has_no_file() -> None:
+    gone = received({"imageMessage": IMAGE}, has_media=True, revoked_at=datetime.now(UTC))
+    told = message_payload(gone, ME, files=FILES_URL)
+    assert (told["hasMedia"], told["media"], told["mediaUrl"]) == (False, None, "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ({"imageMessage": IMAGE}, "media"),
+        ({"locationMessage": {"degreesLatitude": 1.5, "comment": "here"}}, "location"),
+        ({"contactMessage": {"vcard": "BEGIN:VCARD"}}, "vCards"),
+    ],
+)
+def test_what_is_forwarded_keeps_its_fields(raw: dict[str, Any], field: str) -> None:
+    original = received(raw)
+    forwarded = replace(
+        original, kind="forward", from_me=True, via_api=True,
+        payload={"content": {"kind": "forward", "message": raw}},
+    )  # fmt: skip
+    before, after = (message_payload(m, ME, files=FILES_URL) for m in (original, forwarded))
+    assert after["hasMedia"] is before["hasMedia"]
+    if field == "media":
+        before["media"].pop("url"), after["media"].pop("url")
+    assert after[field] == before[field]
+    assert after[field]
+    if field == "location":
+        assert after[field]["description"] == "here"
+
+
+def test_people_are_told_by_number_in_votes_and_reactions() -> None:
+    phones = {BOB_LID: BOB}
+    key = {"remoteJID": GROUP, "ID": "3EB0P", "participant": BOB_LID, "fromMe": False}
+    vote = received(
+        {
+            "pollUpdateMessage": {
+                "pollCreationMessageKey": key,
+                "senderTimestampMS": "1700000000123",
+            }
+        },
+        GROUP,
+        payload={"phones": phones},
+    )
+    told = vote_payload(vote, ME)
+    assert told["poll"]["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
+    assert told["poll"]["from"] == told["poll"]["participant"] == "4915100000002@c.us"
+    assert told["vote"]["timestamp"] == 1_700_000_000_123
+    mine = received(
+        {"pollUpdateMessage": {"pollCreationMessageKey": key | {"participant": ME.lid}}}, GROUP
+    )
+    assert vote_payload(mine, ME)["poll"]["id"] == f"true_{GROUP}_3EB0P_{ME.id}"
+    voters_own = received(
+        {"pollUpdateMessage": {"pollCreationMessageKey": {"ID": "3EB0P", "fromMe": True}}}, GROUP
+    )
+    assert vote_payload(voters_own, ME)["poll"]["id"] == told["poll"]["id"]
+    reaction = received(
+        {"reactionMessage": {"key": key, "text": "x"}}, GROUP, payload={"phones": phones}
+    )
+    assert reaction_payload(reaction, ME)["reaction"]["messageId"] == told["poll"]["id"]
+
+
+def test_a_vote_by_the_api_names_the_poll_as_it_was_told() -> None:
+    for chat, poll in ((BOB, "false_4915100000002@c.us_3EB0P"), (GROUP, None)):
+        key = {"id": "3EB0P", "from_me": False, "sender": BOB_LID, "_sender": BOB}
+        vote = replace(
+            received({"conversation": ""}, chat), kind="poll_vote", from_me=True, via_api=True,
+            sender="4915100000001@s.whatsapp.net",
+            payload={"content": {"key": key, "options": ["a"]}},
+        )  # fmt: skip
+        told = vote_payload(vote, ME)["poll"]
+        assert told["id"] == poll or told["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
+        assert told["from"] == "4915100000002@c.us"
+
+
+def test_an_edited_message_is_shown_as_edited() -> None:
+    text = {"extendedTextMessage": {"text": "old", "matchedText": "x", "contextInfo": {"a": 1}}}
+    assert with_text(text, "new") == {
+        "extendedTextMessage": {"text": "new", "contextInfo": {"a": 1}}
+    }
+    assert with_text({"conversation": "old"}, "new") == {"conversation": "new"}
+    image = {"ephemeralMessage": {"message": {"imageMessage": IMAGE}}}
+    edited = with_text(image, "new")["ephemeralMessage"]["message"]["imageMessage"]
+    assert edited == IMAGE | {"caption": "new"}
+    assert not has_text("poll")
+
+
+def test_what_the_library_says_of_a_message_is_under_data() -> None:
+    info = message_payload(received({"conversation": "x"}), ME)["_data"]["Info"]
+    assert {
+        "AddressingMode", "SenderAlt", "RecipientAlt", "ServerID", "MediaType", "Category",
+        "Multicast", "Edit",
+    } <= info.keys()  # fmt: skip
+
+
+def test_an_ack_says_its_participant_as_messages_do() -> None:
+    event = Event(
+        id="evt_1", session_id=1, seq=1, type="message.ack", happened_at=datetime.now(UTC),
+        payload={"chat": BOB, "id": "3EB0A", "ack": 2, "by": BOB},
+    )  # fmt: skip
+    assert envelope(event, Teller(name="a", me=ME))["payload"]["participant"] == ""
