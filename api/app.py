@@ -86,7 +86,7 @@ def create_app(
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
         dependencies=[Depends(authorize)],
@@ -100,7 +100,9 @@ def create_app(
         front_settings or FrontSettings(), behind_haproxy=behind_haproxy
     )
     app.state.limits = limits
-    authenticator = Authenticator(settings.api_key, jwt_settings or JwtSettings())
+    authenticator = Authenticator(
+        settings.api_key, jwt_settings or JwtSettings(), front_settings or FrontSettings()
+    )
 
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
     for part in (observability, metrics, server, keys, cluster, sandbox):

@@ -41,8 +41,12 @@ def limit_by_path(usual: int, media: MediaSettings) -> Callable[[str, str], int]
             return media.max_bytes
         if not takes_file(path):
             return usual
-        if content_type.lower().startswith("multipart/"):
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind.startswith("multipart/"):
             return media.max_bytes + _FIELDS
+        if kind == "application/x-www-form-urlencoded":
+            # Read as a whole: a file in it is a URL, or a small one.
+            return usual
         return max(usual, media.inline_max_bytes)
 
     return limit

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from api.body_sizes import takes_file
 from api.inline_files import FileTaker
-from api.strict_json import StrictJsonRoute
+from api.strict_json import StrictJsonRoute, kind_of, with_json
 from cluster.domain.errors import Invalid
 from cluster.media.spool import LocalFile, Spool, SpoolWriter
 
@@ -30,6 +30,7 @@ _MAX_FIELDS = 64
 _OBJECTS = {"file", "picture", "headerImage"}
 _CHUNK = 256 << 10
 _FORM = "multipart/form-data"
+_FIELDS = "application/x-www-form-urlencoded"
 
 #: The files of the request at hand, by the token that stands for each in its body.
 _files: ContextVar[dict[str, LocalFile]] = ContextVar("files_of_the_request")
@@ -63,8 +64,9 @@ class FileRoute(StrictJsonRoute):
 
     @asynccontextmanager
     async def body_of(self, request: Request) -> AsyncIterator[Request]:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not takes_file(request.url.path) or not (kind == _FORM or _is_large(request.headers)):
+        kind = kind_of(request)
+        is_large = kind != _FIELDS and _is_large(request.headers)
+        if not takes_file(request.url.path) or not (kind == _FORM or is_large):
             async with super().body_of(request) as read:
                 yield read
             return
@@ -75,7 +77,7 @@ class FileRoute(StrictJsonRoute):
             body = await parse(request, spool, found)
             reset = _files.set(found)
             try:
-                yield _with_json(request, body)
+                yield with_json(request, body)
             finally:
                 _files.reset(reset)
 
@@ -148,17 +150,3 @@ async def _part(
 async def _chunks(part: UploadFile) -> AsyncIterator[bytes]:
     while chunk := await part.read(_CHUNK):
         yield chunk
-
-
-def _with_json(request: Request, body: bytes) -> Request:
-    """The request as if `body` was what it came with."""
-    headers = [
-        (name, value)
-        for name, value in request.scope["headers"]
-        if name not in {b"content-type", b"content-length"}
-    ]
-    headers += [(b"content-type", b"application/json")]
-    headers += [(b"content-length", str(len(body)).encode())]
-    read = Request({**request.scope, "headers": headers}, request.receive)
-    read._body = body
-    return read

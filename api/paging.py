@@ -1,4 +1,4 @@
-"""Paging of lists that are asked of WhatsApp as a whole."""
+"""Paging: how many at most, and parts of lists that are asked of WhatsApp as a whole."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
+from pydantic import AfterValidator
 
-__all__ = ["Paging", "Sort", "SortDirection"]
+__all__ = ["Paging", "Sort", "SortDirection", "at_most"]
 
 T = TypeVar("T")
+
+
+def at_most(most: int) -> AfterValidator:
+    """For a `limit`: WAHA has no maximum, and 0 (what n8n sends when nothing is chosen) is none.
+    Here either is the `most` that one answer holds."""
+    return AfterValidator(lambda wanted: min(wanted, most) if wanted else most)
 
 
 class SortDirection(StrEnum):
@@ -35,11 +42,11 @@ class Sort:
 
 
 async def _sort(
-    limit: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="All without it.")] = None,
+    limit: Annotated[int, Query(ge=0, description="0: all.")] = 0,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     sort_order: Annotated[SortDirection, Query(alias="sortOrder")] = SortDirection.ASC,
 ) -> Sort:
-    return Sort(limit, offset, sort_order)
+    return Sort(limit or None, offset, sort_order)
 
 
 Paging = Annotated[Sort, Depends(_sort)]

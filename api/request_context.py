@@ -45,6 +45,7 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["query_string"] = _without_empty(scope["query_string"])
         given = Headers(scope=scope).get(HEADER)
         request_id = given if given and _SAFE_ID.match(given) else str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
@@ -105,6 +106,13 @@ class RequestContextMiddleware:
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
                 tell = log.debug if quiet else log.info
                 tell("http.request", status=status, ms=milliseconds, **_facts(scope))
+
+
+def _without_empty(query: bytes) -> bytes:
+    """Generated clients and n8n write `exclude=&limit=` for what nobody chose."""
+    if not (b"=&" in query or query.endswith(b"=")):
+        return query
+    return b"&".join(part for part in query.split(b"&") if part.partition(b"=")[2])
 
 
 def _trace_of(scope: Scope) -> dict[str, str] | None:

@@ -1,16 +1,19 @@
 """What counts as a JSON body here: UTF-8, shallow, finite, and storable as PostgreSQL text.
 
 Python's parser is more generous (NaN, UTF-16, lone surrogates, any depth); what slips in by that
-generosity fails later, in a store, as a server error.
+generosity fails later, in a store, as a server error. A form (`application/x-www-form-urlencoded`,
+which WAHA takes as well) counts as the JSON object of its fields.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -20,9 +23,14 @@ from api.problems import MalformedJson
 from api.security.caller import count_session
 from cluster.domain.errors import Invalid
 
-__all__ = ["StrictJsonRoute", "parse_json"]
+__all__ = ["StrictJsonRoute", "kind_of", "parse_form", "parse_json", "with_json"]
 
 MAX_DEPTH = 32
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 4096
+#: Levels of `a[b][c]` in the name of a form's field.
+_MAX_NESTING = 6
+_NAME = re.compile(r"([^\[\]]{1,64})((?:\[[^\[\]]{0,64}\])*)\Z")
 
 
 class StrictJsonRoute(APIRoute):
@@ -48,6 +56,9 @@ class StrictJsonRoute(APIRoute):
     @asynccontextmanager
     async def body_of(self, request: Request) -> AsyncIterator[Request]:
         """The request to be read, as long as it is answered."""
+        if kind_of(request) == _FORM and (body := await request.body()):
+            fields = parse_form(body)
+            request = with_json(request, json.dumps(fields).encode())
         yield request
 
 
@@ -70,6 +81,82 @@ def parse_json(body: bytes) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH or "\\u" in text:
         _check_tree(value)
     return value
+
+
+def parse_form(body: bytes) -> dict[str, Any]:
+    """The fields of a form, as PHP and `curl -d` write them: `a[b]=` is an object, `a[]=`, `a[0]=`
+    and a name that is there twice are lists. Values are text; the models read numbers and
+    `true` out of it. Raises `Invalid`."""
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedJson("the form is not UTF-8", field="body") from error
+    except ValueError as error:
+        raise Invalid(f"the form has more than {_MAX_FIELDS} fields", field="body") from error
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        match = _NAME.match(name)
+        if match is None or match[2].count("[") > _MAX_NESTING:
+            raise Invalid("the form has a field whose name is none", field="body")
+        keys = [match[1], *match[2].replace("]", "").split("[")[1:]]
+        _put(fields, keys, value)
+    return {name: _listed(value) for name, value in fields.items()}
+
+
+def _put(fields: dict[str, Any], keys: list[str], value: str) -> None:
+    """`keys` is the path to the value; empty ones count on."""
+    here = fields
+    for key in keys[:-1]:
+        inner = here.setdefault(key or str(len(here)), {})
+        if not isinstance(inner, dict):
+            raise _twice(keys[0])
+        here = inner
+    last = keys[-1] or str(len(here))
+    present = here.get(last)
+    if present is None:
+        here[last] = value
+    elif isinstance(present, dict):
+        raise _twice(keys[0])
+    else:
+        here[last] = [*(present if isinstance(present, list) else [present]), value]
+
+
+def _listed(value: Any) -> Any:
+    """What has numbers for names is a list."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _listed(child) for key, child in value.items()}
+    if all(key.isdecimal() and len(key) < 10 for key in inner):
+        return [inner[key] for key in sorted(inner, key=int)]
+    return inner
+
+
+def _twice(name: str) -> Invalid:
+    return Invalid("the form has it as a value and as more", field=_printable(name))
+
+
+def with_json(request: Request, body: bytes) -> Request:
+    """The request as if `body` was what it came with."""
+    headers = [
+        (name, value)
+        for name, value in request.scope["headers"]
+        if name not in {b"content-type", b"content-length"}
+    ]
+    headers += [(b"content-type", b"application/json")]
+    headers += [(b"content-length", str(len(body)).encode())]
+    read = Request({**request.scope, "headers": headers}, request.receive)
+    read._body = body
+    return read
+
+
+def kind_of(request: Request) -> str:
+    """The media type of the body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class _StrictJsonRequest(Request):

@@ -303,6 +303,11 @@ class FrontSettings(BaseSettings):
         description="Origins of pages that may call (`https://a.example`, comma-separated); empty: "
         "none, `*`: any.",
     )
+    keys_in_addresses: Literal["narrow", "any"] = Field(
+        "narrow",
+        description="Which keys may be sent as `?x-api-key=` with GET: those that read one session "
+        "or only link it, or any. WAHA's dashboard sends its own key so.",
+    )
     allow: str = Field(
         "", description="Networks that may call at all, comma-separated; empty: any."
     )

@@ -814,7 +814,9 @@ class Session:
         return await self._client.pair_phone(number)
 
     async def logout(self) -> None:
-        """Unlink the device at WhatsApp (when it is connected), forget its store, and stop."""
+        """Unlink the device at WhatsApp (when it is connected), forget its store, and stop. A
+        linked one that is connecting is waited for."""
+        await self._patiently()
         if self._client is not None and self.status is SessionStatus.WORKING:
             await self._client.logout()
         if self._vault is not None:
@@ -852,17 +854,20 @@ class Session:
     async def _require_working(self) -> None:
         if self._ended.done():
             raise NotOwner("the session is moving to another owner", retry_after=1)
+        await self._patiently()
         if self.status is SessionStatus.STARTING and self.me is not None:
-            # A takeover or a short break of the connection is not the caller's business.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE), self._changed:
-                    await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
-            if self.status is SessionStatus.STARTING:
-                raise Unavailable("the session is connecting to WhatsApp", retry_after=2)
+            raise Unavailable("the session is connecting to WhatsApp", retry_after=2)
         if self.status is not SessionStatus.WORKING:
             raise self._not_as_expected(SessionStatus.WORKING)
         if self._keeper is None or not self._keeper.held:
             raise NotOwner("the session's lease is not certain at the moment", retry_after=1)
+
+    async def _patiently(self) -> None:
+        """A takeover or a short break of the connection is not the caller's business."""
+        if self.status is SessionStatus.STARTING and self.me is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE), self._changed:
+                    await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
 
     def _not_as_expected(self, *expected: SessionStatus) -> GatewayError:
         if self._ended.done():

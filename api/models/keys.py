@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from api.models import WahaModel
-from cluster.security.principal import SCOPES, Action
+from cluster.security.principal import SCOPES, USUAL_ACTIONS, Action
 from cluster.stores.api_keys import ApiKeyRecord
 from cluster.stores.audit import AuditEntry
 
@@ -23,10 +23,16 @@ class SessionActions(WahaModel):
     setting: bool | None = Field(None, description="Change the session's settings and webhooks.")
     app: bool | None = Field(None, description="Manage apps.")
     delete: bool | None = Field(None, description="Delete the session.")
-    media: bool | None = Field(None, description="Download files; `read` includes it. Ours.")
+    media: bool | None = Field(
+        None,
+        description="Download files: with WAHA every key does, one with all actions `false` is for "
+        "that alone. `false` takes it away unless `read` is given. Ours.",
+    )
 
     def actions(self) -> frozenset[Action]:
-        chosen = [name for name, value in self if value]
+        chosen = {name for name, value in self if value}
+        if self.media is None:
+            chosen.add("media")
         return frozenset().union(*(SCOPES[name] for name in chosen))
 
     @classmethod
@@ -43,14 +49,14 @@ class ApiKeyRequest(WahaModel):
     session: str | None = Field(None, examples=["default"])
     isActive: bool = Field(True, examples=[True])
     actions: SessionActions | None = Field(
-        None, description="Without it everything in the session."
+        None, description="Without it everything in the session but deleting it."
     )
     tenant: str | None = Field(
         None, description="Of which tenant; the operator's to choose. Ours.", examples=["acme"]
     )
 
     def granted(self) -> frozenset[Action]:
-        return SCOPES["session"] if self.actions is None else self.actions.actions()
+        return USUAL_ACTIONS if self.actions is None else self.actions.actions()
 
 
 class ApiKeyAnswer(WahaModel):

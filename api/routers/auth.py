@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from api.media_types import prefers_json
 from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestCodeRequest
 from api.params import SessionPath
 from api.patience import once_started
@@ -58,7 +59,7 @@ async def get_qr(
     if format is QrFormat.RAW:
         return QrValue(value=code.text)
     image = await asyncio.to_thread(qr_png, code.text)
-    if _prefers_json(accept):
+    if prefers_json(accept, over="image/"):
         return Base64File(mimetype=_PNG, data=base64.b64encode(image).decode())
     return Response(image, media_type=_PNG, headers=_UNCACHED)
 
@@ -75,10 +76,3 @@ async def request_code(session: SessionPath, request: RequestCodeRequest) -> Pai
         raise NotSupported("only pairing of a linked device: leave method empty", field="method")
     phone = request.phoneNumber
     return PairingCode(code=await once_started(lambda: session.request_code(phone)))
-
-
-def _prefers_json(accept: str) -> bool:
-    """As WAHA's interceptor: JSON when it is named, unless an image is named before it."""
-    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    named = [k for k in kinds if k == "application/json" or k.startswith("image/")]
-    return bool(named) and named[0] == "application/json"

@@ -16,6 +16,7 @@ from api.models.channels import (
     SearchByView,
 )
 from api.models.files import attachment
+from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
 from cluster.domain.errors import (
@@ -178,7 +179,7 @@ async def preview_messages(
     download_media: Annotated[
         bool, Query(alias="downloadMedia", description="Of no effect.")
     ] = False,
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    limit: Annotated[int, Query(ge=0), at_most(100)] = 10,
 ) -> list[ChannelMessageAnswer]:
     jid = channel_id if "@" in channel_id else (await session.channels.get(channel_id)).jid
     me = await session.me()

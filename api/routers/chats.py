@@ -19,6 +19,8 @@ from api.models.chats import (
 )
 from api.models.chatting import Result
 from api.models.messages import WAMessage
+from api.models.results import Result as Done
+from api.paging import at_most
 from api.params import AnyChatPath, SessionPath
 from api.ports import SessionClient
 from api.problems import responses
@@ -106,7 +108,7 @@ async def get_chats(
     session: SessionPath,
     sort_by: Annotated[ChatSort, Query(alias="sortBy")] = ChatSort.CONVERSATION_TIMESTAMP,
     sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
 ) -> list[ChatInfo]:
@@ -127,7 +129,7 @@ async def get_chats(
 async def get_chats_overview(
     session: SessionPath,
     files: FilesUrl,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 20,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ids: Annotated[list[str] | None, Query(max_length=1000)] = None,
     merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
@@ -210,11 +212,15 @@ async def read_chat_messages(
     session: SessionPath,
     chat: ChatPath,
     messages: Annotated[
-        int | None, Query(ge=1, le=500, description="How many of the newest unread ones.")
-    ] = None,
-    days: Annotated[int | None, Query(ge=1, le=3650, description="No older than this.")] = None,
+        int, Query(ge=0, le=500, description="How many of the newest unread ones; 0: 30.")
+    ] = _READ_AT_ONCE,
+    days: Annotated[
+        int, Query(ge=0, le=3650, description="No older than this; 0: of any age.")
+    ] = 0,
 ) -> ReadMessages:
-    done = await session.chatting.seen(chat.jid, newest=messages or _READ_AT_ONCE, days=days)
+    done = await session.chatting.seen(
+        chat.jid, newest=messages or _READ_AT_ONCE, days=days or None
+    )
     return ReadMessages(
         ids=[format_message_id(chat.jid, message_id, from_me=False) for message_id in done]
     )
@@ -283,9 +289,9 @@ async def edit_message(
 )
 async def pin_message(
     session: SessionPath, chat: ChatPath, message: MessagePath, body: PinMessageRequest
-) -> Result:
+) -> Done:
     await session.chatting.pin(chat.jid, message, body.duration)
-    return Result()
+    return Done()
 
 
 @router.post(
@@ -295,9 +301,9 @@ async def pin_message(
     status_code=201,
     responses=_ABOUT_MESSAGE,
 )
-async def unpin_message(session: SessionPath, chat: ChatPath, message: MessagePath) -> Result:
+async def unpin_message(session: SessionPath, chat: ChatPath, message: MessagePath) -> Done:
     await session.chatting.pin(chat.jid, message, 0)
-    return Result()
+    return Done()
 
 
 @router.post(

@@ -13,6 +13,7 @@ from api.models.cluster import (
     OwnershipInfo,
     SessionVitalsInfo,
 )
+from api.paging import at_most
 from api.params import GatewayDep, SessionName
 from api.problems import responses
 from api.security.caller import principal_of
@@ -59,7 +60,7 @@ async def vitals(
     sessions: Annotated[
         list[SessionName] | None, Query(max_length=500, description="Only these.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 500,
 ) -> list[SessionVitalsInfo]:
     return [SessionVitalsInfo.of(one) for one in await gateway.vitals(sessions, limit=limit)]
 
@@ -104,6 +105,6 @@ async def undrain(gateway: GatewayDep, node: _Node) -> DrainAnswer:
     responses=responses(Invalid),
 )
 async def ownerships(
-    gateway: GatewayDep, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+    gateway: GatewayDep, limit: Annotated[int, Query(ge=0), at_most(1000)] = 200
 ) -> list[OwnershipInfo]:
     return [OwnershipInfo.of(one) for one in await gateway.cluster.ownerships(limit=limit)]

@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 
 from api.files import FilesUrl
 from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
+from api.paging import at_most
 from api.params import GatewayDep, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
@@ -72,7 +73,7 @@ async def list_events(
     kinds: Kinds,
     files: FilesUrl,
     after: Annotated[int, Query(ge=0, description="Events numbered above this.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
     wait: Annotated[
         float, Query(ge=0, le=30, description="Seconds to wait for an event when there is none.")
     ] = 0,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Response
 
 from api.models.messages import WAMessage
+from api.paging import at_most
 from api.ports import SessionClient
 from cluster.domain.chat_id import ChatId
 from cluster.domain.cursor import MessageCursor
@@ -71,7 +72,7 @@ Cursor = Annotated[MessageCursor | None, Depends(_cursor)]
 
 async def _page(  # one argument per parameter of WAHA's query
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
     sort_by: Annotated[MessageSort, Query(alias="sortBy")] = MessageSort.TIMESTAMP,

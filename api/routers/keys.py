@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.models.keys import ApiKeyAnswer, ApiKeyRequest, AuditAnswer, ScopedApiKeyRequest
+from api.paging import at_most
 from api.params import GatewayDep
 from api.ports import Gateway
 from api.problems import responses
@@ -121,7 +122,7 @@ async def delete(gateway: GatewayDep, id: KeyId, tenant: str | None = None) -> R
 async def audit(
     gateway: GatewayDep,
     before: Annotated[int | None, Query(ge=1, description="Entries with ids below it.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
 ) -> list[AuditAnswer]:
     found = await gateway.keys.audit(before=before, limit=limit)
     return [AuditAnswer.of(entry) for entry in found]

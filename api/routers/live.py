@@ -16,7 +16,7 @@ from api.files import FilesUrl
 from api.ports import Gateway
 from api.reader_budget import Window
 from api.security.caller import gateway_of
-from cluster.domain.errors import GatewayError, Invalid
+from cluster.domain.errors import GatewayError, Invalid, NotFound
 
 __all__ = ["router"]
 
@@ -85,6 +85,9 @@ async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None])
     except TimeoutError:
         log.info("live.reader_too_slow", last=last)
         await _close(socket, _TRY_LATER, f"Too slow. Go on behind{last}")
+    except (Invalid, NotFound) as error:
+        # A client that is told to try again later would do so for ever.
+        await _close(socket, _BAD, error.detail)
     except GatewayError as error:
         await _close(socket, _TRY_LATER, error.detail)
     except WebSocketDisconnect:

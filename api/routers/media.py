@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -11,7 +13,8 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.file_route import FORM, FileRoute
-from api.media_types import safe_media_type
+from api.media_types import prefers_json, safe_media_type
+from api.models.auth import Base64File
 from api.models.files import given
 from api.models.media import ConvertRequest, Uploaded
 from api.params import SessionPath
@@ -41,9 +44,13 @@ router = APIRouter(
 # The whole path stands at the route: by it the table of what a route takes knows it.
 _files = APIRouter(prefix="/api")
 _json = APIRouter(prefix="/api", route_class=FileRoute)
-_CHUNK = 256 << 10
+#: Bytes; a multiple of three, so that the base64 of parts is that of the whole.
+_CHUNK = 192 << 10
 _Responses = dict[int | str, dict[str, Any]]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_Accept = Annotated[str, Header(include_in_schema=False)]
+_BY_ACCEPT = "The file itself, or its base64 with `Accept: application/json`."
+_VOICE, _VIDEO = "audio/ogg; codecs=opus", "video/mp4"
 _OPUS: _Responses = {200: {"content": {"audio/ogg": _BINARY}}}
 _MP4: _Responses = {200: {"content": {"video/mp4": _BINARY}}}
 _FILE: _Responses = {
@@ -59,11 +66,14 @@ _SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "audio/", "video
     openapi_extra=FORM,
     operation_id="MediaController_convertVoice",
     summary="Convert voice to WhatsApp format (opus)",
-    response_class=StreamingResponse,
+    description=_BY_ACCEPT,
+    response_model=Base64File,
     responses=_OPUS | responses(BodyTooLarge),
 )
-async def convert_voice(session: SessionPath, body: ConvertRequest) -> StreamingResponse:
-    return await _converted(session, "audio", body, "audio/ogg")
+async def convert_voice(
+    session: SessionPath, body: ConvertRequest, accept: _Accept = ""
+) -> StreamingResponse:
+    return await _converted(session, "audio", body, _VOICE, prefers_json(accept, over="audio/"))
 
 
 @_json.post(
@@ -71,11 +81,14 @@ async def convert_voice(session: SessionPath, body: ConvertRequest) -> Streaming
     openapi_extra=FORM,
     operation_id="MediaController_convertVideo",
     summary="Convert video to WhatsApp format (mp4)",
-    response_class=StreamingResponse,
+    description=_BY_ACCEPT,
+    response_model=Base64File,
     responses=_MP4 | responses(BodyTooLarge),
 )
-async def convert_video(session: SessionPath, body: ConvertRequest) -> StreamingResponse:
-    return await _converted(session, "video", body, "video/mp4")
+async def convert_video(
+    session: SessionPath, body: ConvertRequest, accept: _Accept = ""
+) -> StreamingResponse:
+    return await _converted(session, "video", body, _VIDEO, prefers_json(accept, over="video/"))
 
 
 @_files.post(
@@ -158,7 +171,7 @@ async def get_file(
 
 
 async def _converted(
-    session: SessionClient, kind: Kind, body: ConvertRequest, media_type: str
+    session: SessionClient, kind: Kind, body: ConvertRequest, media_type: str, as_json: bool
 ) -> StreamingResponse:
     if bool(body.url) is bool(body.data):
         raise Invalid("either url or data is needed", field="url")
@@ -173,11 +186,17 @@ async def _converted(
     async def parts() -> AsyncIterator[bytes]:
         try:
             with made.path.open("rb") as opened:
+                if as_json:
+                    yield b'{"mimetype":' + json.dumps(media_type).encode() + b',"data":"'
                 while part := opened.read(_CHUNK):
-                    yield part
+                    yield base64.b64encode(part) if as_json else part
+                if as_json:
+                    yield b'"}'
         finally:
             await spool.__aexit__(None, None, None)
 
+    if as_json:
+        return StreamingResponse(parts(), media_type="application/json")
     return StreamingResponse(
         parts(), media_type=media_type, headers={"Content-Length": str(made.size)}
     )

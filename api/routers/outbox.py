@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from api.message_ids import MESSAGE_ID_PATTERN
 from api.models.outbox import OutboxMessage, OutboxQueue
+from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
 from cluster.domain.errors import Invalid, NotFound, SessionNotFound, Unauthorized, Unavailable
@@ -24,7 +25,7 @@ router = APIRouter(
 
 @router.get("", operation_id="OutboxController_list", summary="Get the messages that wait")
 async def waiting(
-    session: SessionPath, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    session: SessionPath, limit: Annotated[int, Query(ge=0), at_most(1000)] = 100
 ) -> OutboxQueue:
     """Accepted messages in their order, with the sending limits that hold them back."""
     return OutboxQueue.of(await session.outbox.queue(limit))

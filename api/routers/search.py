@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from api.files import FilesUrl
 from api.models.messages import FoundMessages, WAMessage
+from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
 from api.routers.history_page import LAST_SECOND, Cursor, moment
@@ -58,7 +59,7 @@ async def _wanted(
     from_me: Annotated[
         bool | None, Query(alias="fromMe", description="Only own messages, or only others'.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=0), at_most(100)] = 20,
 ) -> MessageFilter:
     return MessageFilter(
         chat=parse_chat_id(chat_id).jid if chat_id else None,

@@ -15,6 +15,7 @@ from api.models.events import (
     WebhookInfo,
     WebhookTest,
 )
+from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
@@ -30,7 +31,7 @@ router = APIRouter(
 )
 
 _Webhook = Annotated[str | None, Query(max_length=128, description="Only of this webhook.")]
-_Limit = Annotated[int, Query(ge=1, le=1000)]
+_Limit = Annotated[int, Query(ge=0), at_most(1000)]
 _MOST_ID = 2**63 - 1
 
 

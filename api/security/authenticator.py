@@ -14,7 +14,7 @@ from cluster.domain.errors import Unauthorized, Unavailable
 from cluster.security.keys import ConfiguredKey, digest_of, is_issued
 from cluster.security.principal import OPERATOR_TENANT, Principal
 from cluster.security.tokens import TokenVerifier
-from cluster.settings import JwtSettings
+from cluster.settings import FrontSettings, JwtSettings
 from cluster.stores.api_keys import ApiKeyRecord
 
 __all__ = ["Authenticator"]
@@ -32,7 +32,10 @@ _OPERATOR = Principal(who="operator", tenant=OPERATOR_TENANT, admin=True)
 class Authenticator:
     """The admin key of the settings, issued keys, and bearer tokens."""
 
-    def __init__(self, configured: SecretStr, jwt: JwtSettings) -> None:
+    def __init__(
+        self, configured: SecretStr, jwt: JwtSettings, front: FrontSettings | None = None
+    ) -> None:
+        self._in_addresses = (front or FrontSettings()).keys_in_addresses
         self._configured = ConfiguredKey(configured.get_secret_value())
         self._tokens = TokenVerifier(jwt)
         self._kept: OrderedDict[str, tuple[float, ApiKeyRecord]] = OrderedDict()
@@ -49,6 +52,14 @@ class Authenticator:
             return await self._by_key(key, gateway), None
         if token is not None and self._tokens.enabled:
             return await self._tokens.principal(token)
+        if key := _key_of_reader(scope):
+            found = await self._by_key(key, gateway)
+            if self._in_addresses == "any" or found.narrow:
+                return found, None
+            raise Unauthorized(
+                f"This key does not belong into an address: send it as {HEADER}, or use one of "
+                "POST /api/keys/media"
+            )
         raise Unauthorized(f"The API key is missing or unknown: send it as {HEADER}")
 
     async def _by_key(self, key: str, gateway: Gateway) -> Principal:
@@ -84,9 +95,17 @@ class Authenticator:
         return found
 
 
+def _key_of_reader(scope: Scope) -> str | None:
+    """The key in the address of what is only read: browsers cannot set headers of pictures."""
+    if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
+        return None
+    return QueryParams(scope["query_string"]).get(HEADER.lower())
+
+
 def _credentials(scope: Scope) -> tuple[str | None, str | None]:
     """(key, token). Browsers cannot set headers of websockets and event streams; elsewhere a
-    secret does not belong into an address, which ends up in logs."""
+    secret does not belong into an address, which ends up in logs, unless it is a narrow one
+    (`Principal.narrow`)."""
     headers = Headers(scope=scope)
     key = headers.get(HEADER)
     kind, _, token = headers.get("Authorization", "").partition(" ")

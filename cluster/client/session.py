@@ -16,7 +16,7 @@ from cluster.client.status import Status
 from cluster.client.subjects import Subjects
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.cursor import MessageCursor
-from cluster.domain.errors import Conflict, Invalid, SessionNotWorking
+from cluster.domain.errors import Conflict, Invalid, SessionNotWorking, Unavailable
 from cluster.domain.message import MessageFilter, MessagePage, SentMessage, StoredMessage
 from cluster.domain.message_id import check_message_id, new_message_id
 from cluster.domain.message_ref import MessageRef
@@ -144,12 +144,18 @@ class SessionClient(Subjects):
         return await self.start()
 
     async def logout(self) -> SessionRecord:
-        """Unlink the device and stop. The next start shows a new QR code."""
+        """Unlink the device and stop. The next start shows a new QR code. One that is starting is
+        waited for: only then can WhatsApp be told."""
         record = await self.info()
         if record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED:
-            await self._gateway.router.call(
-                record, lambda a: a.logout.remote(), timeout=_CONTROL_TIMEOUT
-            )
+            try:
+                await self._gateway.router.call(
+                    record, lambda a: a.logout.remote(), timeout=_CONTROL_TIMEOUT, repeatable=True
+                )
+            except Unavailable:
+                # Where no device is linked there is nothing to tell WhatsApp.
+                if (await self.info()).me is not None:
+                    raise
         await self._desire(DesiredState.STOPPED)
         stores = await self._gateway.stores()
         await stores.forget_device(record.id)
@@ -158,7 +164,8 @@ class SessionClient(Subjects):
     async def delete(self) -> None:
         """Unlink (where it can be reached), stop, and remove the session with its history."""
         record = await self.info()
-        if record.status is SessionStatus.WORKING:
+        linked = record.me is not None and record.status is SessionStatus.STARTING
+        if linked or record.status is SessionStatus.WORKING:
             await self.logout()
         else:
             await self.stop()

@@ -9,7 +9,15 @@ from enum import StrEnum
 
 from cluster.domain.errors import Invalid, Unauthorized
 
-__all__ = ["OPERATOR_TENANT", "SCOPES", "Action", "Principal", "actions_of", "check_tenant"]
+__all__ = [
+    "OPERATOR_TENANT",
+    "SCOPES",
+    "USUAL_ACTIONS",
+    "Action",
+    "Principal",
+    "actions_of",
+    "check_tenant",
+]
 
 #: Admins of this tenant run the gateway itself: its settings, metrics, nodes, keys of tenants.
 OPERATOR_TENANT = "default"
@@ -32,6 +40,8 @@ class Action(StrEnum):
 
 
 _WHOLE_SESSION = frozenset(Action)
+#: Of a key that nobody gave actions: WAHA's defaults.
+USUAL_ACTIONS = _WHOLE_SESSION - {Action.DELETE}
 #: What a token or a key can be given at once, by name.
 SCOPES: dict[str, frozenset[Action]] = {
     "session": _WHOLE_SESSION,
@@ -65,6 +75,15 @@ class Principal:
     def may(self, actions: Iterable[Action]) -> bool:
         """All of them."""
         return self.admin or self.actions.issuperset(actions)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether its key may stand in an address, which ends up in the history of browsers and
+        in the logs of proxies: it reads one session, or only links it (WAHA's control key)."""
+        narrow = self.actions <= SCOPES["read"] or self.actions <= SCOPES["control"] | {
+            Action.MEDIA
+        }
+        return narrow and not self.admin and self.sessions is not None
 
     @property
     def manages(self) -> bool:

@@ -5,6 +5,7 @@ The phone that decrypts them is the judge.
 
 from __future__ import annotations
 
+import base64
 import os
 
 import pytest
@@ -76,6 +77,11 @@ def test_pictures_conversion_and_stories_take_forms_and_urls(giver: Giver, peopl
         by_form = giver.api.post(path, files={"data": data})
         by_url = giver.api.post(path, json=giver.given("url", data, name))
         assert by_form.content[:4].startswith(start), by_form.text
+        in_json = giver.api.post(
+            path, files={"data": data}, headers={"Accept": "application/json"}
+        ).json()
+        assert in_json["mimetype"] == by_form.headers["content-type"]
+        assert base64.b64decode(in_json["data"], validate=True)[:4].startswith(start)
         assert by_url.content[:4].startswith(start), by_url.text
     alice.phone.post("/settings", chat=bob.phone.number, setting="contact", name="Bob")
     for name, data in (("image", picture), ("voice", sound(1)), ("video", video("avi"))):

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import Front
+from conftest import OPERATOR_KEY, Front
 
 from cluster.domain.session import SessionRecord
 
@@ -59,3 +59,10 @@ async def test_a_stream_ends_when_its_key_is_taken_back(
     await operator.delete(f"/api/keys/{made['id']}")
     said = await listening
     assert said[-1] == {"type": "websocket.close", "code": 1008, "reason": "Unauthorized"}
+
+
+@pytest.mark.parametrize("query", ["events=nonsense", "session=nobody-of-that-name", "after=1"])
+async def test_what_can_never_be_heard_is_not_to_be_tried_again(front: Front, query: str) -> None:
+    said = await websocket(front, f"{query}&x-api-key={OPERATOR_KEY}", 10)
+    assert said[-1]["type"] == "websocket.close"
+    assert said[-1]["code"] == 4001, said

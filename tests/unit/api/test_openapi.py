@@ -69,3 +69,31 @@ def test_keys_and_tokens_are_told_and_what_needs_none(document: dict[str, Any]) 
     assert kinds == {"apiKey", "http"}
     assert document["paths"]["/ping"]["get"]["security"] == []
     assert "security" not in document["paths"]["/api/sendText"]["post"]
+
+
+def test_the_groups_come_in_a_newcomers_order_each_with_a_sentence(
+    document: dict[str, Any],
+) -> None:
+    tags = document["tags"]
+    names = [tag["name"] for tag in tags]
+    assert [name.split()[1] for name in names[:3]] == ["Sessions", "Auth", "Chatting"]
+    assert len(set(names)) == len(names)
+    assert {tag for _, one in operations(document) for tag in one["tags"]} == set(names)
+    for tag in tags:
+        assert len(tag["description"]) > 15, tag
+        assert tag["description"].endswith("."), tag
+
+
+def test_where_wahas_document_has_another_success_both_are_there(
+    document: dict[str, Any],
+) -> None:
+    """WAHA's OpenAPI 2026.7.1; nest answers 201 to a POST whatever the document says."""
+    of_groups = "join refresh {id}/leave {id}/invite-code/revoke {id}/participants/add"
+    of_groups += " {id}/participants/remove {id}/admin/promote {id}/admin/demote"
+    paths = [f"groups/{end}" for end in of_groups.split()]
+    paths += ["channels/search/by-view", "channels/search/by-text"]
+    paths += ["media/convert/voice", "media/convert/video"]
+    for path in paths:
+        answers = document["paths"][f"/api/{{session}}/{path}"]["post"]["responses"]
+        assert {"200", "201"} <= answers.keys(), path
+        assert answers["200"].get("content") == answers["201"].get("content")
