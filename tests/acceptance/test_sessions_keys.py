@@ -53,7 +53,7 @@ def test_a_session_from_its_code_to_its_end(people: People) -> None:
     assert name not in [one["name"] for one in sessions.list({"all": True})]
     # Whoever makes a session and thinks better of it need not wait.
     sessions.create({"name": name})
-    assert sessions.logout(name)["status"] == "STOPPED"
+    assert sessions.logout(name)["status"] == "STARTING"
     sessions.delete(name)
     assert name not in [one["name"] for one in sessions.list({"all": True})]
 
