@@ -138,19 +138,24 @@ class ServerProcess:
         self._pid_file.unlink(missing_ok=True)
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, *, distance: int = 0) -> list[int]:
     """Distinct loopback ports that are free at the moment, and that the kernel gives nobody: who
     asks it for any port, as Ray's processes do, would have one of them before its server has.
-    None that this process was given lately: its server may be yet to listen."""
+    None that this process was given lately: its server may be yet to listen. `distance`: those so
+    far above them are free as well."""
     found: list[int] = []
+    first, end = _PORTS
     while len(found) < count:
-        port = random.SystemRandom().randrange(*_PORTS)
-        if port in _given:
+        port = random.SystemRandom().randrange(first, end - distance)
+        wanted = {port, port + distance}
+        if wanted & set(_given):
             continue
-        with contextlib.suppress(OSError), socket.socket() as one:
-            one.bind(("127.0.0.1", port))
+        with contextlib.suppress(OSError):
+            for one in wanted:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", one))
             found.append(port)
-            _given.append(port)
+            _given.extend(wanted)
     return found
 
 
