@@ -19,7 +19,7 @@ from actors.supervision.cut_off import CutOff
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
-from actors.transfer import DeviceMoves
+from actors.transfer.device_moves import DeviceMoves
 from actors.workers.neighbours import one_that_reaches_postgresql
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import GatewayError

@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import os
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zstandard
@@ -29,7 +31,10 @@ _MAGIC = b"WSGDEV1\n"
 _LENGTH, _FACTS = struct.Struct(">H"), struct.Struct(">I")
 #: scrypt: 64 MiB and about a quarter of a second. What a file asks for beyond that is refused.
 _N, _R, _P = 1 << 16, 8, 1
-_MAX_PLAIN = 1 << 28
+#: Bytes: the store, and what is told beside it.
+_MAX_PLAIN, _MAX_FACTS = 1 << 28, 1 << 20
+#: Bytes of the decompressor's window, and at a time.
+_WINDOW, _PART = 1 << 27, 1 << 20
 _SHORTEST = 12
 
 
@@ -84,8 +89,10 @@ def seal_archive(facts: dict[str, Any], image: bytes, lock: ArchiveLock) -> byte
     return prefix + lock._aead(header).encrypt(nonce, plain, prefix)
 
 
-def open_archive(sealed: bytes, lock: ArchiveLock) -> tuple[dict[str, Any], bytes]:
-    """Facts and store. Raises `Invalid` when it is no archive, altered, or locked otherwise."""
+def open_archive(sealed: bytes, lock: ArchiveLock, image: Path) -> dict[str, Any]:
+    """Write the store to `image`; returns the facts. Raises `Invalid` when it is no archive,
+    altered, locked otherwise, or holds more than `_MAX_PLAIN` bytes: what comes out is counted,
+    whatever the compressed stream says of its size."""
     start = len(_MAGIC) + _LENGTH.size
     if sealed[: len(_MAGIC)] != _MAGIC or len(sealed) < start:
         raise Invalid("that is no archive of a device", field="data")
@@ -96,13 +103,54 @@ def open_archive(sealed: bytes, lock: ArchiveLock) -> tuple[dict[str, Any], byte
         if header["kdf"] == "scrypt" and (header["n"], header["r"], header["p"]) != (_N, _R, _P):
             raise Invalid("the archive's passphrase is hashed in an unknown way", field="data")
         plain = lock._aead(header).decrypt(nonce, sealed[end:], sealed[:end])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Invalid("the archive is damaged", field="data") from error
     except InvalidTag as error:
         raise Invalid(
             "the passphrase or key is another, or the archive was altered", field="passphrase"
         ) from error
-    data = zstandard.ZstdDecompressor().decompress(plain, max_output_size=_MAX_PLAIN)
-    length = _FACTS.unpack_from(data)[0]
-    facts: dict[str, Any] = json.loads(data[_FACTS.size : _FACTS.size + length])
-    return facts, data[_FACTS.size + length :]
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    try:
+        with unpacker.stream_reader(plain) as stream, image.open("xb") as file:
+            length = _FACTS.unpack(_exactly(stream, _FACTS.size))[0]
+            if length > _MAX_FACTS:
+                raise Invalid("what the archive tells of the session is too long", field="data")
+            facts = _told(_exactly(stream, length))
+            left = _MAX_PLAIN
+            while part := stream.read(min(_PART, left + 1)):
+                left -= len(part)
+                if left < 0:
+                    raise Invalid("the archive holds more than a device's store", field="data")
+                file.write(part)
+    except (zstandard.ZstdError, struct.error) as error:
+        raise Invalid("the archive is damaged", field="data") from error
+    return facts
+
+
+def _exactly(stream: zstandard.ZstdDecompressionReader, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (part := stream.read(size - len(found))):
+        found += part
+    if len(found) < size:
+        raise Invalid("the archive is damaged", field="data")
+    return found
+
+
+def _told(text: bytes) -> dict[str, Any]:
+    """The facts; as strict as what is posted."""
+
+    def refuse(_: str) -> Any:
+        raise ValueError
+
+    def finite(digits: str) -> float:
+        return float(digits) if math.isfinite(float(digits)) else refuse(digits)
+
+    try:
+        facts = json.loads(text.decode(), parse_constant=refuse, parse_float=finite)
+        # Half of a surrogate pair cannot be stored.
+        json.dumps(facts, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise Invalid("what the archive tells of the session is no JSON", field="data") from error
+    if not isinstance(facts, dict):
+        raise Invalid("what the archive tells of the session is no JSON object", field="data")
+    return facts

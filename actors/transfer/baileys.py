@@ -28,6 +28,9 @@ __all__ = ["fill_from_baileys"]
 _PRE_KEY = re.compile(r"pre-key-(\d{1,8})\.json\Z")
 _SYNC_KEY = re.compile(r"app-state-sync-key-(.+)\.json\Z")
 _LID = re.compile(r"lid-mapping-(\d{1,20})\.json\Z")
+#: Decimals of a number of 63 bits, and devices of one account.
+_DIGITS, _MOST_DEVICES = 19, 1000
+_MAX_TEXT = 256
 #: Of the ADV account: name in Baileys, column, bytes (0: any number).
 _ACCOUNT = (
     ("details", "adv_details", 0),
@@ -45,33 +48,37 @@ def fill_from_baileys(store: Path, files: Mapping[str, Any]) -> None:
         raise Invalid("the folder has no creds.json", field="files")
     device = _device(creds)
     jid, lid = device["jid"], device["lid"]
-    with closing(sqlite3.connect(store, isolation_level=None)) as db:
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("BEGIN")
-        names = ", ".join(device)
-        marks = ", ".join(f":{name}" for name in device)
-        db.execute(f"INSERT INTO whatsmeow_device ({names}) VALUES ({marks})", device)  # noqa: S608
-        db.executemany(
-            "INSERT INTO whatsmeow_pre_keys (jid, key_id, key, uploaded) VALUES (?, ?, ?, ?)",
-            [(jid, *one) for one in _pre_keys(creds, files)],
-        )
-        db.executemany(
-            "INSERT INTO whatsmeow_app_state_sync_keys "
-            "(jid, key_id, key_data, timestamp, fingerprint) VALUES (?, ?, ?, ?, ?)",
-            [(jid, *one) for one in _sync_keys(files)],
-        )
-        db.executemany(
-            "INSERT OR IGNORE INTO whatsmeow_lid_map (lid, pn) VALUES (?, ?)", _lids(files, creds)
-        )
-        if lid:
-            # The account's own phone, as pairing notes it (whatsmeow pair.go): Signal knows LIDs
-            # by `user_1`.
-            db.execute(
-                "INSERT INTO whatsmeow_identity_keys (our_jid, their_id, identity) "
-                "VALUES (?, ?, ?)",
-                (jid, f"{_user(lid)}_1:0", device["adv_account_sig_key"]),
+    try:
+        with closing(sqlite3.connect(store, isolation_level=None)) as db:
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("BEGIN")
+            names = ", ".join(device)
+            marks = ", ".join(f":{name}" for name in device)
+            db.execute(f"INSERT INTO whatsmeow_device ({names}) VALUES ({marks})", device)  # noqa: S608
+            db.executemany(
+                "INSERT INTO whatsmeow_pre_keys (jid, key_id, key, uploaded) VALUES (?, ?, ?, ?)",
+                [(jid, *one) for one in _pre_keys(creds, files)],
             )
-        db.execute("COMMIT")
+            db.executemany(
+                "INSERT INTO whatsmeow_app_state_sync_keys "
+                "(jid, key_id, key_data, timestamp, fingerprint) VALUES (?, ?, ?, ?, ?)",
+                [(jid, *one) for one in _sync_keys(files)],
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO whatsmeow_lid_map (lid, pn) VALUES (?, ?)",
+                _lids(files, creds),
+            )
+            if lid:
+                # The account's own phone, as pairing notes it (whatsmeow pair.go): Signal knows
+                # LIDs by `user_1`.
+                db.execute(
+                    "INSERT INTO whatsmeow_identity_keys (our_jid, their_id, identity) "
+                    "VALUES (?, ?, ?)",
+                    (jid, f"{_user(lid)}_1:0", device["adv_account_sig_key"]),
+                )
+            db.execute("COMMIT")
+    except (sqlite3.Error, OverflowError) as error:
+        raise Invalid(f"the folder's keys do not fit together: {error}", field="files") from error
 
 
 def _device(creds: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,8 +98,8 @@ def _device(creds: Mapping[str, Any]) -> dict[str, Any]:
         "signed_pre_key_id": _number(signed, "keyId"),
         "signed_pre_key_sig": _bytes(signed.get("signature"), 64, "signedPreKey.signature"),
         "adv_key": _bytes(creds.get("advSecretKey"), 32, "advSecretKey"),
-        "platform": str(creds.get("platform") or ""),
-        "push_name": str(me.get("name") or ""),
+        "platform": str(creds.get("platform") or "")[:_MAX_TEXT],
+        "push_name": str(me.get("name") or "")[:_MAX_TEXT],
     }
     for name, column, size in _ACCOUNT:
         found[column] = _bytes(account.get(name), size, f"account.{name}")
@@ -102,7 +109,7 @@ def _device(creds: Mapping[str, Any]) -> dict[str, Any]:
 def _pre_keys(
     creds: Mapping[str, Any], files: Mapping[str, Any]
 ) -> Iterator[tuple[int, bytes, bool]]:
-    first_at_home = int(creds.get("firstUnuploadedPreKeyId") or 0)
+    first_at_home = _optional(creds, "firstUnuploadedPreKeyId")
     for name, content in files.items():
         if (match := _PRE_KEY.match(name)) and isinstance(content, Mapping):
             number = int(match[1])
@@ -114,13 +121,17 @@ def _sync_keys(files: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes, int, by
     for name, content in files.items():
         if (match := _SYNC_KEY.match(name)) and isinstance(content, Mapping):
             told = content.get("fingerprint") or {}
-            indexes = b"".join(_varint(int(one)) for one in told.get("deviceIndexes") or ())
+            devices = told.get("deviceIndexes") or () if isinstance(told, Mapping) else None
+            if not isinstance(devices, list | tuple) or len(devices) > _MOST_DEVICES:
+                raise Invalid(f"{name} has no fingerprint that can be read", field="files")
+            numbers = {str(at): one for at, one in enumerate(devices)}
+            indexes = b"".join(_varint(_optional(numbers, at)) for at in numbers)
             # Message.AppStateSyncKeyFingerprint, without loading the library into this process.
             fingerprint = (
                 b"\x08"
-                + _varint(int(told.get("rawId") or 0))
+                + _varint(_optional(told, "rawId"))
                 + b"\x10"
-                + _varint(int(told.get("currentIndex") or 0))
+                + _varint(_optional(told, "currentIndex"))
                 + b"\x1a"
                 + _varint(len(indexes))
                 + indexes
@@ -129,7 +140,7 @@ def _sync_keys(files: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes, int, by
                 # `/` cannot be in a file's name.
                 _bytes(match[1].replace("__", "/"), 0, name),
                 _bytes(content.get("keyData"), 0, name),
-                int(content.get("timestamp") or 0),
+                _optional(content, "timestamp"),
                 fingerprint,
             )
 
@@ -183,9 +194,19 @@ def _varint(value: int) -> bytes:
 
 
 def _number(holder: Mapping[str, Any], name: str) -> int:
-    value = holder.get(name)
-    if not isinstance(value, int):
+    if holder.get(name) is None:
         raise Invalid(f"creds.json has no {name}", field="files")
+    return _optional(holder, name)
+
+
+def _optional(holder: Mapping[str, Any], name: str) -> int:
+    """A number, also one in a text (Baileys writes large ones so); 0 where there is none. Raises
+    `Invalid` unless it fits into 63 bits without a sign."""
+    value = holder.get(name) or 0
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
+        value = int(value)
+    if not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise Invalid(f"{name} is no number that can be kept", field="files")
     return value
 
 

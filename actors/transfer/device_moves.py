@@ -3,7 +3,7 @@
 Out: the session is barred from starting (`exported_at`) before its store is read, and takes a new
 epoch, so that nothing of before counts as the newest. In: the session is made barred, gets its
 store as a checkpoint under an epoch of its own, and only then may start. An imported store may be
-old, so it always forgets its ratchets (invariant 2).
+old, so its ratchets stay behind (invariant 2).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 import structlog
 
-from actors.checkpoint import Checkpointer, Sealer, forget_sessions, restore
-from actors.transfer.archive import ArchiveLock, open_archive, seal_archive
-from actors.transfer.baileys import fill_from_baileys
-from actors.transfer.library_store import account_of, bring_up_to_date, keep_only
-from cluster.domain.device_source import DeviceSource, SourceKind
-from cluster.domain.errors import Conflict, GatewayError, NotOwner, SessionNotFound
+from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.transfer.archive import ArchiveLock, seal_archive
+from actors.transfer.library_store import identity_of
+from actors.transfer.unpack import unpack
+from cluster.domain.device_source import DeviceSource
+from cluster.domain.errors import Conflict, GatewayError, NotOwner, RateLimited, SessionNotFound
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -34,18 +34,28 @@ __all__ = ["DeviceMoves"]
 
 log = structlog.get_logger(__name__)
 
+
+class _Lock(asyncio.Lock):
+    """With how many hold it or wait for it."""
+
+    wanted = 0
+
+
 #: Holder of the epoch while a device is written in; far longer than that takes.
 _HOLDER, _TTL = "transfer", timedelta(minutes=5)
 _FORMAT = 1
+#: Imports of one tenant that wait for the one that is under way.
+_WAITING = 2
 
 
 class DeviceMoves:
-    """One at a time: the check that nobody has the device must hold until it is noted."""
+    """One at a time of a device, of a session, and of a tenant's imports: the check that nobody has
+    the device must hold until it is noted, and nobody waits for what a stranger brought."""
 
     def __init__(self, stores: Stores, settings: Settings) -> None:
         self._stores = stores
         self._settings = settings
-        self._one = asyncio.Lock()
+        self._locks: dict[tuple[str, ...], _Lock] = {}
 
     async def export(self, session_id: int, passphrase: str | None, key: str | None) -> bytes:
         """The session's device as an archive; the session does not start here from then on.
@@ -53,7 +63,8 @@ class DeviceMoves:
         Raises `Conflict` unless it is stopped and has a linked device.
         """
         lock = ArchiveLock.of(passphrase, key)
-        async with self._one:
+        named = await self._stores.sessions.get_by_id(session_id)
+        async with self._alone("session", named.tenant, named.name):
             record = await self._stores.sessions.get_by_id(session_id)
             if record.me is None:
                 raise Conflict("the session has no linked device")
@@ -79,20 +90,33 @@ class DeviceMoves:
         """Make a stopped session of `source`; returns its id. The session may exist, when it was
         exported or has no device. Raises `Invalid`, and `Conflict` when the name or the device
         is taken."""
-        async with self._one:
+        async with self._alone("tenant", tenant, most=_WAITING):
             with tempfile.TemporaryDirectory(prefix="gateway-import-") as folder:
-                store = Path(folder) / "device.db"
-                facts = await self._unpack(source, store)
-                await bring_up_to_date(store)
-                if source.kind is SourceKind.BAILEYS:
-                    await asyncio.to_thread(fill_from_baileys, store, source.files)
-                await asyncio.to_thread(keep_only, store, source.device)
-                me = await asyncio.to_thread(account_of, store)
-                await asyncio.to_thread(forget_sessions, store)
-                async with self._barred(tenant, name, config or facts.get("config") or {}) as made:
-                    await self._write(made, me, store)
+                store, found = await unpack(source, Path(folder))
+                async with (
+                    self._alone("session", tenant, name),
+                    self._alone("device", found.me.jid),
+                    self._barred(tenant, name, config or found.config) as made,
+                ):
+                    await self._write(made, found.me, store)
         log.info("transfer.imported", session=name, session_id=made.id, source=source.kind.value)
         return made.id
+
+    @asynccontextmanager
+    async def _alone(self, *what: str, most: int = 1000) -> AsyncIterator[None]:
+        """Raises `RateLimited` when `most` wait already. Taken in the order tenant, session,
+        device, so that nobody waits in a circle."""
+        lock = self._locks.setdefault(what, _Lock())
+        if lock.wanted > most:
+            raise RateLimited("other imports are under way: try again later", retry_after=10)
+        lock.wanted += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock.wanted -= 1
+            if not lock.wanted:
+                del self._locks[what]
 
     async def _archive(self, record: SessionRecord, lock: ArchiveLock) -> bytes:
         with tempfile.TemporaryDirectory(prefix="gateway-export-") as folder:
@@ -120,18 +144,6 @@ class DeviceMoves:
             }
             image = await asyncio.to_thread(store.read_bytes)
             return await asyncio.to_thread(seal_archive, facts, image, lock)
-
-    async def _unpack(self, source: DeviceSource, store: Path) -> dict[str, Any]:
-        """Write what was brought to `store`; returns what the archive tells beside it."""
-        if source.kind is SourceKind.BAILEYS:
-            return {}
-        facts: dict[str, Any] = {}
-        image = source.data
-        if source.kind is SourceKind.ARCHIVE:
-            lock = ArchiveLock.of(source.passphrase, source.key)
-            facts, image = await asyncio.to_thread(open_archive, source.data, lock)
-        await asyncio.to_thread(store.write_bytes, image)
-        return facts
 
     @asynccontextmanager
     async def _barred(
@@ -163,8 +175,9 @@ class DeviceMoves:
 
     async def _write(self, record: SessionRecord, me: Me, store: Path) -> None:
         """The store becomes the session's newest checkpoint, and its account is known."""
-        if await self._stores.sessions.holder_of_device(me.jid) not in (None, record.id):
-            raise Conflict("a session of this gateway has that device already", field="data")
+        for holder in await self._stores.sessions.holders_of_device(me.jid):
+            if holder.id != record.id and await self._is_the_same(holder, record, store):
+                raise Conflict("a session of this gateway has that device already", field="data")
         claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
         clean = False
         try:
@@ -186,6 +199,32 @@ class DeviceMoves:
             raise Conflict("the session was started meanwhile") from error
         finally:
             await self._stores.ownership.release(record.id, claim.epoch, clean=clean)
+
+    async def _is_the_same(self, holder: SessionRecord, record: SessionRecord, store: Path) -> bool:
+        """Whether the device of `store` is the one that `holder` has under the same JID.
+
+        A JID alone is no proof: of another tenant's session only who has the device's own keys is
+        told that it lives here, and a forged store bars nobody from the real one (WhatsApp lets it
+        log in nowhere)."""
+        if holder.tenant == record.tenant:
+            return True
+        theirs = store.with_name("holder.db")
+        try:
+            report = await restore(
+                holder.id,
+                theirs,
+                store=self._stores.checkpoints,
+                objects=self._stores.objects,
+                sealer=self._sealer(),
+            )
+            if report is None:
+                return True
+            return await asyncio.to_thread(identity_of, theirs) in (
+                b"",
+                await asyncio.to_thread(identity_of, store),
+            )
+        finally:
+            theirs.unlink(missing_ok=True)
 
     def _sealer(self) -> Sealer:
         return Sealer.from_setting(self._settings.checkpoint.keys.get_secret_value())

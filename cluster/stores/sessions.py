@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -162,13 +162,18 @@ class SessionStore:
             "UPDATE sessions SET exported_at = NULL WHERE id = %(id)s", {"id": session_id}
         )
 
-    async def holder_of_device(self, jid: str) -> int | None:
-        """The session, of any tenant, that runs or could run the linked device `jid`."""
-        row = await self._db.one(
-            "SELECT id FROM sessions WHERE me->>'jid' = %(jid)s AND exported_at IS NULL LIMIT 1",
+    async def holders_of_device(self, jid: str) -> Sequence[SessionRecord]:
+        """Sessions, of any tenant, that run or could run a linked device of that JID."""
+        rows = await self._db.all(
+            """
+            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+            FROM sessions s JOIN ownership o ON o.session_id = s.id
+                 LEFT JOIN session_packs sp ON sp.session_id = s.id
+            WHERE s.me->>'jid' = %(jid)s AND s.exported_at IS NULL ORDER BY s.id
+            """,
             {"jid": jid},
         )
-        return int(row["id"]) if row else None
+        return [_record(row) for row in rows]
 
     async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
         """Report the status of a session without a live owner; False when one lives, it was

@@ -123,9 +123,8 @@ def test_a_session_lives_and_moves_by_the_command_line(
     # The same device as a Baileys folder.
     second = tmp_path / "second.wsg"
     _done(gateway, "session", "export", moved, "-o", str(second), "--stop")
-    _, image = open_archive(second.read_bytes(), ArchiveLock(passphrase=_PASSPHRASE))
     store = tmp_path / "device.db"
-    store.write_bytes(image)
+    open_archive(second.read_bytes(), ArchiveLock(passphrase=_PASSPHRASE), store)
     folder = tmp_path / "auth_info_baileys"
     folder.mkdir()
     for file, content in baileys_files(store).items():

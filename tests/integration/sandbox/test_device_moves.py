@@ -13,7 +13,7 @@ from library_device import LibraryDevice
 from pydantic import SecretStr
 
 from actors.checkpoint import Sealer, restore
-from actors.transfer import DeviceMoves
+from actors.transfer.device_moves import DeviceMoves
 from cluster.cli.device_files import read_store
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Conflict, Invalid
