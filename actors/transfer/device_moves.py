@@ -175,8 +175,11 @@ class DeviceMoves:
 
     async def _write(self, record: SessionRecord, me: Me, store: Path) -> None:
         """The store becomes the session's newest checkpoint, and its account is known."""
-        for holder in await self._stores.sessions.holders_of_device(me.jid):
-            if holder.id != record.id and await self._is_the_same(holder, record, store):
+        holders = await self._stores.sessions.holders_of_device(me.jid)
+        for holder, tenant in holders.items():
+            if holder != record.id and (
+                tenant == record.tenant or await self._is_the_same(holder, store)
+            ):
                 raise Conflict("a session of this gateway has that device already", field="data")
         claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
         clean = False
@@ -200,18 +203,16 @@ class DeviceMoves:
         finally:
             await self._stores.ownership.release(record.id, claim.epoch, clean=clean)
 
-    async def _is_the_same(self, holder: SessionRecord, record: SessionRecord, store: Path) -> bool:
-        """Whether the device of `store` is the one that `holder` has under the same JID.
+    async def _is_the_same(self, holder: int, store: Path) -> bool:
+        """Whether the device of `store` is the one that another tenant's session has under the
+        same JID.
 
-        A JID alone is no proof: of another tenant's session only who has the device's own keys is
-        told that it lives here, and a forged store bars nobody from the real one (WhatsApp lets it
-        log in nowhere)."""
-        if holder.tenant == record.tenant:
-            return True
+        A JID alone is no proof: only who has the device's own keys is told that it lives here, and
+        a forged store bars nobody from the real one (WhatsApp lets it log in nowhere)."""
         theirs = store.with_name("holder.db")
         try:
             report = await restore(
-                holder.id,
+                holder,
                 theirs,
                 store=self._stores.checkpoints,
                 objects=self._stores.objects,

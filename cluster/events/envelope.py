@@ -111,6 +111,12 @@ def _waiting(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
     }
 
 
+def _change_refused(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
+    """As the change would have been told, and why it was not made."""
+    name = "message.edited" if payload.get("kind") == "edit" else "message.revoked"
+    return _SHAPES[name](payload, teller) | {"refused": payload.get("refused")}
+
+
 class _OfMessage(Protocol):
     def __call__(
         self, message: StoredMessage, me: Me | None, *, files: str = ""
@@ -129,6 +135,7 @@ _SHAPES: dict[str, Callable[[dict[str, Any], Teller], dict[str, Any]]] = {
     "message.reaction": _of_message(message_shape.reaction_payload),
     "message.edited": _of_message(message_shape.edited_payload),
     "message.revoked": _of_message(message_shape.revoked_payload),
+    "message.change.refused": _change_refused,
     "message.ack": _ack,
     "message.ack.group": _ack,
     "message.waiting": _waiting,

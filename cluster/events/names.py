@@ -44,7 +44,13 @@ WAHA = (
 )
 
 #: What WAHA has no event for. `*` leaves them out: its clients would meet names they do not know.
-OURS = ("message.status", "session.takeover", "session.checkpoint", "webhook.test")
+OURS = (
+    "message.status",
+    "message.change.refused",
+    "session.takeover",
+    "session.checkpoint",
+    "webhook.test",
+)
 
 
 def expand(wanted: Iterable[str]) -> frozenset[str]:

@@ -26,7 +26,8 @@ class InboxStore:
         self, session_id: int, epoch: int, message: StoredMessage, *events: str
     ) -> bool:
         """Record a message and its events (by name, in order); False when it was recorded before
-        (then there is no event).
+        (then there is no event). A change of a message that its sender has no right to changes
+        nothing and is told as `message.change.refused`.
 
         Raises `NotOwner`.
         """
@@ -50,9 +51,14 @@ class InboxStore:
                 RETURNING event_seq - cardinality(%(types)s::text[]) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload)
-                SELECT %(id)s, before + told.n, told.id, told.type, %(told)s
+                SELECT %(id)s, before + told.n, told.id,
+                       CASE why WHEN '' THEN told.type ELSE 'message.change.refused' END,
+                       %(told)s || CASE why WHEN '' THEN '{}'
+                                   ELSE jsonb_build_object('refused', why) END
                 FROM stream, unnest(%(ids)s::text[], %(types)s::text[])
-                             WITH ORDINALITY AS told(id, type, n)
+                             WITH ORDINALITY AS told(id, type, n),
+                     change_refused(%(id)s, %(chat)s, %(kind)s, %(sender)s, %(from_me)s,
+                                    %(reply_to)s) AS why
             )
             SELECT EXISTS (SELECT 1 FROM fence) AS owner,
                    EXISTS (SELECT 1 FROM history) AS fresh

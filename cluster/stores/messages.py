@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -13,6 +14,8 @@ from cluster.stores.database import Database, Row, printable
 __all__ = ["MessageStore", "message_of"]
 
 _MAX = 1000
+#: Of the payload of a deleted message: where it was, and whose.
+_OF_A_DELETED = ("chat_address", "sender_address")
 
 
 class MessageStore:
@@ -167,7 +170,7 @@ def _listing(wanted: MessageFilter) -> LiteralString:
     if wanted.ack is not None:
         conditions.append("ack = %(ack)s")
     if wanted.words:
-        conditions.append("body <> ''")
+        conditions.append("body <> '' AND revoked_at IS NULL")
         conditions.append(
             "message_words(session_id, body) @@ "
             "(%(words)s::tsquery && (''' ' || %(id)s::bigint || '''')::tsquery)"
@@ -210,7 +213,9 @@ def _cursor(row: Row) -> MessageCursor:
 
 
 def message_of(row: Row) -> StoredMessage:
-    return StoredMessage(
+    """What was deleted for everyone is told as deleted, without what it said: the row may still
+    have it (0070)."""
+    message = StoredMessage(
         message_id=row["message_id"],
         chat=row["chat"],
         sender=row["sender"],
@@ -227,3 +232,7 @@ def message_of(row: Row) -> StoredMessage:
         edited_at=row["edited_at"],
         revoked_at=row["revoked_at"],
     )
+    if message.revoked_at is None:
+        return message
+    left = {name: message.payload[name] for name in _OF_A_DELETED if name in message.payload}
+    return replace(message, body="", has_media=False, reply_to="", payload=left)

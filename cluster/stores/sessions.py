@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -162,18 +162,17 @@ class SessionStore:
             "UPDATE sessions SET exported_at = NULL WHERE id = %(id)s", {"id": session_id}
         )
 
-    async def holders_of_device(self, jid: str) -> Sequence[SessionRecord]:
-        """Sessions, of any tenant, that run or could run a linked device of that JID."""
+    async def holders_of_device(self, jid: str) -> dict[int, str]:
+        """Sessions, of any tenant, that run or could run a linked device of that JID: tenants by
+        id."""
         rows = await self._db.all(
             """
-            SELECT s.*, o.epoch, o.node, coalesce(sp.pack, 0) AS pack
-            FROM sessions s JOIN ownership o ON o.session_id = s.id
-                 LEFT JOIN session_packs sp ON sp.session_id = s.id
-            WHERE s.me->>'jid' = %(jid)s AND s.exported_at IS NULL ORDER BY s.id
+            SELECT id, tenant FROM sessions
+            WHERE me->>'jid' = %(jid)s AND exported_at IS NULL ORDER BY id
             """,
             {"jid": jid},
         )
-        return [_record(row) for row in rows]
+        return {int(row["id"]): str(row["tenant"]) for row in rows}
 
     async def set_unowned(self, session_id: int, status: SessionStatus) -> bool:
         """Report the status of a session without a live owner; False when one lives, it was
