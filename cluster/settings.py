@@ -122,6 +122,19 @@ class SpoolSettings(BaseSettings):
     )
 
 
+class OutboxSettings(BaseSettings):
+    """Accepted messages on their way to WhatsApp."""
+
+    model_config = _group("OUTBOX_")
+
+    give_up_seconds: float = Field(
+        86_400.0,
+        gt=0,
+        description="An accepted message that could not be sent for so long fails for good; "
+        "until then every failure that is not WhatsApp's no is tried again.",
+    )
+
+
 class WhatsAppSettings(BaseSettings):
     """The way to WhatsApp, or to the sandbox in its place."""
 
@@ -695,6 +708,7 @@ class Settings:
         self.lease: LeaseSettings = groups.get("lease") or LeaseSettings()
         self.whatsapp: WhatsAppSettings = groups.get("whatsapp") or WhatsAppSettings()
         self.spool: SpoolSettings = groups.get("spool") or SpoolSettings()
+        self.outbox: OutboxSettings = groups.get("outbox") or OutboxSettings()
         self.pacing: PacingSettings = groups.get("pacing") or PacingSettings()
         self.http: HttpSettings = groups.get("http") or HttpSettings()
         self.limits: LimitSettings = groups.get("limits") or LimitSettings()

@@ -88,10 +88,12 @@ class Checkpointer:
         self._task: asyncio.Task[None] | None = None
         self._log = log.bind(session_id=session_id, epoch=epoch)
 
-    def start(self, *, on_not_owner: Callable[[str], Awaitable[None]]) -> None:
-        """Serve requests in the background; `on_not_owner` is called when the epoch is over."""
+    def start(self, *, on_not_owner: Callable[[str], Awaitable[None]]) -> asyncio.Task[None]:
+        """Serve requests in the background, in the task that is given; `on_not_owner` is called
+        when the epoch is over."""
         self._task = asyncio.create_task(self._run(on_not_owner), name="checkpointer")
         METER.gauge("checkpoint_lag", str(self._session_id), self._lag)
+        return self._task
 
     def request(self, trace: str = "") -> None:
         """The store changed: checkpoint it soon. `trace`: `traceparent` of what changed it; of

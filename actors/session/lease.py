@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import structlog
 
 from actors.session.dead_man import Switch
-from cluster.domain.errors import Unavailable
 from cluster.settings import LeaseSettings
 
 __all__ = ["LeaseClock", "LeaseKeeper"]
@@ -66,9 +65,11 @@ class LeaseKeeper:
         self._dead_man = dead_man
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self) -> asyncio.Task[None]:
+        """Renew from now on; the task ends when the lease is lost, and by `stop`."""
         self._arm()
         self._task = asyncio.create_task(self._run(), name="lease")
+        return self._task
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -92,8 +93,9 @@ class LeaseKeeper:
                 return
             try:
                 owned = await self._renewed(left)
-            except (TimeoutError, Unavailable) as error:
-                log.warning("lease.not_renewed", left=round(left, 2), error=str(error))
+            except Exception as error:  # noqa: BLE001
+                # Whatever it was: no proof, so the clock goes on, and the fence comes in time.
+                log.warning("lease.not_renewed", left=round(left, 2), error=repr(error))
                 continue
             if not owned:
                 await self._on_lost("a newer epoch owns the session")

@@ -20,14 +20,16 @@ from actors.whatsapp.port import (
     ReceiptSeen,
     Received,
     Undecryptable,
+    Unprocessed,
 )
-from cluster.domain.errors import NotOwner, Unavailable
+from cluster.domain.errors import NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.domain.history import GroupNews, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
 from cluster.events import setting_shape
 from cluster.events.poll_shape import SELECTED
+from cluster.metrics.meter import METER
 from cluster.stores import Stores
 from cluster.tracing import enabled, span
 
@@ -45,6 +47,11 @@ _ACKS = {
 }
 #: Ids of labels are kept as numbers of 64 bits.
 _DIGITS = 19
+#: So often a write that PostgreSQL does not finish in time is tried, while it answers others: what
+#: one person sent must not hold up what everybody else sends.
+_TOO_SLOW = 5
+#: Messages whose receipts are written in one statement.
+_RECEIPTS = 500
 #: Protocol traffic that is no message for people.
 _SILENT = {"sender_key", "empty", "protocol"}
 _EVENTS = {
@@ -68,12 +75,26 @@ class Recorder:
         """What was before: kept, and told to nobody."""
         fresh = 0
         for chunk in event.chunks:
-
-            async def write(chunk: HistoryChunk = chunk) -> int:
-                return await self._stores.history.record(self._session_id, self._epoch, chunk)
-
-            fresh += await self.while_away(write)
+            fresh += await self._chunk(chunk)
         log.info("history.synced", session_id=self._session_id, kind=event.kind, messages=fresh)
+
+    async def _chunk(self, chunk: HistoryChunk) -> int:
+        """Halved until what PostgreSQL does not take is alone, and left out."""
+
+        async def write() -> int:
+            return await self._stores.history.record(self._session_id, self._epoch, chunk)
+
+        try:
+            return await self.while_away(write)
+        except Unstorable as error:
+            half = len(chunk.messages) // 2
+            if half:
+                first = replace(chunk, messages=chunk.messages[:half], chats=())
+                rest = replace(chunk, messages=chunk.messages[half:])
+                return await self._chunk(first) + await self._chunk(rest)
+            log.warning("history.not_recorded", session_id=self._session_id, error=error.detail)
+            METER.count("events_failed", "HistoryChunk")
+            return 0
 
     async def paired(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Write down which LID belongs to which phone number, where that is news."""
@@ -103,7 +124,11 @@ class Recorder:
         if known is None:
             return
         ack, state = known
+        for start in range(0, len(event.message_ids), _RECEIPTS):
+            ids = event.message_ids[start : start + _RECEIPTS]
+            await self._receipt(replace(event, message_ids=ids), ack, state)
 
+    async def _receipt(self, event: ReceiptSeen, ack: Ack, state: OutboxState | None) -> None:
         async def write() -> None:
             with span("whatsapp.receipt", await self._traced(event), kind="consumer", ack=int(ack)):
                 await self._stores.inbox.record_receipt(
@@ -212,19 +237,45 @@ class Recorder:
         texts = chosen(options, hashes)
         return replace(message, body=", ".join(texts), payload=message.payload | {SELECTED: texts})
 
+    async def set_aside(self, event: Unprocessed) -> None:
+        """What could not be understood or recorded is kept as it came, and told."""
+        kind = event.kind
+        log.error("recorder.set_aside", session_id=self._session_id, kind=kind, error=event.error)
+        METER.count("events_quarantined", kind)
+        await self.while_away(
+            lambda: self._stores.quarantine.put(
+                self._session_id, self._epoch, kind=kind, entry=event.entry, error=event.error
+            )
+        )
+
     async def while_away(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Do something again until PostgreSQL is there."""
-        delay = 0.1
+        """Do something again until PostgreSQL is there. Raises `Unstorable` for what it does not
+        take, also because that takes too long while other statements are answered."""
+        delay, slow = 0.1, 0
         while True:
             try:
                 return await write()
             except NotOwner:
                 # What a newer owner does not know of, the spool still has.
                 raise
+            except TooSlow as error:
+                slow += await self._answers()
+                if slow >= _TOO_SLOW:
+                    raise Unstorable("PostgreSQL takes too long for it") from error
+                log.warning("recorder.store_slow", tries=slow)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
             except Unavailable as error:
                 log.warning("recorder.store_away", error=error.detail)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+
+    async def _answers(self) -> bool:
+        try:
+            await self._stores.db.ping()
+        except Unavailable:
+            return False
+        return True
 
 
 def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from actors.whatsapp.port import (
     ReceiptSeen,
     Received,
     Undecryptable,
+    Unprocessed,
     WhatsAppClient,
     WhatsAppEvent,
 )
@@ -49,6 +50,7 @@ from cluster.domain.errors import (
     NotOwner,
     SessionNotWorking,
     Unavailable,
+    Unstorable,
     WhatsAppRefused,
 )
 from cluster.domain.message import OutboxState, SentMessage
@@ -62,7 +64,7 @@ from cluster.stores import Stores
 from cluster.stores.ownership import Claim
 from cluster.tracing import carried, span
 
-__all__ = ["DISK_FULL", "ClientFactory", "HandOver", "Session", "SessionEnded"]
+__all__ = ["DISK_FULL", "ClientFactory", "HandOver", "Session", "SessionBroken", "SessionEnded"]
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +82,7 @@ _RECORDED = (
     LabelChanged,
     ChatLabeled,
     ChatArchived,
+    Unprocessed,
 )
 #: Gives entries of a spool to whoever owns the session now; True when it took them.
 HandOver = Callable[[list[bytes]], Awaitable[bool]]
@@ -104,8 +107,16 @@ _DRAIN, _DRAIN_FENCED = 8.0, 1.0
 _CUT_OFF, _STUCK = 12.0, 2.0
 #: Seconds between looks whether the predecessor's process is dead; at the free disk space.
 _LOOK, _LOOK_AT_DISK = 0.05, 1.0
+#: Changes of the status that are kept while they cannot be stored, and seconds between tries.
+_UNREPORTED, _REPORT_AGAIN = 20, 0.5
 #: Seconds between tries to get a connection that does not come up.
 _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+
+
+class SessionBroken(GatewayError):
+    """A part of the session ended that must not: it is started anew."""
+
+    code = "session_broken"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +205,12 @@ class Session:
         self._keeper: LeaseKeeper | None = None
         self._changed = asyncio.Condition()
         self._ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
+        #: Why a part of it ended unexpectedly.
+        self._broken: SessionBroken | None = None
+        #: Changes of the status and the state that are not stored yet, oldest first.
+        self._unreported: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_UNREPORTED)
+        self._reporting = asyncio.Lock()
+        self._behind = asyncio.Event()
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
         #: what the library can still answer a retry for (whatsmeow retry.go, recentMessagesSize)
@@ -205,22 +222,25 @@ class Session:
         )
         self._pacing: SessionPacing | None = None
         self._outbox = Outbox(
-            send=self._send_entry, mark_sent=self._mark_sent, mark_failed=self._mark_failed
+            send=self._send_entry,
+            mark_sent=self._mark_sent,
+            mark_failed=self._mark_failed,
+            give_up=settings.outbox.give_up_seconds,
         )
 
     # -- life ---------------------------------------------------------------------------------
 
     async def run(self) -> SessionEnded:
         """Own the session until it is stopped, fails or is fenced."""
-        watchdogs: list[asyncio.Task[None]] = []
+        watchdogs = [self._supervised(self._keep_reported(), "reports")]
         try:
             claim = await self._take_ownership()
             await self._open_device(claim)
             await self._load_outbox()
             await self._connect()
-            watchdogs = [
-                asyncio.create_task(self._watch_connection(), name="watchdog"),
-                asyncio.create_task(self._watch_disk(), name="disk"),
+            watchdogs += [
+                self._supervised(self._watch_connection(), "watchdog"),
+                self._supervised(self._watch_disk(), "disk watch"),
             ]
             ended = await self._ended
         except NotOwner as error:
@@ -235,7 +255,31 @@ class Session:
         if letting_go.done():
             letting_go.result()
             self.has_let_go = not self.may_connect
+        if self._broken is not None:
+            raise self._broken
         return ended
+
+    def _supervised(self, work: Coroutine[Any, Any, None], part: str) -> asyncio.Task[None]:
+        """A part of the session that lives as long as it does: none ends unnoticed."""
+        task = asyncio.create_task(work, name=part)
+        self._supervise(task, part)
+        return task
+
+    def _supervise(self, task: asyncio.Task[None], part: str) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and not self._ended.done():
+                self._broke(f"its {part} ended: {task.exception()!r}")
+
+        task.add_done_callback(ended)
+
+    def _broke(self, reason: str) -> None:
+        """A part of it ended that nothing else makes up for: it lets go, and starts anew."""
+        if self._ended.done():
+            return
+        self._log.error("session.broken", reason=reason)
+        METER.count("sessions_broken")
+        self._broken = SessionBroken(reason)
+        self._end(SessionEnded(how="stopped", reason=reason))
 
     @property
     def may_connect(self) -> bool:
@@ -269,8 +313,8 @@ class Session:
             claimed_at=claimed_at,
             dead_man=self._dead_man,
         )
-        self._keeper.start()
-        await self._set_status(SessionStatus.STARTING, "")
+        self._supervise(self._keeper.start(), "lease keeper")
+        await self._change_status(SessionStatus.STARTING, "")
         self._log.info("session.claimed", predecessor=claim.predecessor)
         self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
         if (how := _taken_over(claim, self.record)) is not None:
@@ -329,7 +373,8 @@ class Session:
             on_not_owner=self._fence,
         )
         await asyncio.to_thread(self._open_spool, self._folder)
-        await self._vault.open(handed_over=self._handed_over)
+        copying = await self._vault.open(handed_over=self._handed_over)
+        self._supervise(copying, "checkpointer")
 
     def _open_spool(self, folder: DeviceFolder) -> None:
         """What earlier owners on this node received and did not commit becomes ours."""
@@ -378,7 +423,7 @@ class Session:
                     accepted_at=row.accepted_at.timestamp(),
                 )
             )
-        self._outbox.start()
+        self._supervise(self._outbox.start(), "outbox")
 
     async def _connect(self) -> None:
         if self._ended.done() or self._folder is None:
@@ -388,6 +433,7 @@ class Session:
         key = f"{self.record.id}.{self.epoch}.{self._attempt}"
         assert self._spool is not None  # noqa: S101 - opened with the folder
         client = self._make_client(self._folder.database, key, self._on_event, self._spool)
+        client.on_broken = self._broke
         client.engine_events = _wants_engine_events(self.record, self._settings)
         self._client = client
         await self._replay(client)
@@ -399,11 +445,23 @@ class Session:
         if leftovers:
             self._log.warning("session.replays_spool", entries=len(leftovers))
         for ticket, entry in leftovers:
-            event = client.decode(entry, self._own_jid())
-            if event is not None:
-                await self._record(event)
+            await self._record_entry(client, entry)
             if self._spool is not None:
                 self._spool.done(ticket)
+
+    async def _record_entry(self, client: WhatsAppClient, entry: bytes) -> None:
+        """What an earlier owner received: recorded, or set aside. Raises `NotOwner`."""
+        event = client.decode(entry, self._own_jid())
+        if event is None:
+            return
+        try:
+            await self._record(event)
+        except NotOwner:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._log.exception("session.entry_not_recorded", kind=type(event).__name__)
+            METER.count("events_failed", type(event).__name__)
+            await self._record(client.unprocessed(entry, error))
 
     async def adopt(self, entries: list[bytes]) -> None:
         """Take over what a fenced owner received and could not commit."""
@@ -411,9 +469,7 @@ class Session:
             raise NotOwner("the session has no owner at the moment", retry_after=1)
         self._log.warning("session.adopts", entries=len(entries))
         for entry in entries:
-            event = self._client.decode(entry, self._own_jid())
-            if event is not None:
-                await self._record(event)
+            await self._record_entry(self._client, entry)
 
     async def _let_go(self, ended: SessionEnded) -> None:
         """Connection first, then everything else: whatever fails here, no stanza follows. The lease
@@ -438,8 +494,12 @@ class Session:
             if self._vault is not None and self._folder is not None:
                 clean = await self._vault.close()
             status = await self._last_status(ended)
-            reason = "" if status is SessionStatus.STOPPED else ended.reason
-            await self._set_status(status, reason, logged_out=ended.how == "logged_out")
+            await self._change_status(
+                status,
+                "" if status is SessionStatus.STOPPED else ended.reason,
+                logged_out=ended.how == "logged_out",
+            )
+            await self._report()
             if self._keeper is not None:
                 await self._keeper.stop()
             if not self.may_connect:
@@ -497,20 +557,23 @@ class Session:
     async def abandon(self) -> None:
         """After `run` raised or was fenced, in a process that goes on: nothing of it stays."""
         self._outbox.pause()
-        if self._client is not None:
-            await self._client.close()
-        if self._dead_man is not None and not self.may_connect:
-            self._dead_man.disarm()
-        # The next owner in this process arms it: what is still under way here must not touch it.
-        self._dead_man = None
-        if self._keeper is not None:
-            await self._keeper.stop()
-        await self._attachments.stop()
-        await self._outbox.stop()
-        await self._drain(_DRAIN)
-        if self._vault is not None:
-            await self._vault.abandon()
-        self._release_disk(keep=True)
+        try:
+            if self._client is not None:
+                await self._client.close()
+            if self._dead_man is not None and not self.may_connect:
+                self._dead_man.disarm()
+            # The next owner in this process arms it: what is under way here must not touch it.
+            self._dead_man = None
+            if self._keeper is not None:
+                await self._keeper.stop()
+            await self._attachments.stop()
+            await self._outbox.stop()
+            await self._drain(_DRAIN)
+            if self._vault is not None:
+                await self._vault.abandon()
+        finally:
+            # The node's agent, and the next owner here, may look into it.
+            self._release_disk(keep=True)
 
     def _release_disk(self, *, keep: bool) -> None:
         METER.gauge("spool_depth", str(self.record.id), None)
@@ -558,8 +621,8 @@ class Session:
             return
         if self._ended.done():
             return
+        self._report_state(event)
         try:
-            await self._tell_state(event)
             match event:
                 case QrShown():
                     lifetime = _QR_NEXT if self._qr_seen else _QR_FIRST
@@ -570,9 +633,6 @@ class Session:
                     self.me = event.me
                     await self._clear_qr()
                     self._touch_store()
-        except NotOwner as error:
-            await self._fence(error.detail)
-            return
         except Unavailable as error:
             # A cache that is away must not stop the status from moving on.
             self._log.warning("session.event_store_away", error=error.detail)
@@ -580,15 +640,19 @@ class Session:
         if following is not None:
             await self._take_step(following)
 
-    async def _tell_state(self, event: WhatsAppEvent) -> None:
-        """Raises `NotOwner`, `Unavailable`."""
+    def _report_state(self, event: WhatsAppEvent) -> None:
         state = state_after(event)
         if state is None or state == self._state:
             return
         self._state = state
-        await self._stores.events.append(
-            self.record.id, "state.change", {"state": state}, epoch=self.epoch
-        )
+
+        async def write() -> None:
+            await self._stores.events.append(
+                self.record.id, "state.change", {"state": state}, epoch=self.epoch
+            )
+
+        self._unreported.append(write)
+        self._behind.set()
 
     async def _clear_qr(self) -> None:
         if self._qr_shown:
@@ -623,6 +687,8 @@ class Session:
                 await recorder.chat_labeled(event)
             case ChatArchived():
                 await recorder.archived(event)
+            case Unprocessed():
+                await recorder.set_aside(event)
 
     async def _send_again(self, message_ids: Sequence[str]) -> None:
         """A device could not decrypt these. The library answers for what it sent lately itself; it
@@ -639,24 +705,29 @@ class Session:
             self._outbox.add(
                 OutboxEntry(
                     seq=row.seq, message_id=row.message_id, chat=row.chat, content=row.content
-                )
+                ),
+                again=True,
             )
 
     async def _take_step(self, following: Step) -> None:
         if following.status is SessionStatus.WORKING:
             self._attempt = 0 if self._attempt <= 1 else 1
-        if following.unlinked and self._vault is not None:
-            await self._vault.forget()
+        if following.unlinked:
             self.me = None
         changed = (following.status, following.reason) != (self.status, self.reason)
         if changed or following.status is SessionStatus.WORKING:
+            await self._change_status(following.status, following.reason)
+        if self._ended.done():
+            return
+        if following.unlinked and self._vault is not None:
             try:
-                await self._set_status(following.status, following.reason)
+                await self._vault.forget()
             except NotOwner as error:
                 await self._fence(error.detail)
                 return
-            except Unavailable as error:
-                self._log.warning("session.status_not_stored", error=error.detail)
+            except GatewayError as error:
+                # The next start finds it unlinked again.
+                self._log.warning("session.device_not_forgotten", error=error.detail)
         if following.status is SessionStatus.WORKING:
             self._outbox.resume()
             self._learning = asyncio.create_task(self._learn_people(), name="people")
@@ -677,23 +748,63 @@ class Session:
             # The next connection tries again; a lost ownership shows elsewhere as well.
             self._log.warning("session.people_not_learned", error=error.detail)
 
-    async def _set_status(
+    async def _change_status(
         self, status: SessionStatus, reason: str, *, logged_out: bool = False
     ) -> None:
+        """From now on it is so; stored and told as soon as PostgreSQL is there, in order."""
         self.status, self.reason = status, reason
         async with self._changed:
             self._changed.notify_all()
         self._log.info("session.status", status=status.value, reason=reason)
-        # STARTING in place of STOPPED, when somebody asked for a start meanwhile.
-        self.status = status = await self._stores.sessions.set_status(
-            self.record.id, self.epoch, status, reason=reason, me=self.me, logged_out=logged_out
-        )
-        await self._stores.events.append(
-            self.record.id,
-            "session.status",
-            {"status": status.value, "reason": reason},
-            epoch=self.epoch,
-        )
+        me = self.me
+
+        async def write() -> None:
+            # STARTING in place of STOPPED, when somebody asked for a start meanwhile.
+            stored = await self._stores.sessions.set_status(
+                self.record.id, self.epoch, status, reason=reason, me=me, logged_out=logged_out
+            )
+            if self.status is status:
+                self.status = stored
+            await self._stores.events.append(
+                self.record.id,
+                "session.status",
+                {"status": stored.value, "reason": reason},
+                epoch=self.epoch,
+            )
+
+        self._unreported.append(write)
+        try:
+            await self._report()
+        except NotOwner as error:
+            await self._fence(error.detail)
+        except GatewayError as error:
+            self._log.warning("session.status_not_stored", error=error.detail)
+            self._behind.set()
+
+    async def _report(self) -> None:
+        """Store what changed, in order. Raises `NotOwner`, `Unavailable`: the rest stays."""
+        async with self._reporting:
+            while self._unreported:
+                write = self._unreported[0]
+                try:
+                    await write()
+                except Unstorable as error:
+                    self._log.error("session.report_refused", error=error.detail)
+                self._unreported.popleft()
+
+    async def _keep_reported(self) -> None:
+        """What could not be stored at once is stored as soon as that is possible."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            try:
+                await self._report()
+            except NotOwner as error:
+                await self._fence(error.detail)
+                return
+            except GatewayError:
+                await asyncio.sleep(_REPORT_AGAIN)
+                self._behind.set()
 
     async def _watch_disk(self) -> None:
         """Let go while there is still room to do it cleanly: with a full disk the library can store
@@ -883,7 +994,7 @@ class Session:
     async def _send_entry(self, entry: OutboxEntry) -> datetime:
         if self._client is None or self._keeper is None or not self._keeper.held:
             raise Unavailable("not connected", retry_after=1)
-        if self._pacing is not None and entry.attempts <= 1:
+        if self._pacing is not None and not entry.attempts:
             await self._type(entry, self._pacing.typing(entry.chat, entry.content))
         with span(
             "whatsapp.send",
@@ -892,7 +1003,7 @@ class Session:
             session=self.record.name,
             epoch=self.epoch,
             message_id=entry.message_id,
-            attempt=entry.attempts,
+            attempt=entry.attempts + 1,
         ):
             sent_at = await self._client.send(
                 chat=entry.chat, content=entry.content, message_id=entry.message_id

@@ -60,8 +60,9 @@ class DeviceVault:
         )
         self._forgotten = False
 
-    async def open(self, *, handed_over: bool) -> None:
-        """Bring the newest store into the folder. Nothing to bring: the device gets linked anew."""
+    async def open(self, *, handed_over: bool) -> asyncio.Task[None]:
+        """Bring the newest store into the folder; gives the task that checkpoints it from then on.
+        Nothing to bring: the device gets linked anew."""
         if self._folder.intact:
             log.info("checkpoint.local_store", session_id=self._session_id, epoch=self._epoch)
         else:
@@ -85,7 +86,7 @@ class DeviceVault:
                     problems=report.problems,
                 )
         await asyncio.to_thread(self._folder.discard_others)
-        self._checkpointer.start(on_not_owner=self._on_not_owner)
+        return self._checkpointer.start(on_not_owner=self._on_not_owner)
 
     def changed(self, trace: str = "") -> None:
         """Something happened that may have changed the store; `trace`: the request's."""

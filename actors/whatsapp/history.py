@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
+from actors.whatsapp.bounds import bounded_chunk
 from actors.whatsapp.incoming import as_json, describe, is_media, timestamp
 from actors.whatsapp.jids import bare
 from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
 from cluster.domain.message import Ack, StoredMessage
+from cluster.metrics.meter import METER
 
 __all__ = ["chunks_of"]
+
+log = structlog.get_logger(__name__)
 
 #: Messages per chunk: some 20 ms of PostgreSQL's time.
 _CHUNK = 250
@@ -33,7 +38,11 @@ _ROLES = {0: "participant", 1: "admin", 2: "superadmin"}
 
 def chunks_of(data: Any, own_jid: str) -> Iterator[HistoryChunk]:
     """`data`: waHistorySync.HistorySync; `own_jid`: this account's bare JID. In an order in which
-    they can be written: who is who comes first."""
+    they can be written: who is who comes first. What of it cannot be understood is left out."""
+    return map(bounded_chunk, _chunks(data, own_jid))
+
+
+def _chunks(data: Any, own_jid: str) -> Iterator[HistoryChunk]:
     pairs = [(p.lidJID, p.pnJID) for p in data.phoneNumberToLidMappings]
     pairs += [pair for c in data.conversations if (pair := _pair(c)) is not None]
     told = [(_jid(lid), _jid(phone)) for lid, phone in pairs if lid and phone]
@@ -48,7 +57,7 @@ def chunks_of(data: Any, own_jid: str) -> Iterator[HistoryChunk]:
     statuses = [
         message
         for one in data.statusV3Messages
-        if (message := _message(one, "status@broadcast", own_jid)) is not None
+        for message in _with_reactions(one, "status@broadcast", own_jid)
     ]
     for part in _slices(statuses, _CHUNK):
         yield HistoryChunk(messages=tuple(part))
@@ -78,7 +87,7 @@ def _conversation(conversation: Any, own_jid: str) -> Iterator[HistoryChunk]:
                 HistoryChat(
                     jid=chat,
                     name=conversation.name,
-                    last_at=newest or datetime.fromtimestamp(last, UTC),
+                    last_at=newest or timestamp(last),
                     archived=conversation.archived,
                     marked_unread=conversation.markedAsUnread,
                 ),
@@ -87,6 +96,16 @@ def _conversation(conversation: Any, own_jid: str) -> Iterator[HistoryChunk]:
 
 
 def _with_reactions(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
+    try:
+        return _told(info, chat, own_jid)
+    except Exception:
+        # One message that is not understood is no reason to lose a history.
+        log.exception("history.message_not_understood")
+        METER.count("events_failed", "HistoryMessage")
+        return []
+
+
+def _told(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
     message = _message(info, chat, own_jid)
     if message is None:
         return []

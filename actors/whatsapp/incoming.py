@@ -33,7 +33,7 @@ _INFO = ("ServerID", "Type", "Category", "Multicast", "MediaType", "Edit")
 
 def timestamp(value: int) -> datetime:
     """The library tells some times in seconds, some in milliseconds or nanoseconds."""
-    seconds = float(value)
+    seconds = max(0.0, float(value))
     while seconds > 1e11:
         seconds /= 1000
     return datetime.fromtimestamp(seconds, UTC)

@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from neonize._binder import ProxySettings, gocode
@@ -56,6 +57,7 @@ from actors.whatsapp import (
     verbs,
 )
 from actors.whatsapp.app_state_seen import AppStateSeen
+from actors.whatsapp.bounds import bounded, repaired
 from actors.whatsapp.content import compose
 from actors.whatsapp.go_clients import clients_in_library
 from actors.whatsapp.group_cache import GroupCache
@@ -78,10 +80,12 @@ from actors.whatsapp.port import (
     Received,
     Replaced,
     Undecryptable,
+    Unprocessed,
     WhatsAppEvent,
 )
 from actors.whatsapp.presences import Presences
 from actors.whatsapp.sandbox_root import trust_root
+from actors.whatsapp.stream import EventStream
 from actors.whatsapp.votes import Votes
 from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
 from cluster.domain.session import Me
@@ -93,11 +97,6 @@ __all__ = ["NeonizeClient"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-#: (ticket in the spool, event, or who waits until those before were handled); None ends it
-_Events: TypeAlias = (
-    "asyncio.Queue[tuple[int, WhatsAppEvent | pb.Device | asyncio.Future[None]] | None]"
-)
-
 #: go-sqlite3's options for the device store. `x` takes what the library appends. Transactions hold
 #: the store from their beginning: see `actors.whatsapp.decrypt_txn`.
 _STORE = "_journal_mode=WAL&_foreign_keys=on&_txlock=immediate&x="
@@ -124,7 +123,7 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     **happenings.SUBSCRIBED,
 }
 #: What nobody sends again once the library has acknowledged it.
-_KEPT = {13, 17, 18, 44}
+_KEPT = frozenset({13, 17, 18, 44})
 #: Seconds without an event after which a closed library is taken to have told everything.
 _QUIET = 0.2
 #: Seconds that a change of settings waits for its own event to be handled.
@@ -144,6 +143,16 @@ _RECEIPTS = {
 }
 #: In errors of a send that never left: of the device store's database and the disk below it.
 _HERE = ("database", "sqlite", "disk", "no space", "context canceled", "context deadline")
+#: A status in errors of the library (whatsmeow send.go, request.go), and those of 400 to 499 that
+#: pass: timeouts and limits.
+_STATUS = re.compile(r"(?:server returned error|returned status|status code) (\d{3})")
+_RETRIED = frozenset({408, 425, 429, 460})
+#: In errors of a send that no new try can mend (whatsmeow errors.go, send.go).
+_FINAL = (
+    *("no lid found", "not on whatsapp", "unknown server", "recipient must be"),
+    *("not participating", "does not exist", "not yet supported", "unsupported"),
+    *("failed to marshal", "invalid jid", "cannot be empty", "can't be empty", "no participants"),
+)
 #: Connect failures that no new try can mend.
 _FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
 
@@ -187,16 +196,22 @@ class NeonizeClient:
         self._media_hosts = MediaHosts(settings.proxy_url)
         self._votes = Votes()
         self._key = key
+        self._loop = asyncio.get_running_loop()
         self._client = NewAClient(f"{store}?{_STORE}", uuid=key)
         self._client.device_props = DeviceProps(
             os=settings.device_name, platformType=DeviceProps.CHROME
         )
-        self._spool = spool
-        self._events: _Events = asyncio.Queue()
-        #: Parts of the history: large, and in no order with what happens now.
-        self._histories: _Events = asyncio.Queue()
-        self._arrived = 0
-        self._pumps: asyncio.Future[tuple[None, None]] | None = None
+        self.on_broken: Callable[[str], None] = lambda _: None
+        #: From its first event on the Go side knows the client.
+        self._stream = EventStream(
+            key=key,
+            translate=self._understood,
+            name=lambda code: _SUBSCRIBED[code].__name__ if code in _SUBSCRIBED else str(code),
+            kept=_KEPT,
+            complete=self._with_phones,
+            handle=lambda event: self.on_event(event),
+            spool=spool,
+        )
         self._seen: AppStateSeen | None = None
         self._settings_watch: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -211,11 +226,9 @@ class NeonizeClient:
         self._online = False
         #: LID -> phone number, as the library learned them
         self._phones: dict[str, str] = {}
-        #: Set by the first event: from then on the Go side knows the client.
-        self._known = asyncio.Event()
 
     async def connect(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         # Patches the library on the first call of the process: before any client runs in it.
         await asyncio.to_thread(message_id.ids_are_ours)
         await asyncio.to_thread(app_state_name.names_are_kept)
@@ -223,7 +236,7 @@ class NeonizeClient:
         await asyncio.to_thread(decrypt_txn.decryption_is_one_transaction)
         await asyncio.to_thread(retries_in_turn.retries_in_turn)
         if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
-            self._seen = AppStateSeen(ring, self.rows, self._accept)
+            self._seen = AppStateSeen(ring, self.rows, self._stream.accept)
             self._settings_watch = asyncio.create_task(
                 self._seen.watch(), name=f"settings:{self._key}"
             )
@@ -231,15 +244,17 @@ class NeonizeClient:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))
         event = self._client.event
         event.list_func = dict.fromkeys(_SUBSCRIBED)
-        event.execute = lambda _uuid, data, size, code: self._from_library(loop, data, size, code)
+        event.execute = lambda _uuid, data, size, code: self._stream.said(
+            loop, code, ctypes.string_at(data, size)
+        )
         # The two below are private to the library; its own handlers do no more than these.
         self._client._NewAClient__onQr = lambda _uuid, data: self._post(
-            loop, QrShown(text=ctypes.string_at(data).decode())
+            loop, QrShown(text=ctypes.string_at(data).decode("utf-8", "replace"))
         )
         self._client._NewAClient__onLoginStatus = lambda _uuid, data: self._login_status(
-            loop, ctypes.string_at(data).decode()
+            loop, ctypes.string_at(data).decode("utf-8", "replace")
         )
-        self._pumps = asyncio.gather(self._deliver(self._events), self._deliver(self._histories))
+        self._stream.start(self._broken)
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
         async with _starting:
             before = await asyncio.to_thread(clients_in_library)
@@ -260,28 +275,33 @@ class NeonizeClient:
         self, connecting: asyncio.Task[None], before: int | None
     ) -> None:
         """Return when others may start: see `actors.whatsapp.go_clients`."""
-        while not (self._known.is_set() or connecting.done()):
+        while not (self._stream.begun.is_set() or connecting.done()):
             if clients_in_library() != before:
                 return
             await asyncio.sleep(_START_LOOK)
 
     def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
-        kind = _SUBSCRIBED.get(entry[0])
-        return self._translate(kind.FromString(entry[1:]), own_jid) if kind else None
+        if entry[0] not in _SUBSCRIBED:
+            return None
+        try:
+            return self._understood(entry[0], entry[1:], own_jid)
+        except Exception as error:
+            log.exception("whatsapp.not_understood", key=self._key, code=entry[0])
+            return self._stream.unprocessed(entry, error)
+
+    def unprocessed(self, entry: bytes, error: Exception) -> Unprocessed:
+        return self._stream.unprocessed(entry, error)
 
     async def drained(self) -> None:
         """Call it after `close`."""
-        if self._pumps is None:
+        if not self._stream.started:
             return
         # The library hands over what it has queued for a moment after it disconnected.
         seen = -1
-        while seen != self._arrived:
-            seen = self._arrived
+        while seen != self._stream.arrived:
+            seen = self._stream.arrived
             await asyncio.sleep(_QUIET)
-        if not self._stopped:
-            self._events.put_nowait(None)
-            self._histories.put_nowait(None)
-        await asyncio.shield(self._pumps)
+        await self._stream.end()
         if not self._stopped:
             await self._stop()
 
@@ -303,7 +323,7 @@ class NeonizeClient:
     async def _disconnect(self, connecting: asyncio.Task[None]) -> None:
         if not self._client_known():
             # A client that connects is unknown to `Disconnect` until its first event.
-            known = asyncio.ensure_future(self._known.wait())
+            known = asyncio.ensure_future(self._stream.begun.wait())
             await asyncio.wait(
                 {known, connecting}, timeout=_CLOSE_PATIENCE, return_when=asyncio.FIRST_COMPLETED
             )
@@ -409,10 +429,8 @@ class NeonizeClient:
         if self._seen is None or self._closed:
             return
         await self._seen.look()
-        handled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._events.put_nowait((0, handled))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(handled), _HANDLED)
+            await asyncio.wait_for(self._stream.handled(), _HANDLED)
 
     async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
         """See `actors.whatsapp.verbs.Device`."""
@@ -444,20 +462,17 @@ class NeonizeClient:
                 self._idle.set()
 
     def _client_known(self) -> bool:
-        return self._connecting is not None and not self._connecting.done() and self._known.is_set()
+        connecting = self._connecting
+        return connecting is not None and not connecting.done() and self._stream.begun.is_set()
 
     # -- events: Go thread → queue of the loop → session, one at a time ---------------------------
 
-    def _post(
-        self, loop: asyncio.AbstractEventLoop, event: WhatsAppEvent | pb.Device, ticket: int = 0
-    ) -> None:
-        loop.call_soon_threadsafe(self._accept, event, ticket)
+    def _post(self, loop: asyncio.AbstractEventLoop, event: WhatsAppEvent) -> None:
+        loop.call_soon_threadsafe(self._stream.accept, event)
 
-    def _accept(self, event: WhatsAppEvent | pb.Device, ticket: int = 0) -> None:
-        self._known.set()
-        self._arrived += 1
-        queue = self._histories if isinstance(event, HistoryArrived) else self._events
-        queue.put_nowait((ticket, event))
+    def _broken(self, error: BaseException | None) -> None:
+        log.error("whatsapp.stream_broken", key=self._key, error=repr(error))
+        self.on_broken(f"its events are not handed over any more: {error!r}")
 
     def _login_status(self, loop: asyncio.AbstractEventLoop, status: str) -> None:
         if status == "timeout":
@@ -465,24 +480,21 @@ class NeonizeClient:
         elif status != "success":
             self._post(loop, Failed(reason=f"pairing ended: {status}"))
 
-    def _from_library(
-        self, loop: asyncio.AbstractEventLoop, data: int, size: int, code: int
-    ) -> None:
-        raw = ctypes.string_at(data, size)
+    def _understood(self, code: int, raw: bytes, own_jid: str = "") -> WhatsAppEvent | None:
+        """What the library's words mean, within bounds. Raises whatever malformed words make."""
         if code == 0:
-            self._post(loop, pb.Device.FromString(raw))
-            return
+            device = pb.Device.FromString(raw)
+            self._paired = True
+            self.me = _me(repaired(device))
+            return Paired(me=self.me)
         kind = _SUBSCRIBED.get(code)
         if kind is None:
-            return
-        said = kind.FromString(raw)
-        if self.engine_events and not isinstance(said, pb.HistorySync):
-            self._post(loop, happenings.engine_event(said))
-        event = self._translate(said)
-        if event is not None:
-            kept = self._spool is not None and code in _KEPT
-            ticket = self._spool.add(bytes([code]) + raw) if kept and self._spool else 0
-            self._post(loop, event, ticket)
+            return None
+        said = repaired(kind.FromString(raw))
+        if self.engine_events and not own_jid and not isinstance(said, pb.HistorySync):
+            self._post(self._loop, bounded(happenings.engine_event(said)))
+        event = self._translate(said, own_jid)
+        return bounded(event) if event is not None else None
 
     def _translate(self, event: Any, own_jid: str = "") -> WhatsAppEvent | None:
         match event:
@@ -508,11 +520,11 @@ class NeonizeClient:
             case pb.StreamReplaced():
                 return Replaced()
             case pb.LoggedOut():
-                return LoggedOut(reason=pb.ConnectFailureReason.Name(event.Reason))
+                return LoggedOut(reason=_reason(event.Reason))
             case pb.TemporaryBan():
                 return Banned(code=event.Code, expires_in=_seconds(event.Expire))
             case pb.ConnectFailure():
-                name = pb.ConnectFailureReason.Name(event.Reason)
+                name = _reason(event.Reason)
                 return Failed(
                     reason=f"{name} {event.Message}".strip(), temporary=event.Reason not in _FATAL
                 )
@@ -549,30 +561,6 @@ class NeonizeClient:
                 )
         own_jids = {jids.bare(self.me.jid), self.me.lid} if self.me else set[str]()
         return happenings.happened(event, frozenset(own_jids))
-
-    async def _deliver(self, events: _Events) -> None:
-        while True:
-            item = await events.get()
-            if item is None:
-                return
-            ticket, event = item
-            if isinstance(event, asyncio.Future):
-                if not event.done():
-                    event.set_result(None)
-                continue
-            if isinstance(event, pb.Device):
-                self._paired = True
-                self.me = _me(event)
-                event = Paired(me=self.me)
-            try:
-                await self.on_event(await self._with_phones(event))
-            except Exception:
-                # The session decides what an error of its own means; none may stop the stream.
-                # One that was received stays in the spool.
-                log.exception("whatsapp.event_failed", key=self._key, event=type(event).__name__)
-                continue
-            if ticket and self._spool is not None:
-                self._spool.done(ticket)
 
     async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
         """People by phone number where the library knows it: one person is one chat."""
@@ -650,7 +638,7 @@ class NeonizeClient:
             return
         error = task.exception()
         reason = f"the library ended: {error}" if error else "the library ended"
-        self._accept(Failed(reason=reason))
+        self._stream.accept(Failed(reason=reason))
 
 
 async def send_with_id(
@@ -660,11 +648,24 @@ async def send_with_id(
     try:
         return await message_id.send_with_id(client, to, message, wanted)
     except message_id.SendFailed as error:
-        raise classify(str(error)) from error
+        raise classify_send(str(error)) from error
+
+
+def classify_send(error: str) -> Exception:
+    """Is a failed send final, because WhatsApp or the library will say the same again, or is it to
+    be tried again? Unknown words mean the latter: the network has more of them than WhatsApp."""
+    text = error.lower()
+    code = _STATUS.search(text)
+    refused = code is not None and 400 <= int(code[1]) < 500 and int(code[1]) not in _RETRIED
+    if refused or any(part in text for part in _FINAL):
+        return classify(error)
+    # Before the library gave it to the socket nothing can have left.
+    left = not any(part in text for part in (*_HERE, "not connected", "websocket is not"))
+    return Unavailable(f"WhatsApp did not take it: {error}", retry_after=2, left=left)
 
 
 def classify(error: str) -> Exception:
-    """Is a failed send to be tried again (no connection, no answer) or is it WhatsApp's no?"""
+    """What a failed call was: no connection, no answer, or WhatsApp's no."""
     text = error.lower()
     if "no lid found" in text or "not on whatsapp" in text:
         return Invalid("the recipient is not on WhatsApp", field="chatId")
@@ -681,6 +682,14 @@ def classify(error: str) -> Exception:
 def _seconds(expire: int) -> int:
     # events.TemporaryBan.Expire is a time.Duration (nanoseconds)
     return int(expire / 1e9) if expire > 1e8 else int(expire)
+
+
+def _reason(code: int) -> str:
+    try:
+        return str(pb.ConnectFailureReason.Name(code))
+    except ValueError:
+        # Newer than the library.
+        return f"reason {code}"
 
 
 def _me(device: pb.Device) -> Me:

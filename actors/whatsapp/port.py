@@ -31,6 +31,7 @@ __all__ = [
     "Received",
     "Replaced",
     "Undecryptable",
+    "Unprocessed",
     "WhatsAppClient",
     "WhatsAppEvent",
 ]
@@ -177,6 +178,18 @@ class ChatArchived:
     timestamp_ms: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unprocessed:
+    """Something arrived that could not be understood or handled: malformed, or too much."""
+
+    #: What the library calls it: `Message`, `Receipt` …
+    kind: str
+    #: As the spool has it: the library's code of it, and its protobuf.
+    entry: bytes
+    #: Why, for people.
+    error: str
+
+
 WhatsAppEvent = (
     QrShown
     | QrTimedOut
@@ -195,6 +208,7 @@ WhatsAppEvent = (
     | LabelChanged
     | ChatLabeled
     | ChatArchived
+    | Unprocessed
 )
 
 
@@ -230,11 +244,18 @@ class WhatsAppClient(Protocol):
     #: and only the end of the process is sure to prevent one.
     gone: bool = True
 
+    #: Called when no event will be handed over any more although the client was not closed.
+    on_broken: Callable[[str], None] = field(default=lambda _: None)
+
     async def connect(self) -> None:
         """Start connecting; returns at once, events tell the rest."""
 
     def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
-        """The event of a spool's entry, which an earlier client wrote; None: not of interest."""
+        """The event of a spool's entry, which an earlier client wrote; `Unprocessed` when it cannot
+        be read; None: not of interest."""
+
+    def unprocessed(self, entry: bytes, error: Exception) -> Unprocessed:
+        """What becomes of a spool's entry that could not be recorded."""
 
     async def drained(self) -> None:
         """After `close`: return when every event that arrived was handled and no call is left."""

@@ -19,8 +19,10 @@ __all__ = [
     "RateLimited",
     "SessionNotFound",
     "SessionNotWorking",
+    "TooSlow",
     "Unauthorized",
     "Unavailable",
+    "Unstorable",
     "WhatsAppRefused",
     "error_from_payload",
 ]
@@ -49,6 +51,12 @@ class Invalid(GatewayError):
     """A value of the request is malformed. Fields: `field`."""
 
     code = "invalid"
+
+
+class Unstorable(Invalid):
+    """The database does not take a value of the request."""
+
+    code = "unstorable"
 
 
 class Unauthorized(GatewayError):
@@ -131,6 +139,12 @@ class Unavailable(GatewayError):
     @property
     def retry_after(self) -> float:
         return float(self.fields.get("retry_after", 1.0))
+
+
+class TooSlow(Unavailable):
+    """A store did not finish in time."""
+
+    code = "too_slow"
 
 
 class NotOwner(Unavailable):

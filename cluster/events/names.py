@@ -49,6 +49,7 @@ OURS = (
     "message.change.refused",
     "session.takeover",
     "session.checkpoint",
+    "event.quarantined",
     "webhook.test",
 )
 

@@ -32,6 +32,7 @@ from cluster.stores.ownership import OwnershipStore
 from cluster.stores.pacing import PacingStore
 from cluster.stores.packs import PackStore
 from cluster.stores.people import PeopleStore
+from cluster.stores.quarantine import QuarantineStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
 from cluster.stores.vitals import VitalStore
@@ -62,6 +63,7 @@ class Stores:
         self.pacing = PacingStore(db)
         self.events = EventStore(db, self._waker)
         self.inbox = InboxStore(db, self._waker)
+        self.quarantine = QuarantineStore(db, self._waker)
         self.webhooks = WebhookStore(db)
         self.dead_letters = DeadLetterStore(db)
         self.labels = LabelStore(db)

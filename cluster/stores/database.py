@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,13 +15,24 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from cluster.domain.errors import NotOwner, Unavailable
+from cluster.domain.errors import GatewayError, NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
 
 __all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
 
 log = structlog.get_logger(__name__)
+
+#: SQLSTATE classes of errors that are about the values of a statement: cardinality, data,
+#: integrity, `WITH CHECK OPTION`, program limits (an index row that is too large), and what
+#: triggers raise.
+_VALUES = frozenset({"21", "22", "23", "44", "54", "P0"})
+#: Of errors after which a connection is not used again: the way to the server, a server that is
+#: read-only (a failover is under way), statements that are not there, shutdown, system, internal.
+_SPOILED = ("08", "0A", "25", "26", "57P", "58", "XX")
+#: query_canceled: what `statement_timeout` does.
+_CANCELED = "57014"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -90,15 +103,15 @@ class Database:
         """A connection in autocommit mode; `conn.transaction()` for more than one statement."""
         try:
             async with self._pool.connection(timeout=self._timeout) as connection:
-                yield connection
-        except (
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-            PoolTimeout,
-        ) as error:
-            log.warning("database.away", error=type(error).__name__)
-            METER.count("store_errors", "postgresql")
-            raise Unavailable("PostgreSQL is away", retry_after=2) from error
+                try:
+                    yield connection
+                except psycopg.Error as error:
+                    if (error.sqlstate or "").startswith(_SPOILED):
+                        # The pool replaces it: this server, or what it has prepared, is no good.
+                        await connection.close()
+                    raise
+        except (psycopg.Error, PoolTimeout, UnicodeError) as error:
+            raise _named(error) from error
 
     async def all(self, query: LiteralString, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one statement."""
@@ -125,15 +138,50 @@ class Database:
 async def _execute(
     connection: Connection, query: LiteralString, values: Mapping[str, Any]
 ) -> psycopg.AsyncCursor[DictRow]:
-    """One statement of its own. A plan that a migration made stale (`cached plan must not change
-    result type`), or that a pooler in between lost, did nothing yet: it is made anew, once."""
+    """One statement outside a transaction. What was prepared before a migration, or at another
+    server behind the same address, is planned anew once."""
     try:
         return await connection.execute(query, values)
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName) as error:
-        log.info("database.plan_stale", error=str(error))
+    except psycopg.Error as error:
+        if not _is_stale_plan(error) or connection.closed:
+            raise
+        log.info("database.planned_anew", sqlstate=error.sqlstate)
         # All others of this connection are as old.
         await connection.execute("DEALLOCATE ALL", prepare=False)
         return await connection.execute(query, values, prepare=False)
+
+
+def _is_stale_plan(error: psycopg.Error) -> bool:
+    """`cached plan must not change result type`, or a prepared statement that is not there."""
+    if isinstance(error, psycopg.errors.InvalidSqlStatementName):
+        return True
+    return (
+        isinstance(error, psycopg.errors.FeatureNotSupported)
+        and error.diag.source_function == "RevalidateCachedQuery"
+    )
+
+
+def _named(error: Exception) -> GatewayError:
+    """An error of PostgreSQL, or of psycopg before it asked, in the gateway's terms: is it about
+    these very values (`Unstorable`), or about the server, the way to it, or the statement
+    (`Unavailable`: trying again may help)? By SQLSTATE class: PostgreSQL, appendix A."""
+    sqlstate = getattr(error, "sqlstate", None)
+    if _about_values(error, sqlstate):
+        log.error("database.refused", sqlstate=sqlstate, error=type(error).__name__)
+        METER.count("store_errors", "postgresql_refused")
+        return Unstorable(f"PostgreSQL does not take these values ({sqlstate or 'not sent'})")
+    log.warning("database.away", sqlstate=sqlstate, error=type(error).__name__)
+    METER.count("store_errors", "postgresql")
+    if sqlstate == _CANCELED:
+        return TooSlow("PostgreSQL took too long", retry_after=2)
+    return Unavailable("PostgreSQL is away", retry_after=2)
+
+
+def _about_values(error: Exception, sqlstate: str | None) -> bool:
+    if sqlstate is not None:
+        return sqlstate[:2] in _VALUES
+    # Refused before anything was sent.
+    return isinstance(error, UnicodeError | psycopg.DataError | psycopg.ProgrammingError)
 
 
 async def _check_if_spoken_to(connection: Connection) -> None:
@@ -164,21 +212,30 @@ async def hold_fence(connection: Connection, session_id: int, epoch: int) -> Non
     fenced(await cursor.fetchone(), session_id, epoch)
 
 
-def printable(text: str) -> str:
-    """PostgreSQL's text cannot hold NUL, which WhatsApp messages may carry."""
+def printable(text: str | bytes) -> str:
+    """`text` as PostgreSQL can hold it: no NUL, no half of a surrogate pair. Bytes, which is what
+    protobuf gives for texts that are no UTF-8, with replacements for what they do not spell."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    if not text.isascii():
+        text = _SURROGATES.sub("\ufffd", text)
     return text.replace("\x00", "\ufffd")
 
 
 def jsonb(value: Any) -> Jsonb:
-    """A jsonb parameter, without NUL characters."""
+    """A jsonb parameter of what JSON can say: texts as `printable` has them, no NaN."""
     return Jsonb(_clean(value))
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str | bytes):
         return printable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {printable(str(k)): _clean(v) for k, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return {
+            printable(k if isinstance(k, bytes) else str(k)): _clean(v) for k, v in value.items()
+        }
+    if isinstance(value, Sequence):
         return [_clean(v) for v in value]
     return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.errors import UniqueViolation
 
-from cluster.domain.errors import Conflict, SessionNotFound
+from cluster.domain.errors import Conflict, SessionNotFound, Unstorable
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
 
@@ -50,7 +50,9 @@ class SessionStore:
                     "config": jsonb(config),
                 },
             )
-        except UniqueViolation as error:
+        except Unstorable as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
             raise Conflict(f"session '{name}' already exists", field="name") from error
         assert row is not None  # noqa: S101 - RETURNING of one inserted row
         return _record(row)

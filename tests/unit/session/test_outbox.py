@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from actors.session import outbox as module
 from actors.session.outbox import Outbox, OutboxEntry
-from cluster.domain.errors import GatewayError, NotOwner, Unavailable, WhatsAppRefused
+from cluster.domain.errors import (
+    GatewayError,
+    NotOwner,
+    Unavailable,
+    Unstorable,
+    WhatsAppRefused,
+)
 
 
 class Wire:
@@ -100,13 +107,102 @@ async def test_a_refusal_is_final_and_the_next_message_goes_on(outbox: Outbox, w
     assert wire.sent == ["m2"]
 
 
-async def test_a_message_is_given_up_after_its_last_attempt(outbox: Outbox, wire: Wire) -> None:
-    wire.errors["m1"] = [Unavailable("gone", retry_after=1)] * module.MAX_ATTEMPTS
+async def test_a_network_that_comes_and_goes_fails_no_message(outbox: Outbox, wire: Wire) -> None:
+    wire.errors["m1"] = [Unavailable("reset", retry_after=1, left=True)] * 2
+    wire.errors["m1"] += [Unavailable("not connected", retry_after=1)] * 30
     done = outbox.add(entry(1))
-    outbox.resume()
+    for _ in range(60):
+        outbox.pause()
+        outbox.resume()
+        await asyncio.sleep(0.01)
+    outcome = await asyncio.wait_for(done, 20)
+    assert outcome.error is None
+    assert wire.sent == ["m1"]
+
+
+async def test_a_message_is_given_up_when_its_time_is_over(wire: Wire) -> None:
+    now = 1_000_000.0
+    box = Outbox(
+        send=wire.send,
+        mark_sent=wire.mark_sent,
+        mark_failed=wire.mark_failed,
+        give_up=3600,
+        clock=lambda: now,
+    )
+    box.start()
+    box.resume()
+    wire.errors["m1"] = [Unavailable("gone", retry_after=1)] * 2
+    done = box.add(replace(entry(1), accepted_at=now))
+    while wire.errors["m1"][1:]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert not done.done()
+    now += 3601
+    box.resume()
     outcome = await asyncio.wait_for(done, 20)
     assert isinstance(outcome.error, Unavailable)
     assert wire.failed == {"m1": "gone"}
+    await box.stop()
+
+
+async def test_a_message_that_ends_the_connection_does_not_end_each_new_one_at_once(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_BACKOFF", (0.01, 0.01, 60.0))
+    wire.errors["m1"] = [Unavailable("closed", retry_after=1, left=True)] * 50
+    outbox.add(entry(1))
+    for _ in range(30):
+        outbox.pause()
+        outbox.resume()
+        await asyncio.sleep(0.02)
+    assert len(wire.errors["m1"]) == 47
+    other = outbox.add(entry(2, "2@s.whatsapp.net"))
+    await asyncio.wait_for(other, 5)
+
+
+async def test_what_nobody_foresaw_fails_its_message_and_no_other(
+    outbox: Outbox, wire: Wire
+) -> None:
+    wire.errors["m1"] = [KeyError("kind")] * 50  # type: ignore[list-item]
+    first, second = outbox.add(entry(1)), outbox.add(entry(2))
+    outbox.resume()
+    outcome, after = await asyncio.wait_for(asyncio.gather(first, second), 20)
+    assert outcome.error is not None
+    assert after.error is None
+    assert list(wire.failed) == ["m1"]
+    assert wire.sent == ["m2"]
+
+
+async def test_messages_go_out_in_the_order_of_their_acceptance(outbox: Outbox, wire: Wire) -> None:
+    waits = [outbox.add(entry(n)) for n in (7, 9, 8, 10)]
+    outbox.resume()
+    await asyncio.wait_for(asyncio.gather(*waits), 10)
+    assert wire.sent == ["m7", "m8", "m9", "m10"]
+
+
+async def test_who_asks_late_is_told_and_sends_nothing_again(outbox: Outbox, wire: Wire) -> None:
+    outbox.resume()
+    await asyncio.wait_for(outbox.add(entry(1)), 10)
+    outcome = await asyncio.wait_for(outbox.add(entry(1)), 10)
+    assert outcome.sent_at is not None
+    assert wire.sent == ["m1"]
+    await asyncio.wait_for(outbox.add(entry(1), again=True), 10)
+    assert wire.sent == ["m1", "m1"]
+
+
+async def test_a_record_that_fails_in_any_way_is_tried_again(
+    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Exception] = [RuntimeError("?"), Unstorable("no"), Unavailable("away")]
+
+    async def refused(entry: OutboxEntry, at: datetime) -> None:
+        if errors:
+            raise errors.pop()
+        await wire.mark_sent(entry, at)
+
+    monkeypatch.setattr(outbox, "_mark_sent", refused)
+    outbox.resume()
+    await asyncio.wait_for(outbox.add(entry(1)), 20)
+    assert wire.sent == wire.recorded == ["m1"]
 
 
 async def test_what_was_sent_is_recorded_before_the_next_of_its_chat_goes_out(

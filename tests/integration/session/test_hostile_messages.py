@@ -1,0 +1,276 @@
+"""Whatever a stranger sends, the session goes on: real adapter, real recorder, real PostgreSQL.
+
+Only the Go library is left out (it hands on bytes, as it is done here).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message as Protobuf
+from neonize.proto import Neonize_pb2 as pb
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
+from unplugged import PLACEHOLDER, Running, message, start, wire
+
+from actors.whatsapp.bounds import BODY, ID
+from cluster.domain.session import SessionRecord
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
+#: The library's codes of what strangers, or their servers, cause.
+_PEERS = {
+    13: pb.HistorySync,
+    17: pb.Message,
+    18: pb.Receipt,
+    19: pb.ChatPresence,
+    20: pb.Presence,
+    21: pb.JoinedGroup,
+    22: pb.GroupInfoEvent,
+    36: pb.CallOffer,
+    37: pb.CallAccept,
+    40: pb.CallOfferNotice,
+    42: pb.CallTerminate,
+    44: pb.UndecryptableMessage,
+}
+#: Bytes that an event may take for every reader.
+_EVENT = 2 << 20
+
+
+# -- hostile values --------------------------------------------------------------------------------
+
+Text = Callable[[], str]
+
+
+def _long() -> str:
+    # What compresses fits into an index row after all.
+    return "".join(random.choices("0123456789abcdef", k=5000))
+
+
+_TEXTS: dict[str, Text] = {
+    "long": _long,
+    "longer": lambda: "x" * 70_000,
+    "NUL": lambda: "a\x00b",
+    "no UTF-8": lambda: PLACEHOLDER,
+    "odd": lambda: "../../x\r\nX: 1\u202e\ufeff😀",
+    "empty": lambda: "",
+}
+_NUMBERS = {"double": float("nan"), "float": float("inf")}
+
+
+def fill(into: Protobuf, text: Text, *, depth: int = 3, many: int = 2) -> None:
+    """Every field of a message, and of those in it, with what nobody expects there."""
+    for field in into.DESCRIPTOR.fields:
+        value = _value(field, text)
+        if field.message_type is not None:
+            if depth and field.is_repeated:
+                for _ in range(many):
+                    fill(getattr(into, field.name).add(), text, depth=depth - 1, many=many)
+            elif depth:
+                fill(getattr(into, field.name), text, depth=depth - 1, many=many)
+        elif field.is_repeated:
+            getattr(into, field.name).extend([value] * many)
+        else:
+            setattr(into, field.name, value)
+
+
+def _value(field: Any, text: Text) -> Any:
+    kinds = type(field)
+    if field.type == kinds.TYPE_STRING:
+        return text()
+    if field.type == kinds.TYPE_BYTES:
+        return b"\x00\xff" * 300
+    if field.type == kinds.TYPE_DOUBLE:
+        return float("nan")
+    if field.type == kinds.TYPE_FLOAT:
+        return float("inf")
+    if field.type == kinds.TYPE_BOOL:
+        return True
+    if field.type == kinds.TYPE_ENUM:
+        return field.enum_type.values[-1].number
+    if field.type in (kinds.TYPE_UINT64, kinds.TYPE_FIXED64):
+        return 2**64 - 1
+    if field.type in (kinds.TYPE_UINT32, kinds.TYPE_FIXED32):
+        return 2**32 - 1
+    if field.type in (kinds.TYPE_INT64, kinds.TYPE_SINT64, kinds.TYPE_SFIXED64):
+        return -(2**63)
+    return -(2**31)
+
+
+def contents() -> Iterator[tuple[str, Message]]:
+    """One message of every kind that the protocol has."""
+    for field in Message.DESCRIPTOR.fields:
+        for name, text in _TEXTS.items():
+            if name == "longer":
+                continue
+            content = Message()
+            if field.message_type is None:
+                content.conversation = text()
+            elif field.is_repeated:
+                continue
+            else:
+                fill(getattr(content, field.name), text, depth=2, many=1)
+            yield f"{field.name}, {name}", content
+
+
+# -- tests -----------------------------------------------------------------------------------------
+
+
+async def test_messages_of_every_kind_with_what_nobody_expects_in_every_field(
+    running: Running,
+) -> None:
+    said = [wire(message(content)) for _, content in contents()]
+    kinds = len(said)
+    await running.hears_all((17, raw) for raw in said)
+    await running.still_hears(120)
+
+    assert kinds > 350
+    known = await running.count("messages", "true")
+    aside = await running.count("quarantine", "true")
+    assert known > 300
+    assert aside < kinds / 4
+    assert not running.session.describe()["outbox"]
+
+
+async def test_everything_else_that_peers_cause(running: Running) -> None:
+    def filled(code: int, text: Text) -> bytes:
+        said = _PEERS[code]()
+        fill(said, text, depth=4 if code not in (13, 17) else 3, many=1)
+        return wire(said)
+
+    await running.hears_all(
+        (code, filled(code, text)) for code in _PEERS for text in _TEXTS.values()
+    )
+    await running.still_hears(120)
+
+
+@pytest.mark.parametrize("text", _TEXTS)
+async def test_ids_names_and_chats_that_nobody_expects(running: Running, text: str) -> None:
+    value = _TEXTS[text]() or "x"
+    jid = pb.JID(User=value[:20_000], Server="s.whatsapp.net")
+    group = pb.JID(User="120363", Server="g.us")
+    for source in (
+        pb.MessageSource(Chat=jid, Sender=jid, IsFromMe=False, IsGroup=False),
+        pb.MessageSource(Chat=group, Sender=jid, IsFromMe=False, IsGroup=True),
+    ):
+        said = message(Message(conversation=value), ID=value, Pushname=value, MessageSource=source)
+        running.hears(17, wire(said))
+        running.hears(
+            18, wire(pb.Receipt(MessageSource=source, MessageIDs=[value] * 3, Timestamp=1, Type=1))
+        )
+        running.hears(44, wire(pb.UndecryptableMessage(Info=said.Info, IsUnavailable=True)))
+    await running.still_hears()
+
+    assert await running.count("messages", "body <> ''") >= 2
+    assert not await running.count("messages", "octet_length(message_id) > %(most)s", most=ID)
+    assert not await running.count("messages", "length(body) > %(most)s", most=BODY)
+
+
+async def test_times_that_no_calendar_has(running: Running) -> None:
+    for at in (0, 1, -1, 2**63 - 1, -(2**63), 253_402_300_800, 10**18):
+        running.hears(17, message(Message(conversation=f"at {at}"), Timestamp=at))
+    await running.still_hears()
+
+    assert await running.count("messages", "body LIKE 'at %%'") == 7
+
+
+@pytest.mark.parametrize("levels", [20, 49, 60, 90, 2000])
+async def test_a_message_in_a_message_in_a_message(running: Running, levels: int) -> None:
+    inner = Message(conversation="deep").SerializeToString()
+    for _ in range(levels):
+        # ephemeralMessage (40) { message (1) }
+        framed = b"\x0a" + _varint(len(inner)) + inner
+        inner = b"\xc2\x02" + _varint(len(framed)) + framed
+    outer = wire(message(Message()))
+    field = pb.Message.DESCRIPTOR.fields_by_name["Message"].number
+    running.hears(17, outer + _varint(field << 3 | 2) + _varint(len(inner)) + inner)
+    await running.still_hears()
+
+    told = await running.count("messages", "body = 'deep'")
+    aside = await running.count("quarantine", "true")
+    assert told + aside == 1
+
+
+async def test_large_messages_are_cut_and_say_so(running: Running) -> None:
+    text = "\n".join(_long() for _ in range(2000))
+    mentioned = Message()
+    mentioned.extendedTextMessage.text = "many"
+    mentioned.extendedTextMessage.contextInfo.mentionedJID.extend(
+        f"{n}@s.whatsapp.net" for n in range(200_000)
+    )
+    running.hears(17, message(Message(conversation=text)))
+    running.hears(17, message(mentioned))
+    await running.still_hears()
+
+    assert await running.count("messages", "length(body) = %(most)s", most=BODY) == 1
+    assert await running.count("messages", "(payload->>'truncated')::boolean") == 2
+    assert not await running.count("events", "octet_length(payload::text) > %(most)s", most=_EVENT)
+
+
+async def test_a_receipt_of_very_many_messages(running: Running) -> None:
+    chat = pb.JID(User="4915100002", Server="s.whatsapp.net")
+    source = pb.MessageSource(Chat=chat, Sender=chat, IsFromMe=False, IsGroup=False)
+    ids = [f"3EB0{n:018X}" for n in range(100_000)]
+    running.hears(18, pb.Receipt(MessageSource=source, MessageIDs=ids, Timestamp=1, Type=1))
+    await running.still_hears()
+
+
+async def test_bytes_that_are_no_protobuf_are_kept_and_told(running: Running) -> None:
+    chance = random.Random(5)
+    good = wire(message(Message(conversation="hello")))
+
+    def broken() -> bytes:
+        raw = bytearray(good)
+        for _ in range(chance.randint(1, 8)):
+            raw[chance.randrange(len(raw))] = chance.randrange(256)
+        return bytes(raw[: chance.randrange(len(raw) + 1)])
+
+    await running.hears_all((code, broken()) for _ in range(100) for code in _PEERS)
+    await running.still_hears(120)
+
+    kept = await running.stores.quarantine.list(running.session.record.id, before=None, limit=1000)
+    assert kept
+    assert len(kept) <= 500
+    entry = await running.stores.quarantine.entry(running.session.record.id, kept[0].id)
+    assert len(entry) == kept[0].size
+    assert await running.count("events", "type = 'event.quarantined'") >= len(kept)
+
+
+async def test_the_spool_of_a_dead_process_may_hold_anything(
+    record: SessionRecord, stores: Stores, settings: Settings
+) -> None:
+    """Replayed before the first connect: nothing in it may keep the session from starting."""
+    first = start(record, stores, settings)
+    await first.works()
+    handled = asyncio.Event()
+    first.clients[-1].on_event = lambda _: asyncio.wait_for(handled.wait(), 60)  # type: ignore[assignment]
+    long = message(Message(conversation="long"), ID=_long())
+    for raw in (wire(long), b"\xff\xff", wire(message(Message(conversation=PLACEHOLDER)))):
+        first.hears(17, raw)
+    await asyncio.sleep(0.1)
+    # As a process that is killed leaves it: the connection to PostgreSQL and the lock are gone.
+    first.clients[-1]._stream._pumps.cancel()  # type: ignore[union-attr]
+    first.task.cancel()
+    await asyncio.gather(first.task, return_exceptions=True)
+    await first.session.abandon()
+
+    second = start(record, stores, settings, owned_before=True)
+    await second.works()
+    await second.still_hears()
+    assert await second.count("messages", "body = 'long' OR body LIKE 'hi%%'") == 2
+    assert await second.count("quarantine", "true") == 1
+    second.session.stop()
+    await second.task
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])

@@ -1,0 +1,134 @@
+"""No part of a session fails unnoticed: it goes on, is made up for, or the session starts anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import psycopg
+import pytest
+from neonize.proto import Neonize_pb2 as pb
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
+from unplugged import Running, message, start
+
+from actors.session.session import SessionBroken
+from cluster.domain.errors import Unavailable
+from cluster.domain.session import SessionRecord, SessionStatus
+from cluster.settings import Settings
+from cluster.stores import Stores
+from cluster.stores.sessions import SessionStore
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_an_error_in_a_handler_costs_its_event_only(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = running.session._recorder
+    assert recorded is not None
+    received = recorded.received
+
+    async def fails(event: object) -> None:
+        if "poison" in str(event):
+            raise ZeroDivisionError
+        await received(event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(recorded, "received", fails)
+    running.hears(17, message(Message(conversation="poison")))
+    await running.still_hears()
+    assert await running.count("quarantine", "error LIKE 'ZeroDivisionError%%'") == 1
+
+
+@pytest.mark.parametrize("part", ["pump", "outbox", "lease keeper", "checkpointer"])
+async def test_a_part_that_ends_ends_the_session_which_is_started_anew(
+    record: SessionRecord, stores: Stores, settings: Settings, part: str
+) -> None:
+    running = start(record, stores, settings)
+    await running.works()
+    names = {"pump": "events:", "outbox": "outbox", "lease keeper": "lease"}
+    name = names.get(part, part)
+    task = next(t for t in asyncio.all_tasks() if t.get_name().startswith(name))
+    _break(task)
+    with pytest.raises(SessionBroken):
+        await asyncio.wait_for(running.task, 30)
+    # It let go cleanly, and is to start again.
+    found = await stores.sessions.get_by_id(record.id)
+    assert found.status is SessionStatus.STARTING
+    assert "ZeroDivisionError" in found.reason
+    # Nothing is left of it that keeps the next one in this process away.
+    second = start(record, stores, settings, owned_before=True)
+    await second.works()
+    second.session.stop()
+    await second.task
+
+
+def _break(task: asyncio.Task[object]) -> None:
+    """As an error that nobody foresaw, at the place where the task waits."""
+    waiting = task._fut_waiter  # type: ignore[attr-defined]
+    assert waiting is not None
+    if not waiting.done():
+        waiting.set_exception(ZeroDivisionError("nobody foresaw it"))
+
+
+async def test_a_status_that_could_not_be_stored_is_stored_as_soon_as_it_can(
+    running: Running, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = True
+    store = SessionStore.set_status
+
+    async def set_status(*arguments: object, **named: object) -> None:
+        if away:
+            raise Unavailable("away", retry_after=1)
+        await store(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SessionStore, "set_status", set_status)
+    running.hears(12, pb.Disconnected(status=True))
+    running.hears(3, pb.Connected(status=True))
+    await asyncio.sleep(0.5)
+    assert running.session.status is SessionStatus.WORKING
+    before = await running.count("events", "type = 'session.status'")
+    away = False
+
+    async def told() -> bool:
+        return await running.count("events", "type = 'session.status'") == before + 2
+
+    await until(told)
+    found = await stores.sessions.get_by_id(running.session.record.id)
+    assert found.status is SessionStatus.WORKING
+
+
+async def test_a_server_that_does_not_write_for_a_moment_costs_no_session(
+    running: Running, store_settings: Settings
+) -> None:
+    """Read-only, as each managed failover shows itself: the lease task, the outbox and the pump go
+    on after it."""
+    session = running.session
+    url = store_settings.stores.database_url.get_secret_value()
+    await asyncio.to_thread(_read_only, url, "on")
+    try:
+        running.hears(17, message(Message(conversation="in between")))
+        running.hears(12, pb.Disconnected(status=True))
+        await asyncio.sleep(2)
+        assert not running.task.done()
+    finally:
+        await asyncio.to_thread(_read_only, url, "off")
+    running.hears(3, pb.Connected(status=True))
+    await running.still_hears()
+    assert await running.count("messages", "body = 'in between'") == 1
+    assert session.describe()["lease_held"]
+
+
+def _read_only(url: str, switch: str) -> None:
+    """For every connection that is made from now on; those there are end."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {switch}')
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'gateway'"
+        )
