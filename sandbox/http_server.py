@@ -23,7 +23,7 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """One ASGI application on a loopback port."""
+    """One ASGI application on a port."""
 
     def __init__(self, application: Any, *, tls: TlsFiles | None = None) -> None:
         self._server = _Server(
@@ -39,11 +39,11 @@ class HttpServer:
         )
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, port: int = 0) -> int:
+    async def start(self, port: int = 0, *, host: str = "127.0.0.1") -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:
             if self._task.done():

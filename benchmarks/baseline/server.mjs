@@ -31,7 +31,8 @@ async function start(name) {
   session.socket = socket;
   socket.ev.on("creds.update", (update) => {
     saveCreds();
-    // Baileys tells of messages only after the first history, and the sandbox's phones have none.
+    // Baileys tells of messages only after the first history, which it cannot download: without the
+    // sandbox's proxy there is no way to WhatsApp's media hosts, and it asks no other.
     if (update.myAppStateKeyId) socket.ev.flush();
   });
   socket.ev.on("connection.update", ({ connection, qr, lastDisconnect }) => {

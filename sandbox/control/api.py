@@ -18,7 +18,7 @@ from sandbox.crypto.media import MediaError
 from sandbox.crypto.protobuf import wa
 from sandbox.phone.phone import Phone
 from sandbox.phone.phones import Phones
-from sandbox.server import login
+from sandbox.server import login, privacy_tokens
 from sandbox.server.errors import SandboxError
 from sandbox.server.faults import Fault
 from sandbox.server.server import Server
@@ -130,6 +130,10 @@ async def change_phone(here: Here, one: Chosen, body: models.PhoneChange) -> mod
         one.sends_receipts = body.sends_receipts
     if body.spoils is not None:
         one.spoils = body.spoils
+    if body.addressing is not None:
+        here.server.directory.set_lids(one.number, on=body.addressing == "lid")
+    if body.restricted is not None:
+        privacy_tokens.restrict(here.server, one.number, on=body.restricted)
     if body.available is not None:
         await one.show_presence(available=body.available)
     return _info(here.server, one)
@@ -200,6 +204,11 @@ async def download(one: Chosen, message_id: str) -> Response:
         return Response(one.download(message_id), media_type="application/octet-stream")
     except MediaError as error:
         raise SandboxError(str(error), status=409) from error
+
+
+@_routes.delete("/phones/{number}/inbox/{message_id}/media", status_code=204)
+async def lose_media(one: Chosen, message_id: str) -> None:
+    one.lose_media(message_id)
 
 
 @_routes.post("/phones/{number}/polls", status_code=201)

@@ -26,6 +26,14 @@ class PhoneChange(_Body):
     name: str | None = Field(None, description="Another push name.", max_length=100)
     sends_receipts: bool | None = Field(None, description="Answer messages with receipts.")
     available: bool | None = Field(None, description="Online, or not.")
+    addressing: Literal["lid", "pn"] | None = Field(
+        None,
+        description="How its devices are told of people, and its new groups of their members: by "
+        "LID, or by phone number, which is all that older clients know.",
+    )
+    restricted: bool | None = Field(
+        None, description="Only who has a privacy token of it may write to it; others get 463."
+    )
     spoils: int | None = Field(
         None, ge=0, description="So many of the next messages reach others damaged, at first."
     )

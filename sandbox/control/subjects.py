@@ -143,6 +143,7 @@ async def post(here: Here, channel: str, body: NewPost) -> dict[str, Any]:
     written = newsletters.post(here.server, found, message)
     found.posts[-1] |= {"views": body.views, "reactions": body.reactions}
     newsletters.save(here.server, found)
+    await newsletters.publish(here.server, found, written, by=("", 0))
     return asdict(written)
 
 

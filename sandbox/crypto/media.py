@@ -8,6 +8,9 @@ import os
 from dataclasses import dataclass, field
 from enum import Enum
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from sandbox.crypto import aes_cbc, hkdf
 
 MAC_SIZE = 10
@@ -111,6 +114,25 @@ def decrypt(
     if file_sha256 is not None and hashlib.sha256(plaintext).digest() != file_sha256:
         raise MediaError("hash of the decrypted file differs")
     return plaintext
+
+
+def open_retry(data: bytes, iv: bytes, *, media_key: bytes, message_id: str) -> bytes:
+    """What a device says of an attachment that it could not download, or what it is answered
+    (whatsmeow: mediaretry.go). Raises `MediaError`."""
+    try:
+        return _retry_cipher(media_key).decrypt(iv, data, message_id.encode())
+    except (InvalidTag, ValueError) as error:
+        raise MediaError("the request does not decrypt") from error
+
+
+def seal_retry(plaintext: bytes, *, media_key: bytes, message_id: str) -> tuple[bytes, bytes]:
+    """(ciphertext, IV) of such an answer."""
+    iv = os.urandom(12)
+    return _retry_cipher(media_key).encrypt(iv, plaintext, message_id.encode()), iv
+
+
+def _retry_cipher(media_key: bytes) -> AESGCM:
+    return AESGCM(hkdf.derive(media_key, 32, info=b"WhatsApp Media Retry Notification"))
 
 
 def _mac(keys: MediaKeys, ciphertext: bytes) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -73,10 +74,11 @@ class TlsFiles:
         return context
 
 
-def prepare(folder: Path, *, now: datetime) -> TlsFiles:
+def prepare(folder: Path, *, now: datetime, hosts: Sequence[str] = ()) -> TlsFiles:
     """Make what is missing or expires soon in `folder` (created), and say where it all is.
 
-    `now` is aware. Raises OSError when the folder cannot be written.
+    `now` is aware; `hosts`: what clients may call it besides `HOSTS`. Raises OSError when the
+    folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = TlsFiles(
@@ -85,13 +87,14 @@ def prepare(folder: Path, *, now: datetime) -> TlsFiles:
         key=folder / "server.key",
         bundle=folder / "bundle.pem",
     )
-    if not _still_good(files, now):
-        _issue(files, now)
+    names = _names((*HOSTS, *hosts))
+    if not _still_good(files, now, names):
+        _issue(files, now, names)
     _write(files.bundle, _system_roots(files.bundle) + files.authority.read_bytes())
     return files
 
 
-def _still_good(files: TlsFiles, now: datetime) -> bool:
+def _still_good(files: TlsFiles, now: datetime, hosts: Sequence[x509.GeneralName]) -> bool:
     try:
         certificates = [
             x509.load_pem_x509_certificate(path.read_bytes())
@@ -107,7 +110,7 @@ def _still_good(files: TlsFiles, now: datetime) -> bool:
         return False
     return (
         key.public_key() == certificates[1].public_key()
-        and set(names.value) == set(_names())
+        and set(names.value) == set(hosts)
         and all(
             certificate.not_valid_before_utc <= now
             and now + _RENEW_BEFORE < certificate.not_valid_after_utc
@@ -116,14 +119,14 @@ def _still_good(files: TlsFiles, now: datetime) -> bool:
     )
 
 
-def _issue(files: TlsFiles, now: datetime) -> None:
+def _issue(files: TlsFiles, now: datetime, hosts: Sequence[x509.GeneralName]) -> None:
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _certificate(
         "WhatsApp sandbox CA", authority_key, issuer=None, issuer_key=authority_key, now=now
     )
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(
-        "web.whatsapp.com", key, issuer=authority, issuer_key=authority_key, now=now
+        "web.whatsapp.com", key, issuer=authority, issuer_key=authority_key, now=now, hosts=hosts
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write(files.key, private, mode=0o600)
@@ -138,6 +141,7 @@ def _certificate(
     issuer: x509.Certificate | None,
     issuer_key: ec.EllipticCurvePrivateKey,
     now: datetime,
+    hosts: Sequence[x509.GeneralName] = (),
 ) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     is_authority = issuer is None
@@ -171,16 +175,16 @@ def _certificate(
         )
     )
     if not is_authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName(_names()), False)
+        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), False)
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False
         )
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _names() -> list[x509.GeneralName]:
+def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = []
-    for host in HOSTS:
+    for host in hosts:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:

@@ -48,18 +48,19 @@ class Past:
         await self._phone.send_message(jid_of(self._phone.account), message, peer=device)
 
     async def share(self, device: int) -> None:
-        """Tell a device that was just linked what it has seen and sent."""
+        """Tell a device that was just linked what it has seen and sent. All that a real phone
+        sends, also when there is nothing to tell: clients wait for it (Baileys: chats.js)."""
         chats, people = self._seen()
-        if not chats:
-            return
+        names = {str(jid_of(one, lid=False)): one.name for one in people}
+        lids = self._server.directory.lids(self._phone.number)
+        known = people if lids else []
+        pairs = [(str(jid_of(one)), str(jid_of(one, lid=False))) for one in known]
+        inline = self._server.store.fact(f"inline {self._phone.number}:{device}") is not None
         await self.tell(
-            device,
-            "INITIAL_BOOTSTRAP",
-            chats,
-            push_names={str(jid_of(one, lid=False)): one.name for one in people},
-            pairs=[(str(jid_of(one)), str(jid_of(one, lid=False))) for one in people],
-            inline=True,
+            device, "INITIAL_BOOTSTRAP", chats, push_names=names, pairs=pairs, inline=inline
         )
+        await self.tell(device, "PUSH_NAME", [], push_names=names, pairs=[])
+        await self.tell(device, "RECENT", [], push_names={}, pairs=[])
 
     def _seen(self) -> tuple[list[history.PastChat], list[Account]]:
         messages: dict[str, list[history.PastMessage]] = {}

@@ -21,8 +21,9 @@ from sandbox.phone.settings import PhoneSettings
 from sandbox.server import login, notifications
 from sandbox.server.directory import jid_of
 from sandbox.server.errors import SandboxError
+from sandbox.server.media_hosts import MEDIA_HOST
 from sandbox.server.store import Account, Device
-from sandbox.wire.jid import BROADCAST, GROUP, PN, SERVER_JID, Jid
+from sandbox.wire.jid import BROADCAST, GROUP, LID, NEWSLETTER, PN, SERVER_JID, Jid
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_SECONDS = 10.0
 _MAX_RETRIES = 5
+#: `<error code=>` of a `mediaretry`
+_NOT_ON_PHONE = 2
 #: notifications that people would see
 _TOLD = ("w:gp2", "picture")
 
@@ -46,6 +49,7 @@ class Phone:
         self.device = 0
         self.active = False
         self.available = True
+        self.media_host = MEDIA_HOST
         self.account = account
         self.identity = KeyPair.from_private(account.identity)
         self.settings = PhoneSettings(server, account)
@@ -265,21 +269,20 @@ class Phone:
 
     def download(self, message_id: str) -> bytes:
         """The attachment of a message of the inbox, decrypted and checked."""
-        entry = self._entry(message_id)
-        raw = content.unwrapped(wa.Message.FromString(bytes.fromhex(entry["raw"])))
-        for field, kind in content.MEDIA_TYPES.items():
-            if raw.HasField(field):
-                part = getattr(raw, field)
-                blob = self._server.media.get(part.directPath.partition("?")[0])
-                if blob is None:
-                    raise SandboxError("the attachment is not on the media server", status=404)
-                return media.decrypt(
-                    blob,
-                    kind,
-                    media_key=part.mediaKey,
-                    file_enc_sha256=part.fileEncSha256,
-                    file_sha256=part.fileSha256,
-                )
+        self._entry(message_id)
+        attachment = self._attachment(message_id)
+        if attachment is not None:
+            part, kind = attachment
+            blob = self._server.media.get(part.directPath.partition("?")[0])
+            if blob is None:
+                raise SandboxError("the attachment is not on the media server", status=404)
+            return media.decrypt(
+                blob,
+                kind,
+                media_key=part.mediaKey,
+                file_enc_sha256=part.fileEncSha256,
+                file_sha256=part.fileSha256,
+            )
         raise SandboxError("the message has no attachment", status=404)
 
     def address(self, to: str) -> Jid:
@@ -294,7 +297,7 @@ class Phone:
         account = self._server.directory.find(jid)
         if account is None:
             raise SandboxError(f"{to} is not on WhatsApp", status=404)
-        return jid_of(account)
+        return jid_of(account, lid=self._server.directory.lids(self.number, account.number))
 
     def readable(self, jid: Jid) -> str:
         """By phone number, where it is a person."""
@@ -333,7 +336,7 @@ class Phone:
         wrapped = wa.Message(
             deviceSentMessage=wa.Message.DeviceSentMessage(destinationJid=str(to), message=message)
         )
-        own = jid_of(self.account)
+        own = jid_of(self.account, lid=to.server == LID)
         parts = []
         for device in await self._devices([to, own] if to != own else [own]):
             plain = wrapped if device.bare == own else message
@@ -360,8 +363,9 @@ class Phone:
         found = answer.child("group")
         if found is None:
             raise SandboxError("this phone is not in the group", status=403)
+        by_lid = found.get("addressing_mode") == "lid"
         members = [
-            jid_of(account)
+            jid_of(account, lid=by_lid)
             for p in found.children("participant")
             if (account := self._server.directory.find(p.jid("jid")))
         ]
@@ -382,9 +386,11 @@ class Phone:
         return [Node.make("participants", parts), enc]
 
     async def _encrypt(self, device: Jid, message: Any) -> Node:
-        if not await self._cipher.knows(device):
+        # One session with a device, under whichever of its addresses it is met.
+        session = self._session(device)
+        if not await self._cipher.knows(session):
             await self._begin(device)
-        return await self._cipher.encrypt(device, padding.pad(message.SerializeToString()))
+        return await self._cipher.encrypt(session, padding.pad(message.SerializeToString()))
 
     async def _begin(self, device: Jid) -> None:
         answer = await self._ask(
@@ -401,7 +407,7 @@ class Phone:
         listing = answer.child("list")
         bundle = listing.child("user") if listing else None
         try:
-            await self._cipher.begin(device, bundle or Node("user"))
+            await self._cipher.begin(self._session(device), bundle or Node("user"))
         except Undecryptable as error:
             raise SandboxError(str(error), status=409) from error
 
@@ -438,9 +444,14 @@ class Phone:
             for one in device_list.children("device") if device_list else []:
                 jid = user.jid("jid").with_device(int(one.get("id")))
                 device = self._known(jid)
-                if device is not None and device.has_keys and jid != jid_of(self.account):
+                here = device is not None and (device.number, device.device) == (self.number, 0)
+                if device is not None and device.has_keys and not here:
                     found.append(jid)
         return found
+
+    def _session(self, device: Jid) -> Jid:
+        account = self._server.directory.find(device)
+        return jid_of(account, device=device.device) if account else device
 
     def _known(self, jid: Jid) -> Device | None:
         account = self._server.directory.find(jid)
@@ -497,6 +508,9 @@ class Phone:
         sender = node.jid("participant" if "participant" in node.attrs else "from")
         account = self._server.directory.find(sender)
         if account is None:
+            await self._acknowledge(node)
+            if sender.server == NEWSLETTER:
+                await self._note({"kind": "post", "from": str(sender), "id": node.get("id")})
             return
         by_lid = jid_of(account, device=sender.device)
         chat = node.jid("from")
@@ -560,6 +574,9 @@ class Phone:
         if node.get("type") == "retry":
             await self._send_again(node)
             return
+        if node.get("type") == "server-error":
+            await self._upload_again(node)
+            return
         ids = [node.get("id")]
         if (listing := node.child("list")) is not None:
             ids += [item.get("id") for item in listing.children("item")]
@@ -620,7 +637,7 @@ class Phone:
         if known is None or account is None:
             self._server.journal.note("retry unknown", phone=self.number, id=message_id)
             return
-        device = jid_of(account, device=sender.device)
+        device = sender
         message = known[1]
         if account is self.account:
             message = wa.Message(
@@ -641,6 +658,60 @@ class Phone:
             participant=sender if grouped else None,
         )
         await self._server.handle(self, again)
+
+    async def _upload_again(self, node: Node) -> None:
+        """A linked device cannot download an attachment (whatsmeow: mediaretry.go)."""
+        message_id, rmr = node.get("id"), node.child("rmr")
+        asked = node.child("encrypt")
+        sealed = {child.tag: child.data for child in asked.children()} if asked else {}
+        part = self._attachment(message_id)
+        answer: list[Node] = [rmr] if rmr else []
+        try:
+            if part is None:
+                raise media.MediaError("no such message")
+            media.open_retry(
+                *(sealed.get(name, b"") for name in ("enc_p", "enc_iv")),
+                media_key=part[0].mediaKey,
+                message_id=message_id,
+            )
+            fresh = self._server.media.renew(part[0].directPath.partition("?")[0])
+            result = wa.MediaRetryNotification.ResultType
+            told = wa.MediaRetryNotification(
+                stanzaId=message_id,
+                result=result.SUCCESS if fresh else result.NOT_FOUND,
+                directPath=f"{fresh}?ccb=1" if fresh else None,
+            )
+            data, iv = media.seal_retry(
+                told.SerializeToString(), media_key=part[0].mediaKey, message_id=message_id
+            )
+            parts = [Node.make("enc_p", data), Node.make("enc_iv", iv)]
+            answer.append(Node.make("encrypt", parts))
+        except media.MediaError:
+            answer.append(Node.make("error", code=_NOT_ON_PHONE))
+        device = node.jid("from").device
+        await notifications.media_retried(self._server, self.account, device, message_id, answer)
+
+    def _attachment(self, message_id: str) -> tuple[Any, media.MediaType] | None:
+        """The attachment of a message that this phone got or sent."""
+        if message_id in self.sent:
+            raw = self.sent[message_id][1]
+        else:
+            found = [entry for entry in self.inbox() if entry["id"] == message_id]
+            if not found:
+                return None
+            raw = wa.Message.FromString(bytes.fromhex(found[-1]["raw"]))
+        raw = content.unwrapped(raw)
+        for name, kind in content.MEDIA_TYPES.items():
+            if raw.HasField(name):
+                return getattr(raw, name), kind
+        return None
+
+    def lose_media(self, message_id: str) -> None:
+        """Have the media server forget an attachment that this phone sent or got: devices ask the
+        phone for it then. Raises `SandboxError`."""
+        part = self._attachment(message_id)
+        if part is None or not self._server.media.expire(part[0].directPath.partition("?")[0]):
+            raise SandboxError("the message has no attachment there", status=404)
 
     async def _acknowledge(self, node: Node) -> None:
         ack = Node.make(

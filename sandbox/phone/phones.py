@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from sandbox.phone.phone import Phone
+from sandbox.server import privacy_tokens
 from sandbox.server.errors import SandboxError
 from sandbox.server.store import Device
 
@@ -38,6 +40,23 @@ class Phones:
         phone = self._phones[number] = Phone(self._server, account)
         await phone.start()
         return phone
+
+    async def scan(self, qr: str) -> Phone:
+        """Scan with the phone that has the client's push name, which is made when there is none: so
+        the suite of whatsapp-rust links devices, and several to one phone. A name that begins with
+        `restricted:` makes an account that takes messages with a privacy token only. Raises
+        `SandboxError`."""
+        name = self._server.pairing.push_name(qr)
+        found = next((one for one in self.all() if name and one.account.name == name), None)
+        if found is None:
+            while (number := f"1555{secrets.randbelow(10**7):07}") in self._phones:
+                pass
+            found = await self.add(number, name)
+            scenario = name.partition(":")[2].partition(":")[0] if ":" in name else ""
+            restricted = name.startswith("restricted:") or "restricted" in scenario.split(",")
+            privacy_tokens.restrict(self._server, number, on=restricted)
+        await found.scan(qr)
+        return found
 
     def get(self, number: str) -> Phone:
         """Raises `SandboxError` when there is none."""

@@ -38,6 +38,7 @@ class Connection:
         self.device = 0
         self.active = False
         self.available = False
+        self.media_host = ""
         self.noise_public = b""
         #: the `ClientPayload` it began with
         self.payload: Any = None

@@ -25,6 +25,7 @@ _PRIVACY = {
     "defense": "off",
     "stickers": "all",
 }
+_ADDRESSING = "addressing"
 #: whatsmeow refuses shorter numbers for link codes; E.164 ends at 15
 _DIGITS = range(7, 16)
 
@@ -37,6 +38,8 @@ class Directory:
         self._accounts = {a.number: a for a in store.accounts()}
         self._by_lid = {a.lid: a for a in self._accounts.values()}
         self._devices: dict[str, dict[int, Device]] = {n: {} for n in self._accounts}
+        #: numbers of accounts whose clients know people by phone number only
+        self._by_number = set(store.documents(_ADDRESSING))
         for device in store.devices():
             self._devices[device.number][device.device] = device
 
@@ -77,6 +80,16 @@ class Directory:
         if jid.server == LID:
             return self._by_lid.get(jid.user)
         return self._accounts.get(jid.user) if jid.server in (PN, LEGACY) else None
+
+    def lids(self, *numbers: str) -> bool:
+        """Whether these accounts meet under their LIDs; else under their phone numbers, as one of
+        them is told them so."""
+        return self._by_number.isdisjoint(numbers)
+
+    def set_lids(self, number: str, *, on: bool) -> None:
+        """How an account is told of people, and others of it: by LID, or by phone number."""
+        self._store.set_document(_ADDRESSING, number, None if on else {})
+        (self._by_number.discard if on else self._by_number.add)(number)
 
     def save(self, account: Account) -> None:
         self._store.save_account(account)

@@ -69,6 +69,7 @@ def create(server: Server, creator: str, subject: str, members: list[str]) -> Gr
         subject_by=creator,
         subject_at=server.now(),
         invite=secrets.token_urlsafe(16),
+        mode="lid" if server.directory.lids(creator) else "pn",
     )
     save(server, group)
     return group
@@ -101,7 +102,7 @@ def participant(server: Server, group: Group, number: str, *, error: int | None 
     return Node.make(
         "participant",
         jid=jid_of(account, lid=by_lid),
-        lid=None if by_lid else jid_of(account),
+        lid=None if by_lid or not server.directory.lids(number) else jid_of(account),
         phone_number=jid_of(account, lid=False) if by_lid else None,
         type=group.members.get(number) or None,
         error=error,

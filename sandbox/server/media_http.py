@@ -5,23 +5,37 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.server.handlers.media import MEDIA_HOST
+from sandbox.server.errors import SandboxError
 from sandbox.server.journal import Journal
+from sandbox.server.media_hosts import MEDIA_HOST
 from sandbox.server.media_store import MediaStore
 
 __all__ = ["media_application"]
 
 _MAX_BYTES = 128 << 20
+_MAX_QR = 4096
 
 
-def media_application(store: MediaStore, journal: Journal) -> Starlette:
-    """The application behind every media host name."""
+def media_application(
+    store: MediaStore, journal: Journal, scan: Callable[[str], Awaitable[object]]
+) -> Starlette:
+    """The application behind every media host name. `scan`: what a phone does with a QR code."""
+
+    async def scan_qr(request: Request) -> Response:
+        """The bare code; no token: whoever has it may show it to any phone here."""
+        body = await request.body()
+        try:
+            await scan(body[:_MAX_QR].decode(errors="replace").strip())
+        except SandboxError as error:
+            return JSONResponse({"detail": error.detail}, status_code=error.status)
+        return Response(status_code=204)
 
     async def upload(request: Request) -> Response:
         """`POST /mms/<type>/<token>`: the token is the blob's SHA-256 in URL-safe base64."""
@@ -43,7 +57,7 @@ def media_application(store: MediaStore, journal: Journal) -> Starlette:
         direct = f"{path}?ccb=1"
         return JSONResponse(
             {
-                "url": f"https://{MEDIA_HOST}{direct}",
+                "url": f"https://{request.headers.get('host', MEDIA_HOST)}{direct}",
                 "direct_path": direct,
                 "handle": expected.hex()[:16],
                 "object_id": expected.hex()[:16],
@@ -59,6 +73,7 @@ def media_application(store: MediaStore, journal: Journal) -> Starlette:
 
     return Starlette(
         routes=[
+            Route("/admin/mock-phone/scan-qr", scan_qr, methods=["POST"]),
             Route("/{kind:path}/{token}", upload, methods=["POST"]),
             Route("/{path:path}", download, methods=["GET"]),
         ]

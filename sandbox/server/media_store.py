@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from pathlib import Path
 
 __all__ = ["MediaStore"]
@@ -24,11 +25,36 @@ class MediaStore:
         else:
             (self._folder / _name(path)).write_bytes(blob)
 
+    def expire(self, path: str) -> bool:
+        """The media server forgets a blob, which phones still have; False when there is none."""
+        blob = self.get(path)
+        if blob is None:
+            return False
+        self.put(_kept(path), blob)
+        if self._folder is None:
+            del self._blobs[path]
+        else:
+            (self._folder / _name(path)).unlink()
+        return True
+
+    def renew(self, path: str) -> str | None:
+        """A phone uploads again what it has; gives the new path, None when it has it no more."""
+        blob = self.get(path) or self.get(_kept(path))
+        if blob is None:
+            return None
+        fresh = f"{path}-{secrets.token_hex(4)}"
+        self.put(fresh, blob)
+        return fresh
+
     def get(self, path: str) -> bytes | None:
         if self._folder is None:
             return self._blobs.get(path)
         file = self._folder / _name(path)
         return file.read_bytes() if file.exists() else None
+
+
+def _kept(path: str) -> str:
+    return f"{path} of the phone"
 
 
 def _name(path: str) -> str:

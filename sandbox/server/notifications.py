@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from sandbox.server.server import Server
 
 __all__ = [
+    "about_changed",
     "collection_changed",
     "device_hash",
     "devices_changed",
     "group_changed",
+    "media_retried",
     "new_id",
     "picture_changed",
     "prekeys_low",
@@ -133,6 +135,36 @@ async def group_changed(
     )
     for number in members:
         await server.delivery.to_account(number, node)
+
+
+async def about_changed(server: Server, account: Account) -> None:
+    """An about text was set; whoever keeps the device list is told, and the own other devices."""
+    for number, device, by_lid in server.store.watchers(account.number):
+        node = Node.make(
+            "notification",
+            [Node.make("set", account.about)],
+            from_=jid_of(account, lid=by_lid),
+            type="status",
+            t=server.now(),
+            id=new_id(),
+            notify=account.name,
+        )
+        await server.delivery.deliver(number, device, node)
+
+
+async def media_retried(
+    server: Server, account: Account, device: int, message_id: str, content: Sequence[Node]
+) -> None:
+    """What became of an attachment that a device could not download."""
+    node = Node.make(
+        "notification",
+        content,
+        from_=jid_of(account, lid=False),
+        type="mediaretry",
+        id=message_id,
+        t=server.now(),
+    )
+    await server.delivery.deliver(account.number, device, node)
 
 
 async def picture_changed(server: Server, of: Jid, by: Account, picture_id: str) -> None:

@@ -115,6 +115,13 @@ class Pairing:
             raise SandboxError("the QR code is not that of the connection", status=409)
         await self._vouch(offer, account, identity, device_identity, secret)
 
+    def push_name(self, qr: str) -> str:
+        """What the client behind a QR code calls itself; empty when there is none, or it says
+        nothing."""
+        ref = qr.rpartition("#")[2].partition(",")[0]
+        offer = next((o for o in self._offers.values() if ref in o.refs), None)
+        return str(offer.connection.payload.pushName) if offer else ""
+
     async def enter_code(self, account: Account, identity: KeyPair, code: str) -> None:
         """Somebody typed a code into a phone. Raises `SandboxError` when no client waits for one;
         a wrong code shows itself only when the client answers."""
@@ -188,6 +195,8 @@ class Pairing:
             account, noise=connection.noise_public, identity=device, platform=_platform(connection)
         )
         offer.linked = (account, linked)
+        if _reads_inline(connection):
+            self._server.store.set_fact(f"inline {linked.number}:{linked.device}", b"1")
         signed = sign_device(
             identity,
             adv_secret=secret,
@@ -242,6 +251,15 @@ class Pairing:
         await notifications.devices_changed(self._server, account)
         # The client closes and logs in (whatsmeow: connectionevents.go, 515).
         await offer.connection.end(stream_error(code=515))
+
+
+def _reads_inline(connection: Connection) -> bool:
+    """Whether the device takes the first history within the message that tells of it."""
+    try:
+        props = wa.DeviceProps.FromString(connection.payload.devicePairingData.deviceProps)
+    except DecodeError:
+        return False
+    return bool(props.historySyncConfig.inlineInitialPayloadInE2EeMsg)
 
 
 def _platform(connection: Connection) -> str:

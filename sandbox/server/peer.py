@@ -19,6 +19,8 @@ class Peer(Protocol):
     active: bool
     #: It told others that it is online.
     available: bool
+    #: Where its client reaches attachments: the name that stands in its answers.
+    media_host: str
 
     @property
     def open(self) -> bool:

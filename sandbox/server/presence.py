@@ -14,24 +14,23 @@ if TYPE_CHECKING:
 __all__ = ["presence_node", "subscribe", "tell_presence"]
 
 
-def presence_node(server: Server, number: str) -> Node:
-    """How an account is now."""
-    account = server.directory.account(number)
+def presence_node(server: Server, number: str, *, to: str) -> Node:
+    """How an account is now, as `to` is told."""
+    own = jid_of(server.directory.account(number), lid=server.directory.lids(number, to))
     if any(peer.available for peer in server.peers.of_account(number)):
-        return Node.make("presence", from_=jid_of(account))
-    return Node.make("presence", from_=jid_of(account), type="unavailable", last=server.now())
+        return Node.make("presence", from_=own)
+    return Node.make("presence", from_=own, type="unavailable", last=server.now())
 
 
 async def tell_presence(server: Server, number: str) -> None:
     """Tell the subscribers of an account."""
-    node = presence_node(server, number)
     for subscriber in server.presence_of.get(number, set()):
         peer = server.peers.get(*subscriber)
         if peer is not None and peer.active:
-            await peer.send(node)
+            await peer.send(presence_node(server, number, to=peer.number))
 
 
 async def subscribe(server: Server, peer: Peer, number: str) -> None:
     """A device wants to know of an account; it is told at once how it is."""
     server.presence_of.setdefault(number, set()).add((peer.number, peer.device))
-    await peer.send(presence_node(server, number))
+    await peer.send(presence_node(server, number, to=peer.number))

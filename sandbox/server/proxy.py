@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import structlog
 
 from sandbox.server.journal import Journal
+from sandbox.server.media_hosts import MEDIA_HOST, MediaHosts
+from sandbox.server.pipes import join
 
 __all__ = ["Proxy"]
 
 log = structlog.get_logger(__name__)
 
-_CHUNK = 1 << 16
+Address = tuple[str, int]
 _WEBSOCKET_HOSTS = {"web.whatsapp.com", "g.whatsapp.net"}
 
 
 class Proxy:
     """Pipes every tunnel to the websocket server or to the media server; nowhere else."""
 
-    def __init__(self, journal: Journal, *, websocket_port: int, media_port: int) -> None:
+    def __init__(
+        self, journal: Journal, hosts: MediaHosts, *, websocket: Address, media: Address
+    ) -> None:
         self._journal = journal
-        self._ports = (websocket_port, media_port)
+        self._hosts = hosts
+        self._servers = (websocket, media)
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> int:
-        """Listen on loopback; returns the port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+    async def start(self, port: int = 0, *, host: str = "127.0.0.1") -> int:
+        """Listen; returns the port."""
+        self._server = await asyncio.start_server(self._serve, host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -59,19 +63,14 @@ class Proxy:
             await writer.drain()
             return
         self._journal.counters[f"tunnel {host}"] += 1
-        port = self._ports[0] if host in _WEBSOCKET_HOSTS else self._ports[1]
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await writer.drain()
+        server = self._servers[0] if host in _WEBSOCKET_HOSTS else self._servers[1]
+        far_reader, far_writer = await asyncio.open_connection(*server)
+        source = far_writer.get_extra_info("sockname")[1]
+        self._hosts.came(source, MEDIA_HOST)
         try:
-            await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
-        finally:
-            far_writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await writer.drain()
-    writer.close()
+            await join((reader, writer), (far_reader, far_writer))
+        finally:
+            self._hosts.left(source)
+            far_writer.close()

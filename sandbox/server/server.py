@@ -15,6 +15,7 @@ import structlog
 from websockets.asyncio.server import Server as Listener
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
 
 from sandbox.crypto.certificate import issue_chain
 from sandbox.crypto.keys import KeyPair
@@ -25,6 +26,7 @@ from sandbox.server.directory import Directory
 from sandbox.server.faults import Faults
 from sandbox.server.handlers import ROUTER
 from sandbox.server.journal import Journal
+from sandbox.server.media_hosts import MediaHosts
 from sandbox.server.media_store import MediaStore
 from sandbox.server.pairing import Pairing
 from sandbox.server.peer import Peer, Peers
@@ -56,29 +58,37 @@ class Server:
         self.peers = Peers(self.journal)
         self.delivery = Delivery(self.store, self.peers, self.directory, self.journal)
         self.pairing = Pairing(self)
+        self.media_hosts = MediaHosts()
         self.media = MediaStore(data_dir / "media" if data_dir else None)
         #: who asked for whose presence: number -> devices
         self.presence_of: dict[str, set[tuple[str, int]]] = {}
         #: called after a new device logged in for the first time and got what waited for it
         self.on_new_device: list[Callable[[Device], Awaitable[None]]] = []
+        #: (number, device) that is away -> chat -> when, and who typed there last
+        self.chatstates: dict[tuple[str, int], dict[str, tuple[float, Node]]] = {}
+        #: channel -> (number, device) that hears of its counts -> until when, Unix seconds
+        self.live_channels: dict[str, dict[tuple[str, int], int]] = {}
+        #: those that are being greeted
+        self.greeted: set[str] = set()
         self.root = self._key("noise root")
         self._static = self._key("noise static")
         self._certificate = issue_chain(self.root, self._static.public, now=datetime.now(UTC))
         self._listener: Listener | None = None
         self._work: set[asyncio.Task[None]] = set()
 
-    async def start(self, tls: ssl.SSLContext) -> int:
-        """Listen for websockets on loopback; returns the port."""
+    async def start(self, tls: ssl.SSLContext, port: int = 0, *, host: str = "127.0.0.1") -> int:
+        """Listen for websockets; returns the port."""
         self._listener = await serve(
             self._serve,
-            "127.0.0.1",
-            0,
+            host,
+            port,
             ssl=tls,
             max_size=_MAX_FRAME,
             compression=None,
             # A closing that waits behind unread frames would be seen after the next login.
             max_queue=None,
             ping_interval=None,
+            process_request=_without_empty_protocol,
         )
         return int(next(iter(self._listener.sockets)).getsockname()[1])
 
@@ -125,6 +135,7 @@ class Server:
 
     async def _serve(self, socket: ServerConnection) -> None:
         connection = Connection(socket, self.faults)
+        connection.media_host = self.media_hosts.of(socket.remote_address[1])
         try:
             await connection.handshake(self._static, self._certificate)
             await login.begin(self, connection)
@@ -145,3 +156,10 @@ class Server:
             self.pairing.forget(connection)
             if connection.number:
                 await login.left(self, connection)
+
+
+def _without_empty_protocol(_: ServerConnection, request: Request) -> None:
+    """Some clients send the header without a protocol in it; WhatsApp does not mind."""
+    name = "Sec-WebSocket-Protocol"
+    if name in request.headers and not any(v.strip() for v in request.headers.get_all(name)):
+        del request.headers[name]

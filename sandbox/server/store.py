@@ -234,6 +234,14 @@ class Store:
         ).fetchone()
         return (bytes(row[0]), bytes(row[1])) if row else None
 
+    def prekeys(self, number: str, device: int) -> list[tuple[bytes, bytes]]:
+        """(id, public key) of the one-time keys that are left."""
+        rows = self._db.execute(
+            "SELECT key_id, public FROM prekeys WHERE number = ? AND device = ? ORDER BY key_id",
+            (number, device),
+        )
+        return [(bytes(row[0]), bytes(row[1])) for row in rows]
+
     def count_prekeys(self, number: str, device: int) -> int:
         row = self._db.execute(
             "SELECT count(*) FROM prekeys WHERE number = ? AND device = ?", (number, device)

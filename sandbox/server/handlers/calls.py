@@ -1,7 +1,9 @@
-"""Calls: offers and what is answered to them are passed on (whatsmeow: call.go). Nothing sounds."""
+"""Calls: offers and what is answered to them are passed on, links to calls are made (whatsmeow:
+call.go). Nothing sounds."""
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from sandbox.server.directory import jid_of
@@ -19,7 +21,19 @@ def register(router: Router) -> None:
 
 
 async def _call(server: Server, peer: Peer, node: Node) -> None:
-    to, content = node.jid("to"), node.children()
+    content = node.children()
+    ack = Node.make("ack", id=node.get("id"), from_=node.attrs.get("to"))
+    ack.attrs["class"] = "call"
+    if content:
+        ack.attrs["type"] = content[0].tag
+    if content and content[0].tag == "link_create":
+        token, media = secrets.token_urlsafe(16), content[0].get("media")
+        ack.content = [Node.make("link_create", token=token, media=media)]
+        server.journal.note("call link", by=f"{peer.number}:{peer.device}", media=media)
+        await peer.send(ack)
+        return
+    await peer.send(ack)
+    to = node.jid("to")
     account = server.directory.find(to)
     if account is None or not content:
         return

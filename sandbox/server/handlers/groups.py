@@ -166,7 +166,9 @@ async def _switch(server: Server, peer: Peer, node: Node) -> None:
     name, value = _SWITCHES[asked.tag]
     setattr(group, name, value)
     groups.save(server, group)
-    await _tell(server, peer, group, [Node.make(asked.tag)])
+    # whatsmeow drops an announcement without a version.
+    version = server.now() if name == "announcement" else None
+    await _tell(server, peer, group, [Node.make(asked.tag, v_id=version)])
 
 
 async def _ephemeral(server: Server, peer: Peer, node: Node) -> None:
@@ -211,6 +213,7 @@ async def _invite_set(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         group = _admin_of(server, peer, node)
         group.invite = notifications.new_id()
         groups.save(server, group)
+        await _tell(server, peer, group, [Node.make("invite", code=group.invite)])
         return [Node.make("invite", code=group.invite)]
     group = _of_code(server, code)
     if peer.number in group.members:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sandbox.server import chatstates, greeting, notifications
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.node import Node
@@ -42,12 +43,11 @@ async def _active(server: Server, peer: Peer, node: Node) -> None:
 
 async def _begin(server: Server, peer: Peer) -> None:
     await server.delivery.flush(peer)
-    device = server.directory.device(peer.number, peer.device)
-    marker = f"greeted {peer.number}:{peer.device}"
-    if device is not None and server.store.fact(marker) is None:
-        server.store.set_fact(marker, b"1")
-        for greet in server.on_new_device:
-            await greet(device)
+    if server.store.count_prekeys(peer.number, peer.device) == 0:
+        # Some clients upload keys only when they are told to (whatsmeow does so before).
+        await notifications.prekeys_low(server, peer.number, peer.device, 0)
+    await chatstates.tell_waiting(server, peer)
+    await greeting.greet(server, peer)
 
 
 async def _passive(server: Server, peer: Peer, node: Node) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.server import notifications
+from sandbox.server import greeting, notifications
 from sandbox.server.errors import IqError
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
@@ -33,7 +34,26 @@ async def _count(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
 
 
 async def _digest(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
-    raise IqError(404, "item-not-found")
+    """What the server has of the device, with a hash over the public keys (whatsapp-rust:
+    prekeys.rs, compute_key_bundle_digest)."""
+    device = _own(server, peer)
+    if not device.has_keys:
+        raise IqError(404, "item-not-found")
+    keys = server.store.prekeys(peer.number, peer.device)
+    hashed = [device.identity, device.signed_key, device.signature, *(key for _, key in keys)]
+    return [
+        Node.make(
+            "digest",
+            [
+                Node.make("registration", device.registration),
+                Node.make("type", _DJB),
+                Node.make("identity", device.identity),
+                _signed_key(device),
+                Node.make("list", [Node.make("id", number) for number, _ in keys]),
+                Node.make("hash", hashlib.sha1(b"".join(hashed)).digest()),  # noqa: S324 - theirs
+            ],
+        )
+    ]
 
 
 async def _upload(server: Server, peer: Peer, node: Node) -> None:
@@ -54,6 +74,8 @@ async def _upload(server: Server, peer: Peer, node: Node) -> None:
         keys.append((number.data, value.data))
     server.store.add_prekeys(peer.number, peer.device, keys)
     server.journal.note("prekeys uploaded", device=f"{peer.number}:{peer.device}", keys=len(keys))
+    if peer.active:
+        server.later(greeting.greet(server, peer))
 
 
 async def _rotate(server: Server, peer: Peer, node: Node) -> None:
@@ -89,14 +111,7 @@ def _bundle(server: Server, device: Device) -> list[Node]:
         Node.make("registration", device.registration),
         Node.make("type", _DJB),
         Node.make("identity", device.identity),
-        Node.make(
-            "skey",
-            [
-                Node.make("id", device.signed_key_id),
-                Node.make("value", device.signed_key),
-                Node.make("signature", device.signature),
-            ],
-        ),
+        _signed_key(device),
     ]
     key = server.store.take_prekey(device.number, device.device)
     if key is None:
@@ -104,6 +119,15 @@ def _bundle(server: Server, device: Device) -> list[Node]:
     else:
         content.append(Node.make("key", [Node.make("id", key[0]), Node.make("value", key[1])]))
     return content
+
+
+def _signed_key(device: Device) -> Node:
+    parts = {
+        "id": device.signed_key_id,
+        "value": device.signed_key,
+        "signature": device.signature,
+    }
+    return Node.make("skey", [Node.make(tag, value) for tag, value in parts.items()])
 
 
 def _own(server: Server, peer: Peer) -> Device:

@@ -12,9 +12,6 @@ from sandbox.wire.node import Node
 if TYPE_CHECKING:
     from sandbox.server.server import Server
 
-#: reached through the proxy, like the websocket
-MEDIA_HOST = "mmg.whatsapp.net"
-
 
 def register(router: Router) -> None:
     router.iq("w:m", "set", "get", children=["media_conn"])(_connection)
@@ -24,7 +21,7 @@ async def _connection(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     return [
         Node.make(
             "media_conn",
-            [Node.make("host", hostname=MEDIA_HOST)],
+            [Node.make("host", hostname=peer.media_host)],
             auth=f"{peer.number}:{peer.device}",
             ttl=300,
             auth_ttl=21600,

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.server import groups
+from sandbox.server import groups, privacy_tokens
 from sandbox.server.directory import jid_of
+from sandbox.server.handlers import newsletters
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.server.store import Account
-from sandbox.wire.jid import BROADCAST, GROUP, LID, Jid
+from sandbox.wire.jid import BROADCAST, GROUP, LID, NEWSLETTER, Jid
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ async def _message(server: Server, peer: Peer, node: Node) -> None:
         copies = _to_named(server, peer, node, to)
     elif to.is_user:
         copies = _to_user(server, peer, node, to)
+    elif to.server == NEWSLETTER:
+        posted = await newsletters.take(server, peer, node, to)
+        if isinstance(posted, int):
+            await _acknowledge(server, peer, node, to, error=posted)
+        else:
+            await _acknowledge(server, peer, node, to, server_id=posted.server_id)
+        return
     else:
         server.journal.could_not_handle(f"message to {to.server}", str(node))
         copies = []
@@ -67,12 +75,20 @@ async def _message(server: Server, peer: Peer, node: Node) -> None:
 
 
 async def _acknowledge(
-    server: Server, peer: Peer, node: Node, to: Jid, *, error: int | None = None
+    server: Server,
+    peer: Peer,
+    node: Node,
+    to: Jid,
+    *,
+    error: int | None = None,
+    server_id: int | None = None,
 ) -> None:
     if server.faults.strike("lose_acks", peer.number, peer.device):
         server.journal.note("ack lost", id=node.get("id"))
         return
     ack = Node.make("ack", id=node.get("id"), from_=to, t=server.now(), error=error)
+    if server_id is not None:
+        ack.attrs["server_id"] = str(server_id)
     ack.attrs["class"] = "message"
     await peer.send(ack)
 
@@ -82,6 +98,8 @@ def _to_user(server: Server, peer: Peer, node: Node, to: Jid) -> list[_Copy] | i
     if recipient is None:
         return _NO_SUCH_USER
     sender = server.directory.account(peer.number)
+    if not privacy_tokens.admits(server, recipient, sender, node):
+        return privacy_tokens.NO_TOKEN
     copies = []
     for target, content in _parts(node, to):
         account = server.directory.find(target)
@@ -91,13 +109,15 @@ def _to_user(server: Server, peer: Peer, node: Node, to: Jid) -> list[_Copy] | i
             continue
         by_lid = target.server == LID
         copy = _copy(server, node, content, sender, from_=_own_jid(sender, peer, by_lid))
+        lids = server.directory.lids(sender.number, recipient.number)
         if account is sender and node.get("category") != "peer":
             other = recipient if recipient is not sender else sender
             copy.attrs["recipient"] = to.bare
-            copy.attrs["peer_recipient_pn" if to.server == LID else "peer_recipient_lid"] = jid_of(
-                other, lid=to.server != LID
-            )
-        elif account is not sender:
+            if to.server == LID:
+                copy.attrs["peer_recipient_pn"] = jid_of(other, lid=False)
+            elif lids:
+                copy.attrs["peer_recipient_lid"] = jid_of(other)
+        elif account is not sender and (lids or by_lid):
             copy.attrs["sender_pn" if by_lid else "sender_lid"] = jid_of(sender, lid=not by_lid)
         copies.append(_Copy(account.number, target.device, copy))
     return copies
@@ -160,7 +180,9 @@ def _group_copy(
     by_lid = mode == "lid"
     copy = _copy(server, node, content, sender, from_=chat)
     copy.attrs["participant"] = _own_jid(sender, peer, by_lid)
-    copy.attrs["participant_pn" if by_lid else "participant_lid"] = jid_of(sender, lid=not by_lid)
+    if by_lid or server.directory.lids(peer.number, number):
+        other = "participant_pn" if by_lid else "participant_lid"
+        copy.attrs[other] = jid_of(sender, lid=not by_lid)
     copy.attrs["addressing_mode"] = mode
     return _Copy(number, device, copy)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandbox.server import groups
+from sandbox.server import chatstates, groups
 from sandbox.server import presence as state
 from sandbox.server.directory import jid_of
 from sandbox.server.peer import Peer
@@ -54,6 +54,4 @@ async def _chatstate(server: Server, peer: Peer, node: Node) -> None:
         by_lid = to.server == LID
         told = Node.make("chatstate", content, from_=jid_of(sender, lid=by_lid))
     for number in numbers:
-        for other in server.peers.of_account(number):
-            if other.active:
-                await other.send(told)
+        await chatstates.tell(server, number, told)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sandbox.server import privacy_tokens
+from sandbox.server.handlers.mex import query
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.node import Node
@@ -37,7 +39,25 @@ async def _set(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
 
 
 async def _tokens(server: Server, peer: Peer, node: Node) -> None:
-    """Tokens of trusted contacts are not asked for by anything here."""
+    asked = node.child("tokens")
+    giver = server.directory.account(peer.number)
+    for token in asked.children("token") if asked and node.get("type") == "set" else []:
+        to = server.directory.find(token.jid("jid")) if "jid" in token.attrs else None
+        if to is not None and to is not giver and token.get("type") == "trusted_contact":
+            await privacy_tokens.issue(server, giver, to, int(token.get("t") or server.now()))
+
+
+@query("23983697327930364")
+async def _timelock(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
+    """Whether the account may write to people for the first time."""
+    return {"xwa2_fetch_account_reachout_timelock": {"is_active": False}}
+
+
+@query("24503548349331633")
+async def _capping(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
+    """How many new chats are left in the month: as many as one likes."""
+    told = {"capping_status": "NONE", "total_quota": -1, "used_quota": 0}
+    return {"xwa2_message_capping_info": told}
 
 
 async def _disappearing(server: Server, peer: Peer, node: Node) -> None:

@@ -10,6 +10,7 @@ from sandbox.server import groups, notifications
 from sandbox.server.directory import jid_of
 from sandbox.server.errors import IqError
 from sandbox.server.handlers.mex import query
+from sandbox.server.media_hosts import MEDIA_HOST, PICTURE_HOST
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.jid import GROUP
@@ -17,9 +18,6 @@ from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
     from sandbox.server.server import Server
-
-#: served like attachments, but unencrypted
-PICTURE_HOST = "pps.whatsapp.net"
 
 
 def register(router: Router) -> None:
@@ -39,12 +37,13 @@ async def _get_picture(server: Server, peer: Peer, node: Node) -> Sequence[Node]
     if not picture:
         raise IqError(404, "item-not-found")
     path = f"/v/{picture}.jpg?ccb=1"
+    host = PICTURE_HOST if peer.media_host == MEDIA_HOST else peer.media_host
     return [
         Node.make(
             "picture",
             id=picture,
             type="image",
-            url=f"https://{PICTURE_HOST}{path}",
+            url=f"https://{host}{path}",
             direct_path=path,
         )
     ]
@@ -76,17 +75,18 @@ async def _set_picture(server: Server, peer: Peer, node: Node) -> Sequence[Node]
 
 async def _set_about(server: Server, peer: Peer, node: Node) -> None:
     text = node.child("status")
-    _about(server, peer, text.data.decode(errors="replace") if text else "")
+    await _about(server, peer, text.data.decode(errors="replace") if text else "")
 
 
 @query("9152604461510864")
 async def _set_text_status(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
     asked = variables.get("input", {})
-    _about(server, peer, str(asked.get("text", asked.get("status", ""))))
+    await _about(server, peer, str(asked.get("text", asked.get("status", ""))))
     return {}
 
 
-def _about(server: Server, peer: Peer, text: str) -> None:
+async def _about(server: Server, peer: Peer, text: str) -> None:
     account = server.directory.account(peer.number)
     account.about = text
     server.directory.save(account)
+    await notifications.about_changed(server, account)

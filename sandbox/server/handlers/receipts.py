@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.server.directory import jid_of
+from sandbox.server.handlers import newsletters
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
-from sandbox.wire.jid import BROADCAST, GROUP, LID, Jid
+from sandbox.wire.jid import BROADCAST, GROUP, LID, NEWSLETTER, Jid
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -39,9 +40,16 @@ async def _receipt(server: Server, peer: Peer, node: Node) -> None:
     server.journal.note(
         "receipt", by=f"{peer.number}:{peer.device}", to=str(to), type=kind or "delivery", ids=ids
     )
+    if to.server == NEWSLETTER:
+        if kind == "view":
+            await newsletters.viewed(server, node)
+        return
     in_group = to.server in (GROUP, BROADCAST)
     target = node.jid("participant") if in_group and "participant" in node.attrs else to
     account = server.directory.find(target)
+    if kind == "server-error":
+        # An attachment is gone: the account's phone is to upload it again.
+        await server.delivery.deliver(peer.number, 0, _forwarded(server, peer, node, to, target))
     if account is None or kind in _OWN:
         return
     forwarded = _forwarded(server, peer, node, to, target)

@@ -110,7 +110,9 @@ def _devices(server: Server, peer: Peer, account: Account | None, query: Node) -
 
 
 def _lid(server: Server, peer: Peer, account: Account | None, query: Node) -> list[Node]:
-    return [Node.make("lid", val=jid_of(account))] if account else []
+    if account is None or not server.directory.lids(peer.number, account.number):
+        return []
+    return [Node.make("lid", val=jid_of(account))]
 
 
 def _status(server: Server, peer: Peer, account: Account | None, query: Node) -> list[Node]:

@@ -41,6 +41,10 @@ async def test_chats_groups_and_names_arrive(
     alice: Phone, bob: Phone, link: Link, *, inline: bool
 ) -> None:
     device = await link(alice)
+    # What every device is told when it is new, though there is nothing yet.
+    for kind in ("INITIAL_BOOTSTRAP", "PUSH_NAME", "RECENT"):
+        event = await device.event("HistoryArrived")
+        assert (event["kind"], _merged(event, "messages")) == (kind, [])
     lid, phone = str(jid_of(bob.account)), str(jid_of(bob.account, lid=False))
     group = PastChat(
         id=GROUP,

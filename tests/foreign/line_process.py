@@ -1,0 +1,106 @@
+"""A process that is told what to do by lines of JSON, and answers by such lines."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ForeignError", "LineProcess"]
+
+_keys = itertools.count(1)
+
+
+class ForeignError(Exception):
+    """The client could not do it: its own words."""
+
+
+class LineProcess:
+    """The parent's side."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._changed = asyncio.Condition()
+        self.events: list[dict[str, Any]] = []
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, command: Sequence[str], log: Path, **environment: str
+    ) -> AsyncIterator[LineProcess]:
+        """A started one, ended afterwards. What it says on stderr is in `log`."""
+        with log.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **environment},
+                limit=1 << 24,
+            )
+        device = cls(process)
+        try:
+            yield device
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+                await process.wait()
+            device._reader.cancel()
+            await asyncio.gather(device._reader, return_exceptions=True)
+
+    async def do(self, verb: str, *values: Any, seconds: float = 30) -> Any:
+        """Have it do something. Raises `ForeignError`."""
+        number = next(_keys)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        line = json.dumps({"number": number, "verb": verb, "values": values})
+        self._process.stdin.write(line.encode() + b"\n")
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise ForeignError(f"no answer within {seconds:g} s: {verb}") from None
+
+    async def event(self, name: str, seconds: float = 30, **facts: Any) -> dict[str, Any]:
+        """The next event of that name with these facts; consumes it. Raises `ForeignError`."""
+        wanted = {"event": name} | facts
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                while True:
+                    for one in self.events:
+                        if wanted.items() <= one.items():
+                            self.events.remove(one)
+                            return one
+                    await self._changed.wait()
+        except TimeoutError:
+            raise ForeignError(f"not told within {seconds:g} s: {wanted}") from None
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            if not line.startswith(b"{"):
+                continue  # some print for people
+            told = json.loads(line)
+            if "number" in told:
+                answer = self._answers.pop(told["number"], None)
+                if answer is None or answer.done():
+                    continue
+                if "error" in told:
+                    answer.set_exception(ForeignError(told["error"]))
+                else:
+                    answer.set_result(told["value"])
+            else:
+                async with self._changed:
+                    self.events.append(told)
+                    self._changed.notify_all()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ForeignError("the client's process ended"))

@@ -1,0 +1,231 @@
+"""The sandbox is held true by clients of other authors, unmodified.
+
+Each does what its users do, and a phone on the other side says whether it came about."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign.installing import node_packages, python_packages
+from foreign.line_process import ForeignError, LineProcess
+from foreign.tables import keep_table
+
+from sandbox.app import Sandbox
+from sandbox.phone.phone import Phone
+
+pytestmark = [
+    pytest.mark.skipif(
+        not (os.environ.get("GATEWAY_SLOW_TESTS") and shutil.which("node")),
+        reason="installs packages of others: GATEWAY_SLOW_TESTS, and Node.js",
+    ),
+    pytest.mark.timeout(1200),
+]
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+#: client → whether it knows people by LID
+CLIENTS = {
+    "Baileys 7.0.0-rc14": True,
+    "Baileys 6.17.16": False,
+    "pywhats 0.2.0": False,
+    "pyaileys 0.1.5": False,
+}
+YES, NO = "yes", "no"
+
+
+class Side:
+    """A client at work on a phone of its own, and another person's phone."""
+
+    def __init__(self, name: str, client: LineProcess, alice: Phone, bob: Phone) -> None:
+        self.name, self.client, self.alice, self.bob = name, client, alice, bob
+        self.to = f"{bob.number}@s.whatsapp.net"
+        self.group = ""
+
+    async def pairs(self) -> None:
+        await self.alice.scan((await self.client.event("qr"))["text"])
+        await self.client.event("open")
+        await until(lambda: any(p.active for p in self._peers()))
+
+    def _peers(self) -> list[Any]:
+        server = self.alice._server
+        return [p for p in server.peers.of_account(self.alice.number) if p.device]
+
+    async def sends_a_text(self) -> None:
+        await self.client.do("text", self.to, "from the client")
+        await self.seen(text="from the client")
+
+    async def receives_texts(self) -> None:
+        """Also after one of its own, which begins another session."""
+        for text in ("one", "two"):
+            await self.bob.send_text(self.alice.number, text)
+            await self.client.event("message", text=text, from_me=False)
+            await self.client.do("text", self.to, f"after {text}")
+            await self.seen(text=f"after {text}")
+
+    async def tells_what_was_read(self) -> None:
+        await self.bob.send_text(self.alice.number, "read me")
+        got = await self.client.event("message", text="read me")
+        await self.client.do("read", got["chat"], got["id"])
+        await until(
+            lambda: any(
+                entry["type"] == "read" and got["id"] in entry["ids"]
+                for entry in self.bob.inbox(0, "receipt")
+            )
+        )
+
+    async def sends_an_image(self) -> None:
+        await self.client.do("image", self.to, base64.b64encode(PNG).decode())
+        entry = await self.seen(type="imageMessage")
+        assert self.bob.download(entry["id"]) == PNG
+
+    async def downloads_an_image(self) -> None:
+        data = os.urandom(70_000)
+        caption = "see this"
+        await self.bob.send_media(
+            self.alice.number, "image", data, mimetype="image/jpeg", caption=caption
+        )
+        got = await self.client.event("message", text=caption)
+        assert base64.b64decode(await self.client.do("download", got["id"])) == data
+
+    async def hears_a_group(self) -> None:
+        self.group = await self._a_group()
+        await self.bob.send_text(self.group, "to all")
+        await self.client.event("message", text="to all", chat=self.group)
+
+    async def writes_to_a_group(self) -> None:
+        await self.client.do("text", self.group, "from the client to all")
+        await self.seen(text="from the client to all", chat=self.group)
+
+    async def comes_back(self) -> None:
+        """Cut off, it logs in again and gets what was sent meanwhile."""
+        [peer] = self._peers()
+        await peer.end()
+        await self.bob.send_text(self.alice.number, "while you were away")
+        await self.client.event("message", 60, text="while you were away")
+
+    async def _a_group(self) -> str:
+        from sandbox.wire.jid import GROUP_SERVER_JID
+        from sandbox.wire.node import Node
+
+        people = [Node.make("participant", jid=self.bob.address(self.alice.number))]
+        # As groups of people by number are made: by somebody whose clients know no other.
+        create = Node.make("create", people, subject="All")
+        maker = self.bob if CLIENTS[self.name] else self.alice
+        if maker is self.alice:
+            create.content = [Node.make("participant", jid=self.alice.address(self.bob.number))]
+        answer = await maker.iq("w:g2", "set", GROUP_SERVER_JID, create)
+        made = answer.child("group")
+        assert made is not None
+        return f"{made.get('id')}@g.us"
+
+    async def seen(self, **facts: Any) -> dict[str, Any]:
+        """An entry of the other phone's inbox, decrypted there once."""
+
+        def found() -> dict[str, Any] | None:
+            fits = (e for e in self.bob.inbox() if facts.items() <= e.items() and not e["from_me"])
+            return next(fits, None)
+
+        entry: dict[str, Any] = await until(found)
+        assert entry["times"] == 1
+        return entry
+
+
+async def until(ask: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `ask` gives, once it is anything. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not (found := ask()):  # noqa: ASYNC110 - many kinds of things are waited for
+            await asyncio.sleep(0.1)
+    return found
+
+
+SCENES: list[tuple[str, Callable[[Side], Awaitable[None]]]] = [
+    ("pairs by QR code", Side.pairs),
+    ("sends a text", Side.sends_a_text),
+    ("receives texts, also after its own", Side.receives_texts),
+    ("tells what was read", Side.tells_what_was_read),
+    ("sends an image", Side.sends_an_image),
+    ("downloads an image", Side.downloads_an_image),
+    ("hears a group", Side.hears_a_group),
+    ("writes to a group", Side.writes_to_a_group),
+    ("comes back after a cut, and catches up", Side.comes_back),
+]
+#: What a client cannot, and why: nothing of it is the sandbox's doing.
+CANNOT = {
+    ("pyaileys 0.1.5", "tells what was read"): "has no function for it",
+    ("pyaileys 0.1.5", "hears a group"): "opens a message and its key at the same time",
+}
+
+
+@asynccontextmanager
+async def running(name: str, sandbox: Sandbox, folder: Path) -> AsyncIterator[LineProcess]:
+    ends = sandbox.endpoints
+    library, version = name.lower().split()
+    log = folder / f"{library}-{version}.log"
+    data = folder / f"{library}-{version}"
+    data.mkdir()
+    if library == "baileys":
+        environment = {
+            "BAILEYS": f"baileys-{version[0]}",
+            "DATA": str(data),
+            "PROXY": ends.proxy_url,
+            "NODE_EXTRA_CA_CERTS": ends.ca_bundle,
+        }
+        command = ["node", str(node_packages() / "baileys.mjs")]
+    else:
+        environment = {
+            "HTTPS_PROXY": ends.proxy_url,
+            "SSL_CERT_FILE": ends.ca_bundle,
+            "ROOT_KEY": ends.root_key,
+            "PYTHONPATH": str(python_packages()) if library == "pywhats" else "",
+        }
+        script = Path(__file__).parents[2] / "foreign" / "python_client.py"
+        command = [sys.executable, str(script), library, str(data)]
+    async with LineProcess.running(command, log, **environment) as process:
+        yield process
+
+
+async def outcome(name: str, sandbox: Sandbox, folder: Path, at: int) -> list[str]:
+    """What it can do, scene by scene."""
+    alice = await sandbox.phones.add(f"491540000{at}001", "Alice")
+    bob = await sandbox.phones.add(f"491540000{at}002", "Bob")
+    sandbox.server.directory.set_lids(alice.number, on=CLIENTS[name])
+    found: list[str] = []
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(running(name, sandbox, folder))
+        side = Side(name, client, alice, bob)
+        for scene, act in SCENES:
+            try:
+                await act(side)
+                found.append(YES)
+            except (ForeignError, TimeoutError, AssertionError) as error:
+                print(f"{name}: {scene}: {error!r}"[:600])  # noqa: T201 - for who looks at it
+                found.append(NO)
+            if found == [NO]:
+                return [NO] * len(SCENES)
+    return found
+
+
+async def test_what_clients_of_other_authors_can_do(sandbox: Sandbox, tmp_path: Path) -> None:
+    found = {name: await outcome(name, sandbox, tmp_path, at) for at, name in enumerate(CLIENTS, 1)}
+    rows = [["", *CLIENTS]]
+    for at, (scene, _) in enumerate(SCENES):
+        cells = []
+        for name in CLIENTS:
+            cell = found[name][at]
+            reason = CANNOT.get((name, scene))
+            cells.append(f"{cell}: {reason}" if cell == NO and reason else cell)
+        rows.append([scene, *cells])
+    keep_table("sandbox.md", "foreign clients", rows)
+    known = {(n, s) for n in CLIENTS for at, (s, _) in enumerate(SCENES) if found[n][at] == NO}
+    assert known == CANNOT.keys(), "whatever a client cannot has its reason here"
+    assert sandbox.server.journal.unhandled == {}, "whatever they ask has an answer"
