@@ -77,7 +77,8 @@ async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[
     found = await ask(device, lambda library: library.get_newsletter_messages(jid, limit, 0))
     told = []
     for one in found:
-        kind, body, _ = describe(one.Message)
+        payload = as_json(one.Message)
+        kind, body, _ = describe(payload)
         told.append(
             {
                 "server_id": one.MessageServerID,
@@ -85,7 +86,7 @@ async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[
                 "body": body,
                 "views": one.ViewsCount,
                 "reactions": {r.type: r.count for r in one.ReactionCounts},
-                "payload": as_json(one.Message),
+                "payload": payload,
             }
         )
     return told
