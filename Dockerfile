@@ -24,7 +24,7 @@ RUN apt-get update \
 
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /opt/gateway
-COPY pyproject.toml requirements.lock serve_app.py ./
+COPY pyproject.toml requirements.lock serve_app.py sitecustomize.py ./
 COPY actors ./actors
 COPY api ./api
 COPY cluster ./cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -11,6 +12,7 @@ import ray
 from actors.lean import SESSION_PROCESS
 from actors.prestart import prestart
 from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
+from actors.zygote.launch import FORK
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
@@ -29,6 +31,8 @@ _SMALL = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}
 def session_environment(settings: Settings) -> dict[str, str]:
     """Environment of a process that hosts sessions. Go reads its own when the process starts."""
     found = {SESSION_PROCESS: "1", **{n: os.environ.get(n, value) for n, value in _SMALL.items()}}
+    if settings.placement.fork and sys.platform == "linux":
+        found[FORK] = "1"
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
         found["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle
     elif present := os.environ.get("SSL_CERT_FILE"):

@@ -18,6 +18,8 @@ from actors.session.dead_man import DeadMan
 from actors.session.session import ClientFactory
 from actors.spare import taken
 from actors.whatsapp.port import EventSpool, WhatsAppClient
+from actors.zygote import deferred
+from actors.zygote.started import started
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.observed import observe
@@ -46,6 +48,9 @@ def neonize_factory(settings: Settings) -> ClientFactory:
         from actors.media.uploads import Uploads
         from actors.whatsapp.neonize_client import NeonizeClient
 
+        # In a forked process the library was only noted.
+        deferred.load()
+
         uploads = uploads or Uploads(ObjectStore(settings.stores))
         return NeonizeClient(
             store=store,
@@ -67,6 +72,7 @@ class SessionActor:
         self._label = label
         settings, node = Settings(), ray.get_runtime_context().get_node_id()
         observe(settings, "session", session=label, node=node)
+        started()
         self._host = SessionHost(
             session_id=session_id,
             node=node,

@@ -15,6 +15,7 @@ from actors.packed.host import PackHost
 from actors.session.session import Session
 from actors.session_actor import neonize_factory
 from actors.spare import taken
+from actors.zygote.started import started
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.domain.session import pack_name
@@ -40,6 +41,7 @@ class PackActor:
         taken()
         settings, node = Settings(), ray.get_runtime_context().get_node_id()
         observe(settings, "pack", pack=pack, node=node)
+        started()
         self._host = PackHost(
             pack=pack,
             capacity=capacity,

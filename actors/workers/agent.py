@@ -92,7 +92,7 @@ class WorkerAgent:
     async def _beat(self) -> None:
         sessions = await self._sessions()
         health = self._health.read(sessions=sessions)
-        memory = await asyncio.to_thread(session_memory)
+        memory = await asyncio.to_thread(session_memory, self._settings.data_dir)
         METER.gauge("session_memory", self._node.name, lambda: memory)
         lifetime = _BEATS * self._settings.backend.heartbeat_seconds
         await self._stores.cache.worker_put(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from actors.zygote.launch import zygotes
+
 __all__ = ["Health", "session_memory"]
 
 _MB = 1 << 20
+#: Classes of actors that host sessions.
+_HOSTS = ("SessionActor", "PackActor")
 
 
 class Health:
@@ -43,17 +48,25 @@ class Health:
         return found
 
 
-def session_memory() -> float:
-    """Bytes that the session processes of this node have for themselves: what they share with
-    others (libraries) is left out. They and this process are children of one raylet."""
+def session_memory(root: Path) -> float:
+    """Bytes that the session processes of this node, whose data folder `root` is, have for
+    themselves: what they share with others (libraries, what they were forked with) is left out.
+    They are children of the raylet, as this process is, or of one of the node's zygotes."""
     total = 0
-    for process in psutil.Process(os.getppid()).children():
-        try:
-            # Ray names a worker after its actor's class.
-            if "SessionActor" in "".join(process.cmdline()[:1]):
-                memory = process.memory_info()
-                total += memory.rss - memory.shared
-        except psutil.Error:
-            # It ended meanwhile.
-            continue
+    for parent in (os.getppid(), *zygotes(root)):
+        for process in _children(parent):
+            try:
+                # Ray names a worker after its actor's class.
+                if any(name in "".join(process.cmdline()[:1]) for name in _HOSTS):
+                    total += process.memory_full_info().uss
+            except psutil.Error:
+                # It ended meanwhile.
+                continue
     return float(total)
+
+
+def _children(parent: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(parent).children()
+    except psutil.NoSuchProcess:
+        return []

@@ -10,13 +10,20 @@ has yet: two that start at the same time take the same. Here each has names of i
 
 `ray start --block` ends a node when one of its processes ended. What the head's control store
 knows is on disk (ray_node.py), and everybody waits for it, so it is started again instead.
+
+What the raylet's children leave behind becomes a child of this process (Linux): zygotes and the
+session processes forked from them (`actors.zygote`) are found below it, and end with it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from ray._private import node, ray_constants, services
@@ -24,6 +31,7 @@ from ray.scripts.scripts import start
 
 #: The control store is started again so often within so many seconds.
 _STARTS, _WINDOW_SECONDS = 5, 60.0
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 _get_node: Any = services.get_node
@@ -46,11 +54,20 @@ class _Node(node.Node):
 
     def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
         """Asked every second by `ray start --block`."""
+        self._reap()
         dead: list[Any] = super().dead_processes()  # type: ignore[no-untyped-call]
         others = [one for one in dead if one[0] != ray_constants.PROCESS_TYPE_GCS_SERVER]
         if len(others) < len(dead) and not self._control_store_again():
             return dead
         return others
+
+    def _reap(self) -> None:
+        """Let go of adopted children that ended; Ray asks for its own."""
+        own = {one.process.pid for several in self.all_processes.values() for one in several}
+        for children in Path("/proc/self/task").glob("*/children"):
+            for pid in {int(child) for child in children.read_text().split()} - own:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _control_store_again(self) -> bool:
         """False when it ended too often for that to help."""
@@ -70,8 +87,14 @@ def _same(host: str) -> str:
     return host
 
 
+def _adopt_orphans() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 if __name__ == "__main__":
     services.resolve_ip_for_localhost = _same
     ray_constants.ENABLE_RAY_CLUSTER = True
     node.Node = _Node  # type: ignore[misc]
+    _adopt_orphans()
     start()

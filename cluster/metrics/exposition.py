@@ -50,6 +50,11 @@ _COUNTED = {
     "webhook_deliveries": ("gateway_webhook_deliveries", "Tries to deliver.", "outcome"),
     "webhook_retries": ("gateway_webhook_retries", "Tries after the first one.", ""),
     "checkpoint_failures": ("gateway_checkpoint_failures", "Checkpoints not written.", ""),
+    "process_starts": (
+        "gateway_process_starts",
+        "Starts of processes that host sessions: forked, plain.",
+        "how",
+    ),
     "work_errors": (
         "gateway_work_errors",
         "Errors in work that goes on for as long as its process, which began it again.",
@@ -75,6 +80,7 @@ _LABELS = {
     "messages": ("in", "out", "failed"),
     "store_errors": ("postgresql", "redis", "s3"),
     "webhook_deliveries": ("delivered", "failed"),
+    "process_starts": ("forked", "plain"),
     "work_errors": ("heartbeat", "backend", "leftovers", "spares", "cut-off", "vitals"),
 }
 #: A gauge that was not told for so long is of a process that is gone.

@@ -1,0 +1,254 @@
+"""Has this node's zygote fork a worker, in place of the process that the raylet started.
+
+`main(arguments of Python)`, from `sitecustomize.py`. It hands arguments, environment, working
+directory and the descriptors 0 to 2 to the zygote over a Unix socket, and exits as soon as the fork
+is there: Ray does not care about the process that it started, only about the one that registers
+with `--worker-id`. Whatever goes wrong, it becomes a plain worker instead, which says why
+(`actors.zygote.told`).
+
+Stands alone, without imports that cost anything: it runs for every worker (8 ms). That is why
+there is no pathlib here.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+
+#: In the environment of workers: they are to be forked; why one is not.
+FORK, PLAIN = "GATEWAY_FORK", "GATEWAY_NOT_FORKED"
+#: Differ between workers, or are the shell's; they play no part before the fork. All others are
+#: read by somebody when a process starts or imports (ld.so, malloc, Python, Go, Ray's settings),
+#: and a forked process keeps what was read: each set of them has a zygote of its own.
+_VOLATILE = {"RAY_JOB_ID", "_", "SHLVL", "PWD", "OLDPWD", "TRACEPARENT"}
+#: Seconds that a zygote may import, on a busy machine; that one which has forked before may take.
+#: Ray gives a worker 60.
+_IMPORTS, _ANSWERS = 40.0, 10.0
+#: One that could not get ready is not tried again for so many seconds.
+_PAUSE = 300.0
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class NotForked(Exception):
+    """Why there is no fork, and will be none."""
+
+
+def fixed(environment: dict[str, str]) -> dict[str, str]:
+    """What of it a process has from its very start."""
+    return {name: value for name, value in environment.items() if name not in _VOLATILE}
+
+
+def stamp() -> int:
+    """Changes when code changes that a zygote may have imported."""
+    import zlib
+
+    found = 0
+    folders = [os.path.join(_ROOT, name) for name in ("actors", "cluster")]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    changed = f"{entry.path} {entry.stat().st_mtime_ns}"
+                    found ^= zlib.crc32(changed.encode("utf-8", "surrogateescape"))
+                elif entry.is_dir() and not entry.name.startswith(("__", ".")):
+                    folders.append(entry.path)
+    for folder in sys.path:
+        # Packages that are installed or removed change their folder.
+        if folder.endswith("-packages") and os.path.isdir(folder):
+            found ^= zlib.crc32(f"{folder} {os.stat(folder).st_mtime_ns}".encode())
+    return found
+
+
+def address(environment: dict[str, str]) -> tuple[str, str]:
+    """(folder, name) of the socket of the zygote for this environment and this code. Raises
+    `NotForked`."""
+    import zlib
+
+    data = environment.get("GATEWAY_DATA_DIR", "")
+    if not data:
+        raise NotForked("GATEWAY_DATA_DIR is not set")
+    told = "\0".join(f"{n}={v}" for n, v in sorted(fixed(environment).items()))
+    key = zlib.crc32(told.encode("utf-8", "surrogateescape")) ^ stamp()
+    return os.path.join(data, "zygote"), f"{key:08x}"
+
+
+def connect(folder: str, name: str) -> _socket.socket:
+    """A connection to the zygote, which is started if there is none. It may still be importing:
+    its socket is there before it is, and connections wait in the queue. Raises `NotForked`."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    # Through the descriptor of the folder: a socket's path has 107 bytes, a data folder may have
+    # more; and it is this folder that was looked at.
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    path = f"/proc/self/fd/{at}/{name}"
+    try:
+        found = os.fstat(at)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            # Whoever answers there is given the whole environment, secrets included.
+            raise NotForked(f"{folder} is not this user's alone")
+        connection = _try(path)
+        if connection is None:
+            import fcntl
+
+            lock = os.open(os.path.join(folder, name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                connection = _try(path)
+                if connection is None:
+                    _refuse_after_failure(folder, name)
+                    _start(path, folder, name)
+                    connection = _try(path)
+            finally:
+                os.close(lock)
+    finally:
+        os.close(at)
+    if connection is None:
+        raise NotForked("the zygote ended as it started")
+    return connection
+
+
+def _try(path: str) -> _socket.socket | None:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        return None
+    return connection
+
+
+def _refuse_after_failure(folder: str, name: str) -> None:
+    import time
+
+    try:
+        with open(os.path.join(folder, name + ".failed")) as file:
+            failed = time.time() - os.fstat(file.fileno()).st_mtime < _PAUSE
+            if failed:
+                raise NotForked(f"the zygote could not get ready: {file.read(500).strip()}")
+    except FileNotFoundError:
+        return
+
+
+def _start(path: str, folder: str, name: str) -> None:
+    """Start the zygote with a listening socket that it inherits."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(1024)
+    os.set_inheritable(listener.fileno(), True)
+    log = os.open(
+        os.path.join(folder, name + ".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+    )
+    null = os.open(os.devnull, os.O_RDONLY)
+    # The titles of its forks (`ray::SessionActor`) are written over its arguments: room for them.
+    room = "-" * 200
+    server = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py")
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, server, str(listener.fileno()), os.path.join(folder, name), room],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, null, 0),
+            (os.POSIX_SPAWN_DUP2, log, 1),
+            (os.POSIX_SPAWN_DUP2, log, 2),
+        ],
+        # Neither Ray's sweep of this process's group nor of a fork's may reach it.
+        setsid=True,
+    )
+    listener.close()
+
+
+def fork(arguments: list[str]) -> None:
+    """Have it forked; returns when the fork is under way. Raises `NotForked`."""
+    import json
+
+    folder, name = address(dict(os.environ))
+    connection = connect(folder, name)
+    ready = os.path.exists(os.path.join(folder, name + ".pid"))
+    connection.settimeout(_ANSWERS if ready else _IMPORTS)
+    try:
+        with open("/proc/self/oom_score_adj") as file:
+            oom = file.read().strip()
+        told = json.dumps(
+            {
+                "arguments": arguments,
+                "environment": dict(os.environ),
+                "folder": os.getcwd(),
+                "oom_score_adj": oom,
+                "nice": os.nice(0),
+            }
+        ).encode()
+        # SCM_RIGHTS
+        descriptors = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
+        connection.sendmsg(
+            [len(told).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
+        )
+        connection.sendall(told)
+        # "F": forked. The fork waits for the word to go, so that there are never two of one worker:
+        # when this process has given up, it finds the connection closed and ends.
+        if connection.recv(1) != b"F":
+            raise NotForked("the zygote refused; see its log in the data folder")
+        connection.sendall(b"G")
+    except TimeoutError:
+        if ready:
+            _end(os.path.join(folder, name + ".pid"))
+        raise NotForked("the zygote did not answer") from None
+    except OSError as error:
+        raise NotForked(f"the zygote is gone: {error}") from None
+
+
+def _end(pid_file: str) -> None:
+    """End a zygote that hangs, so that the next worker starts another."""
+    import signal
+
+    try:
+        with open(pid_file) as file:
+            pid, started = file.read().split()
+        if start_time(int(pid)) == started:
+            os.kill(int(pid), signal.SIGKILL)
+    except (OSError, ValueError):
+        return
+
+
+def start_time(pid: int) -> str:
+    """Clock ticks between boot and the start of `pid`; empty when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def zygotes(data: os.PathLike[str]) -> list[int]:
+    """Process ids of the living ones of the node with this data folder."""
+    found = []
+    try:
+        names = os.listdir(os.path.join(data, "zygote"))
+    except FileNotFoundError:
+        return []
+    for name in names:
+        if not name.endswith(".pid"):
+            continue
+        try:
+            with open(os.path.join(data, "zygote", name)) as file:
+                pid, started = file.read().split()
+        except (OSError, ValueError):
+            continue
+        if start_time(int(pid)) == started:
+            found.append(int(pid))
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Never returns: it ends as soon as the fork is there, or becomes a plain worker."""
+    try:
+        fork(arguments)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the worker has to start
+        why = str(error) or repr(error)
+        sys.stderr.write(f"not forked: {why}\n")
+        os.environ[PLAIN] = why[:500]
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    os._exit(0)

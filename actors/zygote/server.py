@@ -1,0 +1,280 @@
+"""The zygote: imports what a session's process needs, then forks one for each launcher that asks.
+
+`python server.py <listening socket> <path of its files> <room for titles>`, started by `launch.py`
+with the environment its forks will have. Ends with its raylet, and when the code has changed since
+it was imported. Everything here happens in one thread, before the fork and after.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# Of a script: the folder of this file, which no worker has.
+sys.path.pop(0)
+if (_ROOT := str(Path(__file__).resolve().parents[2])) not in sys.path:
+    sys.path.append(_ROOT)
+
+import actors.zygote
+from actors.zygote import deferred
+from actors.zygote.launch import fixed, stamp, start_time
+
+#: Seconds that a request may take to arrive; that a fork waits for the word to go.
+_READ, _GO = 5.0, 60.0
+#: Seconds between looks at the code.
+_LOOK = 15.0
+#: Zygotes of one node at the same time, each with an environment of its own.
+_MOST = 6
+#: What a session imports, redis when it shows a QR code: in a zygote it costs no session anything.
+_MODULES = (
+    "actors.session_actor",
+    "actors.packed.pack_actor",
+    "actors.whatsapp.neonize_client",
+    "redis.asyncio",
+)
+#: What Ray 2.60 imports in every worker while it connects.
+_IN_WORKERS = (
+    "ray._common.usage.usage_lib",
+    "ray._private.arrow_serialization",
+    "ray._private.external_storage",
+    "ray._common.pydantic_compat",
+    "ray.util.metrics",
+    "pydantic.v1",
+    "opentelemetry.sdk.metrics",
+    "starlette.datastructures",
+    "starlette.exceptions",
+)
+_NEW_NAME = "_ZYGOTE_MOVES_THE_ENVIRONMENT"
+
+
+def main() -> None:
+    """Serve; returns in forks, as the worker that was asked for, when that ends."""
+    files = Path(sys.argv[2])
+    _alone(int(sys.argv[1]))
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    listener.set_inheritable(False)
+    imported = stamp()
+    try:
+        _make_room(files)
+        code = _import_all()
+        ready_to_fork({0, 1, 2, listener.fileno()})
+    except BaseException as error:
+        # Launchers then start plain workers, and no further zygote for a while.
+        files.with_suffix(".failed").write_text(str(error) or repr(error))
+        raise
+    files.with_suffix(".failed").unlink(missing_ok=True)
+    pid_file = files.with_suffix(".pid")
+    pid_file.write_text(f"{os.getpid()} {start_time(os.getpid())}")
+    request = _serve(listener, lambda: stamp() == imported, files)
+    # From here on this is a fork.
+    _become(request, code)
+
+
+def _make_room(files: Path) -> None:
+    """Remove what dead zygotes left; raise when there are too many living ones."""
+    living = 0
+    for pid_file in files.parent.glob("*.pid"):
+        try:
+            pid, started = pid_file.read_text().split()
+        except (OSError, ValueError):
+            continue
+        if start_time(int(pid)) == started:
+            living += 1
+        elif pid_file.stem != files.name:
+            for suffix in ("", ".pid", ".lock", ".log", ".failed"):
+                pid_file.with_suffix(suffix).unlink(missing_ok=True)
+    if living >= _MOST:
+        raise SystemExit(f"{living} zygotes: workers of this node have too many environments")
+
+
+def _alone(listener: int) -> None:
+    """Keep nothing of the raylet's: its connections are inherited by what it starts."""
+    os.closerange(3, listener)
+    os.closerange(listener + 1, os.sysconf("SC_OPEN_MAX"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A new name moves C's environment from the stack to the heap. Go reads the stack's, and what a
+    # fork removes from its environment (`_become`) would else be missing there.
+    os.putenv(_NEW_NAME, "")
+
+
+def _import_all() -> Any:
+    """Everything that a session's process imports sooner or later. Returns Ray's worker program."""
+    with deferred.importing():
+        import ray
+
+        for name in _IN_WORKERS:
+            try:
+                __import__(name)
+            except ImportError as error:  # another version of Ray
+                _say(str(error))
+        for name in _MODULES:
+            __import__(name)
+    worker = Path(ray.__file__).parent / "_private/workers/default_worker.py"
+    return compile(worker.read_bytes(), str(worker), "exec")
+
+
+def ready_to_fork(descriptors: set[int]) -> None:
+    """Raises when something is there that does not survive a fork: a thread, or a descriptor that
+    forks must not share, other than `descriptors`."""
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
+    if threads != 1 or threading.active_count() != 1:
+        raise SystemExit(f"{threads} threads: {threading.enumerate()}")
+    shared = {}
+    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+        with contextlib.suppress(FileNotFoundError):
+            what = os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115
+            if fd not in descriptors and what.startswith(("socket:", "anon_inode:")):
+                shared[fd] = what
+    if shared:
+        raise SystemExit(f"forks would share {shared}")
+    # The collector's marks are in the objects: without a collection their pages stay shared.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    # Free memory is the forks' to use: they would get copies of its pages.
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) -> dict[str, Any]:
+    """Fork one process for each request. Returns its request, in the fork only."""
+    # Imports have left some behind (`ctypes.util.find_library` runs a shell).
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    # Forks are nobody's children to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    raylet = os.pidfd_open(int(os.environ["RAY_RAYLET_PID"]))
+    mine = fixed(dict(os.environ))
+    mine.pop(_NEW_NAME, None)
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.register(raylet, select.POLLIN)
+    _say("ready")
+    while True:
+        ready = [fd for fd, _ in poll.poll(_LOOK * 1000)]
+        if raylet in ready or (not ready and not current()):
+            # Of a launcher that came at this moment the connection ends: it starts a plain worker.
+            for suffix in ("", ".pid", ".lock"):
+                files.with_suffix(suffix).unlink(missing_ok=True)
+            _say("ends with its raylet" if raylet in ready else "ends: the code has changed")
+            os._exit(0)
+        if not ready:
+            continue
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(_READ)
+            try:
+                request, descriptors = _read(connection)
+            except (OSError, ValueError) as error:
+                _say(f"no request: {error}")
+                continue
+            if fixed(request["environment"]) != mine:
+                _say("a request for another environment")
+            elif _fork() == 0:
+                # A group of its own: Ray sweeps the group of each worker that ends.
+                os.setpgid(0, 0)
+                listener.close()
+                os.close(raylet)
+                # Forked; now the launcher tells that it has not given up meanwhile.
+                connection.settimeout(_GO)
+                try:
+                    connection.sendall(b"F")
+                    if connection.recv(1) != b"G":
+                        os._exit(0)
+                except OSError:
+                    os._exit(0)
+                for fd, given in enumerate(descriptors):
+                    os.dup2(given, fd)
+                for given in descriptors:
+                    os.close(given)
+                return request
+            for given in descriptors:
+                os.close(given)
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except OSError as error:
+        _say(f"no fork: {error}")
+        return -1
+
+
+def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """A request and the descriptors 0 to 2 with it. Raises `OSError`, `ValueError`."""
+    uid = int.from_bytes(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder
+    )
+    if uid != os.getuid():
+        raise ValueError(f"user {uid} asks")
+    length, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_LEN(12))
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data)
+    given = list(descriptors)
+    try:
+        told = bytearray()
+        while len(told) < int.from_bytes(length, "big"):
+            part = connection.recv(65536)
+            if not part:
+                raise ValueError("cut off")
+            told += part
+        if len(given) != 3:
+            raise ValueError(f"{len(given)} descriptors")
+        request = json.loads(told)
+        if not isinstance(request, dict) or not isinstance(request.get("environment"), dict):
+            raise ValueError("no request")  # noqa: TRY004 - of a stranger, not of a caller
+    except (OSError, ValueError):
+        for fd in given:
+            os.close(fd)
+        raise
+    return request, given
+
+
+def _become(request: dict[str, Any], code: Any) -> None:
+    """Be the worker: as if Python had just been started with these arguments."""
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(
+            number,
+            signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
+        )
+    os.chdir(request["folder"])
+    os.environ.clear()
+    # putenv as well: Ray's C++ reads its settings there, when it is connected.
+    os.environ.update(request["environment"])
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(request["oom_score_adj"])
+    with contextlib.suppress(OSError):
+        os.nice(request["nice"] - os.nice(0))
+    sys.argv = request["arguments"]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    gc.enable()
+    actors.zygote.forked = True
+    program = ModuleType("__main__")
+    program.__file__ = sys.argv[0]
+    sys.modules["__main__"] = program
+    exec(code, program.__dict__)  # noqa: S102
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{time.strftime('%F %T')} zygote {os.getpid()}: {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
