@@ -51,6 +51,8 @@ def main(
 def _start(settings: Settings, timeout: float) -> None:
     _make_bucket(settings)
     supervisor = start_supervisor(settings)
+    resumed: Any = ray.get(supervisor.resume.remote(), timeout=timeout)
+    resumed.unwrap()
     others = [*start_dispatchers(settings), *start_agents(settings)]
     ray.get([actor.ready.remote() for actor in (supervisor, *others)], timeout=timeout)
     log.info("bootstrap.up", actors=1 + len(others))

@@ -16,6 +16,7 @@ from actors.endless import endless
 from actors.packed.packs import PackActors
 from actors.packed.reconcile import PackReconciler
 from actors.supervision.cut_off import CutOff
+from actors.supervision.going_down import GoingDown
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
 from actors.supervision.session_actors import SessionActors
@@ -52,6 +53,7 @@ class Supervisor:
         self._packs = PackActors(self._settings)
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
+        self._going_down = GoingDown(self._settings.placement.namespace)
         self._reconciler: AnyReconciler | None = None
         self._moves: DeviceMoves | None = None
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
@@ -85,8 +87,25 @@ class Supervisor:
         )
 
     async def stop_all(self) -> Reply:
-        """See `Reconciler.stop_all`."""
-        return await self._cross(lambda reconciler: reconciler.stop_all())
+        """See `Reconciler.stop_all`. A supervisor that is made anew meanwhile starts none, too."""
+
+        async def down(reconciler: AnyReconciler) -> int:
+            reconciler.paused = True
+            await asyncio.to_thread(self._going_down.set, True)
+            return await reconciler.stop_all()
+
+        return await self._cross(down)
+
+    async def resume(self) -> Reply:
+        """The cluster is up (again): see to the sessions."""
+
+        async def up() -> None:
+            await asyncio.to_thread(self._going_down.set, False)
+            if self._reconciler is not None:
+                self._reconciler.paused = False
+
+        # Without the stores: these loops wait for them.
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(up()), self._loop))
 
     async def export(self, session_id: int, passphrase: str | None, key: str | None) -> Reply:
         """See `DeviceMoves.export`."""
@@ -134,13 +153,14 @@ class Supervisor:
             if self._reconciler is None:
                 stores = await Stores.open(self._settings)
                 self._moves = DeviceMoves(stores, self._settings)
+                made: AnyReconciler
                 if self._packed:
-                    self._reconciler = PackReconciler(
-                        stores, self._actors, self._packs, self._settings
-                    )
+                    made = PackReconciler(stores, self._actors, self._packs, self._settings)
                 else:
                     await stores.packs.clear()
-                    self._reconciler = Reconciler(stores, self._actors, self._settings)
+                    made = Reconciler(stores, self._actors, self._settings)
+                made.paused = await asyncio.to_thread(self._going_down.get)
+                self._reconciler = made
         return self._reconciler
 
     def _repeat(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:

@@ -21,7 +21,7 @@ import structlog
 from actors.endless import endless
 from actors.packed.renewals import BatchedOwnership
 from actors.packed.shared_dead_man import SharedDeadMan
-from actors.packed.slot import Slot
+from actors.packed.slot import CALLS, Slot
 from actors.session.dead_man import DeadMan
 from actors.session.disk import FullDisk
 from actors.session.session import ClientFactory, Session
@@ -38,7 +38,8 @@ T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 #: Renewals that are asked for within so many seconds go in one statement.
 _BEAT = 0.2
-#: Threads besides one per connected device: the library's calls, S3, files.
+#: Threads besides those that devices and their calls may hold, each for as long as the library
+#: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64
 #: Sessions that ended in this process, by capacity, until it counts as worn: each leaves a little
 #: behind in the library (a database handle; a thread when it was never paired).
@@ -91,7 +92,7 @@ class PackHost:
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(
-            ThreadPoolExecutor(capacity + _SPARE_THREADS, thread_name_prefix="wa")
+            ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa")
         )
         threading.Thread(target=self._main, name="pack-loop", daemon=True).start()
         asyncio.run_coroutine_threadsafe(self._run(), self._loop)
@@ -251,6 +252,11 @@ class PackHost:
     @property
     def _worn(self) -> bool:
         return self._ended >= self._capacity * _WORN + _SPARE_THREADS // 2
+
+
+def threads(capacity: int) -> int:
+    """So many that sessions whose every call hangs leave their neighbours theirs."""
+    return capacity * (1 + CALLS) + _SPARE_THREADS
 
 
 def _connections(settings: Settings, capacity: int) -> int:

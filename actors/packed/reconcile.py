@@ -11,12 +11,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from actors.packed.packs import PackActors
 from actors.packed.planner import Cluster, Move, Node, PackLoad
 from actors.packed.together import Together
+from actors.supervision.beside import Beside
 from actors.supervision.pace import Pace
 from actors.supervision.session_actors import SessionActors
 from actors.supervision.stopped import say_stopped
@@ -34,6 +36,8 @@ log = structlog.get_logger(__name__)
 _STOP_PATIENCE = 30.0
 #: Seconds that a process has to answer when it is suspected.
 _PULSE_PATIENCE = 3.0
+#: Sessions that are stopped at once; a tick waits so long for them, seconds.
+_STOPS_AT_ONCE, _SETTLE = 20, 1.0
 #: A pack that was not heard of for so long, on a node that is gone, is lost; seconds.
 _LOST = 2.5
 #: A node that sessions had to leave, because of its disk or its network, gets none for so long.
@@ -90,6 +94,7 @@ class PackReconciler:
         #: What is left of a lease that was renewed within the last two turns, seconds.
         self._fresh = settings.lease.ttl_seconds - 2 * settings.lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
+        self._ending = Beside("stops", _STOPS_AT_ONCE)
         self._assigning = asyncio.Lock()
         #: Many are started at once, and each plan is made from all there is.
         self._places = Together(self._assign)
@@ -185,7 +190,6 @@ class PackReconciler:
         view = await self._view()
         await self._end_lost(view, names)
         view = await self._view()
-        await self._release(records, view)
         missing = [
             r.id
             for r in records.values()
@@ -193,7 +197,8 @@ class PackReconciler:
         ]
         if missing:
             await self._assign(missing)
-        await self._end_empty(view)
+        await self._release(records, view)
+        await self._end_empty(await self._view())
 
     async def drain_tick(self) -> None:
         """Move what lives where it should not, and what makes nodes uneven; at a pace."""
@@ -258,13 +263,20 @@ class PackReconciler:
         for session_id, pack in view.places.items():
             record = records.get(session_id)
             if record is not None and not _wanted(record) and not self._lock(session_id).locked():
-                async with self._lock(session_id):
-                    await self._packs.stop(pack, session_id, _STOP_PATIENCE)
-                    await self._stores.packs.unassign([session_id])
+                self._ending.begin(session_id, partial(self._leave, session_id, pack))
+        # Those that hang have half a minute each: that is nobody else's.
+        await self._ending.settle(_SETTLE)
         for record in records.values():
             stopped = record.status is SessionStatus.STOPPED
             if not stopped and record.id not in view.places:
                 await say_stopped(self._stores, record)
+
+    async def _leave(self, session_id: int, pack: int) -> None:
+        async with self._lock(session_id):
+            record = await self._stores.sessions.get_by_id(session_id)
+            if record.pack == pack and not _wanted(record):
+                await self._packs.stop(pack, session_id, _STOP_PATIENCE)
+                await self._stores.packs.unassign([session_id])
 
     # -- processes ------------------------------------------------------------------------------
 

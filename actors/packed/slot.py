@@ -18,14 +18,14 @@ from cluster.domain.session import SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-__all__ = ["Slot"]
+__all__ = ["CALLS", "Slot"]
 
 log = structlog.get_logger(__name__)
 
 #: A start that takes longer waits for others, and does not hold them up; between looks at it.
 _START_SECONDS, _LOOK = 5.0, 0.05
 #: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
-_CALLS = 64
+CALLS = 16
 #: Seconds between requests to be moved.
 _ASK = 3.0
 
@@ -52,7 +52,7 @@ class Slot:
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
-        self.calls = asyncio.Semaphore(_CALLS)
+        self.calls = asyncio.Semaphore(CALLS)
         self._node = node
         self._stores = stores
         self._settings = settings

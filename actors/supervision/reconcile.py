@@ -9,9 +9,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
+from actors.supervision.beside import Beside
 from actors.supervision.pace import Pace
 from actors.supervision.session_actors import Pulse, SessionActors
 from actors.supervision.stopped import say_stopped
@@ -32,6 +34,8 @@ _STOP_PATIENCE = 30.0
 #: Seconds a process has to answer when it is suspected.
 _PULSE_PATIENCE = 3.0
 _AT_ONCE = 20
+#: A tick waits so long for the stops that it began, seconds.
+_SETTLE = 1.0
 #: A wait for a session on its new node looks this often, seconds.
 _LOOK = 0.2
 
@@ -54,6 +58,7 @@ class Reconciler:
         #: What is left of a lease that was renewed within the last two turns, seconds.
         self._fresh = lease.ttl_seconds - 2 * lease.renew_seconds
         self._locks: dict[int, asyncio.Lock] = {}
+        self._ending = Beside("stops", _AT_ONCE)
         self.paused = False
 
     # -- asked for ------------------------------------------------------------------------------
@@ -148,13 +153,14 @@ class Reconciler:
         alive = await self._actors.names()
         missing: list[SessionRecord] = []
         there: dict[int, SessionRecord] = {}
+        unwanted: list[int] = []
         for record in records:
             if self._lock(record.id).locked():
                 continue
             exists = record.actor_name in alive
             if not _wanted(record):
                 if exists:
-                    await self.stop(record.id)
+                    unwanted.append(record.id)
                 elif record.status is not SessionStatus.STOPPED:
                     await say_stopped(self._stores, record)
             elif not exists:
@@ -162,6 +168,10 @@ class Reconciler:
             else:
                 there[record.id] = record
         await self._start_missing(missing)
+        # Those that hang have half a minute each: that is nobody else's.
+        for session_id in unwanted:
+            self._ending.begin(session_id, partial(self.stop, session_id))
+        await self._ending.settle(_SETTLE)
         await self._unpark(there, starts, drained)
         await self._end_hung(there, starts)
         await self._actors.forget_others({record.id for record in records})

@@ -33,6 +33,8 @@ _STATE_SECONDS = 5
 #: Bound on everything that Ray's control store (GCS) answers, seconds: while it is away such calls
 #: block for a minute, and those who make them hold a session's lock.
 _GCS_SECONDS = 10.0
+#: Bound on waiting for a name that an ended actor still has, and between looks; seconds.
+_NAME_SECONDS, _NAME_LOOK = 5.0, 0.1
 
 
 class Pulse(StrEnum):
@@ -54,6 +56,8 @@ class SessionActors:
         self._settings = settings
         self._namespace = settings.placement.namespace
         self._handles: dict[int, Any] = {}
+        #: session → the actor that was ended last
+        self._ended: dict[int, Any] = {}
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -77,10 +81,18 @@ class SessionActors:
         return {actor["name"] for actor in listed if actor["namespace"] == self._namespace}
 
     async def create(self, record: SessionRecord, excluded: Collection[str]) -> None:
-        """Have the session's actor, on none of the nodes `excluded` (ids)."""
-        self._handles[record.id] = await _from_gcs(
-            lambda: create_session_actor(record, self._settings, excluded)
-        )
+        """Have the session's actor, on none of the nodes `excluded` (ids). Raises `Unavailable`."""
+        deadline = asyncio.get_running_loop().time() + _NAME_SECONDS
+        while True:
+            handle = await _from_gcs(lambda: create_session_actor(record, self._settings, excluded))
+            # For a moment the name is that of the one that ends: it would be left without any.
+            if handle._actor_id != self._ended.get(record.id):
+                break
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("the session's former actor does not end", retry_after=1)
+            await asyncio.sleep(_NAME_LOOK)
+        self._ended.pop(record.id, None)
+        self._handles[record.id] = handle
 
     async def stop(self, record: SessionRecord, patience: float) -> bool:
         """Have it let go of its session and end it; False when that was not clean, or late."""
@@ -102,6 +114,7 @@ class SessionActors:
         handle = await self._handle(record)
         self._handles.pop(record.id, None)
         if handle is not None:
+            self._ended[record.id] = handle._actor_id
             await _from_gcs(lambda: ray.kill(handle, no_restart=True))
 
     async def pulse(
@@ -132,6 +145,7 @@ class SessionActors:
 
     async def forget_others(self, known: Collection[int]) -> None:
         """End actors of sessions that do not exist any more."""
+        self._ended = {i: actor for i, actor in self._ended.items() if i in known}
         for gone in [i for i in self._handles if i not in known]:
             handle = self._handles.pop(gone)
             await _from_gcs(partial(ray.kill, handle, no_restart=True))

@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -163,6 +164,8 @@ _START_PATIENCE, _START_LOOK = 5.0, 0.002
 #: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
 #: and the end of its lease.
 _CLOSE_PATIENCE = 1.0
+#: Threads for disconnects alone: calls that hang must not keep an owner from its fence.
+_disconnects = ThreadPoolExecutor(256, thread_name_prefix="wa-close")
 #: Of `close` with a client that may be reconnecting: further disconnects, and seconds between them.
 _DISCONNECTS, _DISCONNECT_PAUSE = 5, 0.05
 
@@ -329,7 +332,7 @@ class NeonizeClient:
             )
             known.cancel()
         if self._client_known():
-            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+            await self._disconnect_now()
             if not self._online:
                 await self._stop_reconnecting()
             self.gone = True
@@ -342,7 +345,11 @@ class NeonizeClient:
         (client.go, `autoReconnect`). A disconnect waits for a connect under way, and ends it."""
         for _ in range(_DISCONNECTS):
             await asyncio.sleep(_DISCONNECT_PAUSE)
-            await asyncio.to_thread(gocode.Disconnect, self._key.encode())
+            await self._disconnect_now()
+
+    async def _disconnect_now(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(_disconnects, gocode.Disconnect, self._key.encode())
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""

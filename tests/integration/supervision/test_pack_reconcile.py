@@ -143,6 +143,30 @@ async def test_sessions_get_places_evenly_and_leave_them_when_they_are_not_wante
     assert len(packs.nodes) == 2, "there was room"
 
 
+async def test_stops_that_hang_hold_up_no_start(
+    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+) -> None:
+    hanging = await _sessions(stores, session_name, 3)
+    await reconciler.tick()
+    for record in hanging:
+        await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
+    hung, stop = asyncio.Event(), packs.stop
+
+    async def hangs(pack: int, session_id: int, patience: float) -> bool:
+        await hung.wait()
+        return await stop(pack, session_id, patience)
+
+    packs.stop = hangs  # type: ignore[method-assign]
+    (missing,) = await _sessions(stores, session_name, 1)
+    async with asyncio.timeout(10):
+        await reconciler.tick()
+    assert missing.id in await stores.packs.places()
+    hung.set()
+    async with asyncio.timeout(10):
+        await reconciler.tick()
+    assert set(await stores.packs.places()) == {missing.id}
+
+
 async def test_what_a_lost_node_had_finds_room_on_the_other(
     stores: Stores,
     cluster: FakeActors,

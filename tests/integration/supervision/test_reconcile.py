@@ -105,6 +105,36 @@ async def test_what_is_missing_starts_and_what_is_not_wanted_stops(
     assert set(actors.hosted) == {records[2].actor_name}
 
 
+async def test_stops_that_hang_hold_up_no_start(
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    session_name: Callable[[], str],
+) -> None:
+    hanging = await _sessions(stores, session_name, 3)
+    await reconciler.tick()
+    for record in hanging:
+        await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
+    stop, hung = actors.stop, asyncio.Event()
+
+    async def hangs(record: SessionRecord, patience: float) -> bool:
+        await hung.wait()
+        return await stop(record, patience)
+
+    actors.stop = hangs  # type: ignore[method-assign]
+    (missing,) = await _sessions(stores, session_name, 1)
+    for _ in range(2):
+        async with asyncio.timeout(10):
+            await reconciler.tick()
+        assert missing.actor_name in actors.hosted
+    hung.set()
+    async with asyncio.timeout(10):
+        await reconciler.tick()
+        await reconciler.tick()
+    assert set(actors.hosted) == {missing.actor_name}
+    assert sorted(verb for verb, _ in actors.log) == ["create"] * 4 + ["stop"] * 3
+
+
 async def test_a_drain_moves_one_after_the_other_and_keeps_the_node_empty(
     stores: Stores,
     reconciler: Reconciler,

@@ -16,6 +16,7 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
 
+from actors.supervision.going_down import GoingDown
 from actors.supervision.session_actors import Pulse, SessionActors
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.local.layout import ROOT
@@ -55,6 +56,16 @@ def actors(nodes: dict[str, str]) -> SessionActors:
         namespace=NAMESPACE,
     )
     return SessionActors(Settings(placement=placement))
+
+
+def test_that_the_cluster_goes_down_is_kept_by_ray(nodes: dict[str, str]) -> None:
+    word = GoingDown(NAMESPACE)
+    assert not word.get()
+    word.set(True)
+    assert GoingDown(NAMESPACE).get()
+    assert not GoingDown("another").get()
+    word.set(False)
+    assert not word.get()
 
 
 def _record(number: int) -> SessionRecord:
