@@ -21,6 +21,8 @@ from cluster.domain.session import SessionStatus
 __all__ = ["Step", "step"]
 
 S = SessionStatus
+#: Seconds beyond the end of a ban, and until a former owner has learned that it is one.
+_AFTER_A_BAN, _CONTESTED = 5.0, 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +36,13 @@ class Step:
     ends: bool = False
     #: The device is not linked any more: its store and checkpoints are worthless.
     unlinked: bool = False
+    #: Seconds until a connection is tried again, and not before.
+    pause: float | None = None
 
 
-def step(status: SessionStatus, event: WhatsAppEvent) -> Step | None:
-    """The next step, or None when the event does not concern the status."""
+def step(status: SessionStatus, event: WhatsAppEvent, *, contested: bool = False) -> Step | None:
+    """The next step, or None when the event does not concern the status. `contested`: a former
+    owner of the session may still have been connected a moment ago."""
     match event:
         case QrShown():
             return Step(status=S.SCAN_QR_CODE)
@@ -49,6 +54,13 @@ def step(status: SessionStatus, event: WhatsAppEvent) -> Step | None:
             return Step(status=S.STARTING, reason="the connection to WhatsApp was lost")
         case QrTimedOut():
             return Step(status=S.FAILED, reason="no phone scanned the QR code in time", ends=True)
+        case Replaced() if contested:
+            # Its client reconnected before it learned that it is fenced; it is closed by then.
+            return Step(
+                status=S.STARTING,
+                reason="the connection of a former owner replaced this one",
+                pause=_CONTESTED,
+            )
         case Replaced():
             return Step(
                 status=S.FAILED,
@@ -62,10 +74,17 @@ def step(status: SessionStatus, event: WhatsAppEvent) -> Step | None:
                 ends=True,
                 unlinked=True,
             )
-        case Banned(code=code, expires_in=seconds):
+        case Banned(code=code, expires_in=seconds) if seconds > 0:
+            return Step(
+                status=S.STARTING,
+                reason=f"WhatsApp banned the account for {seconds} s (code {code}); "
+                "the session connects again after that",
+                pause=seconds + _AFTER_A_BAN,
+            )
+        case Banned(code=code):
             return Step(
                 status=S.FAILED,
-                reason=f"WhatsApp banned the account for {seconds} s (code {code})",
+                reason=f"WhatsApp banned the account (code {code})",
                 ends=True,
             )
         case Failed(reason=reason, temporary=False):

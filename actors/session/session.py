@@ -38,6 +38,7 @@ from actors.whatsapp.port import (
     QrShown,
     ReceiptSeen,
     Received,
+    Replaced,
     Undecryptable,
     Unprocessed,
     WhatsAppClient,
@@ -107,6 +108,10 @@ _DRAIN, _DRAIN_FENCED = 8.0, 1.0
 _CUT_OFF, _STUCK = 12.0, 2.0
 #: Seconds between looks whether the predecessor's process is dead; at the free disk space.
 _LOOK, _LOOK_AT_DISK = 0.05, 1.0
+#: Seconds after a takeover in which a former owner may replace our connection, and how often.
+_CONTESTED_SECONDS, _CONTESTS = 60.0, 2
+#: Seconds between tries to restore the store while that is not possible.
+_RESTORE_AGAIN = (1.0, 2.0, 5.0, 15.0)
 #: Changes of the status that are kept while they cannot be stored, and seconds between tries.
 _UNREPORTED, _REPORT_AGAIN = 20, 0.5
 #: Seconds between tries to get a connection that does not come up.
@@ -211,6 +216,10 @@ class Session:
         self._unreported: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_UNREPORTED)
         self._reporting = asyncio.Lock()
         self._behind = asyncio.Event()
+        #: Monotonic seconds: when a connection may be tried, and when this owner took over from one
+        #: that did not let go.
+        self._not_before = self._took_over_at = float("-inf")
+        self._contests = 0
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
         #: what the library can still answer a retry for (whatsmeow retry.go, recentMessagesSize)
@@ -317,6 +326,8 @@ class Session:
         await self._change_status(SessionStatus.STARTING, "")
         self._log.info("session.claimed", predecessor=claim.predecessor)
         self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
+        if claim.predecessor in {"expired", "alive"}:
+            self._took_over_at = time.monotonic()
         if (how := _taken_over(claim, self.record)) is not None:
             told = {
                 "how": how,
@@ -373,8 +384,23 @@ class Session:
             on_not_owner=self._fence,
         )
         await asyncio.to_thread(self._open_spool, self._folder)
-        copying = await self._vault.open(handed_over=self._handed_over)
-        self._supervise(copying, "checkpointer")
+        tries = 0
+        while not self._ended.done():
+            try:
+                copying = await self._vault.open(handed_over=self._handed_over)
+            except NotOwner:
+                raise
+            except Unavailable as error:
+                # Not the session's fault: it waits here, and tells why.
+                self._log.warning("session.not_restored", tries=tries, error=error.detail)
+                if self.reason != error.detail:
+                    await self._change_status(SessionStatus.STARTING, error.detail)
+                pause = _RESTORE_AGAIN[min(tries, len(_RESTORE_AGAIN) - 1)]
+                await asyncio.wait([self._ended], timeout=pause)
+                tries += 1
+            else:
+                self._supervise(copying, "checkpointer")
+                break
 
     def _open_spool(self, folder: DeviceFolder) -> None:
         """What earlier owners on this node received and did not commit becomes ours."""
@@ -636,7 +662,9 @@ class Session:
         except Unavailable as error:
             # A cache that is away must not stop the status from moving on.
             self._log.warning("session.event_store_away", error=error.detail)
-        following = step(self.status, event)
+        following = step(
+            self.status, event, contested=isinstance(event, Replaced) and self._contested()
+        )
         if following is not None:
             await self._take_step(following)
 
@@ -715,6 +743,8 @@ class Session:
         if following.unlinked:
             self.me = None
         changed = (following.status, following.reason) != (self.status, self.reason)
+        if following.pause is not None:
+            self._not_before = time.monotonic() + following.pause
         if changed or following.status is SessionStatus.WORKING:
             await self._change_status(following.status, following.reason)
         if self._ended.done():
@@ -735,6 +765,13 @@ class Session:
             self._outbox.pause()
         if following.ends:
             self._end(SessionEnded(how="failed", reason=following.reason))
+
+    def _contested(self) -> bool:
+        """Shortly after a takeover, twice: a former owner may have been connected till then."""
+        if time.monotonic() - self._took_over_at > _CONTESTED_SECONDS:
+            return False
+        self._contests += 1
+        return self._contests <= _CONTESTS
 
     async def _learn_people(self) -> None:
         """Who is who, as the library knows it: not every way it learns that shows in an event."""
@@ -824,14 +861,18 @@ class Session:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self.status is SessionStatus.STARTING)
-            limit = self._settings.whatsapp.connect_timeout_seconds
-            try:
-                async with asyncio.timeout(limit), self._changed:
-                    await self._changed.wait_for(lambda: self.status is not SessionStatus.STARTING)
-                tries = 0
-                continue
-            except TimeoutError:
-                pass
+            if self._not_before <= time.monotonic():
+                limit = self._settings.whatsapp.connect_timeout_seconds
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(limit), self._changed:
+                        await self._changed.wait_for(
+                            lambda: self.status is not SessionStatus.STARTING
+                        )
+                    tries = 0
+                    continue
+            # WhatsApp may not want it before: this connection will not come up.
+            paused = max(0.0, self._not_before - time.monotonic())
+            await asyncio.sleep(paused)
             self._log.warning("session.reconnect", tries=tries, reason=self.reason)
             if self._client is not None:
                 await self._client.close()
@@ -840,8 +881,9 @@ class Session:
                 self._end(SessionEnded(how="stopped", reason="a connect could not be ended"))
                 return
             await self._drain(_DRAIN)
-            await asyncio.sleep(_RECONNECT[min(tries, len(_RECONNECT) - 1)])
-            tries += 1
+            if not paused:
+                await asyncio.sleep(_RECONNECT[min(tries, len(_RECONNECT) - 1)])
+                tries += 1
             await self._connect()
 
     # -- calls from the cluster ---------------------------------------------------------------

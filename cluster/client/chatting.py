@@ -254,7 +254,7 @@ class Chatting:
         if edited != "text":
             content["edits"], link_preview = edited, False
         if mentions:
-            content["mentions"] = await self.mentioned(chat_id, mentions)
+            content |= await self.mentioned(chat_id, mentions)
         if link_preview:
             await self._session.media.add_preview(content, None, large=link_preview_high_quality)
         return await self._session.send(target.jid, content, **options)
@@ -337,15 +337,15 @@ class Chatting:
         record = await self._session.info()
         return new_message_id(record.me.id.partition("@")[0] if record.me else "")
 
-    async def mentioned(self, chat_id: str, mentions: Sequence[str]) -> list[str]:
-        """JIDs to mention; `all` is everybody in the group."""
+    async def mentioned(self, chat_id: str, mentions: Sequence[str]) -> dict[str, Any]:
+        """`mentions` of a content: JIDs; `all` is everybody in the group, and noted as such."""
         if not any(mention == "all" for mention in mentions):
-            return [parse_chat_id(mention, "mentions").jid for mention in mentions]
+            return {"mentions": [parse_chat_id(mention, "mentions").jid for mention in mentions]}
         target = parse_chat_id(chat_id)
         if target.server != "g.us":
             raise Invalid("`all` can be mentioned in groups only", field="mentions")
         found = await self._session.request("chatting.members", chat=target.jid, repeatable=True)
-        return [str(jid) for jid in found]
+        return {"mentions": [str(jid) for jid in found], "mention_all": True}
 
     async def _send(
         self,
@@ -373,7 +373,7 @@ def _kind_of(message: StoredMessage) -> str:
 
 def _again(message: StoredMessage) -> dict[str, Any]:
     """What the API composed, to be sent once more: as its edits left it, and forwarded."""
-    left_out = {"quoted", "reply_to", "mentions"}
+    left_out = {"quoted", "reply_to", "mentions", "mention_all"}
     if message.edited_at is not None:
         left_out |= {"preview", "_preview", "_thumbnail", "_preview_image"}
     content = dict(message.payload.get("content") or {})

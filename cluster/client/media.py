@@ -80,7 +80,7 @@ class Media:
         if caption:
             content["caption"] = caption
         if mentions:
-            content["mentions"] = await self._session.chatting.mentioned(chat_id, mentions)
+            content |= await self._session.chatting.mentioned(chat_id, mentions)
         stores, record = await self._session.working()
         if reply_to is not None:
             content["reply_to"] = reply_to.message_id

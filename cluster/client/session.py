@@ -252,7 +252,7 @@ class SessionClient(Subjects):
             raise Invalid(f"text is longer than {MAX_TEXT} characters", field="text")
         content: dict[str, Any] = {"kind": "text", "text": text}
         if mentions:
-            content["mentions"] = await self.chatting.mentioned(chat_id, mentions)
+            content |= await self.chatting.mentioned(chat_id, mentions)
         if reply_to:
             ref = reply_to if isinstance(reply_to, MessageRef) else MessageRef(message_id=reply_to)
             stores, record = await self.opened()

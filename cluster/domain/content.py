@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["asked"]
+__all__ = ["asked", "fingerprinted"]
+
+
+def fingerprinted(content: dict[str, Any]) -> dict[str, Any]:
+    """What makes a repeated request the same one: what the caller asked for, and nothing that was
+    looked up for it. Between two tries a quoted message may be edited, a group may grow, and a
+    person's other address may become known."""
+    same: dict[str, Any] = asked(content)
+    if "quoted" in same:
+        same["quoted"] = same["quoted"]["id"]
+    if "key" in same:
+        same["key"] = [same["key"].get("id"), same["key"].get("from_me")]
+    if same.pop("mention_all", False):
+        same["mentions"] = "all"
+    if "forwarded" in same:
+        return {"forwarded": same["forwarded"]}
+    return same
 
 
 def asked(content: Any) -> Any:
-    """What the caller asked for. Keys with `_` in front are the gateway's own additions (random
-    secrets, previews, keys of stored objects): they differ from try to try, and are nobody's
-    business outside."""
+    """Without the gateway's own additions, which have `_` in front (random secrets, previews, keys
+    of stored objects): they differ from try to try, and are nobody's business outside."""
     if isinstance(content, dict):
         return {k: asked(v) for k, v in content.items() if not str(k).startswith("_")}
     return [asked(v) for v in content] if isinstance(content, list) else content

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cluster.domain.content import asked
+from cluster.domain.content import fingerprinted
 from cluster.domain.errors import Conflict
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
@@ -276,7 +276,8 @@ _MARK_FAILED = """
 
 
 def _fingerprint(chat: str, content: dict[str, Any]) -> str:
-    text = json.dumps([chat, asked(content)], sort_keys=True, ensure_ascii=False, default=str)
+    same = [chat, fingerprinted(content)]
+    text = json.dumps(same, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

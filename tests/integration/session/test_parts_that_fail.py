@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -11,7 +12,9 @@ from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import Running, message, start
 
+from actors.session import machine
 from actors.session.session import SessionBroken
+from actors.session.vault import DeviceVault
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
@@ -80,10 +83,10 @@ async def test_a_status_that_could_not_be_stored_is_stored_as_soon_as_it_can(
     away = True
     store = SessionStore.set_status
 
-    async def set_status(*arguments: object, **named: object) -> None:
+    async def set_status(*arguments: object, **named: object) -> SessionStatus:
         if away:
             raise Unavailable("away", retry_after=1)
-        await store(*arguments, **named)  # type: ignore[arg-type]
+        return await store(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SessionStore, "set_status", set_status)
     running.hears(12, pb.Disconnected(status=True))
@@ -120,6 +123,89 @@ async def test_a_server_that_does_not_write_for_a_moment_costs_no_session(
     await running.still_hears()
     assert await running.count("messages", "body = 'in between'") == 1
     assert session.describe()["lease_held"]
+
+
+async def test_a_ban_that_ends_is_waited_out(running: Running) -> None:
+    """Nothing connects before its time, and nobody has to start the session again."""
+    first = running.clients[-1]
+    running.hears(8, pb.TemporaryBan(Code=pb.TemporaryBan.BLOCKED_BY_USERS, Expire=0))
+    await asyncio.wait_for(running.task, 20)
+    assert running.session.status is SessionStatus.FAILED
+    assert running.clients == [first]
+
+
+async def test_a_ban_of_a_second(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_AFTER_A_BAN", 0.5)
+    first = running.clients[-1]
+    running.hears(8, pb.TemporaryBan(Code=pb.TemporaryBan.BLOCKED_BY_USERS, Expire=1))
+
+    async def banned() -> bool:
+        return "banned" in running.session.reason
+
+    await until(banned)
+    assert running.session.status is SessionStatus.STARTING
+    await asyncio.sleep(0.8)
+    assert running.clients == [first]
+    await running.works()
+    assert len(running.clients) == 2
+    await running.still_hears()
+
+
+async def test_a_former_owner_that_replaces_the_connection_is_outlived(
+    record: SessionRecord,
+    stores: Stores,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_CONTESTED", 0.2)
+    await stores.ownership.claim(record.id, "gone", "elsewhere", timedelta(seconds=0.2))
+    running = start(record, stores, settings)
+    await running.works()
+    for connections in (2, 3):
+        running.hears(7, pb.StreamReplaced())
+
+        async def again(connections: int = connections) -> bool:
+            return (
+                len(running.clients) == connections
+                and running.session.status is SessionStatus.WORKING
+            )
+
+        await until(again)
+    # A third time it is somebody who holds the same device.
+    running.hears(7, pb.StreamReplaced())
+    await asyncio.wait_for(running.task, 20)
+    assert running.session.status is SessionStatus.FAILED
+
+
+async def test_an_object_store_that_is_away_is_waited_for(
+    record: SessionRecord,
+    stores: Stores,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = True
+    opened = DeviceVault.open
+
+    async def restore(self: DeviceVault, *, handed_over: bool) -> asyncio.Task[None]:
+        if away:
+            raise Unavailable("the S3 server is away", retry_after=1)
+        return await opened(self, handed_over=handed_over)
+
+    monkeypatch.setattr(DeviceVault, "open", restore)
+    running = start(record, stores, settings)
+
+    async def told() -> bool:
+        found = await stores.sessions.get_by_id(record.id)
+        return found.reason == "the S3 server is away"
+
+    await until(told)
+    await asyncio.sleep(1.5)
+    assert running.session.status is SessionStatus.STARTING
+    assert running.session.describe()["lease_held"]
+    away = False
+    await running.works()
+    running.session.stop()
+    await running.task
 
 
 def _read_only(url: str, switch: str) -> None:

@@ -32,7 +32,8 @@ S = SessionStatus
         (S.SCAN_QR_CODE, QrTimedOut(), S.FAILED),
         (S.WORKING, Replaced(), S.FAILED),
         (S.WORKING, LoggedOut(reason="LOGGED_OUT"), S.FAILED),
-        (S.STARTING, Banned(code=101, expires_in=60), S.FAILED),
+        (S.STARTING, Banned(code=101, expires_in=60), S.STARTING),
+        (S.STARTING, Banned(code=101, expires_in=0), S.FAILED),
         (S.STARTING, Failed(reason="SERVICE_UNAVAILABLE"), S.STARTING),
         (S.STARTING, Failed(reason="CLIENT_OUTDATED", temporary=False), S.FAILED),
     ],
@@ -60,6 +61,14 @@ def test_only_being_unlinked_makes_the_device_store_worthless() -> None:
         False,
         False,
     ]
+
+
+def test_a_former_owner_that_replaces_the_connection_ends_nothing() -> None:
+    following = step(S.WORKING, Replaced(), contested=True)
+    assert following is not None
+    assert following.status is S.STARTING
+    assert not following.ends
+    assert following.pause
 
 
 def test_a_late_disconnect_while_the_qr_is_on_show_changes_nothing() -> None:
