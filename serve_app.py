@@ -27,9 +27,12 @@ from ray.serve.schema import LoggingConfig
 from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
+from cluster.domain.errors import Invalid
 from cluster.ingress import haproxy
+from cluster.ingress.replica import close_replica
 from cluster.observed import observe
 from cluster.own_tls import own_tls
+from cluster.security.cluster_token import cluster_token
 from cluster.security.config_check import findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
@@ -45,6 +48,7 @@ _ANSWER_SECONDS = 15.0
 
 def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
+    close_replica()
     settings = Settings()
     observe(settings, "ingress")
     return create_app(
@@ -53,7 +57,7 @@ def build() -> FastAPI:
         settings.media,
         settings.jwt,
         front_settings=settings.front,
-        behind_haproxy=haproxy.in_front(),
+        ingress_secret=haproxy.secret(),
         limits=RateLimits(settings.limits, settings.stores),
     )
 
@@ -162,6 +166,10 @@ def main() -> None:
         if errors:
             told = "; ".join(f"{one.variable}: {one.what}" for one in errors)
             sys.exit(f"not fit for production: {told}. See: gateway config check")
+        try:
+            cluster_token(os.environ)
+        except Invalid as error:
+            sys.exit(f"not fit for production: {error.detail}")
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "auto"),
         namespace=PlacementSettings().namespace,

@@ -66,11 +66,11 @@ def create_app(
     *,
     front_settings: FrontSettings | None = None,
     limits: RateLimits | None = None,
-    behind_haproxy: bool = False,
+    ingress_secret: str = "",
 ) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
     application starts; what it gives may connect on first use and is closed at the end.
-    `behind_haproxy`: see `cluster.ingress`."""
+    `ingress_secret`: see `cluster.ingress`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -97,7 +97,7 @@ def create_app(
     app.state.live_bytes = settings.live_bytes
     app.state.health = observability.HealthProbe()
     app.state.front = front = FrontDoor(
-        front_settings or FrontSettings(), behind_haproxy=behind_haproxy
+        front_settings or FrontSettings(), ingress_secret=ingress_secret
     )
     app.state.limits = limits
     authenticator = Authenticator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -36,6 +37,8 @@ _DOCS = {
     "Cache-Control": "no-cache",
 }
 _CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+_INGRESS = "X-Gateway-Ingress"
+_RAW_INGRESS = _INGRESS.lower().encode()
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -44,9 +47,10 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 class FrontDoor:
     """The settings of the front, applied."""
 
-    def __init__(self, settings: FrontSettings, *, behind_haproxy: bool = False) -> None:
-        """`behind_haproxy`: our own HAProxy has appended to `X-Forwarded-For` who called it."""
-        self._behind_haproxy = behind_haproxy
+    def __init__(self, settings: FrontSettings, *, ingress_secret: str = "") -> None:
+        """`ingress_secret`: what our own HAProxy sends when it has appended to `X-Forwarded-For`
+        who called it; others who reach a replica are not believed. Empty: there is none."""
+        self._ingress_secret = ingress_secret.encode()
         self._allow = settings.networks("allow")
         self._control = settings.networks("control_allow")
         self._proxies = settings.networks("trusted_proxies")
@@ -87,8 +91,9 @@ class FrontDoor:
         """The caller's: of those in `X-Forwarded-For` the last that is no proxy of ours."""
         client = scope.get("client")
         address = str(client[0]) if client else ""
-        forwarded = ",".join(Headers(scope=scope).getlist("X-Forwarded-For")).split(",")
-        if self._behind_haproxy and _is_address(forwarded[-1].strip()):
+        headers = Headers(scope=scope)
+        forwarded = ",".join(headers.getlist("X-Forwarded-For")).split(",")
+        if self._by_haproxy(headers) and _is_address(forwarded[-1].strip()):
             address = forwarded.pop().strip()
         while self._proxies and _within(address, self._proxies) and forwarded:
             nearest = forwarded.pop().strip()
@@ -96,6 +101,23 @@ class FrontDoor:
                 break
             address = nearest
         return address
+
+    def scheme(self, scope: Scope) -> str:
+        """By which the caller came: that of `X-Forwarded-Proto` from proxies of ours."""
+        headers = Headers(scope=scope)
+        client = scope.get("client")
+        told = headers.get("X-Forwarded-Proto", "").strip()
+        known = self._by_haproxy(headers) or (
+            bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
+        )
+        if not known or told not in {"http", "https", "ws", "wss"}:
+            return str(scope.get("scheme", "http"))
+        return told.replace("http", "ws") if scope["type"] == "websocket" else told
+
+    def _by_haproxy(self, headers: Headers) -> bool:
+        """Whether our own HAProxy passed the request on."""
+        proof = headers.get(_INGRESS, "").encode("latin-1")
+        return bool(self._ingress_secret) and hmac.compare_digest(proof, self._ingress_secret)
 
     def headers(self, path: str) -> RawHeaders:
         """What an answer has besides its own, as ASGI has it."""
@@ -114,6 +136,9 @@ class _FrontDoorMiddleware:
             await self._app(scope, receive, send)
             return
         address = self._door.address(scope)
+        scope["scheme"] = self._door.scheme(scope)
+        # Nothing behind this may repeat it.
+        scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
         headers = self._door.headers(scope["path"])
 

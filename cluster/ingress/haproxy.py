@@ -8,14 +8,17 @@ haproxy_templates.py of ray/serve/_private.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["binary", "environment", "in_front"]
+__all__ = ["binary", "environment", "in_front", "secret"]
 
 _WRAPPER = Path(__file__).with_name("haproxy.sh")
+_VARIABLE = "GATEWAY_INGRESS_SECRET"
 
 
 def binary() -> str:
@@ -33,16 +36,19 @@ def binary() -> str:
         return ""
 
 
-def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
+def environment(haproxy: str, folder: Path, *, fallback: int, token: str) -> dict[str, str]:
     """What Ray's processes must find in their environment. `folder`: for sockets and configuration,
     closed to others: who writes to its admin socket controls it. `fallback`: a free port for
-    Serve's own proxy, which stays as the last resort."""
+    Serve's own proxy, which stays as the last resort. `token`: the Ray cluster's: by it replicas
+    know the HAProxy of every node, and believe nobody else who claims to pass a request on."""
     return {
+        _VARIABLE: hmac.new(token.encode(), b"gateway ingress", hashlib.sha256).hexdigest(),
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         # Optimized, Serve would take what replicas write to stdout for itself: our log is there.
         "RAY_SERVE_LOG_TO_STDERR": "1",
-        # Between our processes go actor calls; gRPC would listen for anybody.
+        # Between our processes go actor calls. (Replicas listen for gRPC all the same: see
+        # replica.py.)
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": "0",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(_WRAPPER),
         "GATEWAY_HAPROXY": haproxy,
@@ -64,6 +70,11 @@ def environment(haproxy: str, folder: Path, *, fallback: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
     }
+
+
+def secret() -> str:
+    """What our HAProxy puts into `X-Gateway-Ingress`; empty where none is in front."""
+    return os.environ.get(_VARIABLE, "") if in_front() else ""
 
 
 def in_front() -> bool:

@@ -3,7 +3,8 @@
 #
 # Changes what Ray has written in its configuration: the pages with statistics and metrics listen on
 # sockets beside it that only its owner can open (a port could be taken, and HAProxy would not
-# start), requests say from whose address they come, no access log with numbers in its paths goes to
+# start), requests say from whose address they come and prove that it was HAProxy who said so, no
+# access log with numbers in its paths goes to
 # a syslog, who does not finish a request's headers within half a minute is sent away, requests at a
 # replica that is called down are answered at once (they would wait as long as it stands still), and
 # what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
@@ -32,6 +33,7 @@ for argument; do
             -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
             -e 's/^\( *http-request return status\) 404 .*$/\1 503 default-errorfiles/' \
+            -e "s/^frontend http_frontend\$/&\n    http-request set-header X-Gateway-Ingress $GATEWAY_INGRESS_SECRET/" \
             -e '/^ *option splice-/d' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1

@@ -81,7 +81,8 @@ class LocalGateway:
             if self._earlier is not None:
                 end_leftovers(self._earlier)
         own = OwnSettings.read()
-        os.environ.update(self._environment(own))
+        token_file, token = ray_token(self._layout.secrets)
+        os.environ.update(self._environment(own, token))
         with self._phase(Phase.STORES):
             self._stores = needed_stores(own, self._layout)
             for store in self._stores:
@@ -97,7 +98,6 @@ class LocalGateway:
                 self._sandbox.start()
         with self._phase(Phase.RAY):
             slots = own.settings.placement.session_slots_per_node
-            token_file, token = ray_token(self._layout.secrets)
             os.environ.update(access(token_file))
             nodes = self._wanted.nodes
             self._ray = RayCluster(self._layout, nodes=nodes, slots=slots, token=token)
@@ -156,7 +156,7 @@ class LocalGateway:
         self._state.phase = Phase.FAILED
         self._record()
 
-    def _environment(self, own: OwnSettings) -> dict[str, str]:
+    def _environment(self, own: OwnSettings, token: str) -> dict[str, str]:
         """What every process of this run finds in its environment, but for the parts' addresses."""
         port = own.http_port or self._wanted.http_port or free_ports(1)[0]
         if not is_free(own.settings.http.host, port):
@@ -169,7 +169,7 @@ class LocalGateway:
             "WEBHOOK_ALLOW": own.webhook_networks,
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
-            **self._ingress(own),
+            **self._ingress(own, token),
         }
         host = own.settings.http.host
         reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
@@ -178,7 +178,7 @@ class LocalGateway:
         self._state.api_key = found["HTTP_API_KEY"]
         return found
 
-    def _ingress(self, own: OwnSettings) -> dict[str, str]:
+    def _ingress(self, own: OwnSettings, token: str) -> dict[str, str]:
         """HAProxy in front of Serve, where there is one. Raises `Invalid` when it must be there."""
         wanted = own.settings.http.ingress
         # Ray's configuration of it ends no TLS.
@@ -188,7 +188,8 @@ class LocalGateway:
             raise Invalid("HTTP_INGRESS is haproxy: none is installed, or it would have to end TLS")
         if not found:
             return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}
-        return haproxy.environment(found, self._layout.haproxy, fallback=free_ports(1)[0])
+        (fallback,) = free_ports(1)
+        return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
     def _start_application(self) -> None:
         with self._phase(Phase.SUPERVISOR):

@@ -28,6 +28,8 @@ RAY_SETTINGS = {
     "RAY_worker_niceness": "0",
     # Spare processes have loaded what a session needs: see actors/preload.py.
     "RAY_preload_python_modules": "actors.preload",
+    # Serve's own proxy would believe every user of this machine who claims to be a proxy.
+    "FORWARDED_ALLOW_IPS": "nobody",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

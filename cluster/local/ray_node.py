@@ -111,7 +111,7 @@ class RayNode(Part):
         self._family = frozenset()
 
     def _command(self) -> list[str]:
-        manager, objects, agent, agent_grpc, runtime_env, metrics, client = free_ports(7)
+        manager, objects, agent, agent_grpc, runtime_env, metrics = free_ports(6)
         command = [
             *(sys.executable, "-m", "cluster.local.ray_start"),
             *("--block", "--disable-usage-stats", "--log-color=false"),
@@ -135,7 +135,7 @@ class RayNode(Part):
             return [*command, f"--address={self.address}"]
         return [
             *command,
-            *("--head", f"--port={self._gcs_port}", f"--ray-client-server-port={client}"),
+            *("--head", f"--port={self._gcs_port}"),
             *("--include-dashboard=true", f"--dashboard-host={_LOOPBACK}"),
             f"--dashboard-port={self._dashboard_port}",
             f"--temp-dir={self._layout.ray}",

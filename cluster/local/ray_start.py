@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ray._private import node, ray_constants, services
+from ray.scripts import scripts
 from ray.scripts.scripts import start
 
 #: The control store is started again so often within so many seconds.
@@ -92,9 +93,15 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def _without_client() -> str:
+    return "not used"
+
+
 if __name__ == "__main__":
     services.resolve_ip_for_localhost = _same
     ray_constants.ENABLE_RAY_CLUSTER = True
+    # No server for `ray://`, which runs the code of whoever calls: nothing of ours calls it.
+    setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
     _adopt_orphans()
     start()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import other_user
 import psutil
 import pytest
@@ -99,6 +102,77 @@ def test_the_other_user_would_be_seen(tmp_path: Path) -> None:
     assert {deed.split(f" {tmp_path}")[0] for deed in seen} == {
         *("list", "write in", "read", "write", "connect to")
     }
+
+
+def test_everything_listens_on_loopback_only(gateway: RunningGateway) -> None:
+    """Whoever reaches one of Ray's ports, or a replica's, runs code or passes the front by."""
+    found = {}
+    for process in _processes(gateway):
+        try:
+            for one in process.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN or one.type == socket.SOCK_DGRAM:
+                    found[one.laddr.port] = (one.laddr.ip, " ".join(process.cmdline())[:60])
+        except psutil.NoSuchProcess:
+            continue
+    assert gateway.port in found
+    assert len(found) > 20
+    loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert not {port: told for port, told in found.items() if told[0] not in loopback}
+    assert not [told for _, told in found.values() if "ray.util.client.server" in told]
+
+
+def test_no_port_of_ray_lets_strangers_in(gateway: RunningGateway) -> None:
+    told = httpx.get(f"{gateway.state.dashboard_url}/api/v0/actors", trust_env=False)
+    assert told.status_code == 401
+    script = f"import ray; ray.init(address={gateway.state.ray_address!r}); print(ray.nodes())"
+    for mode in ("disabled", "token"):
+        environment = {
+            **{name: value for name, value in os.environ.items() if "TOKEN" not in name},
+            "RAY_AUTH_MODE": mode,
+            "RAY_AUTH_TOKEN": "0" * 64,
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(
+                [sys.executable, "-c", script],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode != 0, done.stdout
+
+
+def test_replicas_believe_only_haproxy_who_called(gateway: RunningGateway) -> None:
+    """The fallback proxy's port and the replicas' are there beside HAProxy's."""
+    ports = {
+        one.laddr.port
+        for process in _processes(gateway)
+        if process.name().startswith(("ray::ServeReplica", "ray::ProxyActor"))
+        for one in process.net_connections(kind="inet")
+        if one.status == psutil.CONN_LISTEN
+    }
+    told = []
+    for port in {gateway.port, *ports}:
+        headers = {
+            "X-Forwarded-For": "192.0.2.7",
+            "X-Gateway-Ingress": "guessed",
+            "X-Api-Key": gateway.state.api_key,
+        }
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.post(
+                f"http://127.0.0.1:{port}/api/keys",
+                json={"isAdmin": True, "name": f"of port {port}"},
+                headers=headers,
+                timeout=10,
+                trust_env=False,
+            )
+            told.append(answer.status_code)
+    assert told.count(201) >= 2, told
+    audited = gateway.api.get("/api/audit", params={"limit": 50}).raise_for_status().text
+    assert "of port" in audited or "/api/keys" in audited
+    assert "192.0.2.7" not in audited
 
 
 def test_no_secret_in_a_command_line(gateway: RunningGateway) -> None:

@@ -239,5 +239,29 @@ def test_our_own_haproxy_says_who_called_it_and_nobody_else_does(
     settings = FrontSettings(_env_file=os.devnull, trusted_proxies="10.9.0.0/16")
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     scope = {"type": "http", "client": ("127.0.0.1", 4), "headers": headers}
-    assert FrontDoor(settings, behind_haproxy=True).address(scope) == address
-    assert FrontDoor(settings).address(scope) == "127.0.0.1"
+    proven = scope | {"headers": [*headers, (b"x-gateway-ingress", b"of-the-cluster")]}
+    assert FrontDoor(settings, ingress_secret="of-the-cluster").address(proven) == address
+    for stranger in (
+        scope,
+        scope | {"headers": [*headers, (b"x-gateway-ingress", b"guessed")]},
+        scope
+        | {"headers": [*headers, (b"x-gateway-ingress", "of-the-clust\xe9r".encode("latin-1"))]},
+    ):
+        assert FrontDoor(settings, ingress_secret="of-the-cluster").address(stranger) == "127.0.0.1"
+    assert FrontDoor(settings).address(proven) == "127.0.0.1"
+
+
+def test_the_scheme_is_that_of_our_own_proxies() -> None:
+    door = FrontDoor(
+        FrontSettings(_env_file=os.devnull, trusted_proxies="10.0.0.0/8"), ingress_secret="proof"
+    )
+
+    def scheme(client: str, told: str, proof: str = "", kind: str = "http") -> str:
+        headers = [(b"x-forwarded-proto", told.encode()), (b"x-gateway-ingress", proof.encode())]
+        return door.scheme({"type": kind, "client": (client, 4), "headers": headers})
+
+    assert scheme("192.0.2.7", "https", "proof") == "https"
+    assert scheme("192.0.2.7", "https", "proof", "websocket") == "wss"
+    assert scheme("10.1.2.3", "https") == "https"
+    assert scheme("192.0.2.7", "https") == scheme("127.0.0.1", "https", "guessed") == "http"
+    assert scheme("10.1.2.3", "javascript") == "http"

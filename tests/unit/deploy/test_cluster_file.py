@@ -42,6 +42,29 @@ def test_rays_settings_are_the_same_everywhere() -> None:
         assert settings(other.read_text()) == launcher, other.name
 
 
+def test_no_cluster_is_open_to_whoever_reaches_its_ports() -> None:
+    """Each way of starting Ray asks for the cluster's token, and closes Ray's folder."""
+    config = yaml.safe_load(FILE.read_text())
+    starts = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
+    deploy = FILE.parent / "deploy"
+    units = {path.name: path.read_text() for path in (deploy / "systemd").glob("*.service")}
+    joining = ("ray start", "actors.bootstrap", "serve_app", "ray health-check")
+    by_hand = (FILE.parent / "docs" / "operations.md").read_text()
+    begin = by_hand.index("By hand, on each machine:")
+    starts += [by_hand[begin : by_hand.index("Settings reach", begin)]]
+    starts += [text for text in units.values() if any(one in text for one in joining)]
+    found = [text for text in starts if any(one in text for one in joining)]
+    assert len(found) == 7
+    for text in found:
+        assert "RAY_AUTH_MODE=token" in text
+        assert "RAY_TMPDIR=/var/lib/gateway" in text
+        assert "FORWARDED_ALLOW_IPS=nobody" in text
+        assert "RAY_AUTH_TOKEN=" not in text.replace("RAY_AUTH_TOKEN=$", "")
+        assert re.search(r"umask 0?077|UMask=0077", text)
+    service = yaml.safe_load((deploy / "kubernetes" / "base" / "rayservice.yaml").read_text())
+    assert service["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
+
+
 def test_the_control_store_can_come_back() -> None:
     config = yaml.safe_load(FILE.read_text())
     head = " ".join(config["head_start_ray_commands"])

@@ -47,6 +47,7 @@ def changed(tmp_path: Path) -> list[str]:
         env={
             **os.environ,
             "GATEWAY_HAPROXY": "true",
+            "GATEWAY_INGRESS_SECRET": "of-the-cluster",
             "RAY_SERVE_HAPROXY_METRICS_PORT": "7001",
             "RAY_SERVE_HAPROXY_STATS_PORT": "7002",
         },
@@ -63,6 +64,23 @@ def test_pages_about_it_take_no_port_and_are_for_its_owner(
         f"unix@{tmp_path}/s mode 600",
         "127.0.0.1:3000",
     ]
+
+
+def test_replicas_are_told_that_it_was_haproxy_who_passed_a_request_on(changed: list[str]) -> None:
+    at = changed.index("frontend http_frontend")
+    assert changed[at + 1] == "http-request set-header X-Gateway-Ingress of-the-cluster"
+
+
+def test_the_proof_is_the_clusters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def of(token: str) -> str:
+        for name, value in haproxy.environment("x", tmp_path, fallback=1, token=token).items():
+            monkeypatch.setenv(name, value)
+        return haproxy.secret()
+
+    assert of("a" * 64) == of("a" * 64) != of("b" * 64)
+    assert "a" * 64 not in of("a" * 64)
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+    assert not haproxy.secret()
 
 
 def test_its_admin_socket_is_its_owners(changed: list[str], tmp_path: Path) -> None:
