@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cluster.events.poster import Outcome
 from cluster.stores.dead_letters import DeadLetter
+from cluster.stores.quarantine import Quarantined
 from cluster.stores.webhooks import Delivery, WebhookState
 
 __all__ = ["EventPage", "EventsPort", "WebhooksPort"]
@@ -57,6 +58,14 @@ class EventsPort(Protocol):
         after_seq: int | None = None,
         until_seq: int | None = None,
     ) -> tuple[str, int]: ...
+
+    async def quarantined(
+        self, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[Quarantined]: ...
+
+    async def quarantined_entry(self, entry_id: int) -> bytes: ...
+
+    async def delete_quarantined(self, entry_id: int) -> None: ...
 
 
 class WebhooksPort(Protocol):

@@ -11,6 +11,7 @@ from api.models import WahaModel
 from cluster.domain.session_config import WebhookConfig
 from cluster.events.poster import Outcome
 from cluster.stores.dead_letters import DeadLetter
+from cluster.stores.quarantine import Quarantined
 from cluster.stores.webhooks import Delivery, WebhookState
 
 __all__ = [
@@ -160,6 +161,20 @@ class DeadLetterInfo(WahaModel):
             diedAt=letter.died_at,
             resolvedAt=letter.resolved_at,
         )
+
+
+class QuarantinedInfo(WahaModel):
+    """Something that arrived and could not be understood or recorded."""
+
+    id: int
+    kind: str = Field(description="What the library calls it: `Message`, `Receipt` …")
+    error: str
+    size: int = Field(description="Bytes of it as it came.")
+    at: datetime
+
+    @classmethod
+    def of(cls, one: Quarantined) -> Self:
+        return cls(id=one.id, kind=one.kind, error=one.error, size=one.size, at=one.at)
 
 
 class DeadLetterReplay(WahaModel):

@@ -6,11 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
 
 from api.files import FilesUrl
-from api.models.events import EventsAnswer, EventsReplay, ReplayAnswer
+from api.models.events import EventsAnswer, EventsReplay, QuarantinedInfo, ReplayAnswer
 from api.paging import at_most
 from api.params import GatewayDep, SessionPath
 from api.problems import responses
@@ -59,6 +59,9 @@ async def _kinds(
 
 
 Kinds = Annotated[list[str], Depends(_kinds)]
+#: What a bigint holds.
+MAX_ID = 2**63 - 1
+EntryId = Annotated[int, Path(alias="id", ge=1, le=MAX_ID)]
 
 
 @router.get(
@@ -147,6 +150,52 @@ async def replay_events(session: SessionPath, request: EventsReplay) -> ReplayAn
         until_seq=request.until_seq,
     )
     return ReplayAnswer(replay=name, events=count)
+
+
+@router.get(
+    "/quarantine",
+    operation_id="EventsController_quarantined",
+    summary="What could not be understood",
+    description="What arrived and could not be understood or recorded, newest first: kept as it "
+    "came, up to 500 entries and 16 MB of a session. Each was told as `event.quarantined`.",
+)
+async def list_quarantined(
+    session: SessionPath,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Ids below it.")] = None,
+    limit: Annotated[int, Query(ge=0), at_most(500)] = 100,
+) -> list[QuarantinedInfo]:
+    found = await session.events.quarantined(before=before, limit=limit)
+    return [QuarantinedInfo.of(one) for one in found]
+
+
+@router.get(
+    "/quarantine/{id}",
+    operation_id="EventsController_quarantinedEntry",
+    summary="One of them as it came",
+    description="A byte with the library's code of it, then its protobuf; of a large one the first "
+    "MiB.",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "The entry"}}
+    | responses(NotFound),
+)
+async def get_quarantined(session: SessionPath, entry_id: EntryId) -> Response:
+    entry = await session.events.quarantined_entry(entry_id)
+    return Response(
+        entry,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": "attachment"},
+    )
+
+
+@router.delete(
+    "/quarantine/{id}",
+    operation_id="EventsController_deleteQuarantined",
+    summary="Forget one of them",
+    status_code=204,
+    responses=responses(NotFound),
+)
+async def delete_quarantined(session: SessionPath, entry_id: EntryId) -> None:
+    await session.events.delete_quarantined(entry_id)
 
 
 async def _stream(

@@ -14,6 +14,7 @@ from cluster.domain.session import SessionRecord
 from cluster.events.envelope import Teller, envelope
 from cluster.events.names import expand, unknown
 from cluster.media.links import files_url
+from cluster.stores.quarantine import Quarantined
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -141,6 +142,25 @@ class Events:
             raise NotFound(f"the session has no webhook {webhook}")
         stores.events.hint(record.id)
         return name, last - first
+
+    async def quarantined(
+        self, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[Quarantined]:
+        """What arrived and could not be understood or recorded, newest first; `before`: with ids
+        below it. Raises `SessionNotFound`."""
+        stores, record = await self._session.opened()
+        return await stores.quarantine.list(record.id, before=before, limit=min(limit, _MOST))
+
+    async def quarantined_entry(self, entry_id: int) -> bytes:
+        """What the library said: one byte with its code, then its protobuf; of a large one the
+        first MiB. Raises `SessionNotFound`, `NotFound`."""
+        stores, record = await self._session.opened()
+        return await stores.quarantine.entry(record.id, entry_id)
+
+    async def delete_quarantined(self, entry_id: int) -> None:
+        """Raises `SessionNotFound`, `NotFound`."""
+        stores, record = await self._session.opened()
+        await stores.quarantine.delete(record.id, entry_id)
 
 
 def wanted_types(types: Sequence[str]) -> list[str]:
