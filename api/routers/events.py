@@ -175,8 +175,10 @@ async def list_quarantined(
     description="A byte with the library's code of it, then its protobuf; of a large one the first "
     "MiB.",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The entry"}}
-    | responses(NotFound),
+    responses={
+        **responses(NotFound),
+        200: {"content": {"application/octet-stream": {}}, "description": "The entry"},
+    },
 )
 async def get_quarantined(session: SessionPath, entry_id: EntryId) -> Response:
     entry = await session.events.quarantined_entry(entry_id)
