@@ -22,6 +22,9 @@ _SHORT = 16 << 10
 _KEY = b"data"
 _OUTSIDE = re.compile(rb'["{},\[\]:]')
 _INSIDE = re.compile(rb'["\\]')
+_HALF = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+_ESCAPE = re.compile(rb"\\u00([2-7][0-9A-Fa-f])")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 class _Writer(Protocol):
@@ -41,9 +44,14 @@ class Base64Decoder:
         """The next part, as it stands between the quotes."""
         text = self._left + part
         # An escape that is not whole yet waits for its other half.
-        held = b"\\" if text.endswith(b"\\") else b""
+        half = _HALF.search(text)
+        held = half[0] if half else b""
         text = text.removesuffix(held)
-        text = text.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"")
+        if b"\\" in text:
+            text = text.replace(b"\\/", b"/").replace(b"\\n", b"").replace(b"\\r", b"")
+            # Gson and others write `=` so.
+            text = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), text)
+        text = text.translate(_URL_SAFE)
         if not self._begun:
             self._begun = True
             if text.startswith(b"data:"):
@@ -55,8 +63,10 @@ class Base64Decoder:
 
     def finish(self) -> None:
         """The closing quote was there."""
-        if self._left:
-            raise _no_base64()
+        # Without its padding it is read all the same.
+        text, self._left = self._left, b""
+        if text:
+            self._decode(text + b"=" * (-len(text) % 4))
 
     def _decode(self, text: bytes) -> None:
         if not text:

@@ -13,11 +13,20 @@ __all__ = ["optional_reference", "reference"]
 
 _BARE = re.compile(MESSAGE_ID_PATTERN.removesuffix("$") + r"\Z")
 _FULL = re.compile(r"(true|false)_([^_]+)_([^_]+)(?:_([^_]+))?\Z")
+#: `{fromMe}_{channel}@newsletter_{number}_{id}`, or only one of the last two (WAHA's docs,
+#: channels).
+_POST = re.compile(
+    r"(?:true|false)_([0-9]{1,25})@newsletter_([A-Za-z0-9.-]{1,64})(?:_([A-Za-z0-9.-]{4,64}))?\Z"
+)
+#: Numbers of posts are shorter than ids of messages.
+_LONG = 12
 
 
 def reference(text: str, field: str, *, chat: str = "") -> MessageRef:
     """Read a message's name; `chat` is the JID that a bare id belongs to. Raises `Invalid` naming
     `field`."""
+    if post := _POST.match(text):
+        return _post(*post.groups())
     full = _FULL.match(text)
     bare = full[3] if full else text
     if not _BARE.match(bare):
@@ -34,6 +43,17 @@ def reference(text: str, field: str, *, chat: str = "") -> MessageRef:
         chat=parse_chat_id(full[2], field).jid,
         from_me=full[1] == "true",
         sender=sender,
+    )
+
+
+def _post(channel: str, first: str, second: str | None) -> MessageRef:
+    """A channel's post: by its number, its id, or both."""
+    number = int(first) if first.isdecimal() and len(first) < _LONG else 0
+    return MessageRef(
+        message_id=second or first,
+        chat=f"{channel}@newsletter",
+        from_me=False,
+        server_id=number,
     )
 
 

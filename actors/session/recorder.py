@@ -22,11 +22,13 @@ from actors.whatsapp.port import (
     Undecryptable,
     Unprocessed,
 )
+from cluster.domain.chat_timer import ChatTimer, timer_of
 from cluster.domain.errors import NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.domain.history import GroupNews, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
+from cluster.domain.session_config import IgnoreConfig
 from cluster.events import setting_shape
 from cluster.events.poll_shape import SELECTED
 from cluster.metrics.meter import METER
@@ -64,12 +66,23 @@ _EVENTS = {
 class Recorder:
     """The owner's pen. A store that is away is waited for: the order of events is kept."""
 
-    def __init__(self, *, stores: Stores, session_id: int, epoch: int) -> None:
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        session_id: int,
+        epoch: int,
+        ignored: IgnoreConfig | None = None,
+    ) -> None:
+        """`ignored`: chats of which nothing is told, and of what arrives nothing kept."""
+        self._ignored = ignored or IgnoreConfig()
         self._stores = stores
         self._session_id = session_id
         self._epoch = epoch
         #: (LID, phone number) that are written down
         self._pairs: set[tuple[str, str]] = set()
+        #: Of chats, as it is written down.
+        self._timers: dict[str, ChatTimer] = {}
 
     async def history(self, event: HistoryArrived) -> None:
         """What was before: kept, and told to nobody."""
@@ -108,7 +121,8 @@ class Recorder:
 
     async def received(self, event: Received) -> None:
         message = event.message
-        if message.kind in _SILENT:
+        await self._timed(timer_of(message))
+        if message.kind in _SILENT or self._ignored.ignores(message.chat):
             return
 
         async def write() -> None:
@@ -118,6 +132,15 @@ class Recorder:
 
         await self.paired(_pairs_of(message))
         await self.while_away(write)
+
+    async def _timed(self, timer: ChatTimer | None) -> None:
+        """Keep after how long messages of a chat disappear, where that is news."""
+        if timer is None or self._timers.get(timer.chat) == timer:
+            return
+        await self.while_away(
+            lambda: self._stores.chats.timer_told(self._session_id, self._epoch, timer)
+        )
+        self._timers[timer.chat] = timer
 
     async def receipt(self, event: ReceiptSeen) -> None:
         known = _ACKS.get(event.kind)
@@ -140,6 +163,7 @@ class Recorder:
                     ack=ack,
                     state=state,
                     timestamp=event.timestamp,
+                    told=not self._ignored.ignores(event.chat),
                 )
 
         await self.while_away(write)
@@ -152,6 +176,8 @@ class Recorder:
         return {"traceparent": found[0]} if found else None
 
     async def happened(self, event: Happened) -> None:
+        for timer in event.timers:
+            await self._timed(timer)
         for name, payload in event.told:
             if (news := news_of(name, payload, datetime.now(UTC))) is not None:
 
@@ -159,6 +185,8 @@ class Recorder:
                     await self._stores.groups.told(self._session_id, self._epoch, news)
 
                 await self.while_away(keep)
+            if self._ignored.ignores(_chat_of(payload)):
+                continue
 
             async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
                 await self._tell(name, payload)
@@ -166,6 +194,9 @@ class Recorder:
             await self.while_away(write)
 
     async def undecryptable(self, event: Undecryptable) -> None:
+        if self._ignored.ignores(event.chat):
+            return
+
         async def write() -> None:
             await self._stores.events.append(
                 self._session_id,
@@ -206,6 +237,8 @@ class Recorder:
                 await self._stores.labels.mark(
                     self._session_id, label.id, event.chat, labeled=event.labeled
                 )
+            if self._ignored.ignores(event.chat):
+                return
             label = label or Label(id=event.label, name="", color=0)
             name = "label.chat.added" if event.labeled else "label.chat.deleted"
             await self._tell(name, setting_shape.chat_label(label, event.chat))
@@ -213,6 +246,8 @@ class Recorder:
         await self.while_away(write)
 
     async def archived(self, event: ChatArchived) -> None:
+        if self._ignored.ignores(event.chat):
+            return
         payload = setting_shape.archived(
             event.chat, archived=event.archived, timestamp_ms=event.timestamp_ms
         )
@@ -292,6 +327,12 @@ def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:
         for user, _, server in [on_wire.partition("@")]
         if server == "lid"
     ]
+
+
+def _chat_of(payload: dict[str, Any]) -> str:
+    """The chat that an event besides messages is of; empty where it is of none."""
+    group = payload.get("group")
+    return str(group.get("id") if isinstance(group, dict) else payload.get("id") or "")
 
 
 def _names(message: StoredMessage) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from actors.whatsapp.port import (
     QrShown,
     ReceiptSeen,
     Received,
+    Renamed,
     Replaced,
     Undecryptable,
     Unprocessed,
@@ -57,6 +58,7 @@ from cluster.domain.errors import (
 from cluster.domain.message import OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.domain.session_config import IgnoreConfig
 from cluster.events.names import ENGINE_EVENT
 from cluster.logs import tell_of_process
 from cluster.metrics.meter import METER
@@ -205,6 +207,8 @@ class Session:
         #: As `state.change` told it last.
         self._state = ""
         self._qr_shown = False
+        #: Status and reason of the last `session.status`.
+        self._told: tuple[SessionStatus, str] | None = None
         self._folder: DeviceFolder | None = None
         self._vault: DeviceVault | None = None
         self._keeper: LeaseKeeper | None = None
@@ -222,6 +226,7 @@ class Session:
         self._contests = 0
         self._log = log.bind(session=record.name, session_id=record.id, node=node)
         self._recorder: Recorder | None = None
+        self._ignored = IgnoreConfig.of(record.config)
         #: what the library can still answer a retry for (whatsmeow retry.go, recentMessagesSize)
         self._sent_here: deque[str] = deque(maxlen=_LIBRARY_REMEMBERS)
         self._sent_again: Counter[str] = Counter()
@@ -325,7 +330,12 @@ class Session:
         self._supervise(self._keeper.start(), "lease keeper")
         await self._change_status(SessionStatus.STARTING, "")
         self._log.info("session.claimed", predecessor=claim.predecessor)
-        self._recorder = Recorder(stores=self._stores, session_id=self.record.id, epoch=self.epoch)
+        self._recorder = Recorder(
+            stores=self._stores,
+            session_id=self.record.id,
+            epoch=self.epoch,
+            ignored=self._ignored,
+        )
         if claim.predecessor in {"expired", "alive"}:
             self._took_over_at = time.monotonic()
         if (how := _taken_over(claim, self.record)) is not None:
@@ -460,6 +470,7 @@ class Session:
         assert self._spool is not None  # noqa: S101 - opened with the folder
         client = self._make_client(self._folder.database, key, self._on_event, self._spool)
         client.on_broken = self._broke
+        client.config = self.record.config
         client.engine_events = _wants_engine_events(self.record, self._settings)
         self._client = client
         await self._replay(client)
@@ -659,6 +670,8 @@ class Session:
                     self.me = event.me
                     await self._clear_qr()
                     self._touch_store()
+                case Renamed():
+                    self._rename(event.me)
         except Unavailable as error:
             # A cache that is away must not stop the status from moving on.
             self._log.warning("session.event_store_away", error=error.detail)
@@ -667,6 +680,17 @@ class Session:
         )
         if following is not None:
             await self._take_step(following)
+
+    def _rename(self, me: Me) -> None:
+        self.me = me
+
+        async def write() -> None:
+            await self._stores.sessions.set_status(
+                self.record.id, self.epoch, self.status, reason=self.reason, me=me
+            )
+
+        self._unreported.append(write)
+        self._behind.set()
 
     def _report_state(self, event: WhatsAppEvent) -> None:
         state = state_after(event)
@@ -802,6 +826,9 @@ class Session:
             )
             if self.status is status:
                 self.status = stored
+            if self._told == (stored, reason):
+                return
+            self._told = stored, reason
             await self._stores.events.append(
                 self.record.id,
                 "session.status",
@@ -1068,7 +1095,11 @@ class Session:
     async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
         try:
             await self._stores.outbox.mark_sent(
-                self.record.id, self.epoch, entry.message_id, sent_at
+                self.record.id,
+                self.epoch,
+                entry.message_id,
+                sent_at,
+                told=not self._ignored.ignores(entry.chat),
             )
         except NotOwner as error:
             await self._fence(error.detail)
@@ -1081,7 +1112,12 @@ class Session:
     async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
         try:
             await self._stores.outbox.mark_failed(
-                self.record.id, self.epoch, entry.message_id, error.detail, entry.attempts
+                self.record.id,
+                self.epoch,
+                entry.message_id,
+                error.detail,
+                entry.attempts,
+                told=not self._ignored.ignores(entry.chat),
             )
         except NotOwner as lost:
             await self._fence(lost.detail)

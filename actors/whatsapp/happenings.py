@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -17,6 +18,7 @@ from neonize.proto import Neonize_pb2 as pb
 from actors.whatsapp.incoming import chat_of, person, timestamp
 from actors.whatsapp.jids import bare, to_text
 from actors.whatsapp.port import Happened
+from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.waha_id import waha_id
 
 __all__ = ["SUBSCRIBED", "engine_event", "happened"]
@@ -62,7 +64,23 @@ def happened(event: Protobuf, own: frozenset[str]) -> Happened | None:
             told = [("call.rejected", _call(event, video=False, group=False))]
         case _:
             told = []
-    return Happened(told=tuple(told)) if told else None
+    timers = _timers(event)
+    return Happened(told=tuple(told), timers=timers) if told or timers else None
+
+
+def _timers(event: Protobuf) -> tuple[ChatTimer, ...]:
+    """After how long messages of the group disappear, where the event tells it."""
+    match event:
+        case pb.JoinedGroup():
+            group, timer, at = event.GroupInfo.JID, event.GroupInfo.GroupEphemeral, time.time()
+        case pb.GroupInfoEvent() if event.HasField("Ephemeral"):
+            group, timer = event.JID, event.Ephemeral
+            at = timestamp(event.Timestamp).timestamp()
+        case _:
+            return ()
+    seconds = int(timer.DisappearingTimer) if timer.IsEphemeral else 0
+    found = ChatTimer.of(to_text(group), seconds, datetime.fromtimestamp(int(at), UTC))
+    return (found,) if found is not None else ()
 
 
 def engine_event(said: Protobuf) -> Happened:

@@ -16,6 +16,7 @@ import structlog
 from actors.whatsapp.bounds import bounded_chunk
 from actors.whatsapp.incoming import as_json, describe, is_media, timestamp
 from actors.whatsapp.jids import bare
+from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
 from cluster.domain.message import Ack, StoredMessage
 from cluster.metrics.meter import METER
@@ -79,6 +80,10 @@ def _conversation(conversation: Any, own_jid: str) -> Iterator[HistoryChunk]:
     )
     for part in _slices(messages, _CHUNK):
         yield HistoryChunk(names=first.names, groups=first.groups, messages=tuple(part))
+    if conversation.ephemeralExpiration:
+        set_at = conversation.ephemeralSettingTimestamp or last
+        timer = ChatTimer.of(chat, conversation.ephemeralExpiration, timestamp(set_at or 0))
+        yield HistoryChunk(timers=(timer,) if timer is not None else ())
     if last or newest is not None:
         yield HistoryChunk(
             names=first.names,

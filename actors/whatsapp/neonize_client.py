@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import ctypes
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -39,6 +39,7 @@ from neonize.exc import (
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import MediaType
+from pydantic import ValidationError
 
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
@@ -79,6 +80,7 @@ from actors.whatsapp.port import (
     QrTimedOut,
     ReceiptSeen,
     Received,
+    Renamed,
     Replaced,
     Undecryptable,
     Unprocessed,
@@ -88,10 +90,18 @@ from actors.whatsapp.presences import Presences
 from actors.whatsapp.sandbox_root import trust_root
 from actors.whatsapp.stream import EventStream
 from actors.whatsapp.votes import Votes
-from cluster.domain.errors import Invalid, NotSupported, Unavailable, WhatsAppRefused
+from cluster.domain.errors import (
+    Invalid,
+    NotPermitted,
+    NotSupported,
+    Unavailable,
+    WhatsAppRefused,
+)
 from cluster.domain.session import Me
+from cluster.domain.session_config import BROWSERS, ClientConfig, SessionConfig
 from cluster.domain.waha_id import waha_id
 from cluster.domain.wire_message import people_in
+from cluster.media.addresses import allowed_networks, permitted_proxy
 from cluster.settings import WhatsAppSettings
 
 __all__ = ["NeonizeClient"]
@@ -154,13 +164,21 @@ _FINAL = (
     *("not participating", "does not exist", "not yet supported", "unsupported"),
     *("failed to marshal", "invalid jid", "cannot be empty", "can't be empty", "no participants"),
 )
+#: In answers of WhatsApp to who is no member of a group, or may not write in it.
+_NO_RIGHT = re.compile(
+    r"error:? (401|403)\b|\bforbidden\b|\bnot-authorized\b|\bnot participating\b"
+)
 #: Connect failures that no new try can mend.
 _FATAL = {pb.CLIENT_OUTDATED, pb.BAD_USER_AGENT}
 
 #: Starts touch process-wide state (DeviceProps, unlocked maps of clients); ends do, too.
 _starting = asyncio.Lock()
+#: A client of this process is shown otherwise than by the gateway's settings.
+_shown_apart = asyncio.Event()
 #: Seconds that a start may keep others from theirs, and between looks whether it still does.
 _START_PATIENCE, _START_LOOK = 5.0, 0.002
+#: Seconds before each look whether the account's name is known (another one).
+_NAME_PAUSES = (0.5, 0.5, 1, 2, 4, 8, 16, 30, 60)
 #: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
 #: and the end of its lease.
 _CLOSE_PATIENCE = 1.0
@@ -182,13 +200,18 @@ class NeonizeClient:
         on_event: Callable[[WhatsAppEvent], Awaitable[None]],
         uploads: Uploads | None = None,
         spool: EventSpool | None = None,
+        proxy_allow: str = "",
     ) -> None:
         """`store`: the SQLite device store; `key`: unique per client in this process; `uploads`:
         where the files of attachments come from; `spool`: where received messages are kept until
-        `on_event` returned for them."""
+        `on_event` returned for them; `proxy_allow`: networks that a
+        session's own proxy may be in although they are not public."""
         self.on_event = on_event
         self.me: Me | None = None
         self.engine_events = False
+        self.config: Mapping[str, Any] = {}
+        self._proxy_allow = proxy_allow
+        self._debug = False
         self.gone = True
         self._store = store
         self._store_processes: StoreProcesses | None = None
@@ -201,9 +224,6 @@ class NeonizeClient:
         self._key = key
         self._loop = asyncio.get_running_loop()
         self._client = NewAClient(f"{store}?{_STORE}", uuid=key)
-        self._client.device_props = DeviceProps(
-            os=settings.device_name, platformType=DeviceProps.CHROME
-        )
         self.on_broken: Callable[[str], None] = lambda _: None
         #: From its first event on the Go side knows the client.
         self._stream = EventStream(
@@ -217,6 +237,7 @@ class NeonizeClient:
         )
         self._seen: AppStateSeen | None = None
         self._settings_watch: asyncio.Task[None] | None = None
+        self._naming: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
@@ -258,6 +279,13 @@ class NeonizeClient:
             loop, ctypes.string_at(data).decode("utf-8", "replace")
         )
         self._stream.start(self._broken)
+        try:
+            await self._configure()
+        except (Invalid, ValidationError) as error:
+            # Without the proxy that was meant nothing may go out.
+            said = error.detail if isinstance(error, Invalid) else "config.proxy is not host:port"
+            self._stream.accept(Failed(reason=said, temporary=False))
+            return
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
         async with _starting:
             before = await asyncio.to_thread(clients_in_library)
@@ -274,12 +302,31 @@ class NeonizeClient:
                 async with asyncio.timeout(_START_PATIENCE):
                     await self._past_the_common_part(self._connecting, before)
 
+    async def _configure(self) -> None:
+        """What the session's own configuration wants. Raises `Invalid`, `ValidationError`."""
+        own = SessionConfig.read(self.config)
+        self._debug = bool(own.debug)
+        shown = own.client or ClientConfig()
+        self._client.device_props = DeviceProps(
+            os=shown.deviceName or self._settings.device_name,
+            platformType=BROWSERS[shown.browserName or "Chrome"],
+        )
+        if own.client is not None:
+            _shown_apart.set()
+        if own.proxy is not None:
+            # From here on everything goes by it: the connection, uploads and downloads.
+            url = await permitted_proxy(own.proxy.url, allowed_networks(self._proxy_allow))
+            self._settings = self._settings.model_copy(update={"proxy_url": url})
+            self._media_hosts = MediaHosts(url)
+
     async def _past_the_common_part(
         self, connecting: asyncio.Task[None], before: int | None
     ) -> None:
         """Return when others may start: see `actors.whatsapp.go_clients`."""
         while not (self._stream.begun.is_set() or connecting.done()):
-            if clients_in_library() != before:
+            # The library sends its one `DeviceProps` with the handshake of an unlinked device: no
+            # other client may change it until then.
+            if clients_in_library() != before and not _shown_apart.is_set():
                 return
             await asyncio.sleep(_START_LOOK)
 
@@ -315,8 +362,9 @@ class NeonizeClient:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        if self._settings_watch is not None:
-            self._settings_watch.cancel()
+        for watch in (self._settings_watch, self._naming):
+            if watch is not None:
+                watch.cancel()
         if self._connecting is not None:
             await self._disconnect(self._connecting)
         processes, self._store_processes = self._store_processes, None
@@ -439,6 +487,26 @@ class NeonizeClient:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.handled(), _HANDLED)
 
+    async def name_told(self) -> None:
+        """See `actors.whatsapp.verbs.Device`."""
+        if self._naming is not None:
+            self._naming.cancel()
+        self._naming = asyncio.create_task(self._learn_name(), name=f"name:{self._key}")
+
+    async def _learn_name(self) -> None:
+        """neonize 0.5.2 has no event of the setting, so the library is asked for a while."""
+        for pause in _NAME_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                found = await self._call(self._client.get_me, local=True)
+            except (NeonizeError, Unavailable) as error:
+                log.debug("whatsapp.name_not_known", key=self._key, error=str(error))
+                return
+            if self.me is not None and found.PushName not in {"", self.me.push_name}:
+                self.me = replace(self.me, push_name=found.PushName)
+                self._stream.accept(Renamed(me=self.me))
+                return
+
     async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
         """See `actors.whatsapp.verbs.Device`."""
         if self._uploads is None:
@@ -498,6 +566,8 @@ class NeonizeClient:
         if kind is None:
             return None
         said = repaired(kind.FromString(raw))
+        if self._debug:
+            log.info("whatsapp.said", key=self._key, said=kind.__name__, size=len(raw))
         if self.engine_events and not own_jid and not isinstance(said, pb.HistorySync):
             self._post(self._loop, bounded(happenings.engine_event(said)))
         event = self._translate(said, own_jid)
@@ -572,6 +642,9 @@ class NeonizeClient:
     async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
         """People by phone number where the library knows it: one person is one chat."""
         match event:
+            case Connected():
+                await self.name_told()
+                return event
             case Received(message=message):
                 message = await self._votes.opened(message, self.call)
                 named = {jids.bare(jid) for jid in people_in(message.payload["message"])}
@@ -595,21 +668,29 @@ class NeonizeClient:
                 return replace(event, chat=await self.by_phone(event.chat))
             case Happened(told=(("presence.update", payload),)):
                 return Happened(told=(("presence.update", await self._seen_by_phone(payload)),))
-            case Happened(told=told) if any("participants" in payload for _, payload in told):
-                return Happened(told=tuple([(n, await self._members(p)) for n, p in told]))
+            case Happened(told=told) if told:
+                return replace(event, told=tuple([(n, await self._named(n, p)) for n, p in told]))
             case _:
                 return event
 
-    async def _members(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """A change of a group's members, with their phone numbers."""
-        if "participants" not in payload:
+    async def _named(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Whom an event names, by phone number: callers, and beside their ids members of groups."""
+        if name.startswith("call."):
+            return payload | {"from": waha_id(await self.by_phone(payload["from"]))}
+        if not name.startswith("group.v2."):
             return payload
-        members = [
-            one | {"pn": phone if phone.endswith("@c.us") else None}
-            for one in payload["participants"]
-            for phone in [waha_id(await self.by_phone(one["id"]))]
-        ]
-        return payload | {"participants": members}
+        if name == "group.v2.join":
+            group = payload["group"]
+            return payload | {"group": group | {"participants": await self._members(group)}}
+        found = {"participants": await self._members(payload)} if "participants" in payload else {}
+        return payload | found
+
+    async def _members(self, group: dict[str, Any]) -> list[dict[str, Any]]:
+        members = []
+        for one in group["participants"]:
+            phone = one.get("pn") or waha_id(await self.by_phone(one["id"]))
+            members.append(one | {"pn": phone if phone.endswith("@c.us") else None})
+        return members
 
     async def _seen_by_phone(self, payload: dict[str, Any]) -> dict[str, Any]:
         """A presence of people by phone number."""
@@ -683,6 +764,8 @@ def classify(error: str) -> Exception:
         return Unavailable(f"WhatsApp did not answer: {error}", retry_after=2)
     if any(part in text for part in _HERE):
         return Unavailable(f"the message could not be prepared: {error}", retry_after=2)
+    if _NO_RIGHT.search(text):
+        return NotPermitted(f"WhatsApp does not let this account write there: {error}")
     return WhatsAppRefused(f"WhatsApp refused the message: {error}")
 
 

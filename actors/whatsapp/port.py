@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import HistoryChunk
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
@@ -29,6 +30,7 @@ __all__ = [
     "QrTimedOut",
     "ReceiptSeen",
     "Received",
+    "Renamed",
     "Replaced",
     "Undecryptable",
     "Unprocessed",
@@ -128,11 +130,20 @@ class ReceiptSeen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Renamed:
+    """The account shows another name, or its name became known: it comes after linking."""
+
+    me: Me
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Happened:
     """Something besides messages that consumers are told of as it is."""
 
     #: Name and payload of each event, in WAHA's shapes.
-    told: tuple[tuple[str, dict[str, Any]], ...]
+    told: tuple[tuple[str, dict[str, Any]], ...] = ()
+    #: Timers of groups that it tells of.
+    timers: tuple[ChatTimer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +215,7 @@ WhatsAppEvent = (
     | Undecryptable
     | ReceiptSeen
     | Happened
+    | Renamed
     | HistoryArrived
     | LabelChanged
     | ChatLabeled
@@ -240,6 +252,8 @@ class WhatsAppClient(Protocol):
     me: Me | None = field(default=None)
     #: Tell of everything that the library says, as `engine.event`. Set it before `connect`.
     engine_events: bool = False
+    #: The session's `config`: its proxy, how the device is shown, `debug`. Set it before `connect`.
+    config: Mapping[str, Any] = field(default_factory=dict)
     #: After `close`: no connection can follow any more. False: it was closed while it connected,
     #: and only the end of the process is sure to prevent one.
     gone: bool = True

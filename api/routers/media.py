@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from api.file_route import FORM, FileRoute
 from api.media_types import prefers_json, safe_media_type
@@ -119,6 +119,15 @@ async def upload(
         filename=kept.filename,
         size=kept.size,
     )
+
+
+@_files.head("/files/{session}/{file}", include_in_schema=False)
+async def head_of_file(
+    session: SessionPath, file: Annotated[str, Path(max_length=300)]
+) -> Response:
+    """What `get_file` would say, without the file."""
+    answer = await get_file(session, file)
+    return Response(status_code=200, headers=dict(answer.headers))
 
 
 @_files.get(

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from cluster.client import references
 from cluster.domain.chat import Chat
 from cluster.domain.chat_id import parse_chat_id
-from cluster.domain.errors import NotFound
+from cluster.domain.errors import GatewayError, NotFound
 from cluster.domain.message import MessageFilter, StoredMessage
 from cluster.domain.message_ref import MessageRef
+from cluster.domain.session import SessionStatus
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
 
 __all__ = ["Chats"]
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that the address book may take: without it the list has the names that were known.
+_NAMES_SECONDS = 5.0
 
 
 class Chats:
@@ -37,7 +46,7 @@ class Chats:
         """Chats with their last messages, the latest first; `ids` narrows them."""
         stores, record = await self._session.opened()
         wanted = [parse_chat_id(chat, "ids").jid for chat in ids]
-        return await stores.chats.list(
+        found = await stores.chats.list(
             record.id,
             ids=wanted or None,
             limit=limit,
@@ -45,6 +54,20 @@ class Chats:
             by_name=by_name,
             ascending=ascending,
         )
+        people = [chat.jid for chat in found if chat.jid.endswith(("@s.whatsapp.net", "@lid"))]
+        if not people or record.status is not SessionStatus.WORKING:
+            return found
+        try:
+            told = await self._session.request(
+                "contacts.names", timeout=_NAMES_SECONDS, repeatable=True, jids=people
+            )
+        except GatewayError as error:
+            # The list is there all the same, under the names that were known.
+            log.info("chats.names_not_asked", session=self._session.name, error=error.detail)
+            return found
+        names = {jid: (name, push_name) for jid, name, push_name in told}
+        await stores.people.named(record.id, names)
+        return [_named(chat, *names.get(chat.jid, ("", ""))) for chat in found]
 
     async def message(self, ref: MessageRef) -> StoredMessage:
         """One message. Raises `NotFound`."""
@@ -95,3 +118,8 @@ class Chats:
             last = references.key_of(newest[0]) | {"timestamp": timestamp}
         await self._session.request(verb, chat=jid, last=last, repeatable=True, **arguments)
         return jid
+
+
+def _named(chat: Chat, name: str, push_name: str) -> Chat:
+    """As the address book says; else as it was, or as the person calls itself."""
+    return replace(chat, name=name or chat.name or push_name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.client import references
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid, NotFound, NotSupported
-from cluster.domain.message import SentMessage, StoredMessage
+from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import options_of
@@ -211,6 +211,8 @@ class Chatting:
 
     async def react(self, message: MessageRef, emoji: str, **options: Any) -> SentMessage:
         """React to a message; an empty emoji takes the reaction back."""
+        if message.chat.endswith("@newsletter"):
+            return await self._react_to_post(message, emoji)
         key = await self._key(message)
         content = {
             "kind": "reaction",
@@ -219,6 +221,37 @@ class Chatting:
             "key": key,
         }
         return await self._session.send(key["chat"], content, **options)
+
+    async def _react_to_post(self, post: MessageRef, emoji: str) -> SentMessage:
+        """A channel knows its posts by number. It acknowledges nothing, and keeps one reaction of
+        each follower: doing it again does no harm."""
+        number = post.server_id
+        if not number:
+            stores, record = await self._session.opened()
+            known = await references.present_message(stores, record, post)
+            number = int(known.payload.get("info", {}).get("ServerID") or 0) if known else 0
+        if not number:
+            raise NotFound(
+                "messageId is no post of this session's history; name it by its number: "
+                "false_{channel}@newsletter_{number}",
+                field="messageId",
+            )
+        chosen = await self.new_message_id()
+        await self._session.request(
+            "channels.react",
+            repeatable=True,
+            channel_id=post.chat,
+            server_id=number,
+            emoji=emoji,
+            message_id=chosen,
+        )
+        return SentMessage(
+            message_id=chosen,
+            chat=post.chat,
+            state=OutboxState.SENT,
+            timestamp=datetime.now(UTC),
+            content={"kind": "reaction", "text": emoji, "reply_to": post.message_id},
+        )
 
     async def star(self, message: MessageRef, starred: bool) -> None:
         """Star a message on all devices of the account, or take the star away."""
@@ -373,7 +406,7 @@ def _kind_of(message: StoredMessage) -> str:
 
 def _again(message: StoredMessage) -> dict[str, Any]:
     """What the API composed, to be sent once more: as its edits left it, and forwarded."""
-    left_out = {"quoted", "reply_to", "mentions", "mention_all"}
+    left_out = {"quoted", "reply_to", "mentions", "mention_all", "_timer"}
     if message.edited_at is not None:
         left_out |= {"preview", "_preview", "_thumbnail", "_preview_image"}
     content = dict(message.payload.get("content") or {})

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from cluster.client.follow import follow_sessions
 from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
@@ -17,9 +19,12 @@ from cluster.client.sandbox import SandboxControl
 from cluster.client.session import MOVE_TIMEOUT, SessionClient
 from cluster.client.vitals import ClusterVitals, session_vitals
 from cluster.domain.device_source import DeviceSource
+from cluster.domain.errors import Invalid
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
+from cluster.domain.session_config import SessionConfig
 from cluster.domain.vitals import SessionVitals
 from cluster.effective_settings import effective
+from cluster.media.addresses import allowed_networks, permitted_proxy
 from cluster.media.workshop import Workshop
 from cluster.metrics.exposition import exposition
 from cluster.settings import Settings
@@ -116,11 +121,22 @@ class Gateway:
     ) -> SessionRecord:
         """Create a session and, unless told otherwise, start it. Raises `Conflict`."""
         check_session_name(name)
+        await self.check_config(config or {})
         stores = await self.stores()
         desired = DesiredState.RUNNING if start else DesiredState.STOPPED
         await stores.sessions.create(self.tenant, name, config or {}, desired)
         session = self.session(name)
         return await session.start() if start else await session.info()
+
+    async def check_config(self, config: dict[str, Any]) -> None:
+        """Raises `Invalid` for a proxy that a session may not lead its traffic to. When the session
+        starts it is looked at again."""
+        try:
+            proxy = SessionConfig.read(config).proxy
+        except ValidationError as error:
+            raise Invalid("the proxy is not host:port", field="config.proxy.server") from error
+        if proxy is not None:
+            await permitted_proxy(proxy.url, allowed_networks(self.settings.media.fetch_allow))
 
     async def import_session(
         self,
@@ -133,6 +149,7 @@ class Gateway:
         """Make a session of a device that was linked elsewhere, where it must not run any more.
         Without `config` an archive's own is used. Raises `Invalid`, `Conflict`."""
         check_session_name(name)
+        await self.check_config(config or {})
         await self.stores()
         await self.router.supervise(
             lambda s: s.bring.remote(self.tenant, name, config or {}, source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid, NotFound, NotSupported
 from cluster.domain.message import SentMessage
 from cluster.domain.message_ref import MessageRef
+from cluster.media.file_types import checked_mimetype, named, type_of
 from cluster.media.links import MessageFile, file_of, object_key
 from cluster.media.pages import first_link
 from cluster.media.prepare import Kind
@@ -228,19 +230,25 @@ class Media:
         convert: bool,
     ) -> dict[str, Any]:
         """Collect, look, convert and keep; returns the `file` of a content."""
+        checked_mimetype(attachment.mimetype)
         local = await self._collected(stores, session_id, spool, attachment)
         source = attachment.url or f"sha256:{local.sha256}"
-        mimetype, facts = local.mimetype, {}
+        mimetype, facts = "", {}
         if kind in _LOOKS:
             wanted = convert or kind in {"image", "sticker"}
             target = spool.path("converted") if wanted else None
             facts = await self._workshop.preparer.prepare(_LOOKS[kind], local.path, target)
-            mimetype = str(facts.pop("mimetype", "") or mimetype)
+            mimetype = str(facts.pop("mimetype", "") or "")
             if facts.pop("converted", False) and target is not None:
                 local = await spool.take("final", _parts(target), filename=local.filename)
-        mimetype = mimetype or "application/octet-stream"
         filename = local.filename
-        if kind != "document" and filename and mimetype in _ENDINGS:
+        if not mimetype:
+            # Of sound and films what they are is known; who sent them may be wrong.
+            said = local.mimetype if kind == "document" else ""
+            mimetype = await asyncio.to_thread(type_of, local.path, said, filename)
+        if kind == "document":
+            filename = named(filename, mimetype)
+        elif filename and mimetype in _ENDINGS:
             filename = str(Path(filename).with_suffix(_ENDINGS[mimetype]))
         kept = await self._keep(
             stores,

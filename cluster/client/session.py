@@ -124,7 +124,8 @@ class SessionClient(Subjects):
         return record
 
     async def update(self, config: dict[str, Any]) -> SessionRecord:
-        """Replace the session's `config`."""
+        """Replace the session's `config`. Raises `Invalid`."""
+        await self._gateway.check_config(config)
         record = await self.info()
         stores = await self._gateway.stores()
         await stores.sessions.update_config(record.id, config)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.message import StoredMessage
 
 __all__ = ["GroupNews", "HistoryChat", "HistoryChunk"]
@@ -57,3 +58,4 @@ class HistoryChunk:
     #: (LID, phone-number JID) of a person
     pairs: tuple[tuple[str, str], ...] = ()
     groups: tuple[GroupNews, ...] = ()
+    timers: tuple[ChatTimer, ...] = ()

@@ -20,3 +20,6 @@ class MessageRef:
     from_me: bool | None = None
     #: JID of who wrote it, in groups; empty when it was not said.
     sender: str = ""
+    #: Number of a channel's post, which is all that some callers know of it; 0 when it was not
+    #: said.
+    server_id: int = 0

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-__all__ = ["SessionConfig", "WebhookConfig"]
+__all__ = ["BROWSERS", "ClientConfig", "IgnoreConfig", "SessionConfig", "WebhookConfig"]
+
+#: Ways to speak to a proxy that the library and the uploads have in common.
+_PROXIES = {"http", "socks5"}
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+#: As phones show them, by WhatsApp's own names (waCompanionReg.proto, DeviceProps.PlatformType).
+BROWSERS = {
+    "Chrome": "CHROME",
+    "Firefox": "FIREFOX",
+    "IE": "IE",
+    "Opera": "OPERA",
+    "Safari": "SAFARI",
+    "Edge": "EDGE",
+    "Desktop": "DESKTOP",
+    "iPad": "IPAD",
+}
+
+
+def _browser(name: Any) -> Any:
+    """By whatever case."""
+    known = {one.casefold(): one for one in BROWSERS}
+    return known.get(name.casefold(), name) if isinstance(name, str) else name
+
+
+Browser = Annotated[
+    Literal["Chrome", "Firefox", "IE", "Opera", "Safari", "Edge", "Desktop", "iPad"],
+    BeforeValidator(_browser),
+]
 
 
 class _Part(BaseModel):
@@ -34,10 +73,52 @@ HttpUrl = Annotated[
 ]
 
 
+def _proxy_server(server: str) -> str:
+    """Raises `ValueError` for what no connection can go through."""
+    if not re.fullmatch(r"[\x21-\x7e]+", server):
+        raise ValueError("a proxy is host:port, without spaces")
+    scheme, given, place = server.rpartition("://")
+    if given and scheme.lower() not in _PROXIES:
+        raise ValueError("a proxy is host:port, http://host:port or socks5://host:port")
+    found = urlsplit(f"//{place}")
+    if found.path or found.query or found.fragment or found.username is not None:
+        raise ValueError("a proxy is host:port; name and password are fields of their own")
+    try:
+        port = found.port
+    except ValueError as error:
+        raise ValueError("a proxy's port is a number up to 65535") from error
+    if not found.hostname or not port:
+        raise ValueError("a proxy is host:port")
+    _with_a_host(f"http://{place}")
+    return server
+
+
 class ProxyConfig(_Part):
-    server: str = Field(min_length=1, max_length=255, examples=["localhost:3128"])
-    username: str | None = None
-    password: str | None = None
+    """All of the session's traffic with WhatsApp goes through it, files included."""
+
+    server: Annotated[str, AfterValidator(_proxy_server)] = Field(
+        min_length=1,
+        max_length=255,
+        description="`host:port`, also with `http://` or `socks5://` in front.",
+        examples=["localhost:3128"],
+    )
+    username: str | None = Field(None, max_length=255)
+    password: str | None = Field(None, max_length=255)
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if self.password and not self.username:
+            raise ValueError("a password needs a username")
+        return self
+
+    @property
+    def url(self) -> str:
+        """With the name and password in it: not for logs."""
+        scheme, _, place = self.server.rpartition("://")
+        login = quote(self.username or "", safe="")
+        if self.password:
+            login += f":{quote(self.password, safe='')}"
+        return f"{scheme.lower() or 'http'}://{login}{'@' if login else ''}{place}"
 
 
 class HmacConfiguration(_Part):
@@ -66,15 +147,36 @@ class WebhookConfig(_Part):
 
 
 class IgnoreConfig(_Part):
-    status: bool | None = None
+    status: bool | None = Field(None, description="Stories.")
     groups: bool | None = None
     channels: bool | None = None
-    broadcast: bool | None = None
+    broadcast: bool | None = Field(None, description="Broadcast lists.")
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> IgnoreConfig:
+        """Of a kept configuration; what cannot be read ignores nothing."""
+        try:
+            return cls.model_validate(config.get("ignore") or {})
+        except ValidationError:
+            return cls()
+
+    def ignores(self, chat: str) -> bool:
+        """`chat`: a JID."""
+        if chat == "status@broadcast":
+            return bool(self.status)
+        server = chat.rpartition("@")[2]
+        return bool(
+            {"g.us": self.groups, "newsletter": self.channels, "broadcast": self.broadcast}.get(
+                server
+            )
+        )
 
 
 class ClientConfig(_Part):
-    deviceName: str | None = None
-    browserName: str | None = None
+    deviceName: str | None = Field(
+        None, min_length=1, max_length=64, pattern=_PRINTABLE, examples=["MacOS"]
+    )
+    browserName: Browser | None = Field(None, examples=["Firefox"])
 
 
 class PacingConfig(_Part):
@@ -102,13 +204,32 @@ class SessionConfig(_Part):
         examples=[{"user.id": "123", "user.email": "email@example.com"}],
     )
     proxy: ProxyConfig | None = None
-    debug: bool | None = None
-    ignore: IgnoreConfig | None = Field(None, description="Events of such chats are not told.")
-    client: ClientConfig | None = Field(None, description="How the phone shows the linked device.")
+    debug: bool | None = Field(
+        None, description="Log what the library says of this session, without its contents."
+    )
+    ignore: IgnoreConfig | None = Field(
+        None, description="What arrives in such chats is neither told nor kept."
+    )
+    client: ClientConfig | None = Field(
+        None, description="How the phone shows the device, from its next linking on."
+    )
     webhooks: list[WebhookConfig] | None = None
     pacing: PacingConfig | None = Field(
         None, description="Ours: how fast the session sends, see docs/security.md."
     )
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> SessionConfig:
+        """A kept configuration; parts that an older version let pass are left out, but for the
+        proxy: without the one that was meant nothing may go out. Raises `ValidationError`."""
+        known = ("proxy", "debug", "ignore", "client")
+        kept = {name: config[name] for name in known if config.get(name) is not None}
+        for name in ("debug", "ignore", "client"):
+            try:
+                cls.model_validate({name: kept.get(name)})
+            except ValidationError:
+                del kept[name]
+        return cls.model_validate(kept)
 
     def stored(self) -> dict[str, Any]:
         """What the gateway keeps: only what the caller set."""

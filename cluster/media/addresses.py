@@ -12,12 +12,20 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpcore
 
 from cluster.domain.errors import Invalid
 
-__all__ = ["GuardedBackend", "allowed_networks", "is_public"]
+__all__ = [
+    "GuardedBackend",
+    "allowed_networks",
+    "is_public",
+    "permitted",
+    "permitted_proxy",
+    "resolved",
+]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,6 +52,13 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+def permitted(address: Address, allowed: Iterable[Network]) -> bool:
+    """Whether a caller may lead there."""
+    return is_public(address) or any(
+        address in network for network in allowed if network.version == address.version
+    )
+
+
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections to permitted addresses only. Raises `Invalid` for others."""
 
@@ -59,10 +74,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        addresses = await self._resolve(host, port)
+        addresses = await resolved(host, port)
         # All of them must be fine: a name that also points inside is not to be trusted.
         for address in addresses:
-            if not self._permitted(address):
+            if not permitted(address, self._allowed):
                 raise Invalid("the URL leads to an address that is not public", field="url")
         last: Exception | None = None
         for address in addresses[:4]:
@@ -85,22 +100,39 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def _permitted(self, address: Address) -> bool:
-        return is_public(address) or any(
-            address in network for network in self._allowed if network.version == address.version
-        )
 
-    @staticmethod
-    async def _resolve(host: str, port: int) -> list[Address]:
-        try:
-            return [ipaddress.ip_address(host.strip("[]").partition("%")[0])]
-        except ValueError:
-            pass
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, port, type=socket.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as error:
-            raise Invalid("the URL's host has no address", field="url") from error
-        unique = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
-        return [ipaddress.ip_address(text) for text in unique]
+async def resolved(host: str, port: int) -> list[Address]:
+    """All addresses of a name, or the one that is written there. Raises `Invalid`."""
+    try:
+        return [ipaddress.ip_address(host.strip("[]").partition("%")[0])]
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Invalid("the URL's host has no address", field="url") from error
+    unique = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
+    return [ipaddress.ip_address(text) for text in unique]
+
+
+async def permitted_proxy(url: str, allowed: Iterable[Network]) -> str:
+    """The URL of a caller's proxy, with the address in place of its name: the one that was checked
+    is the one that is connected to. Raises `Invalid` when it has none, or one that is not
+    permitted."""
+    parts, networks = urlsplit(url), list(allowed)
+    if not parts.hostname or not parts.port:
+        raise Invalid("the proxy is not host:port", field="config.proxy.server")
+    try:
+        addresses = await resolved(parts.hostname, parts.port)
+    except Invalid as error:
+        raise Invalid("the proxy's host has no address", field="config.proxy.server") from error
+    if not all(permitted(address, networks) for address in addresses):
+        raise Invalid(
+            "the proxy's address is not public; MEDIA_FETCH_ALLOW names the networks that callers "
+            "may lead to all the same",
+            field="config.proxy.server",
+        )
+    login, at, _ = parts.netloc.rpartition("@")
+    first = addresses[0]
+    place = f"[{first}]" if first.version == 6 else str(first)
+    return f"{parts.scheme}://{login}{at}{place}:{parts.port}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from email.message import EmailMessage
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
@@ -22,6 +24,10 @@ __all__ = ["Fetcher"]
 _REDIRECTS = 5
 _MOVED = {301, 302, 303, 307, 308}
 _CONNECT_SECONDS = 10.0
+#: Codings of HTTP that zlib reads -> its window.
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_PIECE = 1 << 20
+_EXTENDED = re.compile(r";\s*filename\*\s*=\s*([\w-]+)'[^']*'([^;]+)", re.IGNORECASE)
 _AGENT = b"Mozilla/5.0 (compatible; whatsapp-session-gateway)"
 
 
@@ -61,7 +67,7 @@ class Fetcher:
                     raise Invalid(f"the URL answered {response.status}", field="url")
                 return await spool.take(
                     name,
-                    response.aiter_stream(),
+                    _plain(response.aiter_stream(), headers.get("content-encoding", "")),
                     mimetype=headers.get("content-type", "").partition(";")[0].strip().lower(),
                     filename=_filename(url, headers),
                 )
@@ -88,7 +94,11 @@ class Fetcher:
             pool.stream(
                 "GET",
                 clean,
-                headers=[(b"User-Agent", _AGENT), (b"Accept", b"*/*")],
+                headers=[
+                    (b"User-Agent", _AGENT),
+                    (b"Accept", b"*/*"),
+                    (b"Accept-Encoding", b"identity"),
+                ],
                 extensions={
                     "timeout": {
                         "connect": _CONNECT_SECONDS,
@@ -108,8 +118,49 @@ def _quoted(text: str) -> str:
     )
 
 
+async def _plain(parts: AsyncIterable[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """What the server compressed although it was not asked to, as it was. Raises `Invalid`."""
+    codings = [c for c in encoding.lower().replace(" ", "").split(",") if c not in {"", "identity"}]
+    if not codings:
+        async for part in parts:
+            yield part
+        return
+    if len(codings) > 1 or codings[0] not in _WINDOWS:
+        raise Invalid(f"the URL's server compresses by {encoding[:64]}", field="url")
+    inflater = zlib.decompressobj(_WINDOWS[codings[0]])
+    try:
+        async for part in parts:
+            data = part
+            while data:
+                # In pieces: little can unpack to a lot.
+                yield inflater.decompress(data, _PIECE)
+                data = inflater.unconsumed_tail
+        yield inflater.flush()
+    except zlib.error as error:
+        raise Invalid("the URL's file is not compressed as its server says", field="url") from error
+    if not inflater.eof:
+        raise Invalid("the URL's file ends too early", field="url")
+
+
+def _extended(disposition: str) -> str:
+    """`filename*` (RFC 6266, 4.3; RFC 8187); empty without one that can be read."""
+    found = _EXTENDED.search(disposition)
+    if found is None:
+        return ""
+    try:
+        return unquote(found[2].strip(), encoding=found[1], errors="strict")
+    except (LookupError, UnicodeDecodeError):
+        return ""
+
+
 def _filename(url: str, headers: dict[str, str]) -> str:
     if disposition := headers.get("content-disposition"):
+        if extended := _extended(disposition):
+            return PurePosixPath(extended.replace("\\", "/")).name[:255]
+        disposition = _EXTENDED.sub("", disposition)
+        with suppress(UnicodeError):
+            # Many servers write UTF-8 where the standard has Latin-1.
+            disposition = disposition.encode("latin-1").decode("utf-8")
         message = EmailMessage()
         message["Content-Disposition"] = disposition.replace("\n", " ").replace("\r", " ")
         if name := message.get_filename():

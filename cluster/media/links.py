@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import mimetypes
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from cluster.domain.message import StoredMessage
 from cluster.domain.wire_message import FILES, file_part, raw_of
+from cluster.media.file_types import ending_of
 
 __all__ = ["MessageFile", "file_of", "file_url", "files_url", "object_key"]
-
-#: What `mimetypes` does not know, or names differently from everybody else.
-_ENDINGS = {"audio/ogg": ".oga", "image/webp": ".webp", "image/jpeg": ".jpeg"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +34,7 @@ class MessageFile:
     @property
     def ending(self) -> str:
         """`.jpeg`, or empty for an unknown type."""
-        bare = self.mimetype.partition(";")[0].strip().lower()
-        return _ENDINGS.get(bare) or mimetypes.guess_extension(bare) or ""
+        return ending_of(self.mimetype)
 
 
 def file_of(message: StoredMessage) -> MessageFile | None:

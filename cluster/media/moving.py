@@ -11,6 +11,7 @@ import av
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.stream import Disposition
 
 from cluster.media.pictures import jpeg_thumbnail
 from cluster.media.refused import Refused
@@ -22,6 +23,20 @@ _BARS = 64
 _WAVEFORM_RATE = 8000
 _OPUS_RATE = 48000
 _VIDEO_SIDE = 1280
+#: Brands of pictures in the form of MP4 (ISO/IEC 23008-12, AVIF).
+_PICTURE_BRANDS = {"avif", "heic", "heix", "mif1"}
+_COVER = Disposition.attached_pic
+#: Names of FFmpeg's demuxers -> types.
+_SOUNDS = {
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "mp4": "audio/mp4",
+    "webm": "audio/webm",
+}
 
 
 def audio(source: str, target: str | None) -> dict[str, Any]:
@@ -35,7 +50,7 @@ def audio(source: str, target: str | None) -> dict[str, Any]:
                 "opus",
                 "libopus",
             }
-            mimetype = "audio/ogg; codecs=opus" if is_voice else ""
+            mimetype = "audio/ogg; codecs=opus" if is_voice else _sound_type(opened.format.name)
         facts = _listen(source) | {"mimetype": mimetype}
         if target is not None and not (is_voice and facts.pop("mono")):
             _to_opus(source, target)
@@ -50,9 +65,13 @@ def video(source: str, target: str | None) -> dict[str, Any]:
     """Size, duration and thumbnail; with a `target` what is not H.264 in MP4 becomes that there."""
     try:
         with av.open(source) as opened:
-            if not opened.streams.video:
+            if _is_picture(opened):
+                raise Refused("the file is a picture, no video")
+            # The cover of a song is a picture of one frame.
+            films = [s for s in opened.streams.video if not s.disposition & _COVER]
+            if not films:
                 raise Refused("the file has no video in it")
-            stream = opened.streams.video[0]
+            stream = films[0]
             sounds = [s.codec_context.name for s in opened.streams.audio]
             good = (
                 "mp4" in opened.format.name
@@ -76,6 +95,21 @@ def video(source: str, target: str | None) -> dict[str, Any]:
     except FFmpegError as error:
         raise Refused("the file is no video that can be decoded") from error
     return facts
+
+
+def _is_picture(opened: InputContainer) -> bool:
+    """Whether FFmpeg's demuxers of pictures opened it; those of films read HEIF and AVIF, too."""
+    names = opened.format.name.split(",")
+    brand = str(opened.metadata.get("major_brand", "")).strip().lower()
+    return brand in _PICTURE_BRANDS or any(
+        name.endswith("_pipe") or name == "image2" for name in names
+    )
+
+
+def _sound_type(form: str) -> str:
+    """The type of sound in one of FFmpeg's forms; empty for others."""
+    names = set(form.split(","))
+    return next((kind for name, kind in _SOUNDS.items() if name in names), "")
 
 
 def _samples(container: InputContainer, resampler: AudioResampler) -> Iterator[Any]:

@@ -22,14 +22,16 @@ _AS_IS = {"JPEG": "image/jpeg", "PNG": "image/png"}
 
 
 def image(source: str, target: str | None) -> dict[str, Any]:
-    """Size, type and thumbnail; what is neither JPEG nor PNG becomes JPEG at `target`."""
+    """Size, type and thumbnail; what is neither JPEG nor PNG, or is in the colours of printers,
+    which phones show wrongly, becomes JPEG at `target`."""
     picture = _open(source)
-    facts: dict[str, Any] = {"mimetype": _AS_IS.get(picture.format or "")}
+    shown = picture.mode not in {"CMYK", "YCCK", "LAB"}
+    facts: dict[str, Any] = {"mimetype": _AS_IS.get(picture.format or "") if shown else ""}
     turned = ImageOps.exif_transpose(picture) or picture
     facts |= {"width": turned.width, "height": turned.height, "thumbnail": jpeg_thumbnail(turned)}
     if not facts["mimetype"]:
         if target is None:
-            raise Refused("the image is neither JPEG nor PNG")
+            raise Refused("the image is no JPEG or PNG that phones show")
         _flat(turned).save(target, "JPEG", quality=88)
         facts |= {"mimetype": "image/jpeg", "converted": True}
     return facts

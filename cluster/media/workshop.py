@@ -89,8 +89,10 @@ class Workshop:
 def _decoded(text: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    # Unpadded and URL-safe forms are read, too, as Node's `Buffer.from` does.
+    bare = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise Invalid("file.data is not base64", field="file.data") from error
 

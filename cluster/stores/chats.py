@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import LiteralString
 
 from cluster.domain.chat import Chat
-from cluster.stores.database import Database, Row
+from cluster.domain.chat_timer import ChatTimer
+from cluster.stores.database import Connection, Database, Row, hold_fence
 from cluster.stores.messages import message_of
 
-__all__ = ["ChatStore"]
+__all__ = ["ChatStore", "write_timers"]
 
 _MAX = 1000
 
@@ -30,7 +31,8 @@ class ChatStore:
         by_name: bool = False,
         ascending: bool = False,
     ) -> list[Chat]:
-        """Chats with their last messages, by the time of that or by chat id."""
+        """Chats with their last messages, by the time of that or by chat id. People are called as
+        in the address book, else as they call themselves."""
         rows = await self._db.all(
             _LISTS[by_name, ascending],
             {
@@ -41,6 +43,12 @@ class ChatStore:
             },
         )
         return [_chat(row) for row in rows]
+
+    async def timer_told(self, session_id: int, epoch: int, timer: ChatTimer) -> None:
+        """What was set later counts. Raises `NotOwner`."""
+        async with self._db.connection() as connection, connection.transaction():
+            await hold_fence(connection, session_id, epoch)
+            await write_timers(connection, session_id, [timer])
 
     async def set_archived(self, session_id: int, chat: str, archived: bool) -> None:
         await self._db.run(
@@ -88,9 +96,37 @@ class ChatStore:
         )
 
 
+async def write_timers(
+    connection: Connection, session_id: int, timers: Sequence[ChatTimer]
+) -> None:
+    """In a transaction that holds the fence."""
+    if not timers:
+        return
+    await connection.execute(
+        """
+        INSERT INTO chat_timers AS t (session_id, chat, seconds, set_at)
+        SELECT DISTINCT ON (kept_as(%(id)s, chat)) %(id)s, kept_as(%(id)s, chat), seconds, set_at
+        FROM unnest(%(chats)s::text[], %(seconds)s::integer[], %(set_at)s::timestamptz[])
+             AS told(chat, seconds, set_at)
+        ORDER BY kept_as(%(id)s, chat), set_at DESC
+        ON CONFLICT (session_id, chat) DO UPDATE
+            SET seconds = excluded.seconds, set_at = excluded.set_at
+            WHERE t.set_at <= excluded.set_at
+        """,
+        {
+            "id": session_id,
+            "chats": [timer.chat for timer in timers],
+            "seconds": [timer.seconds for timer in timers],
+            "set_at": [timer.set_at for timer in timers],
+        },
+    )
+
+
 _SELECT: LiteralString = """
-    SELECT c.chat AS c_chat, c.name AS c_name, c.last_at AS c_last_at, c.unread AS c_unread,
-           c.archived AS c_archived, c.marked_unread AS c_marked,
+    SELECT c.chat AS c_chat,
+           coalesce(nullif(k.name, ''), nullif(c.name, ''), k.push_name, '') AS c_name,
+           c.last_at AS c_last_at, c.unread AS c_unread, c.archived AS c_archived,
+           c.marked_unread AS c_marked,
            m.message_id, m.chat, m.sender, m.from_me, m.sent_at, m.kind, m.body, m.ack, m.via_api,
            m.has_media, m.reply_to, m.push_name, m.payload, m.edited_at, m.revoked_at
     FROM (
@@ -105,6 +141,7 @@ _SELECT: LiteralString = """
         FROM messages
         WHERE session_id = %(id)s AND message_id = c.last_message AND chat = c.chat LIMIT 1
     ) AS m ON true
+    LEFT JOIN contacts k ON k.session_id = %(id)s AND k.jid = c.chat
     ORDER BY {outer}
 """
 _LISTS: dict[tuple[bool, bool], LiteralString] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.domain.history import HistoryChat, HistoryChunk
 from cluster.domain.message import StoredMessage
+from cluster.stores.chats import write_timers
 from cluster.stores.database import Connection, Database, hold_fence, jsonb, printable
 from cluster.stores.groups import write_group
 from cluster.stores.people import insert_pairs
@@ -36,6 +37,7 @@ class HistoryStore:
             for news in chunk.groups:
                 await write_group(connection, session_id, news)
             await _write_names(connection, session_id, chunk)
+            await write_timers(connection, session_id, chunk.timers)
             cursor = await connection.execute(
                 "SELECT chat FROM chats WHERE session_id = %(id)s AND chat = ANY("
                 "SELECT kept_as(%(id)s, one) FROM unnest(%(chats)s::text[]) AS one)",

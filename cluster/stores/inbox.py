@@ -99,11 +99,12 @@ class InboxStore:
         ack: Ack,
         state: OutboxState | None,
         timestamp: datetime,
+        told: bool = True,
     ) -> int:
         """Raise the acks of own messages; returns how many were raised.
 
-        An ack never goes down. Each raised one is told; in groups, what each member did. Raises
-        `NotOwner`.
+        An ack never goes down. Each raised one is told (with `told`); in groups, what each member
+        did. Raises `NotOwner`.
         """
         row = await self._db.one(
             """
@@ -121,10 +122,11 @@ class InboxStore:
                   AND message_id IN (SELECT message_id FROM raised)
                   AND state NOT IN ('failed', 'read')
             ), told AS (
-                SELECT message_id, chat, 'message.ack' AS type FROM raised WHERE NOT %(shared)s
+                SELECT message_id, chat, 'message.ack' AS type FROM raised
+                WHERE %(told)s AND NOT %(shared)s
                 UNION ALL
                 SELECT message_id, chat, 'message.ack.group' FROM messages
-                WHERE %(shared)s AND session_id IN (SELECT session_id FROM fence)
+                WHERE %(told)s AND %(shared)s AND session_id IN (SELECT session_id FROM fence)
                   AND message_id = ANY(%(messages)s) AND from_me
             ), numbered AS (
                 SELECT message_id, chat, type, row_number() OVER () AS n FROM told
@@ -152,6 +154,7 @@ class InboxStore:
                 "epoch": epoch,
                 "messages": [printable(m) for m in message_ids],
                 "shared": is_shared(chat),
+                "told": told,
                 "ack": int(ack),
                 "state": state.value if state else None,
                 "sender": sender,

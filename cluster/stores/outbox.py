@@ -57,7 +57,8 @@ class OutboxStore:
         idempotency_key: str | None = None,
         trace: str = "",
     ) -> tuple[OutboxRow, bool]:
-        """Accept a message, in one transaction with its history row.
+        """Accept a message, in one transaction with its history row. In a chat with a timer the
+        content gets it, as `_timer`: whoever sends it, and however late, it disappears.
 
         The same id or idempotency key again gives the first row and True. Raises `NotOwner`, and
         `Conflict` when the id or key was used for something else.
@@ -131,9 +132,16 @@ class OutboxStore:
         return [row["trace"] for row in rows]
 
     async def mark_sent(
-        self, session_id: int, epoch: int, message_id: str, sent_at: datetime
+        self,
+        session_id: int,
+        epoch: int,
+        message_id: str,
+        sent_at: datetime,
+        *,
+        told: bool = True,
     ) -> None:
-        """WhatsApp took it: the first time this is told as an event. Raises `NotOwner`."""
+        """WhatsApp took it: the first time this is told as an event, with `told`. Raises
+        `NotOwner`."""
         row = await self._db.one(
             _MARK_SENT,
             {
@@ -141,6 +149,7 @@ class OutboxStore:
                 "epoch": epoch,
                 "message": message_id,
                 "at": sent_at,
+                "told": told,
                 "events": [new_event_id(), new_event_id()],
             },
         )
@@ -148,9 +157,17 @@ class OutboxStore:
             self._waker.touch(session_id)
 
     async def mark_failed(
-        self, session_id: int, epoch: int, message_id: str, error: str, attempts: int
+        self,
+        session_id: int,
+        epoch: int,
+        message_id: str,
+        error: str,
+        attempts: int,
+        *,
+        told: bool = True,
     ) -> None:
-        """It cannot be sent, for good: that is told as an event. Raises `NotOwner`."""
+        """It cannot be sent, for good: that is told as an event, with `told`. Raises
+        `NotOwner`."""
         row = await self._db.one(
             _MARK_FAILED,
             {
@@ -159,6 +176,7 @@ class OutboxStore:
                 "message": message_id,
                 "error": printable(error),
                 "attempts": attempts,
+                "told": told,
                 "events": [new_event_id(), new_event_id()],
             },
         )
@@ -174,8 +192,14 @@ _ACCEPT = """
     ), entry AS (
         INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,
                             idempotency_key, trace)
-        SELECT %(id)s, outbox_seq, %(message)s, %(chat)s, %(kind)s, %(content)s, %(fingerprint)s,
-               %(key)s, %(trace)s
+        SELECT %(id)s, outbox_seq, %(message)s, %(chat)s, %(kind)s,
+               %(content)s::jsonb || coalesce((
+                   SELECT jsonb_build_object('_timer', jsonb_build_object(
+                       'seconds', seconds, 'set_at', extract(epoch FROM set_at)::bigint))
+                   FROM chat_timers
+                   WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s) AND seconds > 0
+               ), '{}'),
+               %(fingerprint)s, %(key)s, %(trace)s
         FROM fence
         ON CONFLICT DO NOTHING
         RETURNING session_id, seq, message_id, chat, kind, content, state, attempts, error,
@@ -224,11 +248,11 @@ _MARK_SENT = """
                    'timestamp', extract(epoch FROM sent_at), 'kind', kind, 'body', body,
                    'ack', ack, 'via_api', true, 'has_media', has_media, 'reply_to', reply_to,
                    'push_name', push_name, 'payload', payload) AS payload
-        FROM history WHERE EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+        FROM history WHERE %(told)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object(
                    'id', message_id, 'chat', chat, 'status', (SELECT state FROM entry))
-        FROM history WHERE EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+        FROM history WHERE %(told)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
     ), stream AS (
         UPDATE session_streams SET event_seq = event_seq + 2
         WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
@@ -255,12 +279,21 @@ _MARK_FAILED = """
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
           AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
+    ), unlisted AS (
+        -- A chat that it alone would have begun.
+        DELETE FROM chats c USING entry
+        WHERE c.session_id = %(id)s AND c.chat = kept_as(c.session_id, entry.chat)
+          AND c.last_message = %(message)s AND NOT c.archived AND NOT c.marked_unread
+          AND NOT EXISTS (SELECT 1 FROM messages m
+                          WHERE m.session_id = c.session_id AND m.chat = c.chat
+                            AND m.message_id <> %(message)s AND m.ack >= 0)
     ), told AS (
         SELECT 1 AS n, 'message.ack' AS type, jsonb_build_object(
-                   'id', %(message)s::text, 'chat', chat, 'ack', -1) AS payload FROM entry
+                   'id', %(message)s::text, 'chat', chat, 'ack', -1) AS payload
+        FROM entry WHERE %(told)s
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object('id', %(message)s::text, 'chat', chat,
-                   'status', 'failed', 'error', %(error)s::text) FROM entry
+                   'status', 'failed', 'error', %(error)s::text) FROM entry WHERE %(told)s
     ), stream AS (
         UPDATE session_streams SET event_seq = event_seq + 2
         WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)

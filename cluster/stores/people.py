@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cluster.domain.contact import Contact
-from cluster.stores.database import Connection, Database, Row, hold_fence
+from cluster.stores.database import Connection, Database, Row, hold_fence, printable
 
 __all__ = ["PeopleStore", "insert_pairs"]
 
@@ -26,6 +26,33 @@ class PeopleStore:
             await connection.execute(_PATIENCE)
             await hold_fence(connection, session_id, epoch)
             await insert_pairs(connection, session_id, pairs)
+
+    async def named(self, session_id: int, names: Mapping[str, tuple[str, str]]) -> None:
+        """What people are called in the address book and call themselves, by JID: where it is
+        news."""
+        if not names:
+            return
+        await self._db.run(
+            """
+            INSERT INTO contacts AS c (session_id, jid, name, push_name)
+            SELECT %(id)s, kept_as(%(id)s, jid), name, push_name
+            FROM unnest(%(jids)s::text[], %(names)s::text[], %(push_names)s::text[])
+                 AS told(jid, name, push_name)
+            WHERE jid = kept_as(%(id)s, jid)
+            ON CONFLICT (session_id, jid) DO UPDATE SET
+                name = CASE WHEN excluded.name <> '' THEN excluded.name ELSE c.name END,
+                push_name = CASE WHEN c.push_name = '' THEN excluded.push_name
+                                 ELSE c.push_name END
+            WHERE excluded.name NOT IN ('', c.name)
+               OR (c.push_name = '' AND excluded.push_name <> '')
+            """,
+            {
+                "id": session_id,
+                "jids": list(names),
+                "names": [printable(name) for name, _ in names.values()],
+                "push_names": [printable(push_name) for _, push_name in names.values()],
+            },
+        )
 
     async def contacts(self, session_id: int) -> list[Contact]:
         """Everybody who was ever heard of, by JID."""

@@ -90,3 +90,32 @@ def test_a_call_is_turned_down(people: People) -> None:
 
     (stanza,) = until(rejected, what="told on Carol's phone")
     assert "<reject" in stanza
+
+
+def test_texts_to_a_channel_and_reactions_arrive(people: People) -> None:
+    alice, bob, waha, api = people.alice, people.bob, people.waha, people.gateway.api
+    made = waha.channels.create(alice.session, {"name": "Mine"})
+    sent = people.gateway.send(alice.session, made["id"], "the first post")
+    assert sent["ack"] >= 1
+
+    def posts() -> list[dict[str, Any]]:
+        found = alice.phone.control.get(f"/channels/{made['id']}").raise_for_status()
+        return list(found.json()["posts"])
+
+    until(posts, what="the post")
+    (post,) = waha.channels.preview_channel_messages(bob.session, made["id"], {"limit": 5})
+    assert post["message"]["body"] == "the first post"
+    number = posts()[0]["server_id"]
+    assert post["message"]["id"] == f"false_{made['id']}_{number}"
+    for name, emoji, counts in (
+        (post["message"]["id"], "👍", {"👍": 1}),
+        (f"{post['message']['id']}_AAAAAAAAAAAAAAAAAAAA", "❤️", {"❤️": 1}),
+        (post["message"]["id"], "", {}),
+    ):
+        body = {"session": bob.session, "messageId": name, "reaction": emoji}
+        answer = api.put("/api/reaction", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["reaction" if "reaction" in answer.json() else "body"] == emoji
+        until(lambda counts=counts: posts()[0]["reactions"] == counts, what=f"{counts}")
+    unknown = {"session": bob.session, "messageId": f"false_{made['id']}_AAAAAAAAAAAA"}
+    assert api.put("/api/reaction", json=unknown | {"reaction": "x"}).status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
     ButtonsResponseMessage,
     DocumentMessage,
     Message,
+    ProtocolMessage,
     TemplateButtonReplyMessage,
 )
 from people import People, Person
@@ -353,17 +355,178 @@ def test_a_captions_edit_is_one_of_the_captions(told: Told, path: str, part: str
     )
     told.arrived(sent, bob)
     changed = told.gateway.api.put(
-        f"/api/{alice.session}/chats/{bob.chat}/messages/{sent['id']}", json={"text": "cap2"}
+        f"/api/{alice.session}/chats/{bob.chat}/messages/{sent['id']}", json={"text": f"new {part}"}
     )
     assert changed.is_success, changed.text
     entry = until(
-        lambda: next((e for e in bob.phone.inbox() if e["text"] == "cap2"), None), what="the edit"
+        lambda: next((e for e in bob.phone.inbox() if e["text"] == f"new {part}"), None),
+        what="the edit",
     )
     edited = entry["message"]["protocolMessage"]["editedMessage"]
     if part == "document":
         edited = edited["documentWithCaptionMessage"]["message"]
-    assert next(iter(edited.values())) == {"caption": "cap2"}
+    assert next(iter(edited.values())) == {"caption": f"new {part}"}
     assert next(iter(edited)).startswith(part)
     shown = told.history(alice, bob.chat, sent["id"].split("_")[2])
-    assert (shown["body"], shown["hasMedia"]) == ("cap2", True)
-    bob.phone.inbox()
+    assert (shown["body"], shown["hasMedia"]) == (f"new {part}", True)
+
+
+def test_what_is_sent_into_a_chat_with_a_timer_disappears(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    since = int(time.time()) - 5
+
+    def timer(seconds: int) -> Message:
+        return Message(
+            protocolMessage=ProtocolMessage(
+                type=ProtocolMessage.EPHEMERAL_SETTING,
+                ephemeralExpiration=seconds,
+                ephemeralSettingTimestamp=since if seconds else int(time.time()),
+            )
+        )
+
+    told.any(bob, alice, timer(86_400))
+    mark = bob.phone.post("/messages", to=alice.phone.number, text="the timer is set")["id"]
+    seen = told.message(mark, alice)["id"]
+    body = {"session": alice.session, "chatId": bob.chat}
+    file = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (30, 30))).decode()}
+    pdf = {"mimetype": "application/pdf", "data": base64.b64encode(PDF).decode()}
+    for path, more in (
+        ("sendText", {"text": "plain"}),
+        ("sendText", {"text": "reply", "reply_to": seen}),
+        ("sendImage", {"file": file}),
+        ("sendFile", {"file": pdf, "caption": "c"}),
+        ("sendPoll", {"poll": {"name": "q", "options": ["a", "b"]}}),
+        ("sendLocation", {"latitude": 1, "longitude": 2}),
+        ("forwardMessage", {"messageId": seen}),
+    ):
+        sent = told.post(f"/api/{path}", **body, **more)
+        entry = told.arrived(sent, bob)
+        found = re.findall(r"'expiration': (\d+)", str(entry["message"]))
+        assert found == ["86400"], (path, entry["message"])
+        assert f"'ephemeralSettingTimestamp': '{since}'" in str(entry["message"])
+    told.any(bob, alice, timer(0))
+    mark = bob.phone.post("/messages", to=alice.phone.number, text="the timer is off")["id"]
+    told.message(mark, alice)
+    assert (
+        "conversation" in told.arrived(told.post("/api/sendText", **body, text="x"), bob)["message"]
+    )
+
+
+def test_a_send_that_cannot_be_says_why_and_leaves_no_chat(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    api, nobody = told.gateway.api, "4915999999999@c.us"
+    send = {"session": alice.session, "chatId": nobody, "text": "x"}
+    refused = api.post("/api/sendText", json=send)
+    assert refused.status_code == 422, refused.text
+    listed = api.get(f"/api/{alice.session}/chats", params={"limit": 1000}).json()
+    assert nobody not in [chat["id"] for chat in listed]
+
+    made = api.post(
+        f"/api/{alice.session}/groups", json={"name": "Left", "participants": [{"id": bob.chat}]}
+    ).json()
+    group = str(made.get("id") or made.get("JID"))
+    api.post(f"/api/{alice.session}/groups/{group}/leave").raise_for_status()
+    refused = api.post("/api/sendText", json=send | {"chatId": group})
+    assert refused.status_code == 403, refused.text
+
+
+def test_names_are_those_of_the_address_book_and_of_the_phone(
+    told: Told, session_name: Callable[[], str]
+) -> None:
+    alice, gateway, bob = told.people.alice, told.gateway, told.people.bob
+    name, phone = session_name(), gateway.phone("Renate")
+    gateway.paired(name, phone)
+    until(lambda: gateway.info(name)["me"]["pushName"] == "Renate", what="the name after linking")
+    phone.post("/messages", to=bob.phone.number, text="named")
+    # A chat that the API begins, and one that is in the address book.
+    stranger = gateway.phone("Nobody's friend")
+    gateway.send(name, stranger.chat, "hello")
+    gateway.api.put(
+        f"/api/{name}/contacts/{bob.chat}", json={"firstName": "Roberto", "lastName": "Ção"}
+    ).raise_for_status()
+    phone.post(
+        "/settings", chat=stranger.number, setting="contact", on=True, name="Saved on the phone"
+    )
+
+    def names(path: str) -> dict[str, Any]:
+        found = gateway.api.get(f"/api/{name}/{path}").raise_for_status().json()
+        return {chat["id"]: chat["name"] for chat in found}
+
+    wanted = {bob.chat: "Roberto Ção", stranger.chat: "Saved on the phone"}
+    for path in ("chats", "chats/overview"):
+        until(lambda path=path: wanted.items() <= names(path).items(), what=str(names(path)))
+    gateway.api.post(f"/api/sessions/{name}/stop").raise_for_status()
+    assert wanted.items() <= names("chats").items()
+    gateway.api.post(f"/api/sessions/{name}/start").raise_for_status()
+    gateway.working(name)
+    assert alice.session
+
+    gateway.api.put(f"/api/{name}/profile/name", json={"name": "Renata"}).raise_for_status()
+    until(lambda: gateway.info(name)["me"]["pushName"] == "Renata", what="the new name")
+
+    hooks = [{"url": told.receiver.url, "events": ["session.status"]}]
+    gateway.api.put(
+        f"/api/sessions/{name}", json={"config": {"webhooks": hooks}}
+    ).raise_for_status()
+    gateway.working(name)
+    phone.control.delete(f"/phones/{phone.number}/devices/{phone.devices()[0]['device']}")
+
+    def failed() -> list[Any]:
+        return [
+            event["payload"]
+            for event in told.receiver.events("session.status")
+            if event["session"] == name and event["payload"]["status"] == "FAILED"
+        ]
+
+    until(failed, what="the device is unlinked")
+    time.sleep(2)
+    assert len(failed()) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "mimetype", "name"),
+    [
+        ({"filename": "boleto.pdf"}, "application/pdf", "boleto.pdf"),
+        ({"mimetype": "application/pdf"}, "application/pdf", "file.pdf"),
+        ({"mimetype": "application/octet-stream", "filename": "b"}, "application/pdf", "b.pdf"),
+        ({}, "application/pdf", "file.pdf"),
+    ],
+)
+def test_a_document_can_be_opened(
+    told: Told, file: dict[str, str], mimetype: str, name: str
+) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    data = base64.urlsafe_b64encode(PDF).decode().rstrip("=")
+    sent = told.post(
+        "/api/sendFile", session=alice.session, chatId=bob.chat, file=file | {"data": data}
+    )
+    part = told.arrived(sent, bob)["message"]["documentMessage"]
+    assert (part["mimetype"], part["fileName"]) == (mimetype, name)
+    head = told.gateway.api.head(sent["media"]["url"])
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(PDF)))
+
+
+def test_what_is_no_video_or_no_type_is_refused(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    body = {"session": alice.session, "chatId": bob.chat}
+    picture = {"data": base64.b64encode(photo("PNG", (30, 30))).decode(), "mimetype": "video/mp4"}
+    answer = told.gateway.api.post("/api/sendVideo", json=body | {"file": picture})
+    assert answer.status_code == 422, answer.text
+    file = {"data": base64.b64encode(PDF).decode(), "mimetype": "not a mime"}
+    answer = told.gateway.api.post("/api/sendFile", json=body | {"file": file})
+    assert (answer.status_code, "mimetype" in answer.text) == (422, True)
+
+
+def test_cards_of_address_books_have_their_names(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    jorg = (
+        "BEGIN:VCARD\r\nVERSION:2.1\r\n"
+        "FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:=4A=C3=B6=72=67\r\nTEL:+1\r\nEND:VCARD"
+    )
+    ana = "begin:vcard\nVERSION:3.0\nN:Silva;Ana\nTEL:+2\nend:vcard"
+    sent = told.post(
+        "/api/sendContactVcard", session=alice.session, chatId=bob.chat,
+        contacts=[{"vcard": f"{jorg}\r\n{ana}"}],
+    )  # fmt: skip
+    cards = told.arrived(sent, bob)["message"]["contactsArrayMessage"]["contacts"]
+    assert [card["displayName"] for card in cards] == ["Jörg", "Ana Silva"]

@@ -26,6 +26,7 @@ from actors.whatsapp.content import (
     texts,
 )
 from actors.whatsapp.content.composer import Composer
+from actors.whatsapp.content.context import with_timer
 from cluster.domain.errors import GatewayError, Invalid, NotSupported
 
 __all__ = ["Composer", "compose"]
@@ -57,12 +58,13 @@ async def compose(content: dict[str, Any], composer: Composer | None = None) -> 
             message = _PURE[kind](content)
             if composer is not None and kind == "text":
                 await attachments.add_preview_image(message, content, composer)
-            return message
+            return with_timer(message, content.get("_timer"))
         if kind not in _NEEDING_LIBRARY:
             raise Invalid(f"unknown kind of message: {kind!r}", field="kind")
         if composer is None:
             raise NotSupported(f"this session cannot send {kind}")
-        return await _NEEDING_LIBRARY[kind](content, composer)
+        message = await _NEEDING_LIBRARY[kind](content, composer)
+        return with_timer(message, content.get("_timer"))
     except GatewayError:
         raise
     except Exception as error:

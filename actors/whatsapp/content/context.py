@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
-from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import ContextInfo, Message
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
+    ContextInfo,
+    ExtendedTextMessage,
+    Message,
+)
 
-__all__ = ["context_of", "with_context"]
+__all__ = ["context_of", "with_context", "with_timer"]
 
 
 def context_of(content: dict[str, Any]) -> ContextInfo | None:
@@ -30,6 +34,24 @@ def with_context(part: Any, content: dict[str, Any]) -> Any:
     if context is not None:
         part.contextInfo.CopyFrom(context)
     return part
+
+
+def with_timer(message: Message, timer: dict[str, Any] | None) -> Message:
+    """Let it disappear as its chat wants it: `seconds`, and when that was set (Unix seconds). What
+    is about another message has no context, and needs none."""
+    if not timer:
+        return message
+    if message.HasField("conversation"):
+        plain = message.conversation
+        message.extendedTextMessage.CopyFrom(ExtendedTextMessage(text=plain))
+        message.ClearField("conversation")
+    wrapped = message.HasField("documentWithCaptionMessage")
+    inner = message.documentWithCaptionMessage.message if wrapped else message
+    for field, part in inner.ListFields():
+        if field.message_type is not None and "contextInfo" in field.message_type.fields_by_name:
+            part.contextInfo.expiration = int(timer["seconds"])
+            part.contextInfo.ephemeralSettingTimestamp = int(timer["set_at"])
+    return message
 
 
 def _quoted_message(quoted: dict[str, Any]) -> Message:

@@ -92,6 +92,18 @@ async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[
     return told
 
 
+@verb("channels.react")
+async def react(
+    device: Device, *, channel_id: str, server_id: int, emoji: str, message_id: str
+) -> None:
+    """React to a post, by the number that the channel has it under; no emoji takes it back."""
+    jid = from_text(channel_id)
+    await ask(
+        device,
+        lambda library: library.newsletter_send_reaction(jid, server_id, emoji, message_id),
+    )
+
+
 def _known(found: NewsletterMetadata) -> dict[str, Any]:
     # WhatsApp answers "no such channel" with an empty result.
     if not found.ID.User:

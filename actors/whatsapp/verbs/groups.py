@@ -29,6 +29,8 @@ _CHANGES = {
 }
 
 
+#: Steps of 32-bit floats at today's Unix times; digits of these times.
+_CREATED_STEP, _SECONDS_DIGITS = 128, 10
 #: WhatsApp's answer to joining a group that one is in.
 _CONFLICT = "status 409"
 #: WhatsApp's code for a person whom an action does not find.
@@ -208,7 +210,7 @@ def describe(info: LibraryGroup) -> dict[str, Any]:
         "description_at": _time(info.GroupTopic.TopicSetAt),
         "owner": to_text(info.OwnerJID),
         "owner_phone": to_text(info.OwnerPN),
-        "created_at": _time(info.GroupCreated),
+        "created_at": _created_at(info),
         "locked": info.GroupLocked.isLocked,
         "announce": info.GroupAnnounce.IsAnnounce,
         "ephemeral_seconds": ephemeral.DisappearingTimer if ephemeral.IsEphemeral else 0,
@@ -246,6 +248,16 @@ def _as_member(person: JID, info: LibraryGroup) -> JID:
         if text in (to_text(one.JID), to_text(one.LID), to_text(one.PhoneNumber)):
             return one.JID
     return person
+
+
+def _created_at(info: LibraryGroup) -> float:
+    """neonize 0.5.2 has it as a float of 32 bits, in steps of two minutes. Older ids end with it;
+    a group whose name is as old as itself was named when it was made."""
+    told = info.JID.User.partition("-")[2]
+    if told.isdecimal() and len(told) == _SECONDS_DIGITS:
+        return int(told)
+    rounded, named = _time(info.GroupCreated), _time(info.GroupName.NameSetAt)
+    return named if abs(named - rounded) <= _CREATED_STEP else rounded
 
 
 def _time(value: float) -> float:

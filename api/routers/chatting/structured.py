@@ -19,7 +19,7 @@ from api.routers.chatting.sending import (
     IdempotencyKey,
     Sender,
 )
-from api.vcards import card_of
+from api.vcards import cards_of
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
     NotFound,
@@ -240,14 +240,15 @@ async def send_contact_vcard(
     idempotency_key: IdempotencyKey = None,
 ) -> WAMessage:
     cards = [
-        card_of(
+        card
+        for contact in request.contacts
+        for card in cards_of(
             vcard=contact.vcard,
             name=contact.fullName,
             organization=contact.organization,
             phone=contact.phoneNumber,
             whatsapp_id=contact.whatsappId,
         )
-        for contact in request.contacts
     ]
     sender = await Sender.of(gateway, request.session, files)
     return sender.answer(

@@ -162,3 +162,15 @@ def test_forms_that_do_not_fit(client: TestClient, form: dict[str, Any], status:
 def test_a_token_of_nobody_is_base64_that_does_not_decode(client: TestClient) -> None:
     body = {"chatId": "1@c.us", "file": {"data": "file:" + "0" * 32}}
     assert client.post("/api/sendVideo", json=body).json()["inline"] == body["file"]["data"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_other_forms_of_base64_are_read_too(size: int, left: int) -> None:
+    data = b"\xff\xef\xbe" * 9000 + b"\xfb" * left
+    text = base64.b64encode(data).decode()
+    url_safe = base64.urlsafe_b64encode(data).decode()
+    escaped = text.replace("=", "\\u003d").replace("+", "\\u002B").replace("/", "\\/")
+    for form in (url_safe, url_safe.rstrip("="), text.rstrip("="), escaped):
+        _, files = taken(f'{{"data": "{form}"}}'.encode(), size)
+        assert files == [data]

@@ -7,7 +7,6 @@ import pytest
 from api.ranges import read_range
 from api.references import reference
 from api.routers.media import _without_ending
-from api.vcards import card_of
 from cluster.domain.errors import Invalid
 
 
@@ -53,20 +52,3 @@ def test_a_files_name_without_its_ending(file: str, name: str) -> None:
 )
 def test_ranges(header: str, found: tuple[int, int] | None) -> None:
     assert read_range(header, 10) == found
-
-
-def test_cards_are_written_and_read() -> None:
-    name, card = card_of(
-        vcard=None, name="Doe; Jane", organization="A,B", phone="+49 151", whatsapp_id=None
-    )
-    assert name == "Doe; Jane"
-    assert "FN:Doe\\; Jane" in card
-    assert "waid=49151:+49 151" in card
-    given = "BEGIN:VCARD\nVERSION:3.0\nFN:John\nEND:VCARD"
-    assert card_of(vcard=given, name=None, organization=None, phone=None, whatsapp_id=None) == (
-        "John",
-        given,
-    )
-    for phone in (None, ""):
-        with pytest.raises(Invalid):
-            card_of(vcard=None, name="x", organization=None, phone=phone, whatsapp_id=None)

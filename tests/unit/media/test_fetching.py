@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,7 +13,7 @@ import pytest
 
 from cluster.domain.errors import BodyTooLarge, Invalid
 from cluster.media.addresses import is_public
-from cluster.media.fetch import Fetcher
+from cluster.media.fetch import Fetcher, _filename
 from cluster.media.pages import first_link, read_page
 from cluster.media.spool import Spool
 from cluster.settings import MediaSettings
@@ -51,6 +53,19 @@ def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
+PLAIN = b"%PDF-1.4 " + b"x" * 1000
+_COMPRESSED = {
+    "/gzip": ("gzip", gzip.compress(PLAIN)),
+    "/deflate": ("deflate", zlib.compress(PLAIN)),
+    "/named": ("identity", PLAIN),
+    "/bomb": ("gzip", gzip.compress(b"0" * (LIMIT * 1000))),
+    "/cut": ("gzip", gzip.compress(PLAIN)[:-9]),
+    "/lie": ("gzip", PLAIN),
+    "/other": ("br", b"??"),
+    "/twice": ("gzip, gzip", gzip.compress(gzip.compress(PLAIN))),
+}
+
+
 class _Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         port = self.server.server_address[1]
@@ -66,6 +81,13 @@ class _Site(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", moves[self.path])
             self.end_headers()
+            return
+        if self.path in _COMPRESSED:
+            coding, body = _COMPRESSED[self.path]
+            self.send_response(200)
+            self.send_header("Content-Encoding", coding)
+            self.end_headers()
+            self.wfile.write(body)
             return
         self.send_response(200 if self.path != "/gone" else 410)
         self.send_header("Content-Type", "image/png; charset=x")
@@ -113,6 +135,39 @@ async def test_this_machine_is_not_public(site: str) -> None:
         for url in (site, site.replace("127.0.0.1", "localhost"), "http://2130706433/"):
             with pytest.raises(Invalid):
                 await _fetcher("").fetch(url, spool)
+
+
+@pytest.mark.parametrize("path", ["/gzip", "/deflate", "/named"])
+async def test_what_comes_compressed_is_kept_as_it_was(site: str, path: str) -> None:
+    async with Spool(LIMIT) as spool:
+        file = await _fetcher("127.0.0.1/32").fetch(f"{site}{path}", spool)
+        assert file.path.read_bytes() == PLAIN
+        assert file.size == len(PLAIN)
+
+
+@pytest.mark.parametrize("path", ["/bomb", "/cut", "/lie", "/other", "/twice"])
+async def test_what_cannot_be_unpacked_within_its_bounds_is_refused(site: str, path: str) -> None:
+    async with Spool(LIMIT) as spool:
+        with pytest.raises(BodyTooLarge if path == "/bomb" else Invalid):
+            await _fetcher("127.0.0.1/32").fetch(f"{site}{path}", spool)
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("attachment; filename=\"fatura.pdf\"; filename*=UTF-8''fatura%20n%C2%BA%203.pdf",
+         "fatura nº 3.pdf"),
+        ("attachment; filename*=iso-8859-1'en'%A3.pdf; filename=x.pdf", "£.pdf"),
+        ("attachment; filename*=nonsense''%41.pdf; filename=y.pdf", "y.pdf"),
+        ("attachment; filename*=UTF-8''%FF.pdf; filename=y.pdf", "y.pdf"),
+        ("attachment; filename=\"fatura nº 3.pdf\"".encode().decode("latin-1"), "fatura nº 3.pdf"),
+        ("attachment; filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("inline", "a b.png"),
+    ],
+)  # fmt: skip
+def test_the_name_that_a_server_gives(disposition: str, name: str) -> None:
+    headers = {"content-disposition": disposition}
+    assert _filename("https://x.example/path/a%20b.png?q", headers) == name
 
 
 async def test_more_than_the_limit_is_not_taken(site: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.whatsapp.neonize_client import classify
-from cluster.domain.errors import Invalid, Unavailable, WhatsAppRefused
+from cluster.domain.errors import Invalid, NotPermitted, Unavailable, WhatsAppRefused
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ from cluster.domain.errors import Invalid, Unavailable, WhatsAppRefused
         ("failed to get session: context deadline exceeded", Unavailable),
         ("no LID found for 49170@s.whatsapp.net from server", Invalid),
         ("server returned error 479", WhatsAppRefused),
+        ("server returned error 403", NotPermitted),
+        ("failed to get group info: info query returned status 403: forbidden", NotPermitted),
     ],
 )
 def test_only_what_whatsapp_said_is_final(text: str, kind: type[Exception]) -> None:
