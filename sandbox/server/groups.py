@@ -14,7 +14,17 @@ from sandbox.wire.node import Node
 if TYPE_CHECKING:
     from sandbox.server.server import Server
 
-__all__ = ["Group", "all_of", "by_invite", "create", "find", "group_node", "save"]
+__all__ = [
+    "Group",
+    "all_of",
+    "by_invite",
+    "create",
+    "delete",
+    "find",
+    "group_node",
+    "linked_to",
+    "save",
+]
 
 _KIND = "group"
 
@@ -49,6 +59,16 @@ class Group:
     picture_id: str = ""
     #: number -> when it asked to join
     requests: dict[str, int] = field(default_factory=dict)
+    #: a community: its members are those of the groups linked to it
+    parent: bool = False
+    #: id of the community that it is linked to
+    linked_parent: str = ""
+    #: of a community: where its admins tell all members something
+    default_sub_group: bool = False
+    #: of a community: where all members talk
+    general_chat: bool = False
+    #: `request_required`: of a community whose groups are asked to be joined
+    default_approval: str = ""
 
     @property
     def jid(self) -> Jid:
@@ -90,6 +110,17 @@ def all_of(server: Server, number: str) -> list[Group]:
     return [group for group in groups if number in group.members]
 
 
+def linked_to(server: Server, parent: Group) -> list[Group]:
+    """The groups of a community."""
+    groups = [Group(**data) for data in server.store.documents(_KIND).values()]
+    return [group for group in groups if group.linked_parent == parent.id]
+
+
+def delete(server: Server, group: Group) -> None:
+    """The group is no more."""
+    server.store.set_document(_KIND, group.id, None)
+
+
 def by_invite(server: Server, code: str) -> Group | None:
     documents = server.store.documents(_KIND).values()
     return next((Group(**data) for data in documents if data["invite"] == code), None)
@@ -128,6 +159,15 @@ def group_node(server: Server, group: Group) -> Node:
         "membership_approval_mode": group.approval,
     }
     content += [Node.make(tag) for tag, on in flags.items() if on]
+    if group.parent:
+        mode = group.default_approval or None
+        content.append(Node.make("parent", default_membership_approval_mode=mode))
+    if group.linked_parent:
+        content.append(Node.make("linked_parent", jid=Jid(group.linked_parent, GROUP)))
+    if group.default_sub_group:
+        content.append(Node.make("default_sub_group"))
+    if group.general_chat:
+        content.append(Node.make("general_chat"))
     if group.ephemeral:
         content.append(Node.make("ephemeral", expiration=group.ephemeral))
     content.append(Node.make("member_add_mode", group.member_add_mode))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.server import groups, notifications
 from sandbox.server.errors import IqError
 from sandbox.server.groups import Group, group_node, participant
+from sandbox.server.handlers import communities
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.node import Node
@@ -54,6 +55,7 @@ async def _create(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     )
     group.announcement = asked.child("announcement") is not None
     group.locked = asked.child("locked") is not None
+    await communities.created(server, peer, group, asked)
     groups.save(server, group)
     told = Node.make("create", [group_node(server, group)], type="new", key=group.id)
     await _tell(server, peer, group, [told])
@@ -86,6 +88,7 @@ async def _add(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
             added.append(account.number)
             answers.append(participant(server, group, account.number))
     groups.save(server, group)
+    communities.follow(server, group, added)
     await _changed_members(server, peer, group, "add", added, told=list(group.members))
     return [Node.make("add", answers)]
 

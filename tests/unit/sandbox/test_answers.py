@@ -417,3 +417,64 @@ async def test_a_phone_uploads_again_what_the_media_server_forgot(
     assert server.media.get(answer.directPath.partition("?")[0]) is not None
     unknown = await ask("3AUNKNOWN", os.urandom(32))
     assert unknown.child("error") is not None
+
+
+async def test_a_community_has_groups_and_their_members(
+    server: Server, alice: Phone, bob: Phone, linked: Linked
+) -> None:
+    """What whatsapp-rust's suite asks of communities (tests/e2e/tests/community.rs)."""
+    owner, guest = linked(alice), linked(bob)
+    await guest.log_in()
+    made = Node.make("create", [Node.make("parent"), Node.make("create_general_chat")], subject="C")
+    answer = (await owner.ask("w:g2", "set", made, to=Jid("", "g.us"))).child("group")
+    assert answer is not None
+    assert answer.child("parent") is not None
+    community = Jid(answer.get("id"), "g.us")
+
+    async def subgroups() -> dict[str, Any]:
+        told = await owner.query("9935467776504344", group_id=str(community))
+        found: dict[str, Any] = told["xwa2_group_query_by_id"]
+        return found
+
+    found = await subgroups()
+    assert found["default_sub_group"]["participants_count"] == 1
+    [talk] = found["sub_groups"]["edges"]
+    assert talk["node"]["properties"] == {"general_chat": True}
+
+    plain = Node.make("create", [], subject="Sub")
+    sub = (await owner.ask("w:g2", "set", plain, to=Jid("", "g.us"))).child("group")
+    assert sub is not None
+    group = Jid(sub.get("id"), "g.us")
+    asked = Node.make("group", jid=group)
+    link = Node.make("links", [Node.make("link", [asked], link_type="sub_group")])
+    assert "error" not in str(await owner.ask("w:g2", "set", link, to=community))
+    assert "409" in str(await owner.ask("w:g2", "set", link, to=community)), "once"
+    assert len((await subgroups())["sub_groups"]["edges"]) == 2
+
+    join = Node.make("join_linked_group", jid=group)
+    outside = await guest.ask("w:g2", "set", join, to=community)
+    assert outside.get("type") == "error"
+    person = Node.make("participant", jid=jid_of(bob.account))
+    await owner.ask("w:g2", "set", Node.make("add", [person]), to=community)
+    assert (await subgroups())["default_sub_group"]["participants_count"] == 2
+    joined = await guest.ask("w:g2", "set", join, to=community)
+    assert str(jid_of(bob.account)) in str(joined)
+    everybody = Node.make("linked_groups_participants")
+    people = await owner.ask("w:g2", "get", everybody, to=community)
+    assert str(jid_of(bob.account)) in str(people)
+    linked_one = Node.make("query_linked", type="sub_group", jid=group)
+    assert "linked_parent" in str(await guest.ask("w:g2", "get", linked_one, to=community))
+    listed = await owner.ask("w:g2", "get", Node.make("sub_groups"), to=community)
+    assert str(listed).count("<group ") == 3
+
+    unlink = Node.make("unlink", [asked], unlink_type="sub_group")
+    assert "error" not in str(await owner.ask("w:g2", "set", unlink, to=community))
+    told = guest.last("notification", type="w:gp2")
+    assert told is not None
+    assert told.child("unlink") is not None
+    refused = await guest.ask("w:g2", "set", Node.make("delete_parent"), to=community)
+    assert refused.get("type") == "error"
+    await owner.ask("w:g2", "set", Node.make("delete_parent"), to=community)
+    gone = await owner.ask("w:g2", "get", Node.make("query", request="interactive"), to=community)
+    assert gone.get("type") == "error"
+    assert server.journal.unhandled == {}
