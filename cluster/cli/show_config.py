@@ -71,10 +71,11 @@ def _show() -> None:
 
 
 def _masked(value: object) -> str:
-    if not isinstance(value, SecretStr):
-        return str(value)
-    text = value.get_secret_value()
+    secret = isinstance(value, SecretStr)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     parts = urlsplit(text)
+    if not secret and "@" not in parts.netloc:
+        return text
     if parts.scheme and parts.hostname:
         # Of a URL only what tells where it leads.
         port = f":{parts.port}" if parts.port else ""

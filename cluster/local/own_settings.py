@@ -15,14 +15,8 @@ __all__ = ["OwnSettings", "groups", "variable_of", "variables"]
 
 
 def groups(settings: Settings) -> Iterator[BaseSettings]:
-    """The groups of the settings, in their order."""
-    yield from (
-        *(settings.stores, settings.checkpoint, settings.lease),
-        *(settings.whatsapp, settings.http, settings.media, settings.placement),
-        *(settings.jwt, settings.limits, settings.front, settings.pacing),
-        *(settings.logs, settings.tracing),
-        *(settings.events, settings.webhooks, settings.global_webhooks),
-    )
+    """All groups of the settings, in their order."""
+    yield from (group for group in vars(settings).values() if isinstance(group, BaseSettings))
 
 
 def variable_of(group: BaseSettings, field: str) -> str:

@@ -7,8 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
-from cluster.local.own_settings import OwnSettings, variables
+import cluster.settings as settings_module
+from cluster.local.own_settings import OwnSettings, groups, variables
+from cluster.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +51,12 @@ def test_the_users_secrets_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_the_demo_knows_every_variable_it_must_not_inherit() -> None:
     assert {"DATABASE_URL", "S3_SECRET_KEY", "HTTP_PORT", "WHATSAPP_PROXY_URL"} <= variables()
+
+
+def test_every_group_of_settings_is_shown_and_kept_from_demos() -> None:
+    of_the_module = {
+        one
+        for one in vars(settings_module).values()
+        if isinstance(one, type) and issubclass(one, BaseSettings) and one is not BaseSettings
+    }
+    assert {type(group) for group in groups(Settings())} == of_the_module
