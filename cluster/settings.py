@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from limits import parse
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cluster.domain.pacing import PROFILES, PacePolicy
@@ -283,7 +283,7 @@ def _networks(text: str) -> list[IPv4Network | IPv6Network]:
 
 
 class LimitSettings(BaseSettings):
-    """How many requests may come: `600/minute`, `20/second`; empty: no limit."""
+    """How many requests may come: `600/minute`, `20/second`; `none`: no limit."""
 
     model_config = _group("LIMIT_")
 
@@ -298,12 +298,15 @@ class LimitSettings(BaseSettings):
         description="While Redis is away: each replica counts by itself, or requests are refused.",
     )
 
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        for text in (self.per_key, self.per_tenant, self.per_session, self.per_stranger):
-            if text:
-                parse(text)
-        return self
+    @field_validator("per_key", "per_tenant", "per_session", "per_stranger")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        # An empty variable is one that is not set: it means the default.
+        if text.strip().lower() == "none":
+            return ""
+        if text:
+            parse(text)
+        return text
 
 
 class FrontSettings(BaseSettings):

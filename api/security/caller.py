@@ -56,7 +56,7 @@ async def count_session(connection: HTTPConnection, body: Any) -> None:
     principal = known_principal(connection.scope)
     name = body.get("session") if isinstance(body, dict) else None
     if limits is not None and principal is not None and isinstance(name, str):
-        await limits.take(("session", f"{principal.tenant}/{name[:64]}"))
+        await limits.count("session", f"{principal.tenant}/{name[:64]}")
 
 
 def operator(connection: HTTPConnection) -> bool:

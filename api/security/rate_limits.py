@@ -91,6 +91,12 @@ class RateLimits:
                 first = first or standing
         return first
 
+    async def count(self, kind: str, whose: str) -> None:
+        """Count one request, and ask for no standing that nobody reads. Raises as `take`."""
+        item = self._items[kind]
+        if item is not None:
+            await self._hit(item, kind, whose, asked=False)
+
     async def _hit(
         self, item: RateLimitItem, kind: str, whose: str, *, asked: bool
     ) -> Standing | None:

@@ -25,7 +25,7 @@ __all__ = ["Stack", "the_baseline", "the_gateway", "the_sandbox"]
 
 _UP_SECONDS = 300
 #: Nobody's limits: what is measured is how fast it can be.
-_UNLIMITED = {"LIMIT_PER_KEY": "", "LIMIT_PER_TENANT": "", "LIMIT_PER_SESSION": ""}
+_UNLIMITED = {"LIMIT_PER_KEY": "none", "LIMIT_PER_TENANT": "none", "LIMIT_PER_SESSION": "none"}
 #: What a process is counted as, by its command: the first that fits.
 _PARTS = (
     ("sandbox", ("-m sandbox",)),

@@ -60,3 +60,11 @@ def test_every_group_of_settings_is_shown_and_kept_from_demos() -> None:
         if isinstance(one, type) and issubclass(one, BaseSettings) and one is not BaseSettings
     }
     assert {type(group) for group in groups(Settings())} == of_the_module
+
+
+def test_a_limit_can_be_lifted_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMIT_PER_KEY", "none")
+    monkeypatch.setenv("LIMIT_PER_TENANT", "")
+    limits = settings_module.LimitSettings()
+    assert limits.per_key == ""
+    assert limits.per_tenant == "60000/minute"
