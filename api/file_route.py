@@ -84,7 +84,7 @@ class FileRoute(StrictJsonRoute):
 
 def _is_large(headers: Headers) -> bool:
     length = headers.get("content-length", "")
-    return not length.isdigit() or int(length) >= _LARGE
+    return not (length.isascii() and length.isdigit()) or int(length) >= _LARGE
 
 
 async def _json(request: Request, spool: Spool, found: dict[str, LocalFile]) -> bytes:

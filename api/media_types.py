@@ -1,19 +1,8 @@
-"""Media types that strangers wrote: those of files, and those that they accept."""
+"""Media types that callers accept."""
 
 from __future__ import annotations
 
-import re
-
-__all__ = ["prefers_json", "safe_media_type"]
-
-_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-#: RFC 9110, 8.3.1; parameters without quoting.
-_FORM = re.compile(rf"{_WORD}/{_WORD}(\s*;\s*{_WORD}={_WORD})*\Z")
-
-
-def safe_media_type(text: str) -> str:
-    """`text` if it is a media type, else the one that says nothing."""
-    return text if _FORM.match(text) else "application/octet-stream"
+__all__ = ["prefers_json"]
 
 
 def prefers_json(accept: str, over: str) -> bool:

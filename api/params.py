@@ -11,15 +11,20 @@ from starlette.requests import HTTPConnection
 from api.ports import Gateway, SessionClient
 from api.security.caller import gateway_of
 from cluster.domain.chat_id import ChatId, parse_chat_id
+from cluster.domain.errors import Invalid
 
 __all__ = [
+    "MOST",
     "AnyChatPath",
     "GatewayDep",
     "SessionName",
     "SessionPath",
+    "event_number",
     "every_chat_or",
 ]
 
+#: The largest number that PostgreSQL keeps as `bigint`; every integer of a request has a bound.
+MOST = 2**63 - 1
 #: The same as `cluster.domain.session.check_session_name`, for OpenAPI and bodies.
 SessionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -41,6 +46,14 @@ async def _session(
 
 
 SessionPath = Annotated[SessionClient, Depends(_session)]
+
+
+def event_number(text: str, field: str) -> int:
+    """The number of an event, where no model reads it. Raises `Invalid` naming `field`."""
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST))
+    if not digits or int(text) > MOST:
+        raise Invalid(f"{field} is the number of an event", field=field)
+    return int(text)
 
 
 def every_chat_or(chat_id: str) -> ChatId | None:

@@ -490,6 +490,16 @@ class WebhookSettings(BaseSettings):
         description="Networks (`10.1.0.0/16`, comma-separated) that webhooks may lead to although "
         "they are not public; `0.0.0.0/0,::/0` allows all.",
     )
+    allow_tenants: str = Field(
+        "*",
+        description="Tenants whose webhooks may lead there, with commas in between; `*`: all. "
+        "`./gateway up` allows this machine to the operator's tenant `default` only.",
+    )
+
+    def allowed_to(self, tenant: str) -> str:
+        """`allow`, where the tenant has it."""
+        tenants = {name.strip() for name in self.allow_tenants.split(",")}
+        return self.allow if {"*", tenant} & tenants else ""
 
 
 class GlobalWebhookSettings(BaseSettings):

@@ -56,7 +56,13 @@ class EagerDownloads:
                     return
                 size = int(
                     await client.request(
-                        "media.keep", {"part": file.part, "kind": file.kind, "key": key}
+                        "media.keep",
+                        {
+                            "part": file.part,
+                            "kind": file.kind,
+                            "key": key,
+                            "max_bytes": self._settings.max_bytes,
+                        },
                     )
                 )
                 kept = StoredFile(

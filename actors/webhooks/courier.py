@@ -49,14 +49,18 @@ class Courier:
         self,
         stores: Stores,
         poster: Poster,
+        outside: Poster,
         sinks: Sinks,
         settings: WebhookSettings,
         base_url: str,
     ) -> None:
-        """`base_url`: how receivers reach the gateway, for the URLs of files."""
+        """`outside`: posts to public addresses only, for tenants that may not reach others.
+        `base_url`: how receivers reach the gateway, for the URLs of files."""
         self._base_url = base_url
         self._stores = stores
         self._poster = poster
+        self._outside = outside
+        self._settings = settings
         self._sinks = sinks
         self._longest = timedelta(seconds=settings.longest_pause_seconds)
         self.lease_for = timedelta(seconds=settings.timeout_seconds) + _LEASE_MARGIN
@@ -196,7 +200,9 @@ class Courier:
         headers |= carried()
         if hook.origin == "replay":
             headers["X-Webhook-Replay"] = hook.key.partition("/")[0]
-        return await self._poster.post(endpoint.url, body, headers)
+        inside = hook.of_operator or self._settings.allowed_to(hook.tenant)
+        poster = self._poster if inside else self._outside
+        return await poster.post(endpoint.url, body, headers)
 
     def _pause(self, endpoint: Endpoint, hook: LeasedWebhook, outcome: Outcome) -> timedelta | None:
         pause = endpoint.retries.pause(

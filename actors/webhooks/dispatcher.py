@@ -47,8 +47,13 @@ class Dispatcher:
         self._poster = Poster(
             timeout=hooks.timeout_seconds, allow=hooks.allow, connections=hooks.concurrency
         )
+        self._outside = Poster(
+            timeout=hooks.timeout_seconds, allow="", connections=hooks.concurrency
+        )
         self._sinks = Sinks(settings)
-        self._courier = Courier(stores, self._poster, self._sinks, hooks, settings.base_url)
+        self._courier = Courier(
+            stores, self._poster, self._outside, self._sinks, hooks, settings.base_url
+        )
         self._signals = EventSignals(settings.stores)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
         #: More may wait than there was room for.
@@ -87,6 +92,7 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
             await self._poster.close()
+            await self._outside.close()
             await self._sinks.close()
 
     def stop(self) -> None:

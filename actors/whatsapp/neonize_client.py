@@ -507,7 +507,7 @@ class NeonizeClient:
                 self._stream.accept(Renamed(me=self.me))
                 return
 
-    async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
+    async def keep_media(self, part: dict[str, Any], kind: str, key: str, max_bytes: int) -> int:
         """See `actors.whatsapp.verbs.Device`."""
         if self._uploads is None:
             raise NotSupported("this session was started without a place for media")
@@ -517,6 +517,7 @@ class NeonizeClient:
             kind=kind,
             key=key,
             proxy_url=self._settings.proxy_url,
+            max_bytes=max_bytes,
         )
 
     def new_message_id(self) -> str:

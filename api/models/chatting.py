@@ -223,7 +223,9 @@ class PollVoteRequest(ChatRequest):
     pollMessageId: str = Field(
         max_length=256, examples=["false_11111111111@c.us_AAAAAAAAAAAAAAAAAAAA"]
     )
-    pollServerId: float | None = Field(None, description="For channels, which are not supported.")
+    pollServerId: float | None = Field(
+        None, ge=0, le=1e18, description="For channels, which are not supported."
+    )
     votes: list[Annotated[str, StringConstraints(max_length=100)]] = Field(
         max_length=12, description="The options chosen; none takes the vote back."
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from api.models import WahaModel
+from api.params import MOST
+from cluster.domain.config_secrets import masked_url
 from cluster.domain.session_config import WebhookConfig
 from cluster.events.poster import Outcome
 from cluster.stores.dead_letters import DeadLetter
@@ -47,8 +49,8 @@ class EventsReplay(WahaModel):
     webhook: str = _WEBHOOK
     since: datetime | None = Field(None, alias="from", description="Events from this time on.")
     until: datetime | None = Field(None, alias="to", description="Events before this time.")
-    after_seq: int | None = Field(None, alias="afterSeq", ge=0)
-    until_seq: int | None = Field(None, alias="untilSeq", ge=1)
+    after_seq: int | None = Field(None, alias="afterSeq", ge=0, le=MOST)
+    until_seq: int | None = Field(None, alias="untilSeq", ge=1, le=MOST)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -89,7 +91,7 @@ class WebhookInfo(WahaModel):
         return cls(
             id=state.key,
             origin=state.origin,
-            url=state.url,
+            url=masked_url(state.url),
             events=list(state.events),
             cursor=state.cursor,
             behind=state.behind,
@@ -151,7 +153,7 @@ class DeadLetterInfo(WahaModel):
         return cls(
             id=letter.id,
             webhook=letter.key,
-            url=letter.url,
+            url=masked_url(letter.url),
             seq=letter.seq,
             eventId=letter.event_id,
             event=letter.type,
@@ -180,7 +182,7 @@ class QuarantinedInfo(WahaModel):
 class DeadLetterReplay(WahaModel):
     """Which to try again; without anything all that wait."""
 
-    ids: list[int] | None = Field(None, max_length=1000)
+    ids: list[Annotated[int, Field(ge=1, le=MOST)]] | None = Field(None, max_length=1000)
     webhook: str | None = None
 
 

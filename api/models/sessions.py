@@ -9,6 +9,7 @@ from pydantic import Field
 
 from api.models import WahaModel
 from api.params import SessionName
+from cluster.domain.config_secrets import masked
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.domain.session_config import SessionConfig
 
@@ -95,7 +96,10 @@ class SessionInfo(WahaModel):
 
     name: str = _ANY_NAME
     status: SessionStatus
-    config: dict[str, Any] | None = Field(description="As it was set; see `SessionConfig`.")
+    config: dict[str, Any] | None = Field(
+        description="As it was set; see `SessionConfig`. Secrets are written only: `***` stands "
+        "for them, and keeps them when it is sent back."
+    )
     me: MeInfo | None = None
     apps: list[Any] | None = None
     assignedWorker: str | None = Field(None, description="Node of the owner.")
@@ -109,7 +113,7 @@ class SessionInfo(WahaModel):
         return cls(
             name=record.name,
             status=record.status,
-            config=record.config,
+            config=masked(record.config),
             me=MeInfo.of(record.me) if record.me else None,
             assignedWorker=record.node or None,
             timestamps=Timestamps(activity=int(record.updated_at.timestamp() * 1000)),

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from api.files import FilesUrl
 from api.models.events import EventsAnswer, EventsReplay, QuarantinedInfo, ReplayAnswer
 from api.paging import at_most
-from api.params import GatewayDep, SessionPath
+from api.params import MOST, GatewayDep, SessionPath, event_number
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
@@ -75,7 +75,7 @@ async def list_events(
     session: SessionPath,
     kinds: Kinds,
     files: FilesUrl,
-    after: Annotated[int, Query(ge=0, description="Events numbered above this.")] = 0,
+    after: Annotated[int, Query(ge=0, le=MOST, description="Events numbered above this.")] = 0,
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
     wait: Annotated[
         float, Query(ge=0, le=30, description="Seconds to wait for an event when there is none.")
@@ -103,14 +103,12 @@ async def stream_events(
     session: SessionPath,
     kinds: Kinds,
     files: FilesUrl,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=MOST)] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> StreamingResponse:
     start = after
     if last_event_id:
-        if not last_event_id.isdecimal():
-            raise Invalid("Last-Event-ID is the number of an event", field="Last-Event-ID")
-        start = int(last_event_id)
+        start = event_number(last_event_id, "Last-Event-ID")
     # Refuses before the stream begins: then it is too late for a status.
     await session.info()
     events = session.events.follow(after=start, types=kinds, base_url=files.base)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from api.models.keys import ApiKeyAnswer, ApiKeyRequest, AuditAnswer, ScopedApiKeyRequest
 from api.paging import at_most
-from api.params import GatewayDep
+from api.params import MOST, GatewayDep
 from api.ports import Gateway
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
@@ -121,7 +121,9 @@ async def delete(gateway: GatewayDep, id: KeyId, tenant: str | None = None) -> R
 )
 async def audit(
     gateway: GatewayDep,
-    before: Annotated[int | None, Query(ge=1, description="Entries with ids below it.")] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=MOST, description="Entries with ids below it.")
+    ] = None,
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
 ) -> list[AuditAnswer]:
     found = await gateway.keys.audit(before=before, limit=limit)

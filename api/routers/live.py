@@ -13,6 +13,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.files import FilesUrl
+from api.params import event_number
 from api.ports import Gateway
 from api.reader_budget import Window
 from api.security.caller import gateway_of
@@ -62,11 +63,8 @@ def _wanted(
         if after is not None:
             raise Invalid("after needs one session", field="after")
         return gateway.follow_all(types=kinds, base_url=base_url)
-    if after is not None and not after.isdecimal():
-        raise Invalid("after is the number of an event", field="after")
-    return gateway.session(session).events.follow(
-        after=int(after) if after is not None else None, types=kinds, base_url=base_url
-    )
+    start = event_number(after, "after") if after is not None else None
+    return gateway.session(session).events.follow(after=start, types=kinds, base_url=base_url)
 
 
 async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None]) -> None:

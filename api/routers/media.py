@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api.file_route import FORM, FileRoute
-from api.media_types import prefers_json, safe_media_type
+from api.media_types import prefers_json
 from api.models.auth import Base64File
 from api.models.files import given
 from api.models.media import ConvertRequest, Uploaded
@@ -32,6 +32,7 @@ from cluster.domain.errors import (
     Unavailable,
     WhatsAppRefused,
 )
+from cluster.media.media_types import is_shown, safe_media_type
 from cluster.media.prepare import Kind
 from cluster.media.workshop import UPLOAD_SCHEME
 
@@ -57,8 +58,6 @@ _FILE: _Responses = {
     200: {"content": {"application/octet-stream": _BINARY}},
     206: {"description": "The part that `Range` asked for.", "content": {"*/*": _BINARY}},
 }
-#: Types that a browser shows without running anything of theirs.
-_SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "audio/", "video/")
 
 
 @_json.post(
@@ -154,7 +153,7 @@ async def get_file(
     meant, stored = await session.media.file(reference(_without_ending(file), "file"))
     mimetype = safe_media_type(meant.mimetype)
     name = meant.filename or file
-    shown = mimetype.lower().startswith(_SHOWN)
+    shown = is_shown(mimetype)
     headers = {
         "Content-Disposition": f"{'inline' if shown else 'attachment'}; "
         f"filename*=UTF-8''{quote(name, safe='')}",

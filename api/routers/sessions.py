@@ -19,6 +19,7 @@ from api.models.sessions import (
 from api.params import GatewayDep, SessionPath
 from api.problems import SessionExists, responses
 from api.strict_json import StrictJsonRoute
+from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,
@@ -67,7 +68,7 @@ async def list_sessions(
 async def create(gateway: GatewayDep, request: SessionCreateRequest | None = None) -> SessionInfo:
     request = request or SessionCreateRequest()
     name = request.name or f"session_{secrets.token_hex(13)}"
-    config = request.config.stored() if request.config else {}
+    config = unmasked(request.config.stored(), {}) if request.config else {}
     try:
         record = await gateway.create_session(name, config, start=bool(request.start))
     except Conflict as error:
@@ -90,12 +91,12 @@ async def create(gateway: GatewayDep, request: SessionCreateRequest | None = Non
 async def deprecated_start(gateway: GatewayDep, request: DeprecatedStart) -> SessionInfo:
     session = gateway.session(request.name)
     try:
-        await session.info()
+        before = await session.info()
     except SessionNotFound:
-        config = request.config.stored() if request.config else {}
+        config = unmasked(request.config.stored(), {}) if request.config else {}
         return SessionInfo.of(await gateway.create_session(request.name, config, start=True))
     if request.config:
-        await session.update(request.config.stored())
+        await session.update(unmasked(request.config.stored(), before.config))
     return SessionInfo.of(await session.start())
 
 
@@ -143,12 +144,13 @@ async def get(session: SessionPath) -> SessionInfo:
     "/{session}",
     operation_id="SessionsController_update",
     summary="Update a session",
-    description="Replace the configuration. A running session restarts with it.",
+    description="Replace the configuration. A running session restarts with it. `***` keeps the "
+    "secret that is there, for the same URL or proxy.",
     responses=_KNOWN | responses(BodyTooLarge),
 )
 async def update(session: SessionPath, request: SessionUpdateRequest | None = None) -> SessionInfo:
     config = request.config.stored() if request and request.config else {}
-    record = await session.update(config)
+    record = await session.update(unmasked(config, (await session.info()).config))
     if record.desired is DesiredState.RUNNING:
         record = await session.restart()
     return SessionInfo.of(record)

@@ -9,6 +9,7 @@ from api.models.transfer import ExportRequest, ImportRequest
 from api.params import GatewayDep, SessionPath
 from api.problems import SessionExists, responses
 from api.strict_json import StrictJsonRoute
+from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,
@@ -39,7 +40,7 @@ router = APIRouter(
     responses=responses(SessionExists, Conflict, BodyTooLarge),
 )
 async def bring(gateway: GatewayDep, request: ImportRequest) -> SessionInfo:
-    config = request.config.stored() if request.config else None
+    config = unmasked(request.config.stored(), {}) if request.config else None
     return SessionInfo.of(
         await gateway.import_session(
             request.name, request.as_source(), config=config, start=request.start

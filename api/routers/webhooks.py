@@ -16,9 +16,10 @@ from api.models.events import (
     WebhookTest,
 )
 from api.paging import at_most
-from api.params import SessionPath
+from api.params import MOST, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import Invalid, NotFound, SessionNotFound, Unauthorized, Unavailable
 
 __all__ = ["router"]
@@ -32,7 +33,6 @@ router = APIRouter(
 
 _Webhook = Annotated[str | None, Query(max_length=128, description="Only of this webhook.")]
 _Limit = Annotated[int, Query(ge=0), at_most(1000)]
-_MOST_ID = 2**63 - 1
 
 
 @router.get(
@@ -53,7 +53,10 @@ async def list_webhooks(session: SessionPath) -> list[WebhookInfo]:
     responses=responses(NotFound),
 )
 async def test_webhook(session: SessionPath, request: WebhookTest) -> TestAnswer:
-    config = request.config.model_dump(exclude_none=True) if request.config else None
+    config = None
+    if request.config:
+        given = {"webhooks": [request.config.model_dump(exclude_none=True)]}
+        (config,) = unmasked(given, (await session.info()).config)["webhooks"]
     return TestAnswer.of(await session.webhooks.test(webhook=request.webhook, config=config))
 
 
@@ -66,7 +69,7 @@ async def test_webhook(session: SessionPath, request: WebhookTest) -> TestAnswer
 async def list_deliveries(
     session: SessionPath,
     webhook: _Webhook = None,
-    before: Annotated[int | None, Query(ge=1, le=_MOST_ID, description="Ids below this.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=MOST, description="Ids below this.")] = None,
     limit: _Limit = 100,
 ) -> list[DeliveryInfo]:
     found = await session.webhooks.deliveries(webhook=webhook, before=before, limit=limit)
@@ -83,7 +86,7 @@ async def list_dead_letters(
     session: SessionPath,
     webhook: _Webhook = None,
     resolved: Annotated[bool, Query(description="Those that a replay delivered since.")] = False,
-    after: Annotated[int, Query(ge=0, le=_MOST_ID, description="Ids above this.")] = 0,
+    after: Annotated[int, Query(ge=0, le=MOST, description="Ids above this.")] = 0,
     limit: _Limit = 100,
 ) -> list[DeadLetterInfo]:
     found = await session.webhooks.dead_letters(
@@ -114,7 +117,7 @@ async def replay_dead_letters(
     responses=responses(NotFound),
 )
 async def delete_dead_letter(
-    session: SessionPath, letter_id: Annotated[int, Path(alias="id", ge=1, le=_MOST_ID)]
+    session: SessionPath, letter_id: Annotated[int, Path(alias="id", ge=1, le=MOST)]
 ) -> Response:
     await session.webhooks.delete_dead_letter(letter_id)
     return Response(status_code=200)

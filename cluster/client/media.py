@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.client import references
 from cluster.domain.chat_id import parse_chat_id
-from cluster.domain.errors import Invalid, NotFound, NotSupported
+from cluster.domain.errors import GatewayError, Invalid, NotFound, NotSupported
 from cluster.domain.message import SentMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.media.file_types import checked_mimetype, named, type_of
@@ -140,6 +140,7 @@ class Media:
                     part=file.part,
                     kind=file.kind,
                     key=key,
+                    max_bytes=self._workshop.settings.max_bytes,
                 )
             )
             kept = StoredFile(key=key, mimetype=file.mimetype, filename=file.filename, size=size)
@@ -196,7 +197,7 @@ class Media:
         if image is not None:
             try:
                 await self._add_picture(content, image, large=large)
-            except Invalid:
+            except GatewayError:
                 # A page's picture that cannot be had is left out; a caller's own is his fault.
                 if given is not None:
                     raise

@@ -105,7 +105,11 @@ class Webhooks:
         )
         body = body_of(event, teller_of(record, self._session.gateway.settings.base_url))
         settings = self._session.gateway.settings.webhooks
-        poster = Poster(timeout=settings.timeout_seconds, allow=settings.allow, connections=1)
+        poster = Poster(
+            timeout=settings.timeout_seconds,
+            allow=settings.allowed_to(record.tenant),
+            connections=1,
+        )
         try:
             headers = endpoint.request_headers(body, event.id, attempt=1)
             return await poster.post(endpoint.url, body, headers)

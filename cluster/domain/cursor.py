@@ -49,7 +49,8 @@ class MessageCursor:
             moments = [_EPOCH + _MICROSECOND * int(one) for one in (sent, stored)]
             if not (isinstance(message_id, str) and isinstance(chat, str) and from_me in (0, 1)):
                 raise ValueError("not of a cursor's types")
-            if "\x00" in message_id + chat:
+            # Half of a surrogate pair is refused by the encoding.
+            if b"\x00" in (message_id + chat).encode():
                 raise ValueError("NUL")
         except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Invalid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -47,6 +48,13 @@ Browser = Annotated[
     Literal["Chrome", "Firefox", "IE", "Opera", "Safari", "Edge", "Desktop", "iPad"],
     BeforeValidator(_browser),
 ]
+
+
+#: Webhooks of one session.
+MOST_WEBHOOKS = 32
+#: Characters of a line, and bytes of JSON: metadata goes along with every event of the session, the
+#: configuration with every session of a list.
+_LINE, _MAX_METADATA, _MAX_CONFIG = 1024, 16_384, 262_144
 
 
 class _Part(BaseModel):
@@ -122,7 +130,7 @@ class ProxyConfig(_Part):
 
 
 class HmacConfiguration(_Part):
-    key: str | None = Field(None, examples=["your-secret-key"])
+    key: str | None = Field(None, max_length=_LINE, examples=["your-secret-key"])
 
 
 class RetriesConfiguration(_Part):
@@ -140,10 +148,12 @@ class CustomHeader(_Part):
 
 class WebhookConfig(_Part):
     url: HttpUrl = Field(examples=["https://example.com/hook"])
-    events: list[str] = Field(examples=[["message", "session.status"]])
+    events: list[Annotated[str, Field(max_length=64)]] = Field(
+        max_length=64, examples=[["message", "session.status"]]
+    )
     hmac: HmacConfiguration | None = None
     retries: RetriesConfiguration | None = None
-    customHeaders: list[CustomHeader] | None = None
+    customHeaders: list[CustomHeader] | None = Field(None, max_length=32)
 
 
 class IgnoreConfig(_Part):
@@ -213,7 +223,9 @@ class SessionConfig(_Part):
     client: ClientConfig | None = Field(
         None, description="How the phone shows the device, from its next linking on."
     )
-    webhooks: list[WebhookConfig] | None = None
+    webhooks: list[WebhookConfig] | None = Field(
+        None, max_length=MOST_WEBHOOKS, description="Each event is posted to each that wants it."
+    )
     pacing: PacingConfig | None = Field(
         None, description="Ours: how fast the session sends, see docs/security.md."
     )
@@ -230,6 +242,16 @@ class SessionConfig(_Part):
             except ValidationError:
                 del kept[name]
         return cls.model_validate(kept)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        for what, value, most in (
+            ("metadata", self.metadata, _MAX_METADATA),
+            ("the configuration", self.model_dump(exclude_unset=True), _MAX_CONFIG),
+        ):
+            if value is not None and len(json.dumps(value)) > most:
+                raise ValueError(f"{what} is longer than {most} bytes of JSON")
+        return self
 
     def stored(self) -> dict[str, Any]:
         """What the gateway keeps: only what the caller set."""

@@ -167,6 +167,7 @@ class LocalGateway:
             "GATEWAY_DATA_DIR": str(self._layout.node("node-1")),
             "HTTP_PORT": str(port),
             "WEBHOOK_ALLOW": own.webhook_networks,
+            "WEBHOOK_ALLOW_TENANTS": own.webhook_tenants,
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
             **self._ingress(own, token),

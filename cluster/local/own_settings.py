@@ -67,6 +67,14 @@ class OwnSettings:
         hooks = self.settings.webhooks
         return hooks.allow if "allow" in hooks.model_fields_set else "127.0.0.0/8,::1/128"
 
+    @property
+    def webhook_tenants(self) -> str:
+        """Of this machine, unasked, only the operator's tenant reaches anything: its stores listen
+        here as well."""
+        hooks = self.settings.webhooks
+        chosen = {"allow", "allow_tenants"} & hooks.model_fields_set
+        return hooks.allow_tenants if chosen else "default"
+
     def secrets(self, folder: Path) -> dict[str, str]:
         """The user's secrets; those not set are made and kept in `folder`."""
         keys = self.settings.checkpoint.keys.get_secret_value()

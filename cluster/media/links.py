@@ -11,8 +11,12 @@ from urllib.parse import quote
 from cluster.domain.message import StoredMessage
 from cluster.domain.wire_message import FILES, file_part, raw_of
 from cluster.media.file_types import ending_of
+from cluster.media.media_types import safe_media_type
 
 __all__ = ["MessageFile", "file_of", "file_url", "files_url", "object_key"]
+
+#: Characters of a file's name.
+_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +65,10 @@ def file_of(message: StoredMessage) -> MessageFile | None:
         return None
     if not digest or not part.get("directPath"):
         return None
+    told = str(part.get("mimetype") or "")
     return MessageFile(
-        mimetype=str(part.get("mimetype") or ""),
-        filename=str(part.get("fileName") or ""),
+        mimetype=safe_media_type(told) if told else "",
+        filename="".join(c for c in str(part.get("fileName") or "") if c.isprintable())[:_NAME],
         sha256=digest,
         size=int(part.get("fileLength") or 0),
         part=part,

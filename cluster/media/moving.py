@@ -20,6 +20,10 @@ __all__ = ["audio", "video"]
 
 #: Bars of a voice note's waveform, each 0 to 100 (WhatsApp's clients draw 64).
 _BARS = 64
+#: FFmpeg's names of what is read.
+_FORMATS = (
+    "mov,matroska,ogg,mp3,aac,amr,wav,w64,flac,caf,aiff,ac3,avi,asf,flv,mpeg,mpegts,mpegvideo,gif"
+)
 _WAVEFORM_RATE = 8000
 _OPUS_RATE = 48000
 _VIDEO_SIDE = 1280
@@ -39,10 +43,16 @@ _SOUNDS = {
 }
 
 
+def _opened(source: str) -> InputContainer:
+    """Files only, and of formats that hold their own content: playlists (HLS, DASH, `ffconcat`,
+    SDP) name other files and addresses."""
+    return av.open(source, options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})
+
+
 def audio(source: str, target: str | None) -> dict[str, Any]:
     """Duration and waveform; with a `target` it becomes OGG with mono Opus there."""
     try:
-        with av.open(source) as opened:
+        with _opened(source) as opened:
             if not opened.streams.audio:
                 raise Refused("the file has no sound in it")
             stream = opened.streams.audio[0]
@@ -64,7 +74,7 @@ def audio(source: str, target: str | None) -> dict[str, Any]:
 def video(source: str, target: str | None) -> dict[str, Any]:
     """Size, duration and thumbnail; with a `target` what is not H.264 in MP4 becomes that there."""
     try:
-        with av.open(source) as opened:
+        with _opened(source) as opened:
             if _is_picture(opened):
                 raise Refused("the file is a picture, no video")
             # The cover of a song is a picture of one frame.
@@ -126,7 +136,7 @@ def _listen(source: str) -> dict[str, Any]:
     total = 0
     step = _WAVEFORM_RATE // 50
     left = array.array("h")
-    with av.open(source) as opened:
+    with _opened(source) as opened:
         mono = opened.streams.audio[0].codec_context.channels == 1
         for frame in _samples(opened, AudioResampler("s16", "mono", _WAVEFORM_RATE)):
             left.frombytes(bytes(frame.planes[0])[: frame.samples * 2])
@@ -154,7 +164,7 @@ def _bars(peaks: list[int]) -> bytes:
 
 
 def _to_opus(source: str, target: str) -> None:
-    with av.open(source) as opened, av.open(target, "w", format="ogg") as made:
+    with _opened(source) as opened, av.open(target, "w", format="ogg") as made:
         stream = made.add_stream("libopus", rate=_OPUS_RATE, options={"application": "voip"})
         stream.layout = "mono"
         stream.bit_rate = 32000
@@ -166,7 +176,7 @@ def _to_opus(source: str, target: str) -> None:
 def _to_h264(source: str, target: str) -> dict[str, Any]:
     """Returns the new size."""
     with (
-        av.open(source) as opened,
+        _opened(source) as opened,
         av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as made,
     ):
         pictures = opened.streams.video[0]

@@ -18,7 +18,7 @@ __all__ = ["Kind", "Preparer"]
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["image", "sticker", "thumbnail", "audio", "video"]
+Kind = Literal["image", "sticker", "thumbnail", "audio", "video", "page"]
 #: Conversions at a time in one process: they are heavy, and what waits costs nothing.
 _AT_ONCE = 2
 _ROOT = Path(__file__).resolve().parents[2]
@@ -32,17 +32,26 @@ class Preparer:
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def prepare(
-        self, kind: Kind, source: Path, target: Path | None = None, *, field: str = "file"
+        self,
+        kind: Kind,
+        source: Path,
+        target: Path | None = None,
+        *,
+        field: str = "file",
+        seconds: float | None = None,
     ) -> dict[str, Any]:
         """Facts about the file: `mimetype`, `width`, `height`, `seconds`, `thumbnail` and
         `waveform` (base64). With a `target` it is converted when it has to be: `converted` then is
-        true. Raises `Invalid` naming `field`, `Unavailable` when the worker failed."""
-        limit = self._settings.convert_timeout_seconds
+        true. `seconds`: in place of the setting. Raises `Invalid` naming `field`, `Unavailable`
+        when the worker failed."""
+        limit = seconds or self._settings.convert_timeout_seconds
         job = {
             "do": kind,
             "source": str(source),
             "target": str(target) if target else "",
-            "seconds": limit,
+            "seconds": max(1, limit),
+            # What is larger is not taken afterwards.
+            "most": self._settings.max_bytes,
         }
         async with self._free:
             process = await asyncio.create_subprocess_exec(

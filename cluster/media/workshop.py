@@ -6,16 +6,21 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from urllib.parse import urljoin
 
-from cluster.domain.errors import Invalid
+import structlog
+
+from cluster.domain.errors import GatewayError, Invalid
 from cluster.media.fetch import Fetcher
-from cluster.media.pages import PagePreview, read_page
+from cluster.media.pages import PagePreview
 from cluster.media.prepare import Preparer
 from cluster.media.spool import LocalFile, Spool
 from cluster.settings import MediaSettings
 from cluster.stores.objects import ObjectStore
 
 __all__ = ["UPLOAD_SCHEME", "Attachment", "Workshop"]
+
+log = structlog.get_logger(__name__)
 
 #: URLs of files that the caller uploaded to the gateway before: `upload:<sha256>`.
 UPLOAD_SCHEME = "upload:"
@@ -79,11 +84,20 @@ class Workshop:
         async with Spool(_PAGE_BYTES) as spool:
             try:
                 file = await self.fetcher.fetch(url, spool, seconds=_PREVIEW_SECONDS)
-            except Invalid:
+                if file.mimetype not in {"text/html", "application/xhtml+xml"}:
+                    return None
+                facts = await self.preparer.prepare("page", file.path, seconds=_PREVIEW_SECONDS)
+            except GatewayError as error:
+                # The page is a stranger's: whatever is wrong with it, the text is sent without.
+                log.info("media.no_preview", error=error.detail)
                 return None
-            if file.mimetype not in {"text/html", "application/xhtml+xml"}:
-                return None
-            return read_page(url, file.path.read_bytes())
+        try:
+            image = urljoin(url, facts["image"]) if facts["image"] else ""
+        except ValueError:
+            image = ""
+        return PagePreview(
+            url=url, title=facts["title"], description=facts["description"], image=image
+        )
 
 
 def _decoded(text: str) -> bytes:

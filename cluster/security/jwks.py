@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 _MAX_BYTES = 1 << 20
 _FETCH_SECONDS = 5.0
+#: Keys of a set that are looked at.
+_MOST = 64
 #: A token with an unknown key id has the set read again, at most this often.
 _AGAIN_SECONDS = 10.0
 
@@ -55,13 +57,25 @@ class JwksSource:
     async def _refresh(self, age: float) -> None:
         if not self._due(age):
             return
+        if self._keys and self._reading.locked() and age > _AGAIN_SECONDS:
+            # Somebody reads them anew: nobody else waits for an issuer that dawdles.
+            return
         async with self._reading:
             if not self._due(age):
                 return
             self._tried_at = time.monotonic()
             try:
-                self._keys = _signing_keys(await self._read())
-            except (OSError, ValueError, httpx.HTTPError, jwt.PyJWTError) as error:
+                async with asyncio.timeout(_FETCH_SECONDS):
+                    self._keys = _signing_keys(await self._read())
+            # `TimeoutError` is an OSError; a set nested too deep is a RecursionError.
+            except (
+                OSError,
+                ValueError,
+                TypeError,
+                RecursionError,
+                httpx.HTTPError,
+                jwt.PyJWTError,
+            ) as error:
                 log.warning("jwks.unreadable", error=type(error).__name__)
                 if not self._keys:
                     raise Unavailable("the keys of tokens cannot be read", retry_after=5) from error
@@ -79,11 +93,14 @@ class JwksSource:
         else:
             async with (
                 httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False) as client,
-                client.stream("GET", self._place) as answer,
+                # Nothing is unpacked that was not counted.
+                client.stream(
+                    "GET", self._place, headers={"Accept-Encoding": "identity"}
+                ) as answer,
             ):
                 answer.raise_for_status()
                 body = b""
-                async for part in answer.aiter_bytes():
+                async for part in answer.aiter_raw():
                     body += part
                     if len(body) > _MAX_BYTES:
                         raise ValueError("the key set is too large")
@@ -96,13 +113,14 @@ class JwksSource:
 def _signing_keys(found: dict[str, Any]) -> list[jwt.PyJWK]:
     """Public keys for signatures; shared secrets (`oct`) have no place in a key set."""
     keys = []
-    for entry in found.get("keys", ()):
+    listed = found.get("keys")
+    for entry in listed[:_MOST] if isinstance(listed, list) else ():
         if isinstance(entry, dict) and entry.get("kty") in {"RSA", "EC"}:
             if entry.get("use", "sig") != "sig":
                 continue
             try:
                 keys.append(jwt.PyJWK(entry))
-            except jwt.PyJWTError as error:
+            except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
                 # One of a kind we do not know must not take the others along.
                 log.warning("jwks.key_skipped", error=type(error).__name__)
     if not keys:

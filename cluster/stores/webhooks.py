@@ -52,7 +52,13 @@ class LeasedWebhook:
     batch_until: int
     attempts: int
     lease: str
+    tenant: str
     teller: Teller
+
+    @property
+    def of_operator(self) -> bool:
+        """From the gateway's settings, also as a replay (0003: how keys are made)."""
+        return self.key.rpartition("/")[2].startswith("gwh_")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -382,6 +388,7 @@ def _leased(row: Row) -> LeasedWebhook:
         batch_until=row["batch_until"],
         attempts=row["attempts"],
         lease=row["lease"],
+        tenant=row["tenant"],
         teller=Teller(
             name=row["name"],
             me=me_of(row["me"]),
@@ -399,7 +406,7 @@ _LEASE = """
     FROM due JOIN sessions ON sessions.id = due.session_id
     WHERE w.id = due.id
     RETURNING w.id, w.session_id, w.key, w.origin, w.target, w.config, w.cursor, w.until,
-              w.batch_until, w.attempts, w.lease, sessions.name, sessions.me,
+              w.batch_until, w.attempts, w.lease, sessions.name, sessions.tenant, sessions.me,
               sessions.config AS session_config
 """
 

@@ -6,8 +6,8 @@ import pytest
 from conftest import Front
 from test_forged_requests import Inside, inside
 
-from api.media_types import safe_media_type
 from cluster.domain.session import SessionRecord
+from cluster.media.media_types import safe_media_type
 
 __all__ = ["inside"]
 

@@ -39,7 +39,7 @@ class Device(Protocol):
         """Use the library, safely: raises `Unavailable` when the connection is closed, and turns
         its errors into `WhatsAppRefused` or `Unavailable`."""
 
-    async def keep_media(self, part: dict[str, Any], kind: str, key: str) -> int:
+    async def keep_media(self, part: dict[str, Any], kind: str, key: str, max_bytes: int) -> int:
         """See `actors.media.downloads.keep`."""
 
     async def by_phone(self, jid: str) -> str:

@@ -31,7 +31,10 @@ async def test_any_length_in_any_parts(tmp_path: Path, length: int, size: int) -
     plain = os.urandom(length)
     made = encrypt(plain, MediaType.VIDEO)
     file = tmp_path / "file"
-    assert await _decrypt(_parts(made.blob, size), _keys(made), file, made.file_sha256) == length
+    assert (
+        await _decrypt(_parts(made.blob, size), _keys(made), file, made.file_sha256, 1 << 20)
+        == length
+    )
     assert file.read_bytes() == plain
 
 
@@ -42,9 +45,11 @@ async def test_an_altered_file_is_refused(tmp_path: Path) -> None:
         blob[place] ^= 1
         with pytest.raises(WhatsAppRefused):
             await _decrypt(
-                _parts(bytes(blob), 64), _keys(made), tmp_path / f"{place}", made.file_sha256
+                _parts(bytes(blob), 64), _keys(made), tmp_path / f"{place}", made.file_sha256, 1000
             )
     with pytest.raises(WhatsAppRefused):
-        await _decrypt(_parts(made.blob, 64), _keys(made), tmp_path / "other", b"\0" * 32)
+        await _decrypt(_parts(made.blob, 64), _keys(made), tmp_path / "other", b"\0" * 32, 1000)
     with pytest.raises(WhatsAppRefused):
-        await _decrypt(_parts(made.blob[:40], 64), _keys(made), tmp_path / "cut", made.file_sha256)
+        await _decrypt(
+            _parts(made.blob[:40], 64), _keys(made), tmp_path / "cut", made.file_sha256, 1000
+        )

@@ -15,6 +15,7 @@ from cluster.domain.errors import BodyTooLarge, Invalid
 from cluster.media.addresses import is_public
 from cluster.media.fetch import Fetcher, _filename
 from cluster.media.pages import first_link, read_page
+from cluster.media.refused import Refused
 from cluster.media.spool import Spool
 from cluster.settings import MediaSettings
 
@@ -181,10 +182,12 @@ def test_what_a_page_says_of_itself() -> None:
         b"<html><head><title>Plain</title><meta property='og:title' content='Open &amp; Graph'>"
         b"<meta name=description content=About><meta property=og:image content='/p.png'></head>"
     )
-    page = read_page("https://x.example/a/b", html)
-    assert page is not None
-    assert (page.title, page.description) == ("Open & Graph", "About")
-    assert page.image == "https://x.example/p.png"
-    assert read_page("https://x.example", b"\xff\xfe no title") is None
+    assert read_page(html) == {
+        "title": "Open & Graph",
+        "description": "About",
+        "image": "/p.png",
+    }
+    with pytest.raises(Refused):
+        read_page(b"\xff\xfe no title")
     assert first_link("see (https://x.example/a?b=1), ok") == "https://x.example/a?b=1"
     assert first_link("no link") == ""
