@@ -47,6 +47,26 @@ _COUNTERS = {
 _COUNTED = {
     "messages": ("gateway_messages", "Messages: in, out, failed for good.", "direction"),
     "store_errors": ("gateway_store_errors", "Calls that a store did not answer.", "store"),
+    "values_refused": (
+        "gateway_values_refused",
+        "Statements whose values PostgreSQL does not take.",
+        "",
+    ),
+    "events_failed": (
+        "gateway_events_failed",
+        "Events of sessions whose handling failed, by what they are.",
+        "kind",
+    ),
+    "events_quarantined": (
+        "gateway_events_quarantined",
+        "What arrived and could not be understood or recorded, by what the library calls it.",
+        "kind",
+    ),
+    "sessions_broken": (
+        "gateway_sessions_broken",
+        "Sessions of which a part ended unexpectedly: they were started anew.",
+        "",
+    ),
     "webhook_deliveries": ("gateway_webhook_deliveries", "Tries to deliver.", "outcome"),
     "webhook_retries": ("gateway_webhook_retries", "Tries after the first one.", ""),
     "checkpoint_failures": ("gateway_checkpoint_failures", "Checkpoints not written.", ""),

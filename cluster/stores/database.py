@@ -168,7 +168,7 @@ def _named(error: Exception) -> GatewayError:
     sqlstate = getattr(error, "sqlstate", None)
     if _about_values(error, sqlstate):
         log.error("database.refused", sqlstate=sqlstate, error=type(error).__name__)
-        METER.count("store_errors", "postgresql_refused")
+        METER.count("values_refused")
         return Unstorable(f"PostgreSQL does not take these values ({sqlstate or 'not sent'})")
     log.warning("database.away", sqlstate=sqlstate, error=type(error).__name__)
     METER.count("store_errors", "postgresql")
