@@ -84,7 +84,7 @@ class Database:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "tcp_user_timeout": int(timeout * 1000),
-                "options": f"-c statement_timeout={int(timeout * 1000)} -c timezone=UTC" + plans,
+                "options": _options(timeout) + plans,
                 "application_name": "gateway",
             },
         )
@@ -182,6 +182,22 @@ def _about_values(error: Exception, sqlstate: str | None) -> bool:
         return sqlstate[:2] in _VALUES
     # Refused before anything was sent.
     return isinstance(error, UnicodeError | psycopg.DataError | psycopg.ProgrammingError)
+
+
+def _options(timeout: float) -> str:
+    """What the server shall do with our connections. A machine that is cut off, or gone, says
+    nothing: its connections, and the rows that it has locked, are let go of all the same."""
+    limit = int(timeout * 1000)
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": limit,
+        "idle_in_transaction_session_timeout": limit,
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_keepalives_count": 3,
+        "tcp_user_timeout": limit,
+    }
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
 async def _check_if_spoken_to(connection: Connection) -> None:

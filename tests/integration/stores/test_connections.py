@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.database import Database
@@ -29,3 +32,26 @@ async def test_connections_lost_while_idle_are_replaced_unnoticed(
         assert not before & after
     finally:
         await database.close()
+
+
+async def test_the_server_lets_go_of_machines_that_are_gone(store_settings: Settings) -> None:
+    """A transaction whose client says nothing more holds its rows for no longer than a statement
+    may take."""
+    settings = store_settings.stores.model_copy(update={"store_timeout_seconds": 1.0})
+    database = await Database.open(settings)
+    try:
+        for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
+            row = await database.one(f"SHOW {name}", {})  # type: ignore[arg-type]
+            assert row is not None
+            assert int(row[name]) > 0
+        with pytest.raises(Unavailable):
+            await _transaction_with_a_pause(database, 2)
+    finally:
+        await database.close()
+
+
+async def _transaction_with_a_pause(database: Database, seconds: float) -> None:
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SELECT 1")
+        await asyncio.sleep(seconds)
+        await connection.execute("SELECT 1")
