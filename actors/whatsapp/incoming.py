@@ -12,7 +12,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.jids import to_text
 from cluster.domain.message import Ack, StoredMessage
-from cluster.domain.wire_message import context_of, kind_and_text, main_part
+from cluster.domain.wire_message import context_of, kind_and_text, main_part, part_of
 
 __all__ = ["as_json", "describe", "is_media", "stored_message", "timestamp"]
 
@@ -85,10 +85,9 @@ def describe(raw: dict[str, Any]) -> tuple[str, str, str]:
     if kind not in _KEYS:
         return kind, body, str(context_of(raw).get("stanzaID") or "")
     part = main_part(raw)[1]
-    key = part.get(_KEYS[kind]) if isinstance(part, dict) else None
-    about = str((key or {}).get("ID") or "")
+    about = str(part_of(part, _KEYS[kind]).get("ID") or "")
     if kind == "protocol":
-        kind = _CHANGES.get(str(part.get("type", "REVOKE")), kind)
+        kind = _CHANGES.get(str(part_of(part).get("type", "REVOKE")), kind)
     return kind, body, about
 
 

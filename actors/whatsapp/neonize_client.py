@@ -100,7 +100,7 @@ from cluster.domain.errors import (
 from cluster.domain.session import Me
 from cluster.domain.session_config import BROWSERS, ClientConfig, SessionConfig
 from cluster.domain.waha_id import waha_id
-from cluster.domain.wire_message import people_in
+from cluster.domain.wire_message import people_in, raw_of
 from cluster.media.addresses import allowed_networks, permitted_proxy
 from cluster.settings import WhatsAppSettings
 
@@ -648,7 +648,7 @@ class NeonizeClient:
                 return event
             case Received(message=message):
                 message = await self._votes.opened(message, self.call)
-                named = {jids.bare(jid) for jid in people_in(message.payload["message"])}
+                named = {jids.bare(jid) for jid in people_in(raw_of(message.payload) or {})}
                 phones = {jid: await self.by_phone(jid) for jid in named if jid.endswith("@lid")}
                 return replace(
                     event,

@@ -20,6 +20,7 @@ __all__ = [
     "has_text",
     "kind_and_text",
     "main_part",
+    "part_of",
     "people_in",
     "raw_of",
     "with_text",
@@ -179,6 +180,14 @@ def raw_of(payload: Raw) -> Raw | None:
     return raw if isinstance(raw, dict) else None
 
 
+def part_of(raw: Any, *path: str) -> Raw:
+    """A part of JSON that a stranger chose, by the names that lead to it; empty where there is
+    none, or something else."""
+    for step in path:
+        raw = raw.get(step) if isinstance(raw, dict) else None
+    return raw if isinstance(raw, dict) else {}
+
+
 def main_part(raw: Raw) -> tuple[str, Any]:
     """The field that says what it is, and its part; wrappings (ephemeral, view once, document
     with caption, edited …) are looked through. Without one: an empty name."""
@@ -202,9 +211,7 @@ def kind_and_text(raw: Raw) -> tuple[str, str]:
 
 def context_of(raw: Raw) -> Raw:
     """`contextInfo`: mentions, what it replies to, the timer of the chat; empty without one."""
-    part = main_part(raw)[1]
-    context = part.get("contextInfo") if isinstance(part, dict) else None
-    return context if isinstance(context, dict) else {}
+    return part_of(main_part(raw)[1], "contextInfo")
 
 
 def people_in(raw: Raw) -> set[str]:

@@ -12,6 +12,7 @@ from cluster.domain.wire_message import (
     file_part,
     kind_and_text,
     main_part,
+    part_of,
     raw_of,
 )
 from cluster.media.links import file_of, file_url
@@ -68,9 +69,11 @@ def vcards_of(message: StoredMessage) -> list[str] | None:
     if (raw := raw_of(message.payload)) is not None:
         name, part = main_part(raw)
         if name == "contactMessage":
-            return [str(part.get("vcard", ""))]
+            return [str(part_of(part).get("vcard") or "")]
         if name == "contactsArrayMessage":
-            return [str(card.get("vcard", "")) for card in part.get("contacts", ())]
+            cards = part_of(part).get("contacts")
+            told = cards if isinstance(cards, list) else []
+            return [str(part_of(card).get("vcard") or "") for card in told]
     elif message.kind == "contact":
         content = message.payload.get("content") or {}
         return [str(card.get("vcard", "")) for card in content.get("contacts", ())]
@@ -84,7 +87,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
         context = context_of(raw)
         if not context.get("stanzaID"):
             return None
-        quoted = context.get("quotedMessage") or {}
+        quoted = part_of(context, "quotedMessage")
         author = told_id(str(context.get("participant") or ""), message, me)
         body = kind_and_text(quoted)[1]
     else:

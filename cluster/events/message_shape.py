@@ -11,7 +11,7 @@ from cluster.domain.content import asked
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
-from cluster.domain.wire_message import raw_of
+from cluster.domain.wire_message import part_of, raw_of
 from cluster.events.message_parts import location_of, media_of, reply_of, told_id, vcards_of
 
 __all__ = [
@@ -123,7 +123,7 @@ def _reacted_to(message: StoredMessage) -> dict[str, Any]:
         key = message.payload.get("content", {}).get("key", {})
         author = key.get("_sender") or key.get("sender", "")
         return {"fromMe": key.get("from_me"), "participant": author}
-    return dict(message.payload.get("message", {}).get("reactionMessage", {}).get("key", {}))
+    return part_of(message.payload, "message", "reactionMessage", "key")
 
 
 def like_gows(message: StoredMessage) -> dict[str, Any]:

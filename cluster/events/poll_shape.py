@@ -7,6 +7,7 @@ from typing import Any
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
+from cluster.domain.wire_message import part_of
 from cluster.events.message_parts import told_id
 
 __all__ = ["SELECTED", "vote_payload"]
@@ -59,7 +60,7 @@ def vote_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> d
 
 def _voted_at(message: StoredMessage) -> int:
     """Unix time in ms, as the voter's device says it."""
-    update = (message.payload.get("message") or {}).get("pollUpdateMessage") or {}
+    update = part_of(message.payload, "message", "pollUpdateMessage")
     told = str(update.get("senderTimestampMS") or "")
     return int(told) if told.isdecimal() else int(message.timestamp.timestamp() * 1000)
 
@@ -75,6 +76,5 @@ def _key_and_options(message: StoredMessage) -> tuple[dict[str, Any], list[str]]
             "participant": asked.get("_sender") or asked.get("sender", ""),
         }
         return key, list(content.get("options") or ())
-    update = message.payload.get("message", {}).get("pollUpdateMessage", {})
-    key = update.get("pollCreationMessageKey", {}) if isinstance(update, dict) else {}
+    key = part_of(message.payload, "message", "pollUpdateMessage", "pollCreationMessageKey")
     return key, message.payload.get(SELECTED) or []

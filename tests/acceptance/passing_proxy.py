@@ -28,6 +28,8 @@ class PassingProxy:
             one = cls(server.getsockname()[1])
             threading.Thread(target=one._accept, args=(server, behind), daemon=True).start()
             yield one
+            # A thread in `accept` would keep a socket that is only closed.
+            server.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, server: socket.socket, behind: tuple[str, int]) -> None:
         with contextlib.suppress(OSError):

@@ -231,3 +231,22 @@ def test_an_ack_says_its_participant_as_messages_do() -> None:
         payload={"chat": BOB, "id": "3EB0A", "ack": 2, "by": BOB},
     )  # fmt: skip
     assert envelope(event, Teller(name="a", me=ME))["payload"]["participant"] == ""
+
+
+@pytest.mark.parametrize("name", ["message", "message.reaction", "message.edited", "poll.vote"])
+@pytest.mark.parametrize("field", sorted(f.name for f in Message.DESCRIPTOR.fields))
+def test_nothing_that_a_stranger_leaves_out_keeps_an_event_from_being_told(
+    name: str, field: str
+) -> None:
+    """What is over the bounds of a message is cut, anywhere: see `actors.whatsapp.bounds`."""
+    for part in (None, {}, [], "x", {"key": None, "contextInfo": None, "contacts": [None, 1]}):
+        message = replace(
+            received({"conversation": "x"}), kind=field, reply_to="3EB0B",
+            payload={"message": {field: part}},
+        )  # fmt: skip
+        event = Event(
+            id="evt_1", session_id=1, seq=1, type=name, payload=to_event(message),
+            happened_at=message.timestamp,
+        )  # fmt: skip
+        assert envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["event"] == name
+        describe({field: part})
