@@ -49,7 +49,7 @@ class Told:
                     return event["payload"]
             return None
 
-        return until(found, what=name)
+        return until(found, 60, what=f"{name} of {who.session}")
 
     def message(self, wire_id: str, who: Person, name: str = "message.any") -> Any:
         return self.event(name, lambda payload: wire_id in payload["id"], who)
