@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
@@ -20,6 +21,7 @@ from cluster.doctor.check import Check, Verdict
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
 from cluster.doctor.security import files
+from cluster.doctor.security import running as what_runs
 from cluster.doctor.stores import stores
 from cluster.domain.errors import Unavailable
 from cluster.local.layout import ROOT, Layout
@@ -40,24 +42,36 @@ _COLOURS = {
 _PORT = 3000
 
 
-def doctor(as_json: JsonOption = False, data: DataOption = None) -> None:
-    """Look at the machine, packages, secrets and stores, and say what to mend.
+def doctor(
+    as_json: JsonOption = False,
+    security: Annotated[
+        bool, typer.Option("--security", help="Only what strangers reach on this machine.")
+    ] = False,
+    data: DataOption = None,
+) -> None:
+    """Look at the machine, packages, secrets, stores and security, and say what to mend.
 
     Looks at the gateway that is up here, else at what the settings name. Exit code 1: errors.
     """
     layout, state = present_state(data)
     running = state is not None and state.alive
+    strangers: list[Check] = []
     if running and state is not None:
-        os.environ.update(gateway_environment(state))
+        environment = gateway_environment(state)
+        os.environ.update(environment)
+        strangers = list(what_runs(state, environment))
     elif data is None:
         layout = Layout.at(default_folder(sandbox=False))
-    checks = [
-        *machine(layout.data),
-        *packages(ROOT / "requirements.lock"),
-        *_secrets(layout, running=running),
-        *asyncio.run(_stores(running=running)),
-        *_front(state if running else None),
-    ]
+    checks = [*files(layout), *strangers]
+    if not security:
+        checks = [
+            *machine(layout.data),
+            *packages(ROOT / "requirements.lock"),
+            *_secrets(running=running),
+            *asyncio.run(_stores(running=running)),
+            *checks,
+            *_front(state if running else None),
+        ]
     worst = {check.verdict for check in checks}
     if as_json:
         tell_json({"ok": Verdict.ERROR not in worst, "checks": [asdict(one) for one in checks]})
@@ -80,7 +94,7 @@ async def _stores(*, running: bool) -> list[Check]:
     return [check async for check in stores(own.settings)]
 
 
-def _secrets(layout: Layout, *, running: bool) -> Iterator[Check]:
+def _secrets(*, running: bool) -> Iterator[Check]:
     settings = Settings()
     for one in findings(settings):
         # `up` makes the missing ones; on loopback, with stores of its own, the rest is no mistake.
@@ -92,7 +106,6 @@ def _secrets(layout: Layout, *, running: bool) -> Iterator[Check]:
             found=one.what,
             remedy="gateway config check",
         )
-    yield from files(layout)
 
 
 def _front(state: State | None) -> Iterator[Check]:

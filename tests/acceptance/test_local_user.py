@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -173,6 +174,31 @@ def test_replicas_believe_only_haproxy_who_called(gateway: RunningGateway) -> No
     audited = gateway.api.get("/api/audit", params={"limit": 50}).raise_for_status().text
     assert "of port" in audited or "/api/keys" in audited
     assert "192.0.2.7" not in audited
+
+
+def test_the_doctor_finds_nothing_open_and_says_what_it_looked_at(gateway: RunningGateway) -> None:
+    told = json.loads(gateway.command("doctor", "--security", "--json"))
+    assert told["ok"], told
+    checks = {one["name"]: one for one in told["checks"]}
+    assert {one["group"] for one in checks.values()} == {"security"}
+    assert checks.keys() == {
+        *("files and sockets", "ports", "command lines", "users"),
+        *("Ray's token", "Ray's dashboard", "Ray's pages"),
+    }
+    assert int(checks["command lines"]["found"].split()[2]) >= 6, "the secrets it looked for"
+
+
+def test_the_doctor_notices_what_is_open(gateway: RunningGateway) -> None:
+    layout = Layout.at(gateway.data)
+    opened = layout.data / "postgres" / "open"
+    opened.touch()
+    opened.chmod(0o644)
+    try:
+        told = json.loads(gateway.command("doctor", "--security", "--json", check=False))
+    finally:
+        opened.unlink()
+    assert not told["ok"]
+    assert [one["name"] for one in told["checks"] if one["verdict"] == "error"] == ["open"]
 
 
 def test_no_secret_in_a_command_line(gateway: RunningGateway) -> None:
