@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from foreign.installing import python_packages
-from foreign.line_process import ForeignError, LineProcess
+from foreign.line_process import ForeignError, LineProcess, NoFunction
 from foreign.tables import keep_table
 from people import PICTURE, People
 from running_gateway import until
@@ -29,10 +29,6 @@ pytestmark = [
 
 CLIENTS = ("waha 1.0.5", "waha-python 1.0.0")
 YES, NO, NONE = "yes", "no", "has no function for it"
-
-
-class NoFunction(Exception):
-    """The client does not offer that."""
 
 
 @dataclass

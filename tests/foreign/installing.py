@@ -36,10 +36,10 @@ def node_packages(of: str = "node") -> Path:
     return folder
 
 
-def python_packages(of: str = "requirements.txt") -> Path:
-    """A folder for PYTHONPATH with what `tests/foreign/<of>` names, without dependencies: those are
-    of this environment. Raises `NotInstalled`."""
-    requirements = _HERE / of
+def python_packages(of: str) -> Path:
+    """A folder for PYTHONPATH with what `tests/foreign/<of>.txt` names, without dependencies: those
+    are of this environment. Raises `NotInstalled`."""
+    requirements = _HERE / f"{of}.txt"
     folder = _folder(requirements.stem, requirements.read_bytes())
     if not (folder / "done").exists():
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]

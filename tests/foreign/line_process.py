@@ -12,13 +12,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ForeignError", "LineProcess"]
+__all__ = ["ForeignError", "LineProcess", "NoFunction"]
 
 _keys = itertools.count(1)
+#: What a driver answers when its client has nothing for a verb.
+_NO_FUNCTION = "no function"
 
 
 class ForeignError(Exception):
     """The client could not do it: its own words."""
+
+
+class NoFunction(ForeignError):
+    """The client does not offer that."""
 
 
 class LineProcess:
@@ -93,7 +99,9 @@ class LineProcess:
                 answer = self._answers.pop(told["number"], None)
                 if answer is None or answer.done():
                     continue
-                if "error" in told:
+                if told.get("error") == _NO_FUNCTION:
+                    answer.set_exception(NoFunction())
+                elif "error" in told:
                     answer.set_exception(ForeignError(told["error"]))
                 else:
                     answer.set_result(told["value"])

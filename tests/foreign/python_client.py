@@ -129,6 +129,9 @@ async def main(library: str, folder: str) -> None:
     verbs = await {"pywhats": pywhats, "pyaileys": pyaileys}[library](folder)
 
     async def perform(number: int, verb: str, values: list[Any]) -> None:
+        if verb not in verbs:
+            tell(number=number, error="no function")
+            return
         try:
             tell(number=number, value=await verbs[verb](*values))
         except Exception as error:  # noqa: BLE001 - the parent is told

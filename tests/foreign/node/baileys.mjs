@@ -70,7 +70,6 @@ const verbs = {
   reject_call: (id, from) => sock.rejectCall(id, from),
   media_again: async (id) => (await sock.updateMediaMessage(kept.get(id))).key.id,
   channel: async (name) => (await sock.newsletterCreate(name)).id,
-  follow: async (id) => (await sock.newsletterFollow(id)).id,
   community: async (name) => (await sock.communityCreate(name, "")).id,
 };
 
@@ -80,6 +79,9 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   Promise.resolve()
     .then(() => verbs[verb](...values))
     .then((value) => tell({ number, value: value ?? null }))
-    .catch((error) => tell({ number, error: String(error?.stack ?? error) }));
+    .catch((error) => {
+      const missing = error instanceof TypeError && error.message.endsWith("is not a function");
+      tell({ number, error: missing ? "no function" : String(error?.stack ?? error) });
+    });
 }
 process.exit(0);
