@@ -228,8 +228,12 @@ async def test_the_bodies_are_wahas(
         message(2, "reaction", reply_to="X1", payload={"message": reacted}),
         "message.reaction",
     )
-    await record(session.id, epoch, message(3, "edit", reply_to="X1"), "message.edited")
-    await record(session.id, epoch, message(4, "revoke", reply_to="X1"), "message.revoked")
+    # Of a message that is there, and its sender's: others are told as refused.
+    target = message(5, "text")
+    await record(session.id, epoch, target)
+    for n, kind, name in ((3, "edit", "message.edited"), (4, "revoke", "message.revoked")):
+        change = message(n, kind, reply_to=target.message_id)
+        await record(session.id, epoch, change, name)
     sent = "3EB0CCCCCCCCCCCC0001"
     await stores.outbox.accept(
         session.id,
@@ -280,7 +284,7 @@ async def test_the_bodies_are_wahas(
         "id": f"true_4915100002@c.us_{sent}",
         "from": "4915100001@c.us",
         "to": "4915100002@c.us",
-        "participant": None,
+        "participant": "",
         "fromMe": True,
         "ack": 3,
         "ackName": "READ",
