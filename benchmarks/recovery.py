@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -88,8 +87,8 @@ async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]
 
 async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
     found = await _sessions(api)
-    nodes = Counter(one["gateway"]["node"] for one in found.values())
-    ((lost, _),) = nodes.most_common(1)
+    nodes = (await api.get("/api/cluster/nodes")).raise_for_status().json()
+    lost = next(node["id"] for node in nodes if node["name"] == _OTHER)
     before = {name: _epoch(one) for name, one in found.items() if one["gateway"]["node"] == lost}
     state = State.read(Layout.at(data).state)
     part = next(part for part in state.parts if part.name == _OTHER) if state else None
