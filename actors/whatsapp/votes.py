@@ -46,7 +46,10 @@ class Votes:
     ) -> StoredMessage:
         """The message with the hashes of the options chosen in its payload; as it is when it is
         no vote, or the poll's secret is not known here."""
-        event = self._raw.pop(message.message_id, None)
+        # The key of a group's sender comes under the id of the vote that it is for, as an event of
+        # its own.
+        votes = message.kind == "poll_vote"
+        event = self._raw.pop(message.message_id, None) if votes else None
         if event is None:
             return message
         try:
