@@ -38,7 +38,7 @@ CONFIG: dict[str, Any] = {
         {"url": "https://hooks.a.example/services/T01/B02/Xb7qPzL0aKd81mNvRt5yWe2C", "events": []},
         {"url": "https://plain.example/hook", "events": ["*"]},
     ],
-    "proxy": {"server": "localhost:3128", "username": "u", "password": "proxy-pass-3"},
+    "proxy": {"server": "8.8.8.8:3128", "username": "u", "password": "proxy-pass-3"},
     "gows": {"storage": {"messages": True, "apiToken": "eng-secret"}},
 }
 
@@ -89,7 +89,7 @@ def _with(change: dict[str, Any], hook: int | None = 0) -> dict[str, Any]:
         _with({"customHeaders": [{"name": "Authorization", "value": MASK} for _ in range(2)]}),
         _with({"hmac": {"key": MASK}}, 2),
         _with({"proxy": {"server": "evil.example:1", "username": "u", "password": MASK}}, None),
-        _with({"proxy": {"server": "localhost:3128", "username": "v", "password": MASK}}, None),
+        _with({"proxy": {"server": "8.8.8.8:3128", "username": "v", "password": MASK}}, None),
         _with({"gows": {"other": {"apiToken": MASK}}}, None),
         {"webhooks": [{"url": "https://new.example", "events": [], "hmac": {"key": MASK}}]},
     ],
