@@ -83,6 +83,8 @@ class Checkpointer:
         #: Time of the oldest change that is in no checkpoint; 0: all are.
         self._wanted_at = 0.0
         self._chain: _Chain | None = None
+        #: Objects without rows that are still to be removed.
+        self._old_objects: list[str] = []
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -140,11 +142,11 @@ class Checkpointer:
         return time.time() - self._wanted_at if self._wanted_at else 0.0
 
     async def erase(self) -> None:
-        """Remove every checkpoint of the session."""
+        """Remove every checkpoint of the session. Raises `NotOwner`."""
         async with self._lock:
             self._chain = None
             # Rows first: a row without its object would be a damaged checkpoint.
-            keys = await self._store.delete_all(self._session_id)
+            keys = await self._store.delete_all(self._session_id, self._epoch)
             await self._objects.delete(*keys)
 
     async def _run(self, on_not_owner: Callable[[str], Awaitable[None]]) -> None:
@@ -250,7 +252,11 @@ class Checkpointer:
             kept = set(chains[:_KEPT_CHAINS])
             old = [r.object_key for r in rows if (r.epoch, r.base_seq) not in kept]
             if old:
-                await self._objects.delete(*old)
-                await self._store.delete(self._session_id, old)
+                # Rows first, as the owner: one that is not may not remove what others restore from.
+                await self._store.delete(self._session_id, self._epoch, old)
+                self._old_objects += old
+            if self._old_objects:
+                await self._objects.delete(*self._old_objects)
+                self._old_objects = []
         except Unavailable as error:
             self._log.warning("checkpoint.not_collected", error=error.detail)

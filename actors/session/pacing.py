@@ -1,4 +1,4 @@
-"""The clock, the dice and the stores around `cluster.domain.pacing`, for the owner of a session."""
+"""A clock, the dice and the stores around `cluster.domain.pacing`, for the owner of a session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SessionPacing:
         store: PacingStore,
         session_id: int,
         epoch: int,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._pace = pace
@@ -44,13 +44,14 @@ class SessionPacing:
     ) -> SessionPacing:
         """Goes on where the predecessor stood. Raises `Unavailable`."""
         facts = await store.facts(session_id)
-        # From the database's clock to ours.
-        ahead = time.time() - facts.now
+        # Ages, by the database's clock, on one that nobody sets: a wall clock that is set back
+        # would stop the session for as long. What seems to be of the future is of now.
+        now = time.monotonic()
         pace = Pace.of(
             policy,
-            facts.linked_at + ahead,
-            [at + ahead for at in facts.sent],
-            [at + ahead for at in facts.opened],
+            now - max(0.0, facts.now - facts.linked_at),
+            [now - max(0.0, facts.now - at) for at in facts.sent],
+            [now - max(0.0, facts.now - at) for at in facts.opened],
         )
         return cls(pace, store=store, session_id=session_id, epoch=epoch)
 

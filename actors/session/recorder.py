@@ -218,9 +218,9 @@ class Recorder:
                 known = await labels.list(self._session_id)
                 was = next((one for one in known if one.id == label.id), label)
                 await self._tell("label.deleted", setting_shape.label(was))
-                await labels.delete(self._session_id, label.id)
+                await labels.delete(self._session_id, label.id, epoch=self._epoch)
             else:
-                await labels.put(self._session_id, label)
+                await labels.put(self._session_id, label, epoch=self._epoch)
                 await self._tell("label.upsert", setting_shape.label(label))
 
         # Anything else would be no label of WhatsApp's.
@@ -235,7 +235,11 @@ class Recorder:
             label = next((one for one in known if one.id == event.label), None)
             if label is not None:
                 await self._stores.labels.mark(
-                    self._session_id, label.id, event.chat, labeled=event.labeled
+                    self._session_id,
+                    label.id,
+                    event.chat,
+                    labeled=event.labeled,
+                    epoch=self._epoch,
                 )
             if self._ignored.ignores(event.chat):
                 return

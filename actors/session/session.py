@@ -199,6 +199,8 @@ class Session:
         self._disk_refused = asyncio.Event()
         #: After `run`: nothing of the session is under way any more, and no connection follows.
         self.has_let_go = False
+        #: When no predecessor can be connected any more, in the loop's time.
+        self._free_at = 0.0
         self._spool: Spool | None = None
         self._leftovers: list[tuple[int, bytes]] = []
         self._client: WhatsAppClient | None = None
@@ -314,6 +316,7 @@ class Session:
         claim = await self._stores.ownership.claim(
             self.record.id, self._node, holder_id(), self._settings.lease.ttl
         )
+        self._free_at = self._loop.time() + claim.connect_after.total_seconds()
         self.epoch = claim.epoch
         self._handed_over = claim.handed_over
         self._log = self._log.bind(epoch=self.epoch)
@@ -349,30 +352,43 @@ class Session:
             await self._recorder.tell("session.takeover", told)
         return claim
 
-    async def _wait_for_predecessor(self, claim: Claim, until: float) -> None:
-        """Until its lease has ended (`until`, in the loop's time), or its process has."""
-        now = asyncio.get_running_loop().time
-        if claim.connect_after <= timedelta() or is_dead(claim.previous_holder):
+    async def _wait_for_predecessor(self, claim: Claim) -> None:
+        """Until its lease has ended, counted from the answer to the claim, or its process has."""
+        if claim.connect_after <= timedelta():
             return
-        if self._owned_before and claim.previous_holder == holder_id():
-            return
-        self._log.info("session.waits_for_predecessor", seconds=round(until - now(), 2))
+        if not self._is_gone(claim):
+            left = self._free_at - self._loop.time()
+            self._log.info("session.waits_for_predecessor", seconds=round(left, 2))
         # Ended before it began: there is nothing to wait for.
-        while (left := until - now()) > 0 and not is_dead(claim.previous_holder):
+        while (left := self._free_at - self._loop.time()) > 0 and not self._is_gone(claim):
             if (await asyncio.wait([self._ended], timeout=min(_LOOK, left)))[0]:
                 return
+        try:
+            if not await self._stores.ownership.waited(self.record.id, self.epoch):
+                raise NotOwner("a newer epoch owns the session")
+        except Unavailable as error:
+            # Only the successor waits for longer than it had to.
+            self._log.warning("session.wait_not_told", error=error.detail)
+
+    def _is_gone(self, claim: Claim) -> bool:
+        """Whether the predecessor is proven to have no connection. One that still waited itself
+        tells nothing of who was before it."""
+        if not claim.previous_was_free:
+            return False
+        if self._owned_before and claim.previous_holder == holder_id():
+            return True
+        return is_dead(claim.previous_holder)
 
     async def _open_device(self, claim: Claim) -> None:
         """Have the store open, and be free to connect."""
-        until = asyncio.get_running_loop().time() + claim.connect_after.total_seconds()
         here = DeviceFolder.exists(self._settings.data_dir, self.record.id, self.epoch - 1)
         if here:
             # The predecessor's own store, which it holds as long as it lives.
-            await self._wait_for_predecessor(claim, until)
+            await self._wait_for_predecessor(claim)
             await self._open_store()
         else:
             # Its checkpoints are all there will be: the claim has ended its writing.
-            waiting = asyncio.create_task(self._wait_for_predecessor(claim, until))
+            waiting = asyncio.create_task(self._wait_for_predecessor(claim))
             try:
                 await self._open_store()
                 await waiting
@@ -447,6 +463,17 @@ class Session:
                 policy, store=self._stores.pacing, session_id=self.record.id, epoch=self.epoch
             )
             self._outbox.pacing = self._pacing
+        await self._fill_outbox()
+        self._supervise(self._outbox.start(), "outbox")
+
+    async def _fill_outbox(self) -> None:
+        """With what waits for the linked account. What waits for another one fails; for nobody's
+        turn, until one is linked. Raises `NotOwner`, `Unavailable`."""
+        account = self._own_jid()
+        if not account:
+            return
+        if failed := await self._stores.outbox.disown(self.record.id, self.epoch, account):
+            self._log.warning("session.sends_of_another_account", failed=failed)
         for row in await self._stores.outbox.pending(self.record.id):
             self._outbox.add(
                 OutboxEntry(
@@ -459,7 +486,6 @@ class Session:
                     accepted_at=row.accepted_at.timestamp(),
                 )
             )
-        self._supervise(self._outbox.start(), "outbox")
 
     async def _connect(self) -> None:
         if self._ended.done() or self._folder is None:
@@ -668,10 +694,15 @@ class Session:
                     await self._stores.cache.qr_put(self.record.id, event.text, lifetime)
                 case Paired():
                     self.me = event.me
+                    if self._recorder is not None:
+                        await self._recorder.while_away(self._fill_outbox)
                     await self._clear_qr()
                     self._touch_store()
                 case Renamed():
                     self._rename(event.me)
+        except NotOwner as error:
+            await self._fence(error.detail)
+            return
         except Unavailable as error:
             # A cache that is away must not stop the status from moving on.
             self._log.warning("session.event_store_away", error=error.detail)
@@ -752,6 +783,8 @@ class Session:
             self._sent_again[message_id] += 1
             row = await self._stores.outbox.get(self.record.id, message_id)
             if row is None or row.state in (OutboxState.ACCEPTED, OutboxState.FAILED):
+                continue
+            if row.account not in ("", self._own_jid()):
                 continue
             self._log.info("session.sends_again", message_id=message_id)
             self._outbox.add(

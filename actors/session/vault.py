@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from actors.checkpoint import Checkpointer, Sealer, forget_sessions, restore
+from actors.checkpoint import Checkpointer, Sealer, restore
 from actors.session.checkpoint_news import CheckpointNews
 from actors.session.device_store import DeviceFolder
 from cluster.domain.errors import GatewayError, NotOwner
@@ -24,7 +24,8 @@ class DeviceVault:
     """Restores the store before the first connect, checkpoints it after each change that matters.
 
     Invariant 2: unless the store is proven to be the very latest (the predecessor's own folder, or
-    a clean handover's checkpoint), all pairwise sessions and sender keys are forgotten first.
+    a clean handover's checkpoint), all pairwise sessions and sender keys are forgotten, before the
+    store has the name under which the next owner would find it.
     """
 
     def __init__(
@@ -72,17 +73,18 @@ class DeviceVault:
                 store=self._stores.checkpoints,
                 objects=self._stores.objects,
                 sealer=self._sealer,
+                epoch=self._epoch,
+                trusted=lambda found: (
+                    handed_over and found.epoch == self._epoch - 1 and not found.fell_back
+                ),
             )
             if report is not None:
-                trusted = handed_over and report.epoch == self._epoch - 1 and not report.fell_back
-                if not trusted:
-                    await asyncio.to_thread(forget_sessions, self._folder.database)
                 log.info(
                     "checkpoint.restored",
                     session_id=self._session_id,
                     epoch=self._epoch,
                     source=json.dumps([report.epoch, report.seq]),
-                    forgot_sessions=not trusted,
+                    forgot_sessions=report.forgot,
                     problems=report.problems,
                 )
         await asyncio.to_thread(self._folder.discard_others)

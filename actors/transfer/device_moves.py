@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 
 from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.session.holder import holder_id, is_dead
 from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.library_store import identity_of
 from actors.transfer.unpack import unpack
@@ -29,6 +30,7 @@ from cluster.domain.errors import Conflict, GatewayError, NotOwner, RateLimited,
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
+from cluster.stores.ownership import Claim
 
 __all__ = ["DeviceMoves"]
 
@@ -41,8 +43,8 @@ class _Lock(asyncio.Lock):
     wanted = 0
 
 
-#: Holder of the epoch while a device is written in; far longer than that takes.
-_HOLDER, _TTL = "transfer", timedelta(minutes=5)
+#: Lease while a device is written in or out; far longer than that takes.
+_TTL = timedelta(minutes=5)
 _FORMAT = 1
 #: Imports of one tenant that wait for the one that is under way.
 _WAITING = 2
@@ -121,7 +123,7 @@ class DeviceMoves:
     async def _archive(self, record: SessionRecord, lock: ArchiveLock) -> bytes:
         with tempfile.TemporaryDirectory(prefix="gateway-export-") as folder:
             store = Path(folder) / "device.db"
-            claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
+            claim = await self._claim(record)
             try:
                 report = await restore(
                     record.id,
@@ -129,6 +131,7 @@ class DeviceMoves:
                     store=self._stores.checkpoints,
                     objects=self._stores.objects,
                     sealer=self._sealer(),
+                    epoch=claim.epoch,
                 )
             finally:
                 await self._stores.ownership.release(record.id, claim.epoch, clean=False)
@@ -166,7 +169,8 @@ class DeviceMoves:
         except BaseException:
             with contextlib.suppress(GatewayError):
                 if fresh:
-                    await self._stores.forget_device(record.id)
+                    epoch = await self._stores.ownership.newest_epoch(record.id)
+                    await self._stores.forget_device(record.id, epoch)
                     await sessions.delete(record.id)
                 elif record.exported_at is None:
                     await sessions.unmark_exported(record.id)
@@ -181,7 +185,7 @@ class DeviceMoves:
                 tenant == record.tenant or await self._is_the_same(holder, store)
             ):
                 raise Conflict("a session of this gateway has that device already", field="data")
-        claim = await self._stores.ownership.claim(record.id, "", _HOLDER, _TTL)
+        claim = await self._claim(record)
         clean = False
         try:
             checkpointer = Checkpointer(
@@ -226,6 +230,14 @@ class DeviceMoves:
             )
         finally:
             theirs.unlink(missing_ok=True)
+
+    async def _claim(self, record: SessionRecord) -> Claim:
+        """Nobody else owns the device, or is still connected with it, afterwards."""
+        claim = await self._stores.ownership.claim(record.id, "", holder_id(), _TTL)
+        if not (claim.previous_was_free and is_dead(claim.previous_holder)):
+            await asyncio.sleep(claim.connect_after.total_seconds())
+        await self._stores.ownership.waited(record.id, claim.epoch)
+        return claim
 
     def _sealer(self) -> Sealer:
         return Sealer.from_setting(self._settings.checkpoint.keys.get_secret_value())

@@ -22,7 +22,7 @@ from cluster.events.poster import Poster
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.event_signals import EventSignals
-from cluster.stores.webhooks import LeasedWebhook
+from cluster.stores.webhooks import Holding, LeasedWebhook
 
 __all__ = ["Dispatcher"]
 
@@ -60,6 +60,9 @@ class Dispatcher:
         self._full = False
         self._wake = asyncio.Event()
         self._next_look = 0.0
+        #: Leases of others, and since when each is where it is.
+        self._seen: dict[Holding, float] = {}
+        self._looked_at = float("-inf")
         #: Sessions that somebody told of; None: look at all.
         self._hinted: set[int] | None = None
         self._stopping = False
@@ -129,6 +132,11 @@ class Dispatcher:
         return timedelta(seconds=self._settings.webhooks.poll_seconds)
 
     @property
+    def _latest(self) -> timedelta:
+        longest = self._settings.webhooks.longest_pause_seconds
+        return timedelta(seconds=max(longest, self._settings.sinks.s3_batch_seconds) + 60.0)
+
+    @property
     def _free(self) -> int:
         return self._settings.webhooks.concurrency - len(self._under_way)
 
@@ -138,6 +146,8 @@ class Dispatcher:
         each = self._settings.webhooks.concurrency_per_endpoint
         busy = Counter(hook.target for hook in self._under_way.values())
         lease, asked_at = uuid.uuid4().hex, time.monotonic()
+        if hinted is None:
+            await self._free_lapsed()
         taken = await self._stores.webhooks.take(
             lease=lease,
             lease_for=self._courier.lease_for,
@@ -145,11 +155,15 @@ class Dispatcher:
             room={target: max(0, each - count) for target, count in busy.items()},
             room_each=each,
             rule=self._courier.rule,
+            latest=self._latest,
             sessions=sorted(hinted) if hinted is not None else None,
         )
         if hinted is None:
             taken += await self._stores.webhooks.take_probes(
-                lease=lease, lease_for=self._courier.lease_for, rule=self._courier.rule
+                lease=lease,
+                lease_for=self._courier.lease_for,
+                rule=self._courier.rule,
+                latest=self._latest,
             )
         busy.update(hook.target for hook in taken)
         self._full = len(taken) >= self._free or any(count >= each for count in busy.values())
@@ -158,6 +172,23 @@ class Dispatcher:
             self._under_way[task] = hook
             task.add_done_callback(self._done)
         return len(taken)
+
+    async def _free_lapsed(self) -> None:
+        """Take away what a dispatcher that is gone still holds: seen without a change for as long
+        as its holder may take, by this process's own clock."""
+        now = time.monotonic()
+        if now - self._looked_at < self._settings.webhooks.poll_seconds:
+            return
+        self._looked_at = now
+        own = {hook.id for hook in self._under_way.values()}
+        held = [one for one in await self._stores.webhooks.leased() if one.id not in own]
+        self._seen = {one: self._seen.get(one, now) for one in held}
+        lapsed = [
+            one for one, since in self._seen.items() if now - since > one.lease_for.total_seconds()
+        ]
+        if lapsed:
+            log.warning("webhook.leases_lapsed", hooks=len(lapsed))
+            await self._stores.webhooks.take_away(lapsed)
 
     async def _deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
         try:

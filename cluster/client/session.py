@@ -16,7 +16,7 @@ from cluster.client.status import Status
 from cluster.client.subjects import Subjects
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.cursor import MessageCursor
-from cluster.domain.errors import Conflict, Invalid, SessionNotWorking, Unavailable
+from cluster.domain.errors import Conflict, Invalid, NotOwner, SessionNotWorking, Unavailable
 from cluster.domain.message import MessageFilter, MessagePage, SentMessage, StoredMessage
 from cluster.domain.message_id import check_message_id, new_message_id
 from cluster.domain.message_ref import MessageRef
@@ -157,9 +157,7 @@ class SessionClient(Subjects):
                 # Where no device is linked there is nothing to tell WhatsApp.
                 if (await self.info()).me is not None:
                     raise
-        await self._desire(DesiredState.STOPPED)
-        stores = await self._gateway.stores()
-        await stores.forget_device(record.id)
+        await self._forget_device(await self._desire(DesiredState.STOPPED))
         return await self.info()
 
     async def delete(self) -> None:
@@ -168,10 +166,8 @@ class SessionClient(Subjects):
         linked = record.me is not None and record.status is SessionStatus.STARTING
         if linked or record.status is SessionStatus.WORKING:
             await self.logout()
-        else:
-            await self.stop()
+        await self._forget_device(await self.stop())
         stores = await self._gateway.stores()
-        await stores.forget_device(record.id)
         await self.media.forget()
         await stores.sessions.delete(record.id)
 
@@ -373,6 +369,16 @@ class SessionClient(Subjects):
             exists=entry["exists"],
             chat_id=parse_chat_id(jid).waha if jid else "",
         )
+
+    async def _forget_device(self, stopped: SessionRecord) -> None:
+        """Raises `Conflict` when somebody has started the session since."""
+        stores = await self._gateway.stores()
+        try:
+            if stopped.desired is DesiredState.RUNNING:
+                raise NotOwner("it is to run again")
+            await stores.forget_device(stopped.id, stopped.epoch)
+        except NotOwner as error:
+            raise Conflict("the session was started meanwhile: its device is kept") from error
 
     async def _desire(self, desired: DesiredState) -> SessionRecord:
         record = await self.info()

@@ -91,12 +91,12 @@ class Place:
 
 @dataclass(slots=True)
 class Pace:
-    """Where a session stands with its limits. Times are seconds since the epoch."""
+    """Where a session stands with its limits. Times are seconds of one clock, whichever."""
 
     policy: PacePolicy
     linked_at: float
     #: When the next message would be due if there were no burst.
-    _due: float = 0.0
+    _due: float = float("-inf")
     #: Openings of the last day, in order.
     _opened: list[float] = field(default_factory=list)
 

@@ -108,13 +108,11 @@ class Stores:
         answers = await asyncio.gather(*(_ping(part) for part in parts.values()))
         return dict(zip(parts, answers, strict=True))
 
-    async def forget_device(self, session_id: int) -> None:
-        """Remove what is kept of a device that is not linked any more."""
-        keys = await self.checkpoints.delete_all(session_id)
-        await self.objects.delete(*keys)
-        await self.labels.clear(session_id)
-        await self.pacing.forget(session_id)
-        await self.sessions.forget_account(session_id)
+    async def forget_device(self, session_id: int, epoch: int) -> None:
+        """Remove what is kept of a device that is not linked any more; `epoch`: the newest when
+        that was found. Raises `NotOwner`."""
+        # Rows first: a row without its object would be a damaged checkpoint.
+        await self.objects.delete(*await self.sessions.forget_device(session_id, epoch))
 
 
 async def _ping(part: Database | Cache | ObjectStore) -> dict[str, Any]:

@@ -94,27 +94,63 @@ class CheckpointStore:
         )
         return [CheckpointRow(**row) for row in rows]
 
-    async def mark_bad(self, session_id: int, epoch: int, seq: int) -> None:
-        """It could not be restored; never try it again."""
-        await self._db.run(
+    async def set_bad(
+        self, session_id: int, row: tuple[int, int], *, bad: bool, epoch: int | None
+    ) -> bool:
+        """Its bytes were read, and are not what was written (or are after all): the others are
+        tried before it. `row`: its epoch and seq; `epoch`: as the owner, raises `NotOwner`; None:
+        a person says so. False: there is no such row, or it was so already."""
+        found = await self._db.one(
             """
-            UPDATE checkpoints SET bad = true
-            WHERE session_id = %(id)s AND epoch = %(epoch)s AND seq = %(seq)s
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+                FOR SHARE
+            ), changed AS (
+                UPDATE checkpoints SET bad = %(bad)s
+                WHERE session_id IN (SELECT session_id FROM fence)
+                  AND epoch = %(of)s AND seq = %(seq)s AND bad <> %(bad)s
+                RETURNING seq
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM changed) AS changed
             """,
-            {"id": session_id, "epoch": epoch, "seq": seq},
+            {"id": session_id, "epoch": epoch, "of": row[0], "seq": row[1], "bad": bad},
         )
+        return bool(fenced(found, session_id, epoch or 0)["changed"])
 
-    async def delete(self, session_id: int, keys: Sequence[str]) -> int:
-        """Remove the rows of these object keys."""
-        return await self._db.run(
-            "DELETE FROM checkpoints WHERE session_id = %(id)s AND object_key = ANY(%(keys)s)",
-            {"id": session_id, "keys": list(keys)},
+    async def delete(self, session_id: int, epoch: int, keys: Sequence[str]) -> int:
+        """Remove the rows of these object keys. Raises `NotOwner`."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
+            ), gone AS (
+                DELETE FROM checkpoints
+                WHERE session_id IN (SELECT session_id FROM fence)
+                  AND object_key = ANY(%(keys)s)
+                RETURNING seq
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM gone) AS gone
+            """,
+            {"id": session_id, "epoch": epoch, "keys": list(keys)},
         )
+        return int(fenced(row, session_id, epoch)["gone"])
 
-    async def delete_all(self, session_id: int) -> list[str]:
-        """Remove all rows of the session; returns their object keys."""
-        rows = await self._db.all(
-            "DELETE FROM checkpoints WHERE session_id = %(id)s RETURNING object_key",
-            {"id": session_id},
+    async def delete_all(self, session_id: int, epoch: int) -> list[str]:
+        """Remove all rows of the session; returns their object keys. Raises `NotOwner`."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(id)s AND epoch = %(epoch)s FOR SHARE
+            ), gone AS (
+                DELETE FROM checkpoints WHERE session_id IN (SELECT session_id FROM fence)
+                RETURNING object_key
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+                   (SELECT array_agg(object_key) FROM gone) AS keys
+            """,
+            {"id": session_id, "epoch": epoch},
         )
-        return [row["object_key"] for row in rows]
+        return list(fenced(row, session_id, epoch)["keys"] or ())

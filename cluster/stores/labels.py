@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cluster.domain.errors import Conflict
 from cluster.domain.label import Label
-from cluster.stores.database import Database, printable
+from cluster.stores.database import Database, fenced, printable
 
 __all__ = ["LabelStore"]
 
@@ -46,34 +46,49 @@ class LabelStore:
             raise Conflict("another label is being made at this moment: try again")
         return Label(id=str(row["id"]), name=name, color=color)
 
-    async def put(self, session_id: int, label: Label) -> None:
-        """Write a label, known or not."""
-        await self._db.run(
+    async def put(self, session_id: int, label: Label, *, epoch: int | None = None) -> None:
+        """Write a label, known or not; with `epoch`, as the owner: raises `NotOwner`."""
+        row = await self._db.one(
             """
-            INSERT INTO labels (session_id, id, name, color)
-            VALUES (%(session)s, %(id)s, %(name)s, %(color)s)
-            ON CONFLICT (session_id, id) DO UPDATE SET name = excluded.name, color = excluded.color
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(session)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+                FOR SHARE
+            ), put AS (
+                INSERT INTO labels (session_id, id, name, color)
+                SELECT session_id, %(id)s, %(name)s, %(color)s FROM fence
+                ON CONFLICT (session_id, id)
+                DO UPDATE SET name = excluded.name, color = excluded.color
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner
             """,
             {
                 "session": session_id,
+                "epoch": epoch,
                 "id": int(label.id),
                 "name": printable(label.name),
                 "color": label.color,
             },
         )
+        fenced(row, session_id, epoch or 0)
 
-    async def delete(self, session_id: int, label_id: str) -> None:
-        """With its place on chats."""
-        await self._db.run(
-            "DELETE FROM labels WHERE session_id = %(session)s AND id = %(id)s",
-            {"session": session_id, "id": int(label_id)},
+    async def delete(self, session_id: int, label_id: str, *, epoch: int | None = None) -> None:
+        """With its place on chats; with `epoch`, as the owner: raises `NotOwner`."""
+        row = await self._db.one(
+            """
+            WITH fence AS (
+                SELECT session_id FROM session_streams
+                WHERE session_id = %(session)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+                FOR SHARE
+            ), gone AS (
+                DELETE FROM labels
+                WHERE session_id IN (SELECT session_id FROM fence) AND id = %(id)s
+            )
+            SELECT EXISTS (SELECT 1 FROM fence) AS owner
+            """,
+            {"session": session_id, "epoch": epoch, "id": int(label_id)},
         )
-
-    async def clear(self, session_id: int) -> None:
-        """Forget them all: they belonged to the account that is not linked any more."""
-        await self._db.run(
-            "DELETE FROM labels WHERE session_id = %(session)s", {"session": session_id}
-        )
+        fenced(row, session_id, epoch or 0)
 
     async def of_chat(self, session_id: int, chat: str) -> Sequence[Label]:
         rows = await self._db.all(
@@ -97,22 +112,42 @@ class LabelStore:
         )
         return [str(row["chat"]) for row in rows]
 
-    async def mark(self, session_id: int, label_id: str, chat: str, *, labeled: bool) -> None:
-        """Give a chat a label, or take it away."""
-        values = {"session": session_id, "id": int(label_id), "chat": chat}
-        if labeled:
-            await self._db.run(
-                """
-                INSERT INTO chat_labels (session_id, label_id, chat)
-                VALUES (%(session)s, %(id)s, %(chat)s) ON CONFLICT DO NOTHING
-                """,
-                values,
-            )
-        else:
-            await self._db.run(
-                """
-                DELETE FROM chat_labels
-                WHERE session_id = %(session)s AND label_id = %(id)s AND chat = %(chat)s
-                """,
-                values,
-            )
+    async def mark(
+        self, session_id: int, label_id: str, chat: str, *, labeled: bool, epoch: int | None = None
+    ) -> None:
+        """Give a chat a label (that is there), or take it away; with `epoch`, as the owner: raises
+        `NotOwner`."""
+        row = await self._db.one(
+            _GIVE if labeled else _TAKE,
+            {"session": session_id, "epoch": epoch, "id": int(label_id), "chat": chat},
+        )
+        fenced(row, session_id, epoch or 0)
+
+
+_GIVE = """
+    WITH fence AS (
+        SELECT session_id FROM session_streams
+        WHERE session_id = %(session)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+        FOR SHARE
+    ), label AS (
+        -- Held, so that nobody deletes it meanwhile.
+        SELECT session_id, id FROM labels
+        WHERE session_id IN (SELECT session_id FROM fence) AND id = %(id)s FOR KEY SHARE
+    ), given AS (
+        INSERT INTO chat_labels (session_id, label_id, chat)
+        SELECT session_id, id, %(chat)s FROM label ON CONFLICT DO NOTHING
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner
+"""
+_TAKE = """
+    WITH fence AS (
+        SELECT session_id FROM session_streams
+        WHERE session_id = %(session)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+        FOR SHARE
+    ), taken AS (
+        DELETE FROM chat_labels
+        WHERE session_id IN (SELECT session_id FROM fence)
+          AND label_id = %(id)s AND chat = %(chat)s
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner
+"""

@@ -88,7 +88,7 @@ class MeasureStore:
               (SELECT coalesce(sum(takeovers), 0) FROM ownership)::bigint AS takeovers,
               (SELECT count(*) FROM sessions s JOIN ownership o ON o.session_id = s.id
                WHERE s.desired = 'RUNNING' AND s.status <> 'FAILED'
-                 AND (o.released OR o.lease_until < clock_timestamp())) AS ownerless,
+                 AND (o.released OR NOT lease_runs(o))) AS ownerless,
               (SELECT count(*) FROM outbox WHERE state = 'accepted') AS outbox,
               (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(accepted_at)), 0)
                FROM outbox WHERE state = 'accepted')::float8 AS outbox_age,

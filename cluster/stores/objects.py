@@ -26,7 +26,8 @@ T = TypeVar("T")
 #: Bytes read at a time, and of a part of a multipart upload (S3 takes none below 5 MiB).
 _CHUNK = 256 << 10
 _PART = 5 << 20
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
+#: Of an object: a bucket that is not there says nothing of what it should hold.
+_MISSING = {"NoSuchKey", "NoSuchObject"}
 
 
 class ObjectStore:

@@ -34,6 +34,8 @@ class OutboxRow:
     accepted_at: datetime
     #: W3C `traceparent` of the request; empty without tracing.
     trace: str = ""
+    #: JID of the account it was accepted for; empty: kept by a version that did not say.
+    account: str = ""
 
 
 class OutboxStore:
@@ -84,7 +86,7 @@ class OutboxStore:
         first = await self._db.one(
             """
             SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
-                   fingerprint
+                   account, fingerprint
             FROM outbox WHERE session_id = %(id)s
                AND (message_id = %(message)s OR idempotency_key = %(key)s)
             ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
@@ -102,7 +104,8 @@ class OutboxStore:
         """One message, whatever its state; None when it was not sent through the outbox."""
         row = await self._db.one(
             """
-            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace
+            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
+                   account
             FROM outbox WHERE session_id = %(id)s AND message_id = %(message)s
             """,
             {"id": session_id, "message": printable(message_id)},
@@ -113,12 +116,36 @@ class OutboxStore:
         """What was accepted and not sent yet, in order."""
         rows = await self._db.all(
             """
-            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace
+            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
+                   account
             FROM outbox WHERE session_id = %(id)s AND state = 'accepted' ORDER BY seq
             """,
             {"id": session_id},
         )
         return [_row(row) for row in rows]
+
+    async def disown(self, session_id: int, epoch: int, account: str) -> int:
+        """`account` is linked now: what was accepted for another one fails, and is told as events.
+        Returns how many. Raises `NotOwner`."""
+        total = 0
+        while True:
+            row = await self._db.one(
+                _DISOWN,
+                {
+                    "id": session_id,
+                    "epoch": epoch,
+                    "account": account,
+                    "error": "it was accepted for another account than the one that is linked now",
+                    "most": _AT_ONCE,
+                    "events": [new_event_id() for _ in range(2 * _AT_ONCE)],
+                },
+            )
+            failed = int(fenced(row, session_id, epoch)["failed"])
+            if failed:
+                self._waker.touch(session_id)
+            total += failed
+            if failed < _AT_ONCE:
+                return total
 
     async def traces(self, session_id: int, message_ids: Sequence[str]) -> list[str]:
         """`traceparent` of the requests that sent these messages, where they were traced."""
@@ -184,6 +211,9 @@ class OutboxStore:
             self._waker.touch(session_id)
 
 
+#: Messages that fail in one statement: the next accepted send waits for it.
+_AT_ONCE = 200
+
 _ACCEPT = """
     WITH fence AS (
         UPDATE session_streams SET outbox_seq = outbox_seq + 1
@@ -191,7 +221,7 @@ _ACCEPT = """
         RETURNING outbox_seq
     ), entry AS (
         INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,
-                            idempotency_key, trace)
+                            idempotency_key, trace, account)
         SELECT %(id)s, outbox_seq, %(message)s, %(chat)s, %(kind)s,
                %(content)s::jsonb || coalesce((
                    SELECT jsonb_build_object('_timer', jsonb_build_object(
@@ -199,11 +229,11 @@ _ACCEPT = """
                    FROM chat_timers
                    WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s) AND seconds > 0
                ), '{}'),
-               %(fingerprint)s, %(key)s, %(trace)s
+               %(fingerprint)s, %(key)s, %(trace)s, %(sender)s
         FROM fence
         ON CONFLICT DO NOTHING
         RETURNING session_id, seq, message_id, chat, kind, content, state, attempts, error,
-                  accepted_at, trace
+                  accepted_at, trace, account
     ), history AS (
         INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body,
                               ack, via_api, has_media, reply_to, payload)
@@ -213,7 +243,8 @@ _ACCEPT = """
         ON CONFLICT DO NOTHING
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.seq, entry.message_id, entry.chat,
-           entry.content, entry.state, entry.attempts, entry.error, entry.accepted_at, entry.trace
+           entry.content, entry.state, entry.attempts, entry.error, entry.accepted_at, entry.trace,
+           entry.account
     FROM (SELECT 1) AS always LEFT JOIN entry ON true
 """
 
@@ -308,6 +339,42 @@ _MARK_FAILED = """
 """
 
 
+_DISOWN = """
+    WITH fence AS (
+        SELECT session_id FROM session_streams
+        WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+    ), entry AS (
+        UPDATE outbox SET state = 'failed', error = %(error)s
+        WHERE session_id IN (SELECT session_id FROM fence) AND seq IN (
+            SELECT seq FROM outbox
+            WHERE session_id = %(id)s AND state = 'accepted' AND account NOT IN ('', %(account)s)
+            ORDER BY seq LIMIT %(most)s)
+        RETURNING seq, message_id, chat, trace
+    ), history AS (
+        UPDATE messages m SET ack = -1 FROM entry
+        WHERE m.session_id = %(id)s AND m.message_id = entry.message_id
+          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
+    ), told AS (
+        SELECT seq, 1 AS part, trace, 'message.ack' AS type, jsonb_build_object(
+                   'id', message_id, 'chat', chat, 'ack', -1) AS payload FROM entry
+        UNION ALL
+        SELECT seq, 2, trace, 'message.status', jsonb_build_object('id', message_id, 'chat', chat,
+                   'status', 'failed', 'error', %(error)s::text) FROM entry
+    ), numbered AS (
+        SELECT row_number() OVER (ORDER BY seq, part) AS n, trace, type, payload FROM told
+    ), stream AS (
+        UPDATE session_streams SET event_seq = event_seq + (SELECT count(*) FROM told)
+        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
+        RETURNING event_seq - (SELECT count(*) FROM told) AS before
+    ), event AS (
+        INSERT INTO events (session_id, seq, id, type, payload, trace)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload, trace
+        FROM numbered, stream
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM entry) AS failed
+"""
+
+
 def _fingerprint(chat: str, content: dict[str, Any]) -> str:
     same = [chat, fingerprinted(content)]
     text = json.dumps(same, sort_keys=True, ensure_ascii=False, default=str)
@@ -325,4 +392,5 @@ def _row(row: Row) -> OutboxRow:
         error=row["error"],
         accepted_at=row["accepted_at"],
         trace=row["trace"] or "",
+        account=row["account"],
     )

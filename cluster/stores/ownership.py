@@ -1,13 +1,19 @@
-"""The lease protocol: who owns a session, by epochs that only grow. All times are the database's.
+"""The lease protocol: who owns a session, by epochs that only grow.
 
 Safety rests on two rules kept here. A claim always makes a newer epoch, in one statement, so two
-owners never share one. And no lease is ever shortened by a claim: the successor learns how long
-its predecessor may still act (`connect_after`) and stays away from WhatsApp until then.
+owners never share one; no renewal of an older epoch succeeds after it. And leases are durations: a
+successor stays away from WhatsApp for the predecessor's whole lease (`connect_after`), counted
+from the answer to its own claim, on its own clock. The server's clock decides nothing.
+
+A successor that ends while it still waits has ended nobody's lease: the next one waits for the
+first. Hence `free`, which an owner says once it has waited, and without which its own end, proven
+or told, ends no waiting.
 
 A restored database has gone back in time: owners that it does not know of ran since, and moved the
 ratchets on. The first claim in another life of the database therefore skips a million epochs. That
 alone makes everything of before a predecessor of long ago: nothing on a disk is the "store of the
-epoch before", no checkpoint is a handover, no surviving owner has a newer epoch.
+epoch before", no checkpoint is a handover, no surviving owner has a newer epoch. It also waits a
+lease for those owners, whatever the row says.
 """
 
 from __future__ import annotations
@@ -28,14 +34,17 @@ class Claim:
 
     #: The fencing token of the new owner.
     epoch: int
-    #: How long the predecessor may still be connected.
+    #: How long somebody may still be connected, from the answer on.
     connect_after: timedelta
-    #: `none`, `released`, `expired` or `alive`: what became of the predecessor's lease.
+    #: `none`, `released`, `expired` or `alive`: what became of the predecessor's lease, as far as
+    #: the server's clock tells; for those who look.
     predecessor: str
     #: The predecessor let go cleanly: its last checkpoint is the very latest store.
     handed_over: bool
     #: Holder id of the predecessor; empty when there was none.
     previous_holder: str
+    #: The predecessor had waited out who was before it: when it is proven dead, nobody is left.
+    previous_was_free: bool
 
 
 class OwnershipStore:
@@ -49,59 +58,71 @@ class OwnershipStore:
         row = await self._db.one(
             """
             WITH old AS (
-                SELECT session_id, epoch, life, holder, lease_until, released, clean,
-                       clock_timestamp() AS now
-                FROM ownership
-                WHERE session_id = %(id)s FOR UPDATE
-            ), present AS (
-                SELECT database_life() AS life
+                SELECT session_id, epoch, life, holder, lease_until, lease_ttl, released, clean,
+                       free, clock_timestamp() AS now, database_life() AS present
+                FROM ownership WHERE session_id = %(id)s FOR UPDATE
+            ), facts AS (
+                SELECT session_id, epoch, lease_until > now AS fresh, clean, released,
+                       now, present, epoch = 0 OR life = present AS known,
+                       CASE WHEN epoch = 0 THEN interval '0'
+                            WHEN life <> present THEN lease_ttl
+                            WHEN released THEN interval '0' ELSE lease_ttl END AS wait,
+                       CASE WHEN life = present THEN holder ELSE '' END AS previous,
+                       free
+                FROM old
             ), claimed AS (
                 UPDATE ownership o SET
-                    epoch = old.epoch + CASE
-                        WHEN old.epoch = 0 OR old.life = present.life THEN 1 ELSE 1000000 END,
-                    life = present.life, node = %(node)s, holder = %(holder)s,
-                    lease_until = greatest(
-                        CASE WHEN old.released THEN '-infinity' ELSE old.lease_until END,
-                        old.now + %(ttl)s),
+                    epoch = facts.epoch + CASE WHEN known THEN 1 ELSE 1000000 END,
+                    life = present, node = %(node)s, holder = %(holder)s,
+                    lease_ttl = greatest(wait, %(ttl)s), free = wait = interval '0',
+                    lease_until = now + greatest(wait, %(ttl)s),
                     released = false, clean = false,
-                    takeovers = o.takeovers + (NOT old.released)::int
-                FROM old, present WHERE o.session_id = old.session_id
+                    takeovers = o.takeovers + (NOT facts.released)::int
+                FROM facts WHERE o.session_id = facts.session_id
                 RETURNING o.epoch
             ), fence AS (
                 UPDATE session_streams s SET epoch = claimed.epoch FROM claimed
                 WHERE s.session_id = %(id)s
             )
-            SELECT claimed.epoch, old.epoch AS old_epoch, old.released,
-                   old.clean AND claimed.epoch = old.epoch + 1 AS clean,
-                   old.holder AS previous,
-                   CASE WHEN old.released OR old.lease_until <= old.now THEN interval '0'
-                        ELSE old.lease_until - old.now END AS remaining
-            FROM old, claimed
+            SELECT claimed.epoch, facts.epoch AS old_epoch, facts.released, facts.fresh,
+                   facts.clean AND claimed.epoch = facts.epoch + 1 AS clean,
+                   facts.previous, facts.wait, facts.free
+            FROM facts, claimed
             """,
             {"id": session_id, "node": node, "holder": holder, "ttl": ttl},
         )
         if row is None:
             raise SessionNotFound(str(session_id))
-        remaining: timedelta = row["remaining"]
         if not row["old_epoch"]:
             predecessor = "none"
         elif row["released"]:
             predecessor = "released"
         else:
-            predecessor = "alive" if remaining else "expired"
+            predecessor = "alive" if row["fresh"] else "expired"
         return Claim(
             epoch=row["epoch"],
-            connect_after=remaining,
+            connect_after=row["wait"],
             predecessor=predecessor,
             handed_over=bool(row["old_epoch"]) and row["released"] and row["clean"],
             previous_holder=row["previous"],
+            previous_was_free=row["free"],
         )
+
+    async def waited(self, session_id: int, epoch: int) -> bool:
+        """The owner has waited out its predecessor, or knows that it is dead: it may connect, and
+        its own end ends the next one's waiting. False when a newer epoch exists."""
+        touched = await self._db.run(
+            "UPDATE ownership SET free = true WHERE session_id = %(id)s AND epoch = %(epoch)s",
+            {"id": session_id, "epoch": epoch},
+        )
+        return touched > 0
 
     async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> bool:
         """Lengthen the lease; False when a newer epoch exists."""
         touched = await self._db.run(
             """
-            UPDATE ownership SET lease_until = greatest(lease_until, clock_timestamp() + %(ttl)s),
+            UPDATE ownership SET lease_ttl = greatest(lease_ttl, %(ttl)s),
+                   lease_until = clock_timestamp() + greatest(lease_ttl, %(ttl)s),
                    renewals = renewals + 1
             WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
             """,
@@ -115,7 +136,8 @@ class OwnershipStore:
         rows = await self._db.all(
             """
             UPDATE ownership o SET
-                lease_until = greatest(o.lease_until, clock_timestamp() + %(ttl)s)
+                lease_ttl = greatest(o.lease_ttl, %(ttl)s),
+                lease_until = clock_timestamp() + greatest(o.lease_ttl, %(ttl)s)
             FROM unnest(%(ids)s::bigint[], %(epochs)s::bigint[]) AS r(session_id, epoch)
             WHERE o.session_id = r.session_id AND o.epoch = r.epoch AND NOT o.released
             RETURNING o.session_id
@@ -125,10 +147,11 @@ class OwnershipStore:
         return frozenset(row["session_id"] for row in rows)
 
     async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
-        """Let go. `clean`: the last checkpoint is the very latest store. False: was not owner."""
+        """Let go. `clean`: the last checkpoint is the very latest store. Of an owner that had not
+        waited (`waited`) the next one waits as if it had not let go. False: was not owner."""
         touched = await self._db.run(
             """
-            UPDATE ownership SET released = true, clean = %(clean)s, node = '',
+            UPDATE ownership SET released = free, clean = free AND %(clean)s, node = '',
                    lease_until = clock_timestamp()
             WHERE session_id = %(id)s AND epoch = %(epoch)s
             """,

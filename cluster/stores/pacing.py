@@ -108,12 +108,6 @@ class PacingStore:
         )
         return int(row["n"]) if row else 0
 
-    async def forget(self, session_id: int) -> None:
-        """Another account may be linked next: its acquaintances are its own."""
-        await self._db.run(
-            "DELETE FROM chat_openings WHERE session_id = %(id)s", {"id": session_id}
-        )
-
 
 _FACTS = """
     SELECT extract(epoch FROM clock_timestamp()) AS now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -10,7 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from cluster.domain.errors import Conflict, SessionNotFound, Unstorable
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
-from cluster.stores.database import Database, Row, fenced, jsonb, printable
+from cluster.stores.database import Database, Row, fenced, hold_fence, jsonb, printable
 
 __all__ = ["SessionStore", "me_of"]
 
@@ -152,7 +152,7 @@ class SessionStore:
             UPDATE sessions s SET exported_at = clock_timestamp(), updated_at = clock_timestamp()
             FROM ownership o
             WHERE s.id = %(id)s AND o.session_id = s.id AND s.desired = 'STOPPED'
-              AND (o.released OR o.lease_until < clock_timestamp())
+              AND (o.released OR NOT lease_runs(o))
             """,
             {"id": session_id},
         )
@@ -184,16 +184,29 @@ class SessionStore:
             UPDATE sessions s SET status = %(status)s, reason = '', updated_at = clock_timestamp()
             FROM ownership o
             WHERE s.id = %(id)s AND o.session_id = s.id AND s.status <> %(status)s
-              AND (o.released OR o.lease_until < clock_timestamp())
+              AND (o.released OR NOT lease_runs(o))
               AND (%(status)s <> 'STOPPED' OR s.desired = 'STOPPED')
             """,
             {"id": session_id, "status": status.value},
         )
         return touched > 0
 
-    async def forget_account(self, session_id: int) -> None:
-        """No device is linked any more."""
-        await self._db.run("UPDATE sessions SET me = NULL WHERE id = %(id)s", {"id": session_id})
+    async def forget_device(self, session_id: int, epoch: int) -> Sequence[str]:
+        """No device is linked any more: its checkpoints, labels, and acquaintances are forgotten.
+        Returns the keys of the checkpoints' objects. Raises `NotOwner` when somebody has claimed
+        the session since `epoch`: what is there then may be another device's."""
+        values = {"id": session_id}
+        async with self._db.connection() as connection, connection.transaction():
+            await hold_fence(connection, session_id, epoch)
+            cursor = await connection.execute(
+                "DELETE FROM checkpoints WHERE session_id = %(id)s RETURNING object_key", values
+            )
+            keys = [row["object_key"] for row in await cursor.fetchall()]
+            await connection.execute("DELETE FROM labels WHERE session_id = %(id)s", values)
+            # Another account may be linked next: its acquaintances are its own.
+            await connection.execute("DELETE FROM chat_openings WHERE session_id = %(id)s", values)
+            await connection.execute("UPDATE sessions SET me = NULL WHERE id = %(id)s", values)
+        return keys
 
     async def set_status(
         self,

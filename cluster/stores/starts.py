@@ -164,10 +164,12 @@ class StartStore:
             """
             SELECT o.session_id, o.node AS owner_node, o.epoch, o.released,
                    coalesce(st.parked_on, '') AS parked_on,
-                   CASE WHEN isfinite(o.lease_until) THEN
+                   CASE WHEN isfinite(o.lease_until)
+                             AND o.lease_until <= clock_timestamp() + o.lease_ttl THEN
                         extract(epoch FROM clock_timestamp() - o.lease_until)::float8
                         ELSE 'infinity' END AS lapsed,
-                   CASE WHEN isfinite(st.not_before) THEN
+                   -- Before it began: the clock was set back.
+                   CASE WHEN isfinite(st.not_before) AND clock_timestamp() >= st.begun_at THEN
                         extract(epoch FROM st.not_before - clock_timestamp())::float8
                         ELSE 0 END AS waits
             FROM ownership o JOIN sessions s ON s.id = o.session_id
@@ -200,7 +202,11 @@ WHERE st.session_id = %(id)s FOR UPDATE OF st
 # the steps before it beyond the burst.
 _BEGIN = """
 WITH pace AS (
-    UPDATE start_pace SET next_at = greatest(next_at, clock_timestamp()) + %(step)s
+    -- No more than there are sessions can be waiting: the clock was set back.
+    UPDATE start_pace SET next_at = %(step)s + CASE
+        WHEN next_at BETWEEN clock_timestamp() AND clock_timestamp() + %(burst)s
+                             + interval '1 minute' + (SELECT count(*) FROM sessions) * %(step)s
+        THEN next_at ELSE clock_timestamp() END
     RETURNING next_at - %(burst)s - clock_timestamp() AS ahead
 )
 UPDATE session_starts SET

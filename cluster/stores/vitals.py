@@ -23,7 +23,7 @@ class VitalStore:
         rows = await self._db.all(
             """
             SELECT s.id, s.name, s.working_since, o.epoch,
-                   CASE WHEN o.released OR o.lease_until < clock_timestamp() THEN ''
+                   CASE WHEN o.released OR NOT lease_runs(o) THEN ''
                         ELSE o.node END AS node,
                    coalesce(w.name, '') AS node_name,
                    c.newest AS checkpoint_at, c.count AS checkpoints,
@@ -49,7 +49,7 @@ class VitalStore:
             """
             SELECT s.tenant, s.name, s.status, o.node
             FROM ownership o JOIN sessions s ON s.id = o.session_id
-            WHERE NOT o.released AND o.lease_until > clock_timestamp()
+            WHERE NOT o.released AND lease_runs(o)
             ORDER BY s.tenant, s.name LIMIT %(limit)s
             """,
             {"limit": limit},

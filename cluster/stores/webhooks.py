@@ -2,7 +2,8 @@
 
 A row of `webhooks` is worked on by whoever holds its lease; every write is conditional on it. The
 place moves on in the same statement that writes the delivery log, so a crash repeats at most the
-one event whose POST was not yet written down.
+one event whose POST was not yet written down. A lease is a duration: it is taken away by who has
+seen it at the same place for that long (`leased`, `take_away`), whatever the server's clock says.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     # At run time it would load an HTTP client into every process that has stores.
     from cluster.events.poster import Outcome
 
-__all__ = ["BreakerRule", "Delivery", "LeasedWebhook", "WebhookState", "WebhookStore"]
+__all__ = ["BreakerRule", "Delivery", "Holding", "LeasedWebhook", "WebhookState", "WebhookStore"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,17 @@ class LeasedWebhook:
     def of_operator(self) -> bool:
         """From the gateway's settings, also as a replay (0003: how keys are made)."""
         return self.key.rpartition("/")[2].startswith("gwh_")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A lease and how far its holder is: the same twice, and nothing was dealt with between."""
+
+    id: int
+    lease: str
+    cursor: int
+    #: How long the holder may take for one event.
+    lease_for: timedelta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,12 +126,13 @@ class WebhookStore:
         room: Mapping[str, int],
         room_each: int,
         rule: BreakerRule,
+        latest: timedelta,
         sessions: Sequence[int] | None = None,
     ) -> list[LeasedWebhook]:
         """Lease up to `most` endpoints that have events to deliver.
 
         `room`: how many more of a target may be taken, `room_each` of those not named there.
-        `sessions`: look at these only.
+        `latest`: no try is put off for longer. `sessions`: look at these only.
         """
         rows = await self._db.all(
             _TAKE,
@@ -130,17 +143,48 @@ class WebhookStore:
                 "room": jsonb(dict(room)),
                 "room_each": room_each,
                 "failures": rule.failures,
+                "latest": latest,
                 "sessions": list(sessions) if sessions is not None else None,
             },
         )
         return [_leased(row) for row in rows]
 
+    async def leased(self) -> Sequence[Holding]:
+        """What dispatchers hold at the moment."""
+        rows = await self._db.all(
+            "SELECT id, lease, cursor, lease_for FROM webhooks WHERE lease <> ''", {}
+        )
+        return [Holding(**row) for row in rows]
+
+    async def take_away(self, lapsed: Sequence[Holding]) -> int:
+        """Their holders are gone: others may take these. One that moved meanwhile stays."""
+        return await self._db.run(
+            """
+            UPDATE webhooks w SET lease = '', lease_until = '-infinity'
+            FROM unnest(%(ids)s::bigint[], %(leases)s::text[], %(cursors)s::bigint[])
+                 AS gone (id, lease, cursor)
+            WHERE w.id = gone.id AND w.lease = gone.lease AND w.cursor = gone.cursor
+            """,
+            {
+                "ids": [one.id for one in lapsed],
+                "leases": [one.lease for one in lapsed],
+                "cursors": [one.cursor for one in lapsed],
+            },
+        )
+
     async def take_probes(
-        self, *, lease: str, lease_for: timedelta, rule: BreakerRule
+        self, *, lease: str, lease_for: timedelta, rule: BreakerRule, latest: timedelta
     ) -> list[LeasedWebhook]:
         """Of each endpoint whose circuit was open long enough, lease one row: the probe."""
         rows = await self._db.all(
-            _TAKE_PROBES, {"lease": lease, "lease_for": lease_for, "failures": rule.failures}
+            _TAKE_PROBES,
+            {
+                "lease": lease,
+                "lease_for": lease_for,
+                "failures": rule.failures,
+                "latest": latest,
+                "open_longest": max(rule.longest, lease_for),
+            },
         )
         return [_leased(row) for row in rows]
 
@@ -397,12 +441,14 @@ def _leased(row: Row) -> LeasedWebhook:
     )
 
 
+#: What is put off for longer than anything ever is, was put off before the clock was set back.
 _DUE = """
-    w.cursor < least(s.event_seq, w.until)
-    AND w.next_try_at <= clock_timestamp() AND w.lease_until < clock_timestamp()
+    w.cursor < least(s.event_seq, w.until) AND w.lease = ''
+    AND w.next_try_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + %(latest)s
 """
 _LEASE = """
-    UPDATE webhooks w SET lease = %(lease)s, lease_until = clock_timestamp() + %(lease_for)s
+    UPDATE webhooks w SET lease = %(lease)s, lease_for = %(lease_for)s,
+           lease_until = clock_timestamp() + %(lease_for)s
     FROM due JOIN sessions ON sessions.id = due.session_id
     WHERE w.id = due.id
     RETURNING w.id, w.session_id, w.key, w.origin, w.target, w.config, w.cursor, w.until,
@@ -432,7 +478,8 @@ _TAKE = _sql(
         SELECT w.id, w.session_id FROM webhooks w
         WHERE w.id IN (SELECT id FROM candidates WHERE nth <= room)
           -- Once more: it may have been taken and dealt with since the candidates were read.
-          AND w.next_try_at <= clock_timestamp() AND w.lease_until < clock_timestamp()
+          AND w.lease = ''
+          AND w.next_try_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + %(latest)s
         ORDER BY w.next_try_at, w.id LIMIT %(most)s FOR UPDATE OF w SKIP LOCKED
     )
 """,
@@ -443,7 +490,9 @@ _TAKE_PROBES = _sql(
     """
     WITH probes AS (
         UPDATE webhook_breakers b SET open_until = clock_timestamp() + %(lease_for)s
-        WHERE b.failures >= %(failures)s AND b.open_until <= clock_timestamp()
+        WHERE b.failures >= %(failures)s
+          AND b.open_until NOT BETWEEN clock_timestamp()
+                                   AND clock_timestamp() + %(open_longest)s
           AND EXISTS (SELECT 1 FROM webhooks w
                       JOIN session_streams s ON s.session_id = w.session_id
                       WHERE w.target = b.target AND """,

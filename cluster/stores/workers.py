@@ -58,8 +58,8 @@ class WorkerStore:
                 DELETE FROM workers
                 WHERE node <> ALL(%(nodes)s) AND lost_at < clock_timestamp() - interval '7 days'
             ), owned AS (
-                SELECT node, count(*) AS sessions FROM ownership
-                WHERE NOT released AND lease_until > clock_timestamp() GROUP BY node
+                SELECT node, count(*) AS sessions FROM ownership o
+                WHERE NOT released AND lease_runs(o) GROUP BY node
             )
             INSERT INTO workers (node, name, address, slots, sessions)
             SELECT told.node, told.name, told.address, told.slots, coalesce(owned.sessions, 0)
@@ -88,7 +88,7 @@ class WorkerStore:
             SELECT w.node, w.name, w.address, w.slots, w.started_at, w.seen_at, w.lost_at,
                    (SELECT count(*) FROM ownership o
                     WHERE o.node = w.node AND NOT o.released
-                          AND o.lease_until > clock_timestamp())::integer AS sessions,
+                          AND lease_runs(o))::integer AS sessions,
                    EXISTS (SELECT 1 FROM drained_nodes d
                            WHERE d.node IN (w.name, w.node)) AS drained
             FROM workers w WHERE (w.lost_at IS NOT NULL) = %(lost)s ORDER BY w.name, w.node

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
+import importlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -19,6 +21,9 @@ from actors.session.device_store import DeviceFolder
 from actors.session.vault import DeviceVault
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import CheckpointSettings, Settings
+from cluster.stores.objects import ObjectStore
+
+restoring = importlib.import_module("actors.checkpoint.restore")
 
 SEALER = Sealer.from_setting("test:" + base64.b64encode(os.urandom(32)).decode())
 
@@ -79,6 +84,7 @@ async def bring_back(owned: Owned, folder: Path) -> tuple[int, int, int, bool]:
         store=owned.stores.checkpoints,
         objects=owned.stores.objects,
         sealer=SEALER,
+        epoch=await owned.stores.ownership.newest_epoch(owned.id),
     )
     assert report is not None
     return newest(target), report.epoch, report.seq, report.fell_back
@@ -125,10 +131,146 @@ async def test_a_damaged_object_falls_back_to_the_newest_whole_one(
     assert await bring_back(owned, tmp_path) == (2, owned.epoch, 1, True)
     await owned.stores.objects.delete(rows[1].object_key)
     assert await bring_back(owned, tmp_path) == (1, owned.epoch, 0, True)
-    assert [r.bad for r in await owned.stores.checkpoints.rows(owned.id)] == [True, True, False]
+    assert [r.bad for r in await owned.stores.checkpoints.rows(owned.id)] == [True, False, False]
     await owned.stores.objects.delete(rows[2].object_key)
     with pytest.raises(Unavailable):
         await bring_back(owned, tmp_path)
+
+
+async def test_a_passing_mistake_condemns_nothing(
+    owned: Owned, tmp_path: Path, store_settings: Settings
+) -> None:
+    """Another bucket, one that is not there, objects of another gateway, another key under the same
+    id: right again, everything is."""
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    for number in (1, 2, 3):
+        device.write(number)
+        await writer.checkpoint("test")
+    objects = owned.stores.objects
+    wrong: list[tuple[ObjectStore, Sealer]] = [
+        (objects, Sealer.from_setting("test:" + base64.b64encode(os.urandom(32)).decode()))
+    ]
+    for name in ("wrong-bucket", "no-such-bucket"):
+        other = ObjectStore(store_settings.stores.model_copy(update={"s3_bucket": name}))
+        if name == "wrong-bucket":
+            await other.ensure_bucket()
+            await other.put((await owned.stores.checkpoints.rows(owned.id))[0].object_key, b"x")
+        wrong.append((other, SEALER))
+    for where, sealer in wrong:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await restore(
+                    owned.id,
+                    tmp_path / "x.db",
+                    store=owned.stores.checkpoints,
+                    objects=where,
+                    sealer=sealer,
+                    epoch=owned.epoch,
+                )
+    assert not [row for row in await owned.stores.checkpoints.rows(owned.id) if row.bad]
+    assert await bring_back(owned, tmp_path) == (3, owned.epoch, 2, False)
+
+
+async def test_bad_ones_are_tried_last_and_absolved_when_they_open(
+    owned: Owned, tmp_path: Path
+) -> None:
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    for number in (1, 2):
+        device.write(number)
+        await writer.checkpoint("test")
+    checkpoints = owned.stores.checkpoints
+    for seq in (0, 1):
+        await checkpoints.set_bad(owned.id, (owned.epoch, seq), bad=True, epoch=None)
+    assert await bring_back(owned, tmp_path) == (2, owned.epoch, 1, False)
+    assert [row.bad for row in await checkpoints.rows(owned.id)] == [False, True]
+    await checkpoints.set_bad(owned.id, (owned.epoch, 1), bad=True, epoch=None)
+    await checkpoints.set_bad(owned.id, (owned.epoch, 0), bad=False, epoch=None)
+    assert await bring_back(owned, tmp_path) == (1, owned.epoch, 0, True)
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+async def test_a_restore_that_is_killed_leaves_no_store_that_anybody_trusts(
+    owned: Owned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setenv("CHECKPOINT_KEYS", "test:" + base64.b64encode(os.urandom(32)).decode())
+    settings = Settings()
+
+    class Killed(BaseException):
+        pass
+
+    async def never(why: str) -> None:
+        raise AssertionError(why)
+
+    def ratchet(path: Path) -> list[int]:
+        with closing(sqlite3.connect(path)) as store:
+            return [row[0] for row in store.execute("SELECT session FROM whatsmeow_sessions")]
+
+    async def opened(root: Path, epoch: int) -> DeviceFolder:
+        folder = DeviceFolder.take(root, owned.id, epoch)
+        vault = DeviceVault(
+            session_id=owned.id,
+            epoch=epoch,
+            folder=folder,
+            stores=owned.stores,
+            settings=settings,
+            on_not_owner=never,
+        )
+        try:
+            await vault.open(handed_over=False)
+        finally:
+            await vault.abandon()
+        return folder
+
+    first = await opened(tmp_path / "lost", owned.epoch)
+    with closing(sqlite3.connect(first.database)) as store:
+        store.execute("PRAGMA journal_mode=WAL")
+        store.execute("CREATE TABLE whatsmeow_sessions (their_id TEXT, session INTEGER)")
+        store.execute("INSERT INTO whatsmeow_sessions VALUES ('peer', 10)")
+        store.commit()
+    writer = Checkpointer(
+        session_id=owned.id,
+        epoch=owned.epoch,
+        path=first.database,
+        store=owned.stores.checkpoints,
+        objects=owned.stores.objects,
+        sealer=Sealer.from_setting(settings.checkpoint.keys.get_secret_value()),
+        settings=settings.checkpoint,
+    )
+    _made.append(writer)
+    await writer.checkpoint("test")
+
+    second = await owned.taken_over()
+    real = restoring.forget_sessions
+
+    def killed(path: Path) -> int:
+        if when == "before":
+            raise Killed
+        if when == "during":
+            store = sqlite3.connect(path, isolation_level=None)
+            store.execute("BEGIN IMMEDIATE")
+            store.execute("DELETE FROM whatsmeow_sessions")
+            raise Killed
+        real(path)
+        raise Killed
+
+    monkeypatch.setattr(restoring, "forget_sessions", killed)
+    with pytest.raises(Killed):
+        await opened(tmp_path / "node", second)
+    monkeypatch.setattr(restoring, "forget_sessions", real)
+    # The kernel drops the lock of a killed process.
+    gc.collect()
+
+    third = await owned.taken_over()
+    folder = await opened(tmp_path / "node", third)
+    assert not folder.intact
+    assert ratchet(folder.database) == []
+    fourth = await owned.taken_over()
+    folder.release()
+    again = await opened(tmp_path / "node", fourth)
+    assert again.intact, "a finished one is"
+    assert ratchet(again.database) == []
 
 
 async def test_objects_are_sealed(owned: Owned, tmp_path: Path) -> None:

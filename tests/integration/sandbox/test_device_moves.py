@@ -167,6 +167,7 @@ async def test_a_restored_database_hands_nothing_over(
     second = await stores.ownership.claim(record.id, "n", "h", settings.lease.ttl)
     assert second.epoch > first.epoch + 1, "no epoch of the lost time is used again"
     assert not second.handed_over, "its checkpoint may be stale"
+    await stores.ownership.waited(record.id, second.epoch)
     await stores.ownership.release(record.id, second.epoch, clean=True)
     third = await stores.ownership.claim(record.id, "n", "h", settings.lease.ttl)
     assert (third.epoch, third.handed_over) == (second.epoch + 1, True)

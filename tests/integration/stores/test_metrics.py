@@ -116,6 +116,7 @@ async def test_leases_tell_renewals_and_takeovers(owned: Owned) -> None:
     before = await figures(owned.stores)
     await owned.stores.ownership.renew(owned.id, owned.epoch, TTL)
     epoch = await owned.taken_over()
+    await owned.stores.ownership.waited(owned.id, epoch)
     await owned.stores.ownership.release(owned.id, epoch, clean=True)
     await owned.taken_over()
     after = await figures(owned.stores)

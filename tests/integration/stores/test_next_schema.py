@@ -160,12 +160,13 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
 
     async def webhooks() -> None:
         taken = await s.webhooks.take(
-            lease="mine", lease_for=_LEASE, most=9, room={}, room_each=9, rule=_RULE
+            lease="mine", lease_for=_LEASE, most=9, room={}, room_each=9, rule=_RULE, latest=_LEASE
         )
         hook = next(one for one in taken if one.session_id == number)
         event = (await s.events.list(number, after=hook.cursor, limit=1))[0]
         outcome = Outcome(status=200, error="", took=timedelta(), retry_after=None)
         assert await s.webhooks.delivered(hook, event, outcome, rule=_RULE, lease_for=_LEASE)
+        await s.webhooks.take_away([x for x in await s.webhooks.leased() if x.id != hook.id])
         for one in taken:
             await s.webhooks.let_go(one, one.cursor)
         await s.webhooks.states(number)

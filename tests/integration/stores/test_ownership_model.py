@@ -25,19 +25,23 @@ async def test_random_histories_end_alike(stores: Stores, record: SessionRecord,
     model, ownership = lease_model.Store(), stores.ownership
     for _ in range(40):
         epoch = choose.randint(max(0, model.epoch - 2), model.epoch)
-        action = choose.choice(["claim", "renew", "release"])
+        action = choose.choice(["claim", "renew", "release", "waited"])
         if action == "claim":
             claim = await ownership.claim(record.id, "node", "holder", TTL)
-            model, remaining, handed_over = model.claim(0)
+            free = model.free
+            model, remaining, handed_over = model.claim()
             assert claim.epoch == model.epoch
             assert (claim.connect_after > timedelta()) == (remaining > 0)
+            assert claim.previous_was_free == free
             assert claim.handed_over == handed_over
         elif action == "renew":
-            model, owned = model.renew(0, epoch)
-            assert await ownership.renew(record.id, epoch, TTL) == owned
+            assert await ownership.renew(record.id, epoch, TTL) == model.renew(epoch)
+        elif action == "waited":
+            assert await ownership.waited(record.id, epoch) == (epoch == model.epoch)
+            model = model.waited(epoch)
         elif model.epoch:
             clean = choose.random() < 0.5
             mine = epoch == model.epoch
-            model = model.release(0, epoch, clean=clean)
+            model = model.release(epoch, clean=clean)
             assert await ownership.release(record.id, epoch, clean=clean) == mine
     assert await ownership.newest_epoch(record.id) == model.epoch

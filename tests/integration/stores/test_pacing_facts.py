@@ -70,6 +70,6 @@ async def test_a_device_is_as_young_as_its_link(owned: Owned) -> None:
     assert facts.now - linked < 60
     await sessions.set_status(owned.id, owned.epoch, SessionStatus.STARTING, me=me)
     assert (await owned.stores.pacing.facts(owned.id)).linked_at == linked
-    await sessions.forget_account(owned.id)
+    await sessions.forget_device(owned.id, owned.epoch)
     facts = await owned.stores.pacing.facts(owned.id)
     assert facts.now - facts.linked_at > 86_400 * 29

@@ -90,7 +90,7 @@ async def test_a_forgotten_device_leaves_no_checkpoint(owned: Owned) -> None:
         key_id="a",
     )
 
-    await stores.forget_device(owned.id)
+    await stores.forget_device(owned.id, owned.epoch)
 
     assert await stores.checkpoints.rows(owned.id) == []
     assert list(await stores.objects.list("forget/")) == []

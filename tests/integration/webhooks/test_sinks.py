@@ -203,7 +203,7 @@ async def test_a_crash_between_an_object_and_its_being_written_down_leads_to_the
     await stores.db.run(
         """
         UPDATE webhooks SET cursor = %(before)s, batch_until = 3, lease = 'dead',
-               lease_until = clock_timestamp() + interval '0.5 seconds'
+               lease_for = interval '0.5 seconds'
         WHERE session_id = %(id)s
         """,
         {"id": session.id, "before": last - 1},

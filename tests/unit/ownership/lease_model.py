@@ -2,8 +2,9 @@
 
 Time is counted in ticks from now, so that nothing but the number of starts bounds a run. Two
 processes start, renew, stop, crash and freeze at any moment; requests and answers take any time,
-which is what a store that is away, or a partition, looks like. What the code does by rule is a
-guard with a name; a search without one of them must find what it is there for.
+which is what a store that is away, or a partition, looks like. The store has no clock: whatever
+the server's tells, nothing is compared with it. What the code does by rule is a guard with a name;
+a search without one of them must find what it is there for.
 
 The owner's decisions come from the product (`LeaseClock`); the store's part is `Store`, which a
 test compares with the SQL.
@@ -14,20 +15,32 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from actors.session.lease import LeaseClock
 
+#: What a search is about. `connections`: who is connected when. `ratchets`: owners also send,
+#: checkpoint and stop cleanly, and none freezes. `stores`: and what their ends leave on a disk,
+#: while no time passes. The questions do not mix, and apart they are small.
+Question = Literal["connections", "ratchets", "stores"]
 #: Ratchet position of a store without sessions: whatever is sent begins anew.
 EMPTY = -1
 TTL, FENCE_MARGIN, KILL_MARGIN = 3, 2, 1
-STARTS = {False: 3, True: 2}
+STARTS: dict[Question, int] = {"connections": 3, "ratchets": 2, "stores": 3}
 _SENDS = 3
 
+_WHOLE = "a store is finished or not there"
 GUARDS = frozenset(
     {
-        # The successor connects only when the predecessor's lease has ended.
+        # The successor connects only a lease after the answer to its claim, or when the
+        # predecessor is proven dead.
         "waits out the lease",
+        # The death of one that still waited itself proves nothing of who was before it.
+        "proof needs one that had waited",
+        # Neither does its letting go.
+        "releases only what it waited for",
+        # An owner says that it has waited when it has.
+        "waits before it says so",
         # An owner without proof drops its connection before the lease ends.
         "fences itself",
         # The kernel kills an owner that cannot.
@@ -44,6 +57,10 @@ GUARDS = frozenset(
         "writes under its epoch",
         # Only a clean hand-over's checkpoint keeps its ratchets.
         "forgets ratchets",
+        # A store that was restored is not there until its ratchets are forgotten.
+        _WHOLE,
+        # The store on a disk is the newest only for the very next epoch.
+        "only the next epoch takes a store",
         # A release says that it was clean only after the last checkpoint.
         "checkpoints before release",
     }
@@ -54,33 +71,30 @@ class Store(NamedTuple):
     """Table `ownership`, `session_streams.epoch`, and the newest checkpoint."""
 
     epoch: int = 0
-    lease_until: int = 0
     released: bool = True
     clean: bool = False
+    #: The owner has waited out who was before it.
+    free: bool = True
     #: (epoch, ratchet position)
     checkpoint: tuple[int, int] = (0, EMPTY)
 
-    def claim(self, now: int) -> tuple[Store, int, bool]:
-        """(after it, ticks the predecessor may still act, handed over)"""
-        remaining = 0 if self.released else max(0, self.lease_until - now)
-        kept = 0 if self.released else self.lease_until
-        after = self._replace(
-            epoch=self.epoch + 1,
-            lease_until=max(kept, now + TTL),
-            released=False,
-            clean=False,
-        )
-        return after, remaining, self.epoch > 0 and self.released and self.clean
+    def claim(self) -> tuple[Store, int, bool]:
+        """(after it, ticks somebody may still act, handed over)"""
+        wait = 0 if self.released else TTL
+        after = self._replace(epoch=self.epoch + 1, released=False, clean=False, free=not wait)
+        return after, wait, self.epoch > 0 and self.released and self.clean
 
-    def renew(self, now: int, epoch: int, *, any_epoch: bool = False) -> tuple[Store, bool]:
-        if (epoch != self.epoch and not any_epoch) or self.released:
-            return self, False
-        return self._replace(lease_until=max(self.lease_until, now + TTL)), True
+    def waited(self, epoch: int) -> Store:
+        return self._replace(free=True) if epoch == self.epoch else self
 
-    def release(self, now: int, epoch: int, *, clean: bool) -> Store:
+    def renew(self, epoch: int, *, any_epoch: bool = False) -> bool:
+        return (epoch == self.epoch or any_epoch) and not self.released
+
+    def release(self, epoch: int, *, clean: bool, always: bool = False) -> Store:
         if epoch != self.epoch:
             return self
-        return self._replace(released=True, clean=clean, lease_until=now)
+        free = self.free or always
+        return self._replace(released=free, clean=free and clean)
 
 
 class Process(NamedTuple):
@@ -90,13 +104,19 @@ class Process(NamedTuple):
     epoch: int = 0
     proven_at: int = 0
     wait_until: int = 0
+    #: its predecessor's death would end its waiting
+    provable: bool = False
+    #: it has no device store, one whose ratchets it has not forgotten, or one to connect with
+    device: str = "none"  # none, unfinished, ready
     frozen: bool = False
     #: ("claim" | "renew", sent at), on its way to the store
     request: tuple[str, int] | None = None
     #: ("claim" | "renew", sent at, facts…), on its way back
-    answer: tuple[str, int, int, int, bool] | None = None
+    answer: tuple[str, int, int, int, bool, bool] | None = None
     #: ratchet position of its device store
     position: int = EMPTY
+    #: its predecessor let go with its last checkpoint
+    handed_over: bool = False
     #: the epoch that it owned and fenced, its connection closed, when it goes on
     held: int = 0
     #: a client that was closed while it connected may still come up
@@ -112,6 +132,11 @@ class Process(NamedTuple):
             and (self.answer[0], max(self.answer[1] - 1, -TTL), *self.answer[2:]),
         )
 
+    def is_of(self, epoch: int) -> bool:
+        """It lives, and the store has its claim under that epoch."""
+        claimed = self.answer is not None and self.answer[0] == "claim" and self.answer[2]
+        return epoch in (self.epoch, self.held, claimed)
+
     def clock(self) -> LeaseClock:
         return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at)
 
@@ -122,6 +147,8 @@ class State(NamedTuple):
     #: how far the peers have followed the ratchet
     used: int = 0
     starts: int = 0
+    #: the device store of a dead process on the node's disk: (epoch, ratchet position)
+    disk: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,19 +160,15 @@ class Violation:
 
 
 def search(
-    guards: frozenset[str] = GUARDS, *, ratchets: bool, limit: int = 1_000_000
+    guards: frozenset[str] = GUARDS, *, about: Question, limit: int = 1_000_000
 ) -> Violation | int:
-    """The shortest way to a violation, or the number of states when there is none.
-
-    With `ratchets` owners also send, checkpoint and stop cleanly, and none freezes: the two
-    questions do not mix, and apart they are small.
-    """
+    """The shortest way to a violation, or the number of states when there is none."""
     first = State(Store(), (Process(), Process()))
     seen: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
     while queue:
         state = queue.popleft()
-        for label, following, wrong in _steps(state, guards, ratchets):
+        for label, following, wrong in _steps(state, guards, about):
             if wrong:
                 return Violation(wrong, (*_path(seen, state), label))
             if following not in seen:
@@ -164,25 +187,38 @@ def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[st
 
 
 def _steps(
-    state: State, guards: frozenset[str], ratchets: bool
+    state: State, guards: frozenset[str], about: Question
 ) -> Iterator[tuple[str, State, str]]:
     for number, process in enumerate(state.processes):
         if process == state.processes[number - 1] and number:
             continue  # two of a kind
-        for label, following, store, used, wrong in _process(state, process, guards, ratchets):
+        for label, following, store, used, wrong in _process(state, process, guards, about):
+            disk = _left_behind(state.disk, process, label) if about == "stores" else None
             others = state.processes[:number] + state.processes[number + 1 :]
             processes = tuple(sorted((*others, following), key=repr))
             starts = state.starts + (label == "starts")
             connected = sum(p.phase == "connected" for p in processes)
             yield (
                 f"{process.phase}/{process.epoch} {label}",
-                State(store, processes, used, starts),
+                State(store, processes, used, starts, disk),
                 wrong or ("two connections at once" if connected > 1 else ""),
             )
-    if all(_may_wait(p, guards) for p in state.processes):
-        store = state.store._replace(lease_until=max(state.store.lease_until - 1, 0))
+    if about != "stores" and all(_may_wait(p, guards) for p in state.processes):
         processes = tuple(sorted((_killed(p.later(), guards) for p in state.processes), key=repr))
-        yield "time passes", State(store, processes, state.used, state.starts), ""
+        yield "time passes", state._replace(processes=processes), ""
+
+
+def _left_behind(
+    disk: tuple[int, int] | None, process: Process, label: str
+) -> tuple[int, int] | None:
+    """What is on the node's disk after a step of a process: nobody takes it while its process
+    lives."""
+    ends = label in ("crashes", "fences itself", "learns that it is not the owner")
+    if ends and process.device != "none":
+        return process.epoch, process.position
+    if label in ("takes the store on disk", "its node is lost"):
+        return None
+    return disk
 
 
 def _may_wait(process: Process, guards: frozenset[str]) -> bool:
@@ -206,7 +242,7 @@ def _killed(process: Process, guards: frozenset[str]) -> Process:
 
 
 def _process(
-    state: State, process: Process, guards: frozenset[str], ratchets: bool
+    state: State, process: Process, guards: frozenset[str], about: Question
 ) -> Iterator[tuple[str, Process, Store, int, str]]:
     store, used = state.store, state.used
 
@@ -220,7 +256,9 @@ def _process(
         yield step(*_arrives(store, process, guards))
     if process.phase != "idle":
         yield step("crashes", Process())
-        if not process.frozen and not ratchets:
+        if about == "stores" and process.device != "none":
+            yield step("its node is lost", Process())
+        if not process.frozen and about == "connections":
             yield step("freezes", process._replace(frozen=True))
     if process.frozen:
         yield step("thaws", process._replace(frozen=False))
@@ -230,15 +268,39 @@ def _process(
         yield step("writes", process, wrong="a stale owner's write was accepted")
     # What it does.
     if process.answer:
-        yield step(*_learns(store, process, guards))
+        label, following, after = _learns(store, process, guards)
+        if about == "ratchets" and following.phase == "waiting" and following.device == "none":
+            # With its store, at once: what may happen in between is another question.
+            following = next(_opens(state, following, guards | {_WHOLE}))[1]
+        yield step(label, following, after)
     if process.ghost:
         yield step("comes up, closed", process, wrong="a connection that nobody owns")
-    if process.phase == "idle" and state.starts < STARTS[ratchets]:
+    if process.phase == "idle" and state.starts < STARTS[about]:
         yield step("starts", process._replace(phase="claiming", request=("claim", 0)))
     if process.phase == "waiting":
-        waited = process.wait_until <= 0 or "waits out the lease" not in guards
+        gone = process.provable and not any(
+            other.is_of(process.epoch - 1) for other in state.processes
+        )
+        waited = process.wait_until <= 0 or gone
+        if about == "stores":
+            # What "connections" is about holds here.
+            others = [p.phase for p in state.processes if p != process]
+            free = "connecting" not in others and "connected" not in others
+            waited = free and process.epoch == store.epoch
         alive = process.clock().remaining(0) > 0 or "fences itself" not in guards
-        if waited and alive:
+        if (
+            about == "connections"
+            and not store.free
+            and (waited or "waits before it says so" not in guards)
+        ):
+            yield step("says that it has waited", process, store.waited(process.epoch))
+        if about == "connections" and process.epoch == store.epoch:
+            always = "releases only what it waited for" not in guards
+            after = store.release(process.epoch, clean=False, always=always)
+            yield step("stops while it waits", Process(), after)
+        if about != "connections" and process.device != "ready":
+            yield from (step(*found) for found in _opens(state, process, guards))
+        elif (waited or "waits out the lease" not in guards) and alive:
             yield step("connects", process._replace(phase="connecting"))
     if process.phase == "connecting":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
@@ -246,20 +308,22 @@ def _process(
             yield step("fences itself", Process() if sure else Process(ghost=True))
             return
         yield step("comes up", process._replace(phase="connected"))
-    if process.phase in ("waiting", "connecting", "connected") and not (
-        process.request or process.answer
+    if (
+        about != "stores"
+        and process.phase in ("waiting", "connecting", "connected")
+        and not (process.request or process.answer)
     ):
         yield step("renews", process._replace(request=("renew", 0)))
     if process.phase == "connected":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
             yield step("fences itself", Process())
-            if not ratchets:
+            if about == "connections":
                 yield step("fences itself and goes on", Process(held=process.epoch))
             return
-        if ratchets:
+        if about != "connections":
             yield from _uses(state, process, guards)
         elif process.epoch == store.epoch:
-            yield step("stops cleanly", Process(), store.release(0, process.epoch, clean=True))
+            yield step("stops cleanly", Process(), store.release(process.epoch, clean=True))
 
 
 def _uses(
@@ -283,7 +347,7 @@ def _uses(
         yield "checkpoints", process, saved, used, ""
     if own:
         last = saved if "checkpoints before release" in guards else store
-        released = last.release(0, process.epoch, clean=True)
+        released = last.release(process.epoch, clean=True)
         yield "stops cleanly", Process(), released, used, ""
 
 
@@ -292,23 +356,23 @@ def _arrives(store: Store, process: Process, guards: frozenset[str]) -> tuple[st
     assert process.request is not None
     what, sent_at = process.request
     if what == "claim":
-        after, remaining, handed_over = store.claim(0)
+        after, remaining, handed_over = store.claim()
+        provable = store.free or "proof needs one that had waited" not in guards
         own = process.held == store.epoch or "waits for others than itself" not in guards
         if process.held and own:
             remaining = 0
-        answer = ("claim", sent_at, after.epoch, remaining, handed_over)
+        answer = ("claim", sent_at, after.epoch, remaining, handed_over, provable)
     else:
-        after, owned = store.renew(
-            0, process.epoch, any_epoch="renews its own epoch only" not in guards
-        )
-        answer = ("renew", sent_at, process.epoch, 0, owned)
+        after = store
+        owned = store.renew(process.epoch, any_epoch="renews its own epoch only" not in guards)
+        answer = ("renew", sent_at, process.epoch, 0, owned, False)
     return f"{what} reaches the store", process._replace(request=None, answer=answer), after
 
 
 def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str, Process, Store]:
     """An answer reaches it."""
     assert process.answer is not None
-    what, sent_at, epoch, remaining, good = process.answer
+    what, sent_at, epoch, remaining, good, provable = process.answer
     proven = sent_at if "counts from before sending" in guards else 0
     if what == "renew":
         if not good:
@@ -318,8 +382,6 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             process._replace(answer=None, proven_at=max(process.proven_at, proven)),
             store,
         )
-    saved_epoch, position = store.checkpoint
-    trusted = (good and saved_epoch == epoch - 1) or "forgets ratchets" not in guards
     return (
         "learns its epoch",
         process._replace(
@@ -328,8 +390,32 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             epoch=epoch,
             proven_at=proven,
             wait_until=remaining,
-            position=position if trusted else EMPTY,
+            provable=provable,
+            handed_over=good,
             held=0,
         ),
         store,
     )
+
+
+def _opens(state: State, process: Process, guards: frozenset[str]) -> Iterator[tuple[str, Process]]:
+    """An owner that waits has its device store brought."""
+    if process.device == "unfinished":
+        yield "forgets", process._replace(device="ready", position=EMPTY)
+        return
+    if state.disk is not None:
+        last = "only the next epoch takes a store" not in guards
+        if state.disk[0] == process.epoch - 1 or last:
+            yield (
+                "takes the store on disk",
+                process._replace(device="ready", position=state.disk[1]),
+            )
+            return
+    saved_epoch, position = state.store.checkpoint
+    trusted = process.handed_over and saved_epoch == process.epoch - 1
+    if trusted or "forgets ratchets" not in guards:
+        yield "restores", process._replace(device="ready", position=position)
+    elif _WHOLE in guards:
+        yield "restores and forgets", process._replace(device="ready", position=EMPTY)
+    else:
+        yield "restores", process._replace(device="unfinished", position=position)
