@@ -168,8 +168,8 @@ _HOLDERS = {
     "interactiveMessage": ("header",),
 }
 _QUIET = {"messageContextInfo", "senderKeyDistributionMessage"}
-#: Wrappings in wrappings that are looked through.
-_DEPTH = 6
+#: Wrappings in wrappings that are looked through: all that protobuf reads (it ends at 100 levels).
+_DEPTH = 100
 
 
 def raw_of(payload: Raw) -> Raw | None:
