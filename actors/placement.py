@@ -9,9 +9,9 @@ from typing import Any
 
 import ray
 
+from actors.hosts.session_actor import SessionActor, concurrency_groups
 from actors.lean import SESSION_PROCESS
 from actors.prestart import prestart
-from actors.session_actor import CONCURRENCY_GROUPS, SessionActor
 from actors.zygote.launch import FORK
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
@@ -65,7 +65,7 @@ def create_session_actor(
     """Create the session's actor on none of the nodes `excluded` (Ray ids), or return the one that
     exists. Ray's own restarts of it keep to that, too."""
     # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
-    class_options: dict[str, Any] = {"concurrency_groups": CONCURRENCY_GROUPS}
+    class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(1)}
     remote: Any = ray.remote(**class_options)(SessionActor)
     return remote.options(
         name=record.actor_name,
@@ -79,4 +79,4 @@ def create_session_actor(
         scheduling_strategy="SPREAD",
         runtime_env={"env_vars": session_environment(settings)},
         **off_nodes(excluded),
-    ).remote(record.id, f"{record.tenant}/{record.name}")
+    ).remote(f"{record.tenant}/{record.name}", session_id=record.id)

@@ -14,7 +14,7 @@ from actors.spare import announce
 __all__: list[str] = []
 
 if os.environ.get(SESSION_PROCESS):
-    import actors.session_actor
+    import actors.hosts.session_actor
     import actors.whatsapp.neonize_client  # noqa: F401 - for its sake
 
     announce()

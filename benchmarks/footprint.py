@@ -27,7 +27,7 @@ _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("settings", ("actors", "cluster.settings")),
     ("stores", ("cluster.stores",)),
     ("session", ("actors.session.session",)),
-    ("its actor", ("actors.session_actor",)),
+    ("its actor", ("actors.hosts.session_actor",)),
     ("WhatsApp library with its protobuf modules", ("neonize.aioze.client",)),
     ("the adapter", ("actors.whatsapp.neonize_client",)),
 )

@@ -10,44 +10,20 @@ import threading
 
 import ray  # noqa: F401 - as in an actor
 
-from actors.host import SessionHost
-from actors.packed.host import PackHost
-from actors.session.dead_man import DeadMan
-from actors.session_actor import neonize_factory
+from actors.hosts.clients import neonize_factory
+from actors.hosts.host import Assigned, SessionHost
 from cluster.settings import Settings
 
 _NODE = "bench"
 
 
-async def _nobody(pack: int, session_id: int, entries: list[bytes]) -> bool:
-    return False
-
-
-async def _nowhere(session_id: int, cut_off: bool) -> bool:
-    return False
-
-
 def main(kind: str, at: int, capacity: int = 1) -> None:
     """Host until killed."""
-    host: object
-    if kind == "session":
-        host = SessionHost(
-            session_id=at,
-            node=_NODE,
-            settings=Settings(),
-            client_factory=neonize_factory,
-            dead_man=DeadMan(),
-        )
-    else:
-        host = PackHost(
-            pack=at,
-            capacity=capacity,
-            node=_NODE,
-            settings=Settings(),
-            client_factory=neonize_factory,
-            hand_over=_nobody,
-            move_away=_nowhere,
-        )
+    alone = kind == "session"
+    assigned = Assigned(session_id=at) if alone else Assigned(pack=at, capacity=capacity)
+    host = SessionHost(
+        assigned=assigned, node=_NODE, settings=Settings(), client_factory=neonize_factory
+    )
     threading.Event().wait()
     del host
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import httpx
 
-from actors.host import SessionHost
+from actors.hosts.clients import neonize_factory
+from actors.hosts.host import Assigned, SessionHost
 from actors.placement import session_environment
 from actors.session.session import ClientFactory
-from actors.session_actor import neonize_factory
 from actors.whatsapp.port import EventSpool, WhatsAppClient
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_sandbox
@@ -67,7 +67,10 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
     record = await stores.sessions.create("default", "s", {}, DesiredState.RUNNING)
     seen = _Seen()
     host = SessionHost(
-        session_id=record.id, node="bench", settings=settings, client_factory=seen.factory
+        assigned=Assigned(session_id=record.id),
+        node="bench",
+        settings=settings,
+        client_factory=seen.factory,
     )
     async with httpx.AsyncClient(
         base_url=ends["control_url"],
@@ -110,7 +113,7 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
             if number:  # the first is to get warm
                 found[name] += took
             await asyncio.sleep(_QUIET_SECONDS)
-    await asyncio.wrap_future(host.submit(host.stop))
+    await asyncio.wrap_future(host.submit(lambda: host.stop(record.id)))
     await stores.close()
     told = {
         name: {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}

@@ -10,7 +10,7 @@ import structlog
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.packed.pack_actor import PACK_CONCURRENCY, PackActor
+from actors.hosts.session_actor import SessionActor, concurrency_groups
 from actors.placement import session_environment
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply
@@ -52,7 +52,7 @@ class PackActors:
         handle = await self._handle(pack)
         if handle is None:
             return True
-        return await self._asked(handle.stop.remote(session_id), patience, pack=pack)
+        return await self._asked(handle.stop.remote(session_id=session_id), patience, pack=pack)
 
     async def stop_all(self, pack: int, patience: float) -> bool:
         """Have it let go of all its sessions; False when that was not clean, or late."""
@@ -86,8 +86,8 @@ class PackActors:
 
     def _create(self, pack: int, node: str, capacity: int) -> Any:
         # Concurrency groups are the class's, not an option of one actor.
-        class_options: dict[str, Any] = {"concurrency_groups": PACK_CONCURRENCY}
-        remote: Any = ray.remote(**class_options)(PackActor)
+        class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(capacity)}
+        remote: Any = ray.remote(**class_options)(SessionActor)
         return remote.options(
             name=pack_name(pack),
             namespace=self._namespace,
@@ -99,7 +99,7 @@ class PackActors:
             resources={"session_slots": capacity},
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
             runtime_env={"env_vars": session_environment(self._settings)},
-        ).remote(pack, capacity)
+        ).remote(f"pack {pack}", pack=pack, capacity=capacity)
 
     async def _handle(self, pack: int) -> Any | None:
         if pack in self._handles:

@@ -3,7 +3,7 @@
 What the library does and does not do, and why the adapter is as it is (neonize 0.5.2):
 
 * Every call blocks a thread of the loop's default executor, `connect` for as long as the client
-  lives: the host installs a large one (`actors.host`).
+  lives: the host installs a large one (`actors.hosts.host`).
 * Events come from a Go thread, in order, through one callback. They are handed to the session's
   loop in that order and handled one at a time.
 * A call for a client that was stopped dereferences nil in Go and ends the process. Calls are

@@ -14,8 +14,6 @@ from actors.zygote.launch import zygotes
 __all__ = ["Health", "session_memory"]
 
 _MB = 1 << 20
-#: Classes of actors that host sessions.
-_HOSTS = ("SessionActor", "PackActor")
 
 
 class Health:
@@ -57,7 +55,7 @@ def session_memory(root: Path) -> float:
         for process in _children(parent):
             try:
                 # Ray names a worker after its actor's class.
-                if any(name in "".join(process.cmdline()[:1]) for name in _HOSTS):
+                if "SessionActor" in "".join(process.cmdline()[:1]):
                     total += process.memory_full_info().uss
             except psutil.Error:
                 # It ended meanwhile.

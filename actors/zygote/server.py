@@ -41,8 +41,7 @@ _LOOK = 15.0
 _MOST = 6
 #: What a session imports, redis when it shows a QR code: in a zygote it costs no session anything.
 _MODULES = (
-    "actors.session_actor",
-    "actors.packed.pack_actor",
+    "actors.hosts.session_actor",
     "actors.whatsapp.neonize_client",
     "redis.asyncio",
 )

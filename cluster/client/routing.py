@@ -46,7 +46,7 @@ class _NoActorError(Exception):
 
 
 class OfPack:
-    """A session in a pack, with the methods of a session's own actor."""
+    """A session in a pack, with the methods as of a session's own actor."""
 
     def __init__(self, pack: Any, session_id: int) -> None:
         self._pack = pack
@@ -65,7 +65,7 @@ class _Method:
 
     def remote(self, *arguments: Any, **named: Any) -> Any:
         """Call it for the session."""
-        return self._method.remote(self._session_id, *arguments, **named)
+        return self._method.remote(*arguments, session_id=self._session_id, **named)
 
 
 class Router:

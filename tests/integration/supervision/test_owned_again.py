@@ -15,13 +15,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-import actors.host
+import actors.hosts.slot
 import actors.session.session
-from actors.host import SessionHost
+from actors.hosts.host import Assigned, SessionHost
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
 from cluster.stores import Stores
+from cluster.stores.database import Database
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.sessions import SessionStore
 
@@ -97,7 +98,7 @@ def hosting(
     ) -> SessionHost:
         given: dict[str, Any] = {"lease": lease, "whatsapp": whatsapp}
         return SessionHost(
-            session_id=record.id,
+            assigned=Assigned(session_id=record.id),
             node="here",
             settings=Settings(
                 stores=store_settings.stores,
@@ -211,11 +212,11 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
 
     asked: list[bool] = []
 
-    async def move(cut_off: bool) -> bool:
+    async def move(session_id: int, cut_off: bool) -> bool:
         asked.append(cut_off)
         return len(asked) == 3
 
-    monkeypatch.setattr(actors.host, "_ASK", 0.2)
+    monkeypatch.setattr(actors.hosts.slot, "_ASK", 0.2)
     lease = LeaseSettings(
         ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
     )
@@ -223,6 +224,7 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     await _until(lambda: Unlinked.open == 1)
     monkeypatch.setattr(OwnershipStore, "renew", away)
     monkeypatch.setattr(SessionStore, "get_by_id", away)
+    monkeypatch.setattr(Database, "ping", away)
     # Whatever else is stuck: what it has left to do for the session is not waited for.
     monkeypatch.setattr(Unlinked, "drained", lambda _: asyncio.sleep(60))
     await _until(lambda: Unlinked.closed == 1)
@@ -240,7 +242,7 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
 ) -> None:
     asked: list[bool] = []
 
-    async def move(cut_off: bool) -> bool:
+    async def move(session_id: int, cut_off: bool) -> bool:
         asked.append(cut_off)
         return True
 

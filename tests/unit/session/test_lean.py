@@ -17,7 +17,7 @@ _OF_OTHERS = {
 
 _PROGRAM = """
 import json, sys
-import actors.session_actor, actors.packed.pack_actor, actors.whatsapp.neonize_client
+import actors.hosts.session_actor, actors.whatsapp.neonize_client
 print(json.dumps(sorted(sys.modules)))
 """
 

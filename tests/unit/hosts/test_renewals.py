@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from actors.packed.renewals import BatchedOwnership
+from actors.hosts.renewals import BatchedOwnership
 from cluster.domain.errors import Unavailable
 from cluster.stores.database import Database
 

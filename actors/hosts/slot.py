@@ -1,9 +1,10 @@
-"""One session's place in a pack: admission, the session, and what is left of it."""
+"""One session's place in a process: admission, the session, and what is left of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from enum import Enum, auto
 from typing import Any
 
 import structlog
@@ -11,23 +12,35 @@ import structlog
 from actors.moving import MoveAway, reaches_postgresql
 from actors.session.dead_man import Switch
 from actors.session.disk import FullDisk
-from actors.session.session import ClientFactory, HandOver, Session, SessionEnded
+from actors.session.session import DISK_FULL, ClientFactory, HandOver, Session, SessionEnded
 from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
 from cluster.domain.session import SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-__all__ = ["CALLS", "Slot"]
+__all__ = ["CALLS", "After", "Slot"]
 
 log = structlog.get_logger(__name__)
 
 #: A start that takes longer waits for others, and does not hold them up; between looks at it.
 _START_SECONDS, _LOOK = 5.0, 0.05
-#: Calls of one session that are worked on at once; more of them wait, and do not hold up others.
-CALLS = 16
-#: Seconds between requests to be moved.
-_ASK = 3.0
+#: Of one session at once: calls into the library, each of which may hold a thread for as long as
+#: it likes, and sends. More of them wait, and do not hold up others.
+CALLS, _SENDS = 16, 256
+#: Seconds between requests to be moved; between looks whether PostgreSQL is back.
+_ASK, _AGAIN = 3.0, 0.5
+
+
+class After(Enum):
+    """What follows when a session is not owned any more."""
+
+    #: Nothing of it is left here.
+    GONE = auto()
+    #: The same, and it was only that PostgreSQL was not reached in time: to be owned again.
+    AGAIN = auto()
+    #: It crashed, has a newer owner, moves to another node, or could not let go.
+    UNFIT = auto()
 
 
 class Slot:
@@ -46,13 +59,18 @@ class Slot:
         move_away: MoveAway,
         starting: asyncio.Semaphore,
         disk: FullDisk,
+        alone: bool,
+        owned_before: bool,
     ) -> None:
         """`move_away`: has the session run on another node; of all sessions of the process:
-        `starting`, those that may start at once, and `disk`."""
+        `starting`, those that may start at once, and `disk`. `alone`: the process may end with the
+        session. `owned_before`: by this process, which has let go of it."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
         self.calls = asyncio.Semaphore(CALLS)
+        self.sends = asyncio.Semaphore(_SENDS)
+        self._waits_for = "the session is being started"
         self._node = node
         self._stores = stores
         self._settings = settings
@@ -62,6 +80,8 @@ class Slot:
         self._move_away = move_away
         self._starting = starting
         self._disk = disk
+        self._alone = alone
+        self._owned_before = owned_before
         self._told_to_stop = False
         self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
 
@@ -69,7 +89,7 @@ class Slot:
     def running(self) -> Session:
         """The session. Raises `Unavailable` until it is admitted."""
         if self.session is None:
-            raise Unavailable("the session is being started", retry_after=1)
+            raise Unavailable(self._waits_for, retry_after=1)
         return self.session
 
     def stop(self) -> None:
@@ -78,9 +98,9 @@ class Slot:
         if self.session is not None:
             self.session.stop()
 
-    async def _run(self) -> None:
+    async def _run(self) -> After:
         try:
-            await self._own()
+            return await self._own()
         except GatewayError as error:
             log.warning("slot.session_failed", session_id=self.session_id, error=error.detail)
             await self._left(error.detail)
@@ -89,17 +109,19 @@ class Slot:
             log.exception("slot.session_crashed", session_id=self.session_id)
             await self._left(f"{type(error).__name__}: {error}")
         finally:
-            self._switch.disarm()
+            if self.session is None or not self.session.may_connect:
+                self._switch.disarm()
+        return After.UNFIT
 
-    async def _own(self) -> None:
+    async def _own(self) -> After:
         try:
             record = await self._stores.sessions.get_by_id(self.session_id)
         except (SessionNotFound, Unavailable):
-            return
+            return After.GONE
         if await self._full_disk() or not await admitted(
             self._stores, self._settings, self.session_id, self._node, lambda: self._told_to_stop
         ):
-            return
+            return After.GONE
         self.session = Session(
             record=record,
             stores=self._stores,
@@ -108,35 +130,75 @@ class Slot:
             client_factory=self._client_factory,
             dead_man=self._switch,
             hand_over=self._hand_over,
+            owned_before=self._owned_before,
             disk=self._disk,
         )
         if self._told_to_stop:
             self.session.stop()
-        ended = await self._run_session(self.session)
+        return await self._after(self.session, await self._run_session(self.session))
+
+    async def _after(self, session: Session, ended: SessionEnded) -> After:
+        after = After.GONE if session.has_let_go else After.UNFIT
         if ended.cut_off:
-            # Side by side: what is left to do here needs a PostgreSQL that may not be reached.
-            await asyncio.gather(self.session.abandon(), self._back_or_elsewhere())
+            after = await self._after_cut_off(session)
         elif ended.how == "fenced":
-            await self.session.abandon()
+            after = After.UNFIT
+            if not self._alone:
+                await session.abandon()
         elif ended.disk_full:
+            after = After.UNFIT
             await self._move_away(False)
         if ended.how == "fenced":
             # Load or a store that was away: not the session's fault.
             await self._note(self._stores.starts.excuse(self.session_id))
+        return after
+
+    async def _after_cut_off(self, session: Session) -> After:
+        """PostgreSQL was not reached in time."""
+        if self._alone and not session.has_let_go:
+            # The end of the process is sure to let go; another one waits for PostgreSQL as well.
+            if not await reaches_postgresql(self._stores.db.ping()):
+                await self._move_away(True)
+            return After.UNFIT
+        # Beside the rest: what is left to do here may need stores that are not reached either.
+        abandoning = asyncio.ensure_future(session.abandon())
+        try:
+            if not await self._back_or_elsewhere():
+                if not self._alone:
+                    await abandoning
+                return After.UNFIT
+            await abandoning
+        finally:
+            abandoning.cancel()
+        return After.AGAIN
 
     async def _full_disk(self) -> bool:
         """Begin on no full disk: move away, or wait. True when it is not to begin here."""
         while await self._disk.seen(within=_LOOK):
+            self._waits_for = DISK_FULL
             folder = str(self._settings.data_dir)
             log.error("slot.disk_full", session_id=self.session_id, folder=folder)
-            if self._told_to_stop or await self._move_away(False):
+            if self._told_to_stop or (await self._move_away(False) and not self._alone):
                 return True
             await asyncio.sleep(_ASK)
         return self._told_to_stop
 
-    async def _back_or_elsewhere(self) -> None:
-        """PostgreSQL was not reached in time: wait until it is, or the session is moved."""
-        while not self._told_to_stop and not await reaches_postgresql(self._stores.db.ping()):
+    async def _back_or_elsewhere(self) -> bool:
+        """Wait until PostgreSQL is reached, or the session is moved (False)."""
+        moving: asyncio.Future[None] | None = None
+        try:
+            while not self._told_to_stop and not await reaches_postgresql(self._stores.db.ping()):
+                moving = moving or asyncio.ensure_future(self._until_moved())
+                await asyncio.wait({moving}, timeout=_AGAIN)
+                if moving.done():
+                    return False
+        finally:
+            if moving is not None:
+                moving.cancel()
+        return True
+
+    async def _until_moved(self) -> None:
+        while True:
             if await self._move_away(True):
                 return
             await asyncio.sleep(_ASK)
@@ -155,7 +217,7 @@ class Slot:
     async def _left(self, error: str) -> None:
         """It ended by an error: nothing of it may go on here."""
         try:
-            if self.session is not None:
+            if self.session is not None and not self._alone:
                 await self.session.abandon()
         except Exception:
             log.exception("slot.not_abandoned", session_id=self.session_id)

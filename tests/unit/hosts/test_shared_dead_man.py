@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from actors.packed.shared_dead_man import SharedDeadMan
+from actors.hosts.shared_dead_man import SharedDeadMan
 
 
 class Recorded:
@@ -71,7 +71,7 @@ def test_a_process_whose_one_session_is_not_renewed_is_killed_although_others_ar
 
 _STUCK = """
 import time
-from actors.packed.shared_dead_man import SharedDeadMan
+from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.session.dead_man import DeadMan
 shared = SharedDeadMan(DeadMan())
 stuck, renewed = shared.switch(), shared.switch()

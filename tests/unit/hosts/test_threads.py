@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from actors.packed.host import threads
-from actors.packed.slot import CALLS
+from actors.hosts.host import threads
+from actors.hosts.slot import CALLS
 from actors.whatsapp import neonize_client
 from actors.whatsapp.neonize_client import NeonizeClient
 

@@ -1,0 +1,376 @@
+"""The process side of sessions: one loop, one pool of connections, one session or many.
+
+Ray runs each concurrency group of an async actor in a loop of its own, and neonize binds its
+callbacks to one loop per process; so sessions have their own, and actor methods cross over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import structlog
+
+from actors.endless import endless
+from actors.hosts.renewals import BatchedOwnership
+from actors.hosts.shared_dead_man import SharedDeadMan
+from actors.hosts.slot import CALLS, After, Slot
+from actors.session.dead_man import DeadMan, Switch
+from actors.session.disk import FullDisk
+from actors.session.session import ClientFactory, Session
+from actors.vitals import tell_vitals
+from cluster.domain.errors import GatewayError, NotOwner, SessionNotFound, Unavailable
+from cluster.domain.session import DesiredState, SessionStatus
+from cluster.settings import Settings
+from cluster.stores import Stores
+
+__all__ = ["Assigned", "SessionHost", "Turn", "threads"]
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_LOOK_SECONDS = 1.0
+#: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
+_AGAIN, _ASK = 0.5, 3.0
+#: Renewals that are asked for within so many seconds go in one statement.
+_BEAT = 0.2
+#: Threads besides those that devices and their calls may hold, each for as long as the library
+#: likes: S3, files, control. They are made when they are needed.
+_SPARE_THREADS = 64
+#: Sessions that ended in this process, by capacity, until it counts as worn: each leaves a little
+#: behind in the library (a database handle; a thread when it was never paired).
+_WORN = 4
+#: A process owns its only session so often, one time after the other, before a fresh one does.
+_OWNED_AT_MOST = 8
+#: Exit codes: of a process that a fresh one is to follow, and of one that is not fit to go on.
+FENCED, _CRASHED = 70, 71
+#: Sessions that start at once: what they do then is work for the processor.
+_STARTS_AT_ONCE = 8
+#: How long a thread keeps Python's lock from others, seconds. With the usual 5 ms a hundred busy
+#: threads would keep it from the loop for half a second, and leases are renewed there.
+_SWITCH_SECONDS = 0.0005
+
+#: Which of a session's turns a call waits for; empty: for none.
+Turn: TypeAlias = Literal["", "calls", "sends"]
+
+
+class Assigned:
+    """What a process has to run: one session (`session_id`), or those of a pack."""
+
+    def __init__(self, *, pack: int = 0, capacity: int = 1, session_id: int = 0) -> None:
+        self.pack = pack
+        self.capacity = capacity
+        self.session_id = session_id
+
+    @property
+    def alone(self) -> bool:
+        """One session, whose process ends with it and is started again by Ray."""
+        return not self.pack
+
+    async def look(self, stores: Stores, *, worn: bool) -> frozenset[int]:
+        """Ids of the sessions that are to run; of a pack it says as well that it is alive. Raises
+        `Unavailable`."""
+        if self.pack:
+            wanted = await stores.packs.look(self.pack, worn=worn)
+            if wanted is None:
+                log.warning("host.is_no_more", pack=self.pack)
+            return wanted or frozenset()
+        try:
+            record = await stores.sessions.get_by_id(self.session_id)
+        except SessionNotFound:
+            return frozenset()
+        failed = record.status is SessionStatus.FAILED
+        wanted_to = record.desired is DesiredState.RUNNING and not failed
+        return frozenset({self.session_id}) if wanted_to else frozenset()
+
+
+class SessionHost:
+    """Hosts the sessions that are assigned to it, for as long as the process lives."""
+
+    def __init__(
+        self,
+        *,
+        assigned: Assigned,
+        node: str,
+        settings: Settings,
+        client_factory: Callable[[Settings], ClientFactory],
+        hand_over: Callable[[int, int, list[bytes]], Coroutine[Any, Any, bool]] | None = None,
+        move_away: Callable[[int, bool], Awaitable[bool]] | None = None,
+        dead_man: Switch | None = None,
+    ) -> None:
+        """`hand_over(session, pack, entries)`: gives what a fenced session received to the pack
+        that has it by now; without a pack, to the newer incarnation of this actor. `move_away`:
+        see `actors.moving.ask_to_move`."""
+        self._assigned = assigned
+        self._capacity = capacity = assigned.capacity
+        self._node = node
+        settings.stores = settings.stores.model_copy(
+            update={"database_pool_max": _connections(settings, capacity)}
+        )
+        self._settings = settings
+        self._make_factory = client_factory
+        self._factory: ClientFactory | None = None
+        self._dead_man = SharedDeadMan(dead_man or DeadMan())
+        self._hand_over = hand_over
+        self._move_away = move_away
+        self._slots: dict[int, Slot] = {}
+        #: Those that this process let go of, to own them again.
+        self._again: set[int] = set()
+        self._owned = self._ended = 0
+        #: The one that ended last.
+        self._last: Session | None = None
+        self._stores: Stores | None = None
+        self._vitals: asyncio.Task[None] | None = None
+        self._poked = asyncio.Event()
+        self._closing = False
+        self._asked = time.monotonic()
+        self._waits_for = "the session is being started"
+        self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self._disk = FullDisk(settings.data_dir, settings.spool.min_free_bytes)
+        if capacity > 1:
+            sys.setswitchinterval(_SWITCH_SECONDS)
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(
+            ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa")
+        )
+        threading.Thread(target=self._main, name="sessions-loop", daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._run(), self._loop)
+
+    # -- from outside ---------------------------------------------------------------------------
+
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine in the sessions' loop."""
+
+        async def run() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop)
+
+    def describe(self) -> dict[str, Any]:
+        """For logs and the dashboard; safe from any thread."""
+        sessions = [slot.session for slot in list(self._slots.values())]
+        if self._assigned.alone:
+            only = sessions[0] if sessions else self._last
+            if only is not None:
+                return only.describe()
+            return {"session_id": self._assigned.session_id, "status": "STARTING", "epoch": 0}
+        return {
+            "pack": self._assigned.pack,
+            "node": self._node,
+            "capacity": self._capacity,
+            "sessions": len(sessions),
+            "statuses": dict(Counter(s.status.value if s else "STARTING" for s in sessions)),
+            "ended": self._ended,
+        }
+
+    @property
+    def session(self) -> Session:
+        """The only session. Raises `Unavailable` until it is admitted, and after."""
+        return self._slot(self._assigned.session_id).running
+
+    # -- in the sessions' loop --------------------------------------------------------------------
+
+    async def call(
+        self,
+        session_id: int,
+        work: Callable[[Session], Coroutine[Any, Any, T]],
+        *,
+        turn: Turn = "",
+    ) -> T:
+        """Do something with a session; 0: the only one. `turn`: wait for one of its turns.
+
+        Raises `NotOwner` when it is not here, `Unavailable` while it is being started.
+        """
+        slot = self._slot(session_id)
+        match turn:
+            case "calls":
+                turns = slot.calls
+            case "sends":
+                turns = slot.sends
+            case _:
+                return await work(slot.running)
+        async with turns:
+            return await work(slot.running)
+
+    async def stop(self, session_id: int) -> None:
+        """End a session cleanly; returns when its ownership is released, at once without it."""
+        if self._assigned.alone:
+            # Whoever stops it makes another process, here or elsewhere, when it is to run again.
+            self._closing = True
+            session_id = self._assigned.session_id
+        slot = self._slots.get(session_id)
+        if slot is not None:
+            slot.stop()
+            await asyncio.shield(slot.done)
+
+    async def stop_all(self) -> int:
+        """End all of them cleanly and start none any more; returns how many there were."""
+        self._closing = True
+        slots = list(self._slots.values())
+        for slot in slots:
+            slot.stop()
+        await asyncio.gather(*(asyncio.shield(slot.done) for slot in slots))
+        return len(slots)
+
+    async def look(self) -> None:
+        """Look now what is to run here."""
+        self._poked.set()
+
+    def _slot(self, session_id: int) -> Slot:
+        alone = self._assigned.alone
+        slot = self._slots.get(session_id or self._assigned.session_id)
+        if slot is None:
+            self._poked.set()
+            if alone:
+                raise Unavailable(self._waits_for, retry_after=1)
+            raise NotOwner("the session is not in this process", retry_after=1)
+        return slot
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _run(self) -> None:
+        try:
+            stores = await self._open()
+            self._vitals = asyncio.create_task(
+                endless("vitals", lambda: tell_vitals(stores.cache, lambda: self._slots))
+            )
+            while True:
+                # A session that has its process for itself is looked at when it has ended.
+                if not (self._assigned.alone and self._slots):
+                    await self._look(stores)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._poked.wait()
+                self._poked.clear()
+        except Exception:
+            # Not fit to go on: let the process end, so that Ray starts a fresh one.
+            log.exception("host.crashed", pack=self._assigned.pack)
+            os._exit(_CRASHED)
+
+    async def _open(self) -> Stores:
+        while True:
+            try:
+                stores = await Stores.open(self._settings, plan_once=True)
+                break
+            except Unavailable as error:
+                await self._stores_away(error)
+                await asyncio.sleep(_AGAIN)
+        if not self._assigned.alone:
+            stores.ownership = BatchedOwnership(stores.db, beat=_BEAT)
+        self._stores = stores
+        self._factory = self._make_factory(self._settings)
+        return stores
+
+    async def _stores_away(self, error: Unavailable) -> None:
+        """A node that alone does not reach PostgreSQL asks for the session to be moved; a pack's
+        sessions are moved by the supervisor, who does not hear of it."""
+        log.warning("host.stores_away", error=error.detail)
+        if self._assigned.alone and time.monotonic() - self._asked > _ASK:
+            await self._moves(self._assigned.session_id, True)
+            self._asked = time.monotonic()
+
+    async def _look(self, stores: Stores) -> None:
+        try:
+            wanted = await self._assigned.look(stores, worn=self._worn)
+        except Unavailable as error:
+            await self._stores_away(error)
+            return
+        for session_id, slot in self._slots.items():
+            if session_id not in wanted:
+                slot.stop()
+        if self._closing:
+            return
+        if self._assigned.alone and self._owned and wanted and not self._again:
+            # The library leaves threads behind (pairing that timed out, for one).
+            self._exit(FENCED, "host.is_wanted_again")
+        for session_id in wanted - self._slots.keys():
+            self._begin(session_id, stores)
+
+    def _begin(self, session_id: int, stores: Stores) -> None:
+        assert self._factory is not None  # noqa: S101 - made with the stores
+        self._owned += 1
+        slot = Slot(
+            session_id=session_id,
+            node=self._node,
+            stores=stores,
+            settings=self._settings,
+            client_factory=self._factory,
+            switch=self._dead_man.switch(),
+            hand_over=partial(self._pass_on, session_id),
+            move_away=partial(self._moves, session_id),
+            starting=self._starting,
+            disk=self._disk,
+            alone=self._assigned.alone,
+            owned_before=session_id in self._again,
+        )
+        self._again.discard(session_id)
+        self._slots[session_id] = slot
+        slot.done.add_done_callback(lambda done: self._left(session_id, done.result()))
+
+    def _left(self, session_id: int, after: After) -> None:
+        slot = self._slots.pop(session_id)
+        self._ended += slot.session is not None
+        self._last = slot.session or self._last
+        if slot.session is not None and slot.session.may_connect:
+            self._exit(_CRASHED, "host.client_may_connect", session_id=session_id)
+        if after is After.AGAIN:
+            self._again.add(session_id)
+            self._waits_for = "PostgreSQL was not reached in time"
+        if self._assigned.alone:
+            if after is After.UNFIT or (after is After.AGAIN and self._owned >= _OWNED_AT_MOST):
+                self._exit(FENCED, "host.exits", session_id=session_id)
+            elif after is After.GONE and slot.session is None:
+                # It was not to begin: the same process may.
+                self._owned = 0
+        if after is After.AGAIN:
+            log.warning("host.owns_again", session_id=session_id)
+            self._poked.set()
+
+    def _exit(self, code: int, why: str, **facts: Any) -> None:
+        log.warning(why, pack=self._assigned.pack, **facts)
+        self._closing = True
+        os._exit(code)
+
+    async def _moves(self, session_id: int, cut_off: bool) -> bool:
+        return self._move_away is not None and await self._move_away(session_id, cut_off)
+
+    async def _pass_on(self, session_id: int, entries: list[bytes]) -> bool:
+        """False: it stays in the spool, for the session's next owner on this node."""
+        if self._hand_over is None or self._stores is None:
+            return False
+        pack = 0
+        if not self._assigned.alone:
+            try:
+                pack = await self._stores.packs.pack_of(session_id)
+            except GatewayError as error:
+                log.warning("host.not_handed_over", entries=len(entries), error=error.detail)
+                return False
+            if pack in (0, self._assigned.pack):
+                return False
+        return await self._hand_over(session_id, pack, entries)
+
+    @property
+    def _worn(self) -> bool:
+        return self._ended >= self._capacity * _WORN + _SPARE_THREADS // 2
+
+
+def threads(capacity: int) -> int:
+    """So many that sessions whose every call hangs leave their neighbours theirs."""
+    return capacity * (1 + CALLS) + _SPARE_THREADS
+
+
+def _connections(settings: Settings, capacity: int) -> int:
+    """Connections to PostgreSQL: far fewer than sessions, for each needs one a moment at a time."""
+    most = settings.stores.database_pool_max
+    return most if capacity == 1 else max(most, min(32, 8 + capacity // 8))

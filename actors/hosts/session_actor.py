@@ -1,0 +1,163 @@
+"""The Ray shell of a process that hosts sessions. All work happens in the sessions' loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import ray
+import structlog
+from ray.exceptions import RayError
+
+from actors.hosts.clients import neonize_factory
+from actors.hosts.host import Assigned, SessionHost, Turn
+from actors.moving import ask_to_move
+from actors.session.session import Session
+from actors.spare import taken
+from actors.zygote.started import started
+from cluster.domain.errors import GatewayError
+from cluster.domain.reply import Reply, answer
+from cluster.domain.session import pack_name
+from cluster.observed import observe
+from cluster.settings import Settings
+from cluster.tracing import Carried, of_caller
+
+__all__ = ["SessionActor", "concurrency_groups"]
+
+log = structlog.get_logger(__name__)
+
+_HAND_OVER_SECONDS = 30.0
+
+
+def concurrency_groups(capacity: int) -> dict[str, int]:
+    """Calls that must get through while sends are queued up, and the sends themselves: who may work
+    is decided session by session, in the host."""
+    return {"control": 8, "send": 256} if capacity == 1 else {"control": 64, "send": 4096}
+
+
+class SessionActor:
+    """A session of one tenant (`session:<tenant>:<session>`), or those of a pack (`pack:<id>`).
+
+    Methods of a session take `session_id`; where there is one session it may be left out.
+    """
+
+    def __init__(
+        self, label: str, *, session_id: int = 0, pack: int = 0, capacity: int = 1
+    ) -> None:
+        """Either `session_id`, or `pack` with its `capacity`."""
+        taken()
+        self._label = label
+        settings, context = Settings(), ray.get_runtime_context()
+        node = context.get_node_id()
+        observe(settings, "pack" if pack else "session", session=label, node=node)
+        started()
+        self._host = SessionHost(
+            assigned=Assigned(pack=pack, capacity=capacity, session_id=session_id),
+            node=node,
+            settings=settings,
+            client_factory=neonize_factory,
+            hand_over=self._hand_over,
+            move_away=ask_to_move,
+        )
+
+    @staticmethod
+    async def _hand_over(session_id: int, pack: int, entries: list[bytes]) -> bool:
+        """Give what a fenced session received to its newer owner."""
+        context = ray.get_runtime_context()
+        name = pack_name(pack) if pack else context.get_actor_name() or ""
+        try:
+            newer = await asyncio.to_thread(ray.get_actor, name, context.namespace)
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                reply: Reply = await newer.adopt.remote(entries, session_id=session_id)
+            reply.unwrap()
+        except (ValueError, TimeoutError, RayError, GatewayError) as error:
+            log.warning("actor.not_handed_over", entries=len(entries), error=str(error))
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        facts = self._host.describe()
+        if "pack" not in facts:
+            return f"SessionActor({self._label} {facts['status']} epoch={facts['epoch']})"
+        working = facts["statuses"].get("WORKING", 0)
+        return (
+            f"SessionActor(pack {facts['pack']}: {facts['sessions']} of {facts['capacity']} "
+            f"sessions, {working} WORKING)"
+        )
+
+    @ray.method(concurrency_group="send")
+    async def send(self, carrier: Carried, /, *, session_id: int = 0, **request: Any) -> Reply:
+        """See `Session.send`."""
+        return await self._of(
+            session_id,
+            lambda session: _traced("session.send", carrier, session.send(**request)),
+            turn="sends",
+        )
+
+    @ray.method(concurrency_group="send")
+    async def check_numbers(self, numbers: list[str], *, session_id: int = 0) -> Reply:
+        return await self._of(
+            session_id, lambda session: session.check_numbers(numbers), turn="calls"
+        )
+
+    @ray.method(concurrency_group="send")
+    async def request(
+        self, carrier: Carried, verb: str, arguments: dict[str, Any], *, session_id: int = 0
+    ) -> Reply:
+        """See `Session.request`."""
+        return await self._of(
+            session_id,
+            lambda s: _traced(f"session.{verb}", carrier, s.request(verb, arguments)),
+            turn="calls",
+        )
+
+    @ray.method(concurrency_group="control")
+    async def request_code(self, number: str, *, session_id: int = 0) -> Reply:
+        return await self._of(session_id, lambda session: session.request_code(number))
+
+    @ray.method(concurrency_group="control")
+    async def logout(self, *, session_id: int = 0) -> Reply:
+        return await self._of(session_id, lambda session: session.logout())
+
+    @ray.method(concurrency_group="control")
+    async def adopt(self, entries: list[bytes], *, session_id: int = 0) -> Reply:
+        """See `Session.adopt`."""
+        return await self._of(session_id, lambda session: session.adopt(entries))
+
+    @ray.method(concurrency_group="control")
+    async def stop(self, *, session_id: int = 0) -> Reply:
+        """Hand over cleanly; returns when the ownership is released."""
+        return await self._cross(lambda: self._host.stop(session_id))
+
+    @ray.method(concurrency_group="control")
+    async def stop_all(self) -> Reply:
+        """Hand over all sessions cleanly, and start none any more."""
+        return await self._cross(self._host.stop_all)
+
+    @ray.method(concurrency_group="control")
+    async def look(self) -> Reply:
+        """What is to run here has changed."""
+        return await self._cross(self._host.look)
+
+    @ray.method(concurrency_group="control")
+    async def describe(self) -> Reply:
+        return Reply(value=self._host.describe())
+
+    async def _of(
+        self,
+        session_id: int,
+        work: Callable[[Session], Coroutine[Any, Any, Any]],
+        *,
+        turn: Turn = "",
+    ) -> Reply:
+        return await self._cross(lambda: self._host.call(session_id, work, turn=turn))
+
+    async def _cross(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Reply:
+        return await asyncio.wrap_future(self._host.submit(lambda: answer(work())))
+
+
+async def _traced(name: str, carrier: Carried, work: Coroutine[Any, Any, Any]) -> Any:
+    """Do `work` as a part of what `carrier` tells of the caller."""
+    with of_caller(name, carrier):
+        return await work
