@@ -18,6 +18,7 @@ from pydantic import SecretStr
 import actors.hosts.slot
 import actors.session.session
 from actors.hosts.host import Assigned, SessionHost
+from actors.hosts.renewals import BatchedOwnership
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
@@ -94,11 +95,14 @@ def hosting(
     Unlinked.open = Unlinked.closed = 0
 
     def start(
-        lease: LeaseSettings | None = None, whatsapp: WhatsAppSettings | None = None, **more: Any
+        lease: LeaseSettings | None = None,
+        whatsapp: WhatsAppSettings | None = None,
+        assigned: Assigned | None = None,
+        **more: Any,
     ) -> SessionHost:
         given: dict[str, Any] = {"lease": lease, "whatsapp": whatsapp}
         return SessionHost(
-            assigned=Assigned(session_id=record.id),
+            assigned=assigned or Assigned(session_id=record.id),
             node="here",
             settings=Settings(
                 stores=store_settings.stores,
@@ -120,33 +124,43 @@ async def _until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("alone", [True, False])
 async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_process(
     stores: Stores,
     record: SessionRecord,
     hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
+    alone: bool,
 ) -> None:
     away = False
-    renew = OwnershipStore.renew
+    how = OwnershipStore if alone else BatchedOwnership
+    renew = how.renew
 
-    async def sometimes(self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta) -> bool:
+    async def sometimes(self: Any, session_id: int, epoch: int, ttl: timedelta) -> bool:
         if away and epoch == 1:
             raise Unavailable("PostgreSQL is away")
         return await renew(self, session_id, epoch, ttl)
 
-    monkeypatch.setattr(OwnershipStore, "renew", sometimes)
+    monkeypatch.setattr(how, "renew", sometimes)
+    assigned = Assigned(session_id=record.id)
+    if not alone:
+        pack = await stores.packs.make("here", 4)
+        await stores.packs.assign({record.id: pack})
+        assigned = Assigned(pack=pack, capacity=4)
     lease = LeaseSettings(
         ttl_seconds=7.0, renew_seconds=0.2, fence_margin_seconds=5.0, kill_margin_seconds=0.2
     )
     switch = Switch()
-    host = hosting(lease, dead_man=switch)
+    host = hosting(lease, dead_man=switch, assigned=assigned)
 
     def connected_under(epoch: int) -> bool:
-        return bool(host.describe()["epoch"] == epoch) and Unlinked.open == 1
+        slot = host._slots.get(record.id)
+        owned = slot is not None and slot.session is not None and slot.session.epoch == epoch
+        return owned and Unlinked.open == 1
 
     await _until(lambda: connected_under(1))
-    first = host.session
+    first = host._slots[record.id].running
     away = True
     await _until(lambda: Unlinked.closed == 1)
     fenced_at = time.monotonic()
@@ -160,6 +174,12 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     await asyncio.wrap_future(host.submit(lambda: first._fence("late")))
     assert switch.disarmed == before, "the switch is the new owner's"
     assert switch.longest < lease.ttl_seconds
+    if not alone:
+        # Who is to have it is the supervisor's to say.
+        await stores.packs.remove(assigned.pack)
+        await _until(lambda: Unlinked.open == 0 and not host._slots)
+        assert exits == []
+        return
     assert (await stores.ownership.claim(record.id, "there", "holder", timedelta(1))).epoch == 3
     # A newer owner elsewhere: the process ends.
     await _until(lambda: bool(exits))

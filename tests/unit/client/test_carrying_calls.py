@@ -103,7 +103,7 @@ async def test_a_session_that_moved_is_asked_in_its_new_pack(
             self.name = name
             self.greet = self
 
-        async def remote(self, session_id: int, text: str) -> Reply:
+        async def remote(self, text: str, *, session_id: int) -> Reply:
             asked.append((self.name, session_id, text))
             return DONE if self.name == "pack:2" else REFUSED
 
