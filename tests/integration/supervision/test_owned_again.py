@@ -110,7 +110,8 @@ def hosting(
                 **{name: part for name, part in given.items() if part is not None},
             ),
             client_factory=lambda _: cast(Any, Unlinked),
-            **more,
+            # The kernel's would end the tests.
+            **{"dead_man": Switch(), **more},
         )
 
     return start
