@@ -31,6 +31,7 @@ def neonize_factory(settings: Settings) -> ClientFactory:
             store=store,
             key=key,
             settings=settings.whatsapp,
+            proxy_allow=settings.media.fetch_allow,
             on_event=on_event,
             uploads=uploads,
             spool=spool,
