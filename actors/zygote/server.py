@@ -267,7 +267,7 @@ def _become(request: dict[str, Any], code: Any) -> None:
     program = ModuleType("__main__")
     program.__file__ = sys.argv[0]
     sys.modules["__main__"] = program
-    exec(code, program.__dict__)  # noqa: S102
+    exec(code, program.__dict__)  # noqa: S102  # nosec B102 - the worker that Ray starts
 
 
 def _say(text: str) -> None:
