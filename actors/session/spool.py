@@ -3,6 +3,7 @@
 The library acknowledges to WhatsApp by itself, as soon as it has decrypted: from then on nobody
 else has the message. It is written here in the very callback, and stays until its commit. Entries
 are opaque bytes; replaying one that was committed does no harm, because messages are known by id.
+A line is an entry in base64 and its CRC-32: one that is torn is told from one that is whole.
 Not fsynced: it is for processes that die, not for machines that lose power.
 """
 
@@ -12,7 +13,9 @@ import base64
 import binascii
 import errno
 import itertools
+import os
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +52,7 @@ class Spool:
 
     def add(self, entry: bytes) -> int:
         """Write an entry down; gives its ticket."""
-        line = base64.b64encode(entry) + b"\n"
+        line = base64.b64encode(entry) + b" %08x\n" % zlib.crc32(entry)
         with self._lock:
             ticket = next(self._tickets)
             self._pending[ticket] = entry
@@ -58,8 +61,7 @@ class Spool:
                 self._in_memory_only.add(ticket)
                 return ticket
             try:
-                self._file.write(line)
-                self._size += len(line)
+                self._write(line)
             except OSError as error:
                 # A full disk: the message is still in memory, and is about to be committed.
                 log.error("spool.not_written", path=str(self._path), error=str(error))
@@ -67,6 +69,16 @@ class Spool:
                 if error.errno in _FULL:
                     self._on_full()
             return ticket
+
+    def _write(self, line: bytes) -> None:
+        """Whole or not at all. A disk that fills up takes the beginning of a line, and says so by
+        a number only."""
+        written = self._file.write(line) or 0
+        if written < len(line):
+            # What is left of it would swallow the next one.
+            self._file.truncate(self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
 
     def done(self, ticket: int) -> None:
         """The entry is committed."""
@@ -105,11 +117,15 @@ class Spool:
             return []
         entries = []
         for line in path.read_bytes().split(b"\n"):
+            text, _, checksum = line.partition(b" ")
             try:
-                entry = base64.b64decode(line, validate=True)
-            except binascii.Error:
+                entry = base64.b64decode(text, validate=True)
+                # Lines of the version before have no checksum.
+                whole = not checksum or int(checksum, 16) == zlib.crc32(entry)
+            except (binascii.Error, ValueError):
+                whole = False
+            if not whole:
                 log.warning("spool.torn_line", path=str(path))
-                continue
-            if entry:
+            elif entry:
                 entries.append(entry)
         return entries

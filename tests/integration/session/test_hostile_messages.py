@@ -154,9 +154,11 @@ async def test_ids_names_and_chats_that_nobody_expects(running: Running, text: s
     value = _TEXTS[text]() or "x"
     jid = pb.JID(User=value[:20_000], Server="s.whatsapp.net")
     group = pb.JID(User="120363", Server="g.us")
+    channel = pb.JID(User=value[:20_000], Server="newsletter")
     for source in (
         pb.MessageSource(Chat=jid, Sender=jid, IsFromMe=False, IsGroup=False),
         pb.MessageSource(Chat=group, Sender=jid, IsFromMe=False, IsGroup=True),
+        pb.MessageSource(Chat=channel, Sender=channel, IsFromMe=False, IsGroup=False),
     ):
         said = message(Message(conversation=value), ID=value, Pushname=value, MessageSource=source)
         running.hears(17, wire(said))
@@ -204,11 +206,12 @@ async def test_large_messages_are_cut_and_say_so(running: Running) -> None:
         f"{n}@s.whatsapp.net" for n in range(200_000)
     )
     running.hears(17, message(Message(conversation=text)))
+    running.hears(17, message(Message(conversation="x" * 40_000_000)))
     running.hears(17, message(mentioned))
     await running.still_hears()
 
-    assert await running.count("messages", "length(body) = %(most)s", most=BODY) == 1
-    assert await running.count("messages", "(payload->>'truncated')::boolean") == 2
+    assert await running.count("messages", "length(body) = %(most)s", most=BODY) == 2
+    assert await running.count("messages", "(payload->>'truncated')::boolean") == 3
     assert not await running.count("events", "octet_length(payload::text) > %(most)s", most=_EVENT)
 
 

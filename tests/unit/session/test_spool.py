@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 from pathlib import Path
@@ -97,3 +98,42 @@ def test_a_full_disk_is_told_of_and_the_entry_kept_in_memory(tmp_path: Path) -> 
     assert told == [True]
     assert not spool.survives
     assert spool.pending()[ticket] == b"does not"
+
+
+def test_a_short_write_is_a_refusal_and_costs_no_other_entry(tmp_path: Path) -> None:
+    """A disk that fills up takes the beginning of a line."""
+    path, refused = tmp_path / "spool", []
+    spool = Spool(path, limit=1 << 20, on_full=lambda: refused.append(True))
+    spool.add(b"before")
+
+    class Filling(io.FileIO):
+        def write(self, data: object) -> int:
+            return super().write(bytes(data)[:10])  # type: ignore[call-overload, no-any-return]
+
+    whole, spool._file = spool._file, Filling(path, "ab")
+    torn = spool.add(b"does not fit")
+    assert refused == [True]
+    assert not spool.survives
+    spool._file = whole
+    spool.add(b"after")
+    assert Spool.read(path) == [b"before", b"after"]
+    assert list(spool.pending().values()) == [b"before", b"does not fit", b"after"]
+    spool.done(torn)
+    assert spool.survives
+
+
+def test_an_entry_that_was_altered_is_no_entry(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 20)
+    for n in range(3):
+        spool.add(b"entry %d of them" % n)
+    lines = path.read_bytes().splitlines(keepends=True)
+    # A torn line whose rest is base64 all the same.
+    path.write_bytes(lines[0] + lines[1][:8] + lines[1][12:] + lines[2])
+    assert Spool.read(path) == [b"entry 0 of them", b"entry 2 of them"]
+
+
+def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    path.write_bytes(base64.b64encode(b"old") + b"\n")
+    assert Spool.read(path) == [b"old"]
