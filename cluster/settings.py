@@ -152,6 +152,16 @@ class WhatsAppSettings(BaseSettings):
     )
     device_name: str = Field("Gateway", description="Name shown under linked devices.")
     connect_timeout_seconds: float = Field(30.0, gt=0, description="Bound on one connect.")
+    library_patches_off: str = Field(
+        "",
+        description="Changes of the Go library that are not made, by name and with commas; all: "
+        "none is made. For finding out what one of them does.",
+    )
+    library_accepted: str = Field(
+        "",
+        description="A version of the Go library that `gateway library check` found fit: it is "
+        "changed like those that are known.",
+    )
 
     @property
     def sandbox(self) -> bool:

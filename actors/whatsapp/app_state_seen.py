@@ -1,8 +1,9 @@
 """What other devices of the account, and this one, set of labels and archived chats.
 
-Records come out of the library without the account's name (`actors.whatsapp.app_state_ring`), and a
-process may have several clients. A record is a client's own when the MAC of its index, made with a
-sync key of the client's device store, is among those that the library keeps there.
+Records come out of the library without the account's name
+(`actors.whatsapp.library.app_state_ring`), and a process may have several clients. A record is a
+client's own when the MAC of its index, made with a sync key of the client's device store, is among
+those that the library keeps there.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionData
 
-from actors.whatsapp.app_state_ring import Ring
 from actors.whatsapp.jids import bare
+from actors.whatsapp.library.app_state_ring import Ring
 from actors.whatsapp.port import ChatArchived, ChatLabeled, LabelChanged
 from cluster.domain.errors import Unavailable
 

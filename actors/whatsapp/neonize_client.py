@@ -45,24 +45,14 @@ from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
 from actors.store_process import StoreProcesses
-from actors.whatsapp import (
-    app_state_name,
-    app_state_ring,
-    decrypt_txn,
-    happenings,
-    history,
-    incoming,
-    jids,
-    message_id,
-    no_picture,
-    retries_in_turn,
-    verbs,
-)
+from actors.whatsapp import happenings, history, incoming, jids, verbs
 from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.bounds import bounded, repaired
 from actors.whatsapp.content import compose
-from actors.whatsapp.go_clients import clients_in_library
 from actors.whatsapp.group_cache import GroupCache
+from actors.whatsapp.library import app_state_ring, decrypt_txn, message_id, promises
+from actors.whatsapp.library.clients import clients_in_library
+from actors.whatsapp.library.sandbox_root import trust_root
 from actors.whatsapp.port import (
     Banned,
     ChatArchived,
@@ -87,7 +77,6 @@ from actors.whatsapp.port import (
     WhatsAppEvent,
 )
 from actors.whatsapp.presences import Presences
-from actors.whatsapp.sandbox_root import trust_root
 from actors.whatsapp.stream import EventStream
 from actors.whatsapp.votes import Votes
 from cluster.domain.errors import (
@@ -109,7 +98,7 @@ __all__ = ["NeonizeClient"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 #: go-sqlite3's options for the device store. `x` takes what the library appends. Transactions hold
-#: the store from their beginning: see `actors.whatsapp.decrypt_txn`.
+#: the store from their beginning: see `actors.whatsapp.library.decrypt_txn`.
 _STORE = "_journal_mode=WAL&_foreign_keys=on&_txlock=immediate&x="
 
 #: Codes of the library's event callback (neonize/events.py, EVENT_TO_INT).
@@ -253,13 +242,8 @@ class NeonizeClient:
 
     async def connect(self) -> None:
         loop = self._loop
-        # Patches the library on the first call of the process: before any client runs in it.
-        await asyncio.to_thread(message_id.ids_are_ours)
-        await asyncio.to_thread(app_state_name.names_are_kept)
-        await asyncio.to_thread(no_picture.pictures_can_be_removed)
-        await asyncio.to_thread(decrypt_txn.decryption_is_one_transaction)
-        await asyncio.to_thread(retries_in_turn.retries_in_turn)
-        if (ring := await asyncio.to_thread(app_state_ring.ring)) is not None:
+        await asyncio.to_thread(promises.prepare)
+        if (ring := app_state_ring.PATCH.made()) is not None:
             self._seen = AppStateSeen(ring, self.rows, self._stream.accept)
             self._settings_watch = asyncio.create_task(
                 self._seen.watch(), name=f"settings:{self._key}"
@@ -301,6 +285,7 @@ class NeonizeClient:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_START_PATIENCE):
                     await self._past_the_common_part(self._connecting, before)
+            decrypt_txn.set_for(self._key)
 
     async def _configure(self) -> None:
         """What the session's own configuration wants. Raises `Invalid`, `ValidationError`."""
@@ -322,7 +307,7 @@ class NeonizeClient:
     async def _past_the_common_part(
         self, connecting: asyncio.Task[None], before: int | None
     ) -> None:
-        """Return when others may start: see `actors.whatsapp.go_clients`."""
+        """Return when others may start: see `actors.whatsapp.library.clients`."""
         while not (self._stream.begun.is_set() or connecting.done()):
             # The library sends its one `DeviceProps` with the handshake of an unlinked device: no
             # other client may change it until then.

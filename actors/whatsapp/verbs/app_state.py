@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from neonize.proto.Neonize_pb2 import MutationInfo
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionValue
 
-from actors.whatsapp.app_state_name import send_app_state
+from actors.whatsapp.library.app_state_name import send_app_state
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.registry import Device
 

@@ -22,9 +22,9 @@ from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
     SyncActionValue,
 )
 
-from actors.whatsapp.app_state_name import send_app_state
 from actors.whatsapp.content.changes import message_key
 from actors.whatsapp.jids import from_text
+from actors.whatsapp.library.app_state_name import send_app_state
 from actors.whatsapp.verbs.registry import Device, verb
 from cluster.domain.errors import WhatsAppRefused
 

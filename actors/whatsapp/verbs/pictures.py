@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from actors.whatsapp.no_picture import pictures_can_be_removed
+from actors.whatsapp.library.no_picture import pictures_can_be_removed
 from cluster.domain.errors import NotSupported
 
 __all__ = ["image"]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import mmap
-import platform
 import re
 import sqlite3
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -23,13 +20,13 @@ from neonize.exc import SendMessageError
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from structlog.testing import capture_logs
 
-from actors.whatsapp import jids, message_id
-from actors.whatsapp.go_symbols import Function, SymbolsNotFound, locate, read_functions
+from actors.whatsapp import jids
+from actors.whatsapp.library import message_id
+from actors.whatsapp.library.machines import AMD64, ARM64, Machine
+from actors.whatsapp.library.patching import PAGE, Library, Refused
+from actors.whatsapp.library.slots import Slots
+from actors.whatsapp.library.symbols import Function, SymbolsNotFound, locate, read_functions
 from cluster.domain.errors import Invalid
-
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64", reason="the patch is for linux amd64"
-)
 
 ID = "3EB0C0FFEE0123456789AB"
 SEND = "go.mau.fi/whatsmeow.(*Client).SendMessage"
@@ -46,20 +43,14 @@ def test_a_fresh_id_has_the_form_of_whatsapp_webs() -> None:
 # -- the library's function table ------------------------------------------------------------------
 
 
-def test_the_pinned_library_has_one_call_of_its_id_generator() -> None:
-    functions = read_functions(LIBRARY)
-    send, generate = locate(gocode, functions, SEND, GENERATE)
-    assert send.start != generate.start
-    assert send.end > send.start
-    # Another process: this one may be patched by now.
-    found = in_a_fresh_process(
-        "from neonize._binder import gocode; import ctypes; from pathlib import Path;"
-        "from actors.whatsapp.message_id import call_operand;"
-        "from actors.whatsapp.go_symbols import locate, read_functions;"
-        f"s, g = locate(gocode, read_functions(Path(gocode._name)), {SEND!r}, {GENERATE!r});"
-        "call_operand(ctypes.string_at(s.start, s.end - s.start), s.start, g.start); print('one')"
+def test_the_pinned_library_takes_the_patch(fresh: Callable[..., str]) -> None:
+    assert (
+        fresh(
+            "from actors.whatsapp.library.message_id import PATCH;"
+            "print(PATCH.made() is PATCH.made() is not None, PATCH.reason)"
+        )
+        == "True "
     )
-    assert found == "one"
 
 
 def test_the_exported_entry_points_are_where_the_table_says() -> None:
@@ -108,61 +99,94 @@ def test_a_table_of_another_library_is_refused() -> None:
 # -- the call and the stub -------------------------------------------------------------------------
 
 
-def call(at: int, target: int) -> bytes:
+def amd64_call(at: int, target: int) -> bytes:
     return b"\xe8" + struct.pack("<i", target - (at + 5))
 
 
-def test_the_call_is_found_by_its_target() -> None:
-    code = b"\x90" * 7 + call(0x1007, 0x9000) + call(0x100C, 0x8000) + b"\xe8\x00"
-    assert message_id.call_operand(code, 0x1000, 0x9000) == 8
+def arm64_call(at: int, target: int) -> bytes:
+    return struct.pack("<I", 0x94000000 | (target - at) // 4 & 0x3FFFFFF)
+
+
+def test_calls_are_found_by_their_target() -> None:
+    code = b"\x90" * 7 + amd64_call(0x1007, 0x9000) + amd64_call(0x100C, 0x8000) + b"\xe8\x00"
+    assert AMD64.calls(code, 0x1000, 0x9000) == [8]
+    code = arm64_call(0x9000, 0x8000) + arm64_call(0x9004, 0x1000) + arm64_call(0x9008, 0xA000)
+    assert ARM64.calls(code, 0x9000, 0x1000) == [4]
+    assert ARM64.calls(code, 0x9000, 0xA000) == [8]
+
+
+def test_a_call_is_aimed_anew() -> None:
+    old = amd64_call(0x1000, 0x9000)
+    assert old[:1] + AMD64.aimed(0x1001, 0x500, old[1:]) == amd64_call(0x1000, 0x500)
+    assert ARM64.aimed(0x9000, 0x500, arm64_call(0x9000, 0x8000)) == arm64_call(0x9000, 0x500)
+    with pytest.raises(ValueError, match="reach"):
+        ARM64.aimed(0, 2**27, b"")
+
+
+def test_what_one_store_cannot_replace_is_not_atomic() -> None:
+    assert [AMD64.atomic(site) for site in (8, 12, 13, 15)] == [True, True, False, False]
+    assert [ARM64.atomic(site) for site in (8, 12, 14)] == [True, True, False]
+
+
+class Calls:
+    """Stands for a library with such code at address 0x1000."""
+
+    machine = AMD64
+
+    def __init__(self, code: bytes) -> None:
+        self.code = code
+
+    def text(self, _function: Function) -> bytes:
+        return self.code
 
 
 @pytest.mark.parametrize(
     "code",
     [
         b"\x90" * 32,
-        call(0x1000, 0x9000) + call(0x1005, 0x9000),
-        b"\x90" * 4 + call(0x1004, 0x9000),
+        amd64_call(0x1000, 0x9000) + amd64_call(0x1005, 0x9000),
+        b"\x90" * 4 + amd64_call(0x1004, 0x9000),
     ],
     ids=["no call", "two calls", "an operand that no one store can replace"],
 )
 def test_code_that_is_not_as_expected_is_refused(code: bytes) -> None:
-    with pytest.raises(message_id._Refused):
-        message_id.call_operand(code, 0x1000, 0x9000)
+    with pytest.raises(Refused):
+        Library.call(cast(Any, Calls(code)), Function(0x1000, 0), Function(0x9000, 0))
 
 
-Stub = tuple[Callable[[], bytes | None], message_id._Slots]
+Stub = tuple[Callable[[], bytes | None], Slots]
 
 
 @pytest.fixture
-def stub() -> Stub:
+def stub(machine: Machine, pages: Callable[[int, dict[int, bytes]], int]) -> Stub:
     """The stub, callable: the id it would have copied, or None when it goes on to the original."""
-    base = message_id._map_near(
-        cast(int, ctypes.cast(gocode.SendMessage, ctypes.c_void_p).value), 2 * mmap.PAGESIZE + 65536
+    entry, original, gostring = 0, 64, 128
+    if machine is AMD64:
+        # C wants R12 and R13 back: push both; call stub; pop both; ret
+        called = b"\x41\x54\x41\x55" + amd64_call(4, PAGE) + b"\x41\x5d\x41\x5c\xc3"
+        base = pages(18, {entry: called, original: bytes.fromhex("31 c0 c3"), gostring: b"\xc3"})
+    else:
+        ret = struct.pack("<I", 0xD65F03C0)
+        # b stub; mov x0, xzr, ret; ret
+        goes = struct.pack("<I", 0x14000000 | PAGE // 4)
+        nothing = struct.pack("<I", 0xAA1F03E0) + ret
+        base = pages(18, {entry: goes, original: nothing, gostring: ret})
+    slots = message_id.install(
+        machine, base + PAGE, original=base + original, gostring=base + gostring
     )
-    entry, original, gostring, table = base, base + 64, base + 80, base + 2 * mmap.PAGESIZE
-    put(original, bytes.fromhex("31 c0 c3"))  # xor eax, eax; ret
-    put(gostring, b"\xc3")  # ret
-    code = message_id.stub_code(base + 128, table=table, original=original, gostring=gostring)
-    put(base + 128, code)
-    # C wants R12 and R13 back: push both; call stub; pop both; ret
-    put(entry, b"\x41\x54\x41\x55" + call(entry + 4, base + 128) + b"\x41\x5d\x41\x5c\xc3")
-    message_id._protect(base, mmap.PROT_READ | mmap.PROT_EXEC)
-    return ctypes.CFUNCTYPE(ctypes.c_char_p)(entry), message_id._Slots(table)
+    ask = ctypes.CFUNCTYPE(ctypes.c_char_p)(base + entry)
 
-
-def put(address: int, code: bytes) -> None:
-    ctypes.memmove(address, code, len(code))
+    return ask, slots
 
 
 def test_an_id_serves_its_thread_once(stub: Stub) -> None:
     ask, slots = stub
     assert ask() is None
-    slot = slots.take(ID)
+    slot = slots.take(message_id.content_of(ID))
     assert ask() == ID.encode()
     assert ask() is None
     slots.give_back(slot)
-    slots.give_back(slots.take(ID))
+    slots.give_back(slots.take(message_id.content_of(ID)))
     assert ask() is None
 
 
@@ -175,7 +199,7 @@ def test_no_thread_gets_the_id_of_another(stub: Stub) -> None:
         everyone.wait()
         for round_ in range(200):
             wanted = f"3EB0{number:09X}{round_:09X}"
-            slot = slots.take(wanted)
+            slot = slots.take(message_id.content_of(wanted))
             if (got := ask()) != wanted.encode():
                 wrong.append((wanted, got))
             slots.give_back(slot)
@@ -202,7 +226,8 @@ from neonize._binder import ProxySettings
 from neonize.aioze.client import NewAClient
 from neonize.exc import NeonizeError, SendMessageError
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
-from actors.whatsapp import jids, message_id
+from actors.whatsapp import jids
+from actors.whatsapp.library import message_id
 
 async def open_client(uuid):
     client = NewAClient(sys.argv[1], uuid=uuid)
@@ -219,7 +244,7 @@ async def main():
     with sqlite3.connect(sys.argv[1]) as store:
         store.execute(f"INSERT INTO whatsmeow_device ({{', '.join(device)}})"
                       f" VALUES ({{', '.join('?' * len(device))}})", list(device.values()))
-    assert message_id.ids_are_ours()
+    assert message_id.PATCH.made()
     client = await open_client("linked")
     message = Message(conversation="x")
     message.messageContextInfo.messageSecret = bytes(32)
@@ -239,8 +264,10 @@ asyncio.run(main())
 """
 
 
-def test_the_library_uses_the_wanted_id_and_its_own_otherwise(tmp_path: Path) -> None:
-    in_a_fresh_process(SEND_OFFLINE, str(tmp_path / "store.db"))
+def test_the_library_uses_the_wanted_id_and_its_own_otherwise(
+    tmp_path: Path, fresh: Callable[..., str]
+) -> None:
+    fresh(SEND_OFFLINE, str(tmp_path / "store.db"))
     with sqlite3.connect(tmp_path / "store.db") as store:
         ids = [row[0] for row in store.execute("SELECT message_id FROM whatsmeow_message_secrets")]
     assert len(ids) == 2
@@ -249,30 +276,16 @@ def test_the_library_uses_the_wanted_id_and_its_own_otherwise(tmp_path: Path) ->
     assert re.fullmatch(r"3EB0[0-9A-F]{18}", chosen_by_the_library)
 
 
-def test_a_system_that_forbids_new_code_is_respected() -> None:
-    allowed = in_a_fresh_process(
-        "import ctypes; from actors.whatsapp import message_id;"
+def test_a_system_that_forbids_new_code_is_respected(fresh: Callable[..., str]) -> None:
+    allowed = fresh(
+        "import ctypes; from actors.whatsapp.library import message_id;"
         # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN (Linux 6.3)
         "refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"
-        "print('unsupported' if refused else message_id.ids_are_ours())"
+        "print('unsupported' if refused else message_id.PATCH.made())"
     )
     if allowed == "unsupported":
         pytest.skip("this kernel cannot forbid it")
-    assert allowed == "False"
-
-
-def in_a_fresh_process(code: str, *arguments: str) -> str:
-    """What `code` prints last."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PYTHONPATH": str(Path(message_id.__file__).parents[2]), "PATH": "/usr/bin:/bin"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return (done.stdout.splitlines() or [""])[-1]
+    assert allowed == "None"
 
 
 # -- without the patch -----------------------------------------------------------------------------
@@ -292,9 +305,9 @@ class LibraryClient:
 
 @pytest.fixture
 def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_id, "_KNOWN_VERSIONS", set())
-    monkeypatch.setattr(message_id, "_tried", False)
-    monkeypatch.setattr(message_id, "_slots", None)
+    monkeypatch.setenv("WHATSAPP_LIBRARY_PATCHES_OFF", "retries_in_turn, message_ids")
+    monkeypatch.setattr(message_id.PATCH, "_tried", False)
+    monkeypatch.setattr(message_id.PATCH, "_made", None)
 
 
 def send(client: LibraryClient, wanted: str = ID) -> Any:
@@ -305,12 +318,13 @@ def send(client: LibraryClient, wanted: str = ID) -> Any:
 
 
 @pytest.mark.usefixtures("unpatched")
-def test_an_unknown_library_is_left_alone_and_said_so_once() -> None:
+def test_a_library_that_is_left_alone_is_said_so_once() -> None:
     with capture_logs() as logs:
-        assert not message_id.ids_are_ours()
+        assert message_id.PATCH.made() is None
         assert send(LibraryClient()).ID == "3EB0000000000000000000"
-        assert not message_id.ids_are_ours()
-    assert [entry["event"] for entry in logs] == ["whatsapp.message_ids_not_ours"]
+        assert message_id.PATCH.made() is None
+    assert [entry["event"] for entry in logs] == ["whatsapp.library_not_patched"]
+    assert "switched off" in message_id.PATCH.reason
 
 
 @pytest.mark.usefixtures("unpatched")

@@ -1,0 +1,48 @@
+"""All changes are made to the pinned library, or none of those that are switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from actors.whatsapp.library.machines import AMD64, ARM64
+from actors.whatsapp.library.promises import PATCHES
+from actors.whatsapp.library.versions import TRIED
+
+TELL = (
+    "from actors.whatsapp.library.promises import prepare, status;"
+    "prepare(); print([p.name for p in status() if p.kept])"
+)
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_pinned_library_takes_every_patch(fresh: Callable[..., str]) -> None:
+    assert fresh(TELL) == str([patch.name for patch in PATCHES])
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("off", ["retries_in_turn,pictures_removed", "all"])
+def test_they_can_be_switched_off(off: str, fresh: Callable[..., str]) -> None:
+    left = [p.name for p in PATCHES if off != "all" and p.name not in off.split(",")]
+    assert fresh(TELL, environment={"WHATSAPP_LIBRARY_PATCHES_OFF": off}) == str(left)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_version_that_nobody_tried_is_left_alone(fresh: Callable[..., str]) -> None:
+    unknown = "from neonize._binder import gocode; gocode.GetVersion = lambda: b'9.9.9';"
+    assert fresh(unknown + TELL) == "[]"
+    accepted = {"WHATSAPP_LIBRARY_ACCEPTED": "9.9.9"}
+    # Where a field lies is known by version alone.
+    left = [p.name for p in PATCHES if p.name != "decryption_in_one_transaction"]
+    assert fresh(unknown + TELL, environment=accepted) == str(left)
+
+
+def test_the_pinned_version_was_tried_on_every_machine() -> None:
+    assert set(TRIED["0.5.2"]) == {AMD64.name, ARM64.name}
+    assert all(TRIED["0.5.2"].values())
+
+
+def test_names_are_unique_and_both_sides_are_told() -> None:
+    assert len({patch.name for patch in PATCHES}) == len(PATCHES)
+    assert all(patch.promise and patch.without for patch in PATCHES)
