@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -20,6 +21,9 @@ from typing import Any
 from sandbox.app import Endpoints
 
 _ROOT = Path(__file__).parents[3]
+#: Of the device's process: another one (`tests/arm64.py`), and how much slower it may be.
+_INTERPRETER = shlex.split(os.environ.get("LIBRARY_TEST_INTERPRETER", "")) or [sys.executable]
+_PATIENCE = float(os.environ.get("LIBRARY_TEST_PATIENCE", "1"))
 _keys = itertools.count(1)
 
 
@@ -38,7 +42,7 @@ class LibraryDevice:
     async def running(cls, store: Path, endpoints: Endpoints) -> AsyncIterator[LibraryDevice]:
         """A started process, not connected yet; ended afterwards."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            *_INTERPRETER,
             __file__,
             str(store),
             json.dumps(endpoints.as_dict()),
@@ -66,7 +70,7 @@ class LibraryDevice:
         assert self._process.stdin is not None
         line = json.dumps({"number": number, "code": code, "values": values})
         self._process.stdin.write(line.encode() + b"\n")
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(40 * _PATIENCE):
             return await answer
 
     async def connect(self) -> None:
@@ -78,7 +82,7 @@ class LibraryDevice:
         def fits(event: dict[str, Any]) -> bool:
             return event["event"] == kind and all(event.get(k) == v for k, v in facts.items())
 
-        async with asyncio.timeout(seconds), self._changed:
+        async with asyncio.timeout(seconds * _PATIENCE), self._changed:
             while True:
                 found = next((e for e in self.events if fits(e)), None)
                 if found is not None:
