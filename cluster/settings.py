@@ -152,6 +152,12 @@ class WhatsAppSettings(BaseSettings):
     )
     device_name: str = Field("Gateway", description="Name shown under linked devices.")
     connect_timeout_seconds: float = Field(30.0, gt=0, description="Bound on one connect.")
+    client_version: str = Field(
+        "",
+        pattern=r"^(2\.3000\.\d{10})?$",
+        description="Version of WhatsApp Web to present, when WhatsApp turns the library's away "
+        "(405): 2.3000. and ten digits; empty: the library's own.",
+    )
     library_patches_off: str = Field(
         "",
         description="Changes of the Go library that are not made, by name and with commas; all: "

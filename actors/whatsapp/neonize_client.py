@@ -51,6 +51,7 @@ from actors.whatsapp.bounds import bounded, repaired
 from actors.whatsapp.content import compose
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.library import app_state_ring, decrypt_txn, message_id, promises
+from actors.whatsapp.library.client_version import outdated
 from actors.whatsapp.library.clients import clients_in_library
 from actors.whatsapp.library.sandbox_root import trust_root
 from actors.whatsapp.port import (
@@ -592,7 +593,7 @@ class NeonizeClient:
                     reason=f"{name} {event.Message}".strip(), temporary=event.Reason not in _FATAL
                 )
             case pb.ClientOutdated():
-                return Failed(reason="the library's client version is outdated", temporary=False)
+                return Failed(reason=outdated(), temporary=False)
             case pb.StreamError():
                 return Failed(reason=f"stream error {event.Code}")
             case pb.Message():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sandbox.server.faults import FaultKind
 
@@ -133,7 +133,18 @@ class NewFault(_Body):
     times: int | None = Field(None, ge=1, description="How often; null: until removed.")
     code: int = Field(0, description="Reason of a failure, or code of a stream error.")
     conflict: str = Field("", description="`replaced`, for a stream error.")
+    version: str = Field(
+        "",
+        pattern=r"^(\d{1,10}\.\d{1,10}\.\d{1,10})?$",
+        description="The oldest client that is let in, for a refused version: `2.3000.1040000000`.",
+    )
     expire: int = Field(0, description="Seconds a temporary ban lasts.")
+
+    @model_validator(mode="after")
+    def _names_a_version(self) -> Self:
+        if (self.kind == "refuse_version") != bool(self.version):
+            raise ValueError("version belongs to refuse_version, and it to version")
+        return self
 
 
 class PrekeysLeft(_Body):

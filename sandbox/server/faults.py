@@ -19,6 +19,7 @@ FaultKind = Literal[
     "stream_error",
     # logins
     "refuse_login",
+    "refuse_version",
     "clock_skew",
 ]
 
@@ -40,6 +41,8 @@ class Fault:
     code: int = 0
     #: a `<conflict type=>` of the stream error
     conflict: str = ""
+    #: of a refused version: the oldest that is let in
+    version: str = ""
     #: of a temporary ban (reason 402): seconds until it ends
     expire: int = 0
     id: int = 0
@@ -87,6 +90,13 @@ class Faults:
     def strike(self, kind: FaultKind, number: str, device: int) -> Fault | None:
         """The first fault of a kind that concerns a device and strikes now."""
         return next((f for f in self._concerning(kind, number, device) if f.strike()), None)
+
+    def refuses(self, version: tuple[int, ...], number: str, device: int) -> bool:
+        """Whether a client of that version is too old."""
+        return any(
+            version < tuple(int(part) for part in fault.version.split(".")) and fault.strike()
+            for fault in self._concerning("refuse_version", number, device)
+        )
 
     def _concerning(self, kind: FaultKind, number: str, device: int) -> Iterable[Fault]:
         return [f for f in self._faults.values() if f.kind == kind and f.concerns(number, device)]

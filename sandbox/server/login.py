@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Any
 
 from sandbox.server.connection import Connection
 from sandbox.server.directory import jid_of
@@ -16,11 +17,24 @@ __all__ = ["begin", "left", "remove_device", "stream_error"]
 
 #: `<failure reason=>` (whatsmeow: types/events, ConnectFailureReason)
 LOGGED_OUT = 401
+CLIENT_OUTDATED = 405
 
 
 async def begin(server: Server, connection: Connection) -> None:
     """Log a linked device in, or start pairing a new one."""
     payload = connection.payload
+    version = _version(payload)
+    told = ".".join(map(str, version))
+    if payload.HasField("devicePairingData"):
+        # What a client of WhatsApp's own says of its version twice.
+        build = hashlib.md5(told.encode(), usedforsecurity=False).digest()
+        same = payload.devicePairingData.buildHash == build
+        server.journal.note("hello", version=told, build_hash="right" if same else "wrong")
+    else:
+        server.journal.note("hello", version=told)
+    if server.faults.refuses(version, str(payload.username or ""), int(payload.device)):
+        await _refuse(server, connection, CLIENT_OUTDATED)
+        return
     if not payload.username:
         if fault := server.faults.strike("refuse_login", "", 0):
             await _refuse(server, connection, fault.code or LOGGED_OUT, fault.expire)
@@ -53,6 +67,12 @@ async def begin(server: Server, connection: Connection) -> None:
             location="sandbox",
         )
     )
+
+
+def _version(payload: Any) -> tuple[int, ...]:
+    """Of the client, as it says itself."""
+    told = payload.userAgent.appVersion
+    return told.primary, told.secondary, told.tertiary
 
 
 async def left(server: Server, connection: Connection) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import structlog
 
 from actors.whatsapp.library import (
     app_state_name,
     app_state_ring,
+    client_version,
     decrypt_txn,
     message_id,
     no_picture,
     retries_in_turn,
 )
 from actors.whatsapp.library.patching import Patch
+from cluster.settings import WhatsAppSettings
 
 __all__ = ["PATCHES", "Promise", "prepare", "status"]
+
+log = structlog.get_logger(__name__)
 
 PATCHES: tuple[Patch[Any], ...] = (
     message_id.PATCH,
@@ -44,9 +51,28 @@ def prepare() -> tuple[Promise, ...]:
 
 def status() -> tuple[Promise, ...]:
     """What holds in this process; prepares it."""
+    version = _client_version(WhatsAppSettings().client_version)
+    return (version, *_of_patches()) if version else _of_patches()
+
+
+def _of_patches() -> tuple[Promise, ...]:
     return tuple(
         Promise(patch.name, True, patch.promise)
         if patch.made() is not None
         else Promise(patch.name, False, patch.without, patch.reason)
         for patch in PATCHES
     )
+
+
+@cache
+def _client_version(wanted: str) -> Promise | None:
+    """None: no version is wanted, and the library's own is presented."""
+    if not wanted:
+        return None
+    name = "client_version"
+    try:
+        client_version.present(wanted)
+    except client_version.ClientVersionRefused as error:
+        log.error("whatsapp.client_version_not_set", wanted=wanted, reason=str(error))
+        return Promise(name, False, "The library presents its own version.", str(error))
+    return Promise(name, True, f"The library presents version {wanted}.")
