@@ -1,4 +1,5 @@
-"""A session's process tells how much memory it takes, to Redis: for dashboards, and no truth."""
+"""A session's process tells, to Redis, how much memory it takes and what its library keeps: for
+dashboards and probes, and no truth."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Callable, Collection
 
 import psutil
 
+from actors.whatsapp.library import promises
 from cluster.stores.cache import Cache
 
 __all__ = ["private_memory", "tell_vitals"]
@@ -21,10 +23,15 @@ def private_memory() -> int:
 
 async def tell_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) -> None:
     """Tell every few seconds, until cancelled: of each of the process's sessions its share."""
+    facts = await asyncio.to_thread(promises.facts)
     while True:
         found = list(sessions())
         share = private_memory() // max(1, len(found))
         await asyncio.gather(
-            *(cache.status_put(one, {"memory": share}, 3 * _SECONDS) for one in found)
+            *(
+                cache.status_put(one, {"memory": share, "smaller": facts["smaller"]}, 3 * _SECONDS)
+                for one in found
+            ),
+            cache.library_put(facts),
         )
         await asyncio.sleep(_SECONDS)

@@ -167,6 +167,10 @@ class Gateway(Protocol):
     async def health(self) -> dict[str, dict[str, Any]]:
         """Per store `{"ok": true, …}`."""
 
+    async def library(self) -> list[dict[str, Any]]:
+        """What the WhatsApp libraries of the cluster's processes keep, each kind once:
+        `{"version": …, "machine": …, "kept": […], "smaller": {…}}`."""
+
     async def version(self) -> dict[str, str]:
         """Versions by distribution: `{"whatsapp-session-gateway": "0.1.0", "ray": …}`"""
 

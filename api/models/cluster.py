@@ -59,6 +59,10 @@ class SessionVitalsInfo(WahaModel):
         description="Private memory of the session's process, or its share where sessions share "
         "one; null when it did not tell lately."
     )
+    smallerPromises: dict[str, str] = Field(
+        description="Promises that its library does not keep (docs/promises.md): name, and what "
+        "holds instead."
+    )
 
     @classmethod
     def of(cls, found: SessionVitals) -> Self:
@@ -73,6 +77,7 @@ class SessionVitalsInfo(WahaModel):
             checkpointBytes=found.checkpoint_bytes,
             outbox=found.outbox,
             memoryBytes=found.memory,
+            smallerPromises=found.smaller,
         )
 
 

@@ -87,9 +87,15 @@ class Readiness(WahaModel):
 
     status: Literal["ready", "degraded", "unready"]
     parts: dict[str, Part] = Field(default_factory=dict)
+    smallerPromises: dict[str, str] = Field(
+        default_factory=dict,
+        description="Promises that the WhatsApp library of some process does not keep: name, and "
+        "what holds instead (docs/promises.md).",
+    )
 
     @classmethod
-    def of(cls, health: Health) -> Self:
+    def of(cls, health: Health, smaller: dict[str, str] | None = None) -> Self:
+        """`smaller`: promises that are not kept."""
         parts = {
             name: Part(
                 status=facts["status"],
@@ -101,8 +107,12 @@ class Readiness(WahaModel):
             for name, facts in health.details.items()
         }
         down = {name for name, part in parts.items() if part.status == "down"}
-        status: Literal["ready", "degraded", "unready"] = "degraded" if down else "ready"
-        return cls(status="unready" if down - _EFFECTS.keys() else status, parts=parts)
+        status: Literal["ready", "degraded", "unready"] = "degraded" if down or smaller else "ready"
+        return cls(
+            status="unready" if down - _EFFECTS.keys() else status,
+            parts=parts,
+            smallerPromises=smaller or {},
+        )
 
     def minimal(self) -> Readiness:
         """For callers without a key."""

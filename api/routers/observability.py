@@ -36,12 +36,16 @@ class HealthProbe:
         self._interval = interval.total_seconds()
         self._taken = float("-inf")
         self._last: Health | None = None
+        #: Promises that the library of some process does not keep, as of then.
+        self.smaller: dict[str, str] = {}
 
     async def take(self, gateway: Gateway) -> Health:
         now = time.monotonic()
         if self._last is None or now - self._taken >= self._interval:
             try:
                 self._last = Health.of(await gateway.health())
+                told = await gateway.library()
+                self.smaller = {k: v for facts in told for k, v in facts["smaller"].items()}
             except Unavailable as error:
                 self._last = Health.of({"gateway": {"ok": False, "message": error.detail}})
             self._taken = time.monotonic()
@@ -96,7 +100,8 @@ async def live() -> Ping:
 )
 async def ready(request: Request) -> JSONResponse:
     probe: HealthProbe = request.app.state.health
-    found = Readiness.of(await probe.take(request.app.state.gateway))
+    health = await probe.take(request.app.state.gateway)
+    found = Readiness.of(health, probe.smaller)
     told = found if operator(request) else found.minimal()
     return JSONResponse(told.model_dump(), 503 if found.status == "unready" else 200)
 

@@ -107,6 +107,9 @@ class ScopedGateway:
     async def health(self) -> dict[str, dict[str, Any]]:
         return await self._whole.health()
 
+    async def library(self) -> list[dict[str, Any]]:
+        return await self._whole.library()
+
     async def version(self) -> dict[str, str]:
         return await self._whole.version()
 

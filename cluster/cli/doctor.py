@@ -18,6 +18,7 @@ from cluster.cli.http import gateway_api
 from cluster.cli.run import gateway_environment
 from cluster.cli.session.connection import JsonOption, tell_json
 from cluster.doctor.check import Check, Verdict
+from cluster.doctor.library import library
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
 from cluster.doctor.security import files
@@ -49,7 +50,7 @@ def doctor(
     ] = False,
     data: DataOption = None,
 ) -> None:
-    """Look at the machine, packages, secrets, stores and security, and say what to mend.
+    """Look at machine, packages, WhatsApp library, secrets, stores, security; say what to mend.
 
     Looks at the gateway that is up here, else at what the settings name. Exit code 1: errors.
     """
@@ -67,6 +68,7 @@ def doctor(
         checks = [
             *machine(layout.data),
             *packages(ROOT / "requirements.lock"),
+            *library(ROOT),
             *_secrets(running=running),
             *asyncio.run(_stores(running=running)),
             *checks,

@@ -185,6 +185,11 @@ class Gateway:
         stores = await self.stores()
         return await stores.health()
 
+    async def library(self) -> list[dict[str, Any]]:
+        """What the libraries of the cluster's processes keep, each kind once:
+        `{"version": "0.5.2", "machine": "linux/aarch64", "kept": […], "smaller": {…}}`."""
+        return await (await self.stores()).cache.library()
+
     async def metrics(self) -> bytes:
         """Figures of the whole cluster in Prometheus' text form."""
         return await exposition(await self.stores())

@@ -23,7 +23,9 @@ async def session_vitals(
     found = await stores.vitals.sessions(tenant, names, limit)
     told = await stores.cache.status_many([one.id for one in found])
     return [
-        replace(one, memory=status.get("memory") if status and one.node else None)
+        replace(one, memory=status.get("memory"), smaller=status.get("smaller") or {})
+        if status and one.node
+        else one
         for one, status in zip(found, told, strict=True)
     ]
 

@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 class Check:
     """What was found, and what to do about it."""
 
-    #: `machine`, `packages`, `secrets`, `stores`, `security`, `gateway`
+    #: `machine`, `packages`, `library`, `secrets`, `stores`, `security`, `gateway`
     group: str
     name: str
     verdict: Verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,8 @@ class SessionVitals:
     outbox: int
     #: Private memory of the session's process in bytes; None when it did not tell lately.
     memory: int | None = None
+    #: Promises that its library does not keep: name → what holds instead, and why.
+    smaller: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -157,6 +158,7 @@ async def _cluster(stores: Stores) -> list[Metric]:
     ]
     found = [sessions, slots, used, *gauges, *counters]
     found += _counted(await stores.measures.counted())
+    found += _promises(await stores.cache.library())
     return found + _present(await stores.measures.present(_FRESH), used)
 
 
@@ -180,6 +182,19 @@ def _counted(counted: dict[tuple[str, str], float]) -> list[Metric]:
         histogram.add_metric([], buckets=buckets, sum_value=counted.get((name, "sum"), 0.0))
         found.append(histogram)
     return found
+
+
+def _promises(told: list[dict[str, Any]]) -> list[Metric]:
+    """What the libraries of processes keep."""
+    kept = GaugeMetricFamily(
+        "gateway_library_promise_kept",
+        "Whether the WhatsApp library keeps a promise in every process (docs/promises.md).",
+        labels=["promise"],
+    )
+    smaller = {name for facts in told for name in facts["smaller"]}
+    for name in sorted({name for facts in told for name in facts["kept"]} | smaller):
+        kept.add_metric([name], float(name not in smaller))
+    return [kept]
 
 
 def _present(present: dict[tuple[str, str], float], sessions: Metric) -> list[Metric]:

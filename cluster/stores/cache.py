@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,8 +23,12 @@ __all__ = ["Cache"]
 log = structlog.get_logger(__name__)
 
 
+#: Facts of processes by when they were told, and for how long they count.
+_LIBRARY, _LIBRARY_SECONDS = "library", 45
+
+
 class Cache:
-    """Keys `qr:<session>`, `status:<session>`, `worker:<node>`, all with a lifetime."""
+    """Keys `qr:<session>`, `status:<session>`, `worker:<node>`, `library`, all with a lifetime."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
@@ -101,6 +106,31 @@ class Cache:
     async def worker_get(self, node: str) -> dict[str, Any] | None:
         """None when the node is silent, or Redis is away."""
         return await self._quiet_get(f"worker:{node}")
+
+    async def library_put(self, facts: dict[str, Any]) -> None:
+        """What the library of a process keeps (`actors.whatsapp.library.promises.facts`)."""
+        now = time.time()
+        try:
+            with _translated():
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    pipe.zadd(_LIBRARY, {json.dumps(facts, sort_keys=True): now})
+                    pipe.zremrangebyscore(_LIBRARY, "-inf", now - _LIBRARY_SECONDS)
+                    pipe.expire(_LIBRARY, _LIBRARY_SECONDS)
+                    await pipe.execute()
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
+
+    async def library(self) -> list[dict[str, Any]]:
+        """What processes told lately, each kind once; empty while Redis is away."""
+        try:
+            with _translated():
+                texts = await self._redis.zrangebyscore(
+                    _LIBRARY, time.time() - _LIBRARY_SECONDS, "+inf"
+                )
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
+            return []
+        return [dict(json.loads(str(text))) for text in texts]
 
     async def _quiet_put(self, key: str, value: dict[str, Any], seconds: float) -> None:
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import structlog
+from neonize._binder import gocode
 
 from actors.whatsapp.library import (
     app_state_name,
@@ -20,7 +23,7 @@ from actors.whatsapp.library import (
 from actors.whatsapp.library.patching import Patch
 from cluster.settings import WhatsAppSettings
 
-__all__ = ["PATCHES", "Promise", "prepare", "status"]
+__all__ = ["PATCHES", "Promise", "facts", "prepare", "status"]
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +65,18 @@ def _of_patches() -> tuple[Promise, ...]:
         else Promise(patch.name, False, patch.without, patch.reason)
         for patch in PATCHES
     )
+
+
+def facts() -> dict[str, Any]:
+    """What to tell the cluster: `version`, `machine`, `kept` (names) and `smaller` (name → what
+    holds instead, and why)."""
+    found = status()
+    return {
+        "version": gocode.GetVersion().decode(),
+        "machine": f"{sys.platform}/{platform.machine()}",
+        "kept": [one.name for one in found if one.kept],
+        "smaller": {one.name: f"{one.text} ({one.reason})" for one in found if not one.kept},
+    }
 
 
 @cache

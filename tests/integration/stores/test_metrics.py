@@ -47,6 +47,19 @@ async def test_sessions_and_stores_are_counted(
     assert {after["gateway_store_up", name] for name in ("postgresql", "redis", "s3")} == {1.0}
 
 
+async def test_what_the_library_does_not_keep_anywhere_is_told(stores: Stores) -> None:
+    facts = {"version": "0.5.2", "machine": "linux/x86_64", "kept": ["a", "b"], "smaller": {}}
+    await stores.cache.library_put(facts)
+    assert await stores.cache.library() == [facts]
+    other = facts | {"machine": "linux/riscv64", "kept": ["a"], "smaller": {"b": "501 instead"}}
+    await stores.cache.library_put(other)
+    await stores.cache.library_put(other)
+    assert sorted(await stores.cache.library(), key=str) == sorted([facts, other], key=str)
+    told = await figures(stores)
+    assert told["gateway_library_promise_kept", "a"] == 1
+    assert told["gateway_library_promise_kept", "b"] == 0
+
+
 async def test_no_session_is_a_label(stores: Stores, session_name: Callable[[], str]) -> None:
     name = session_name()
     await stores.sessions.create("metrics-tenant", name, {}, DesiredState.STOPPED)

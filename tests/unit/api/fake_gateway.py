@@ -56,6 +56,7 @@ class FakeGateway:
     fail: GatewayError | None = None
     closed: bool = False
     store_ok: bool = True
+    libraries: list[dict[str, Any]] = field(default_factory=list)
     keys: FakeKeys = field(default_factory=FakeKeys)
     #: (verb, arguments) of everything that was asked of sessions' owners.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -91,6 +92,9 @@ class FakeGateway:
 
     async def health(self) -> dict[str, dict[str, Any]]:
         return {"postgresql": {"ok": self.store_ok, "latency_ms": 1.2}, "redis": {"ok": True}}
+
+    async def library(self) -> list[dict[str, Any]]:
+        return self.libraries
 
     async def environment(self, *, all: bool = False) -> dict[str, str]:
         return {"S3_BUCKET": "gateway"}

@@ -27,3 +27,13 @@ def test_only_postgresql_keeps_a_replica_from_being_ready(
     assert found.status == status
     assert {name for name, part in found.parts.items() if part.effect} == set(down)
     assert found.minimal().parts == {}
+
+
+def test_a_promise_that_the_library_does_not_keep_degrades_a_replica() -> None:
+    health = Health.of({"postgresql": {"ok": True}})
+    smaller = {"message_ids": "WhatsApp knows a message by an id of the library's own"}
+    found = Readiness.of(health, smaller)
+    assert found.status == "degraded"
+    assert found.smallerPromises == smaller
+    assert found.minimal().smallerPromises == {}
+    assert Readiness.of(Health.of({"postgresql": {"ok": False}}), smaller).status == "unready"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cluster.cli.application import application
 from cluster.doctor.check import Verdict
+from cluster.doctor.library import library
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
+from cluster.local.layout import ROOT
 
 _run = CliRunner().invoke
 
@@ -46,3 +49,20 @@ def test_a_secret_that_others_can_read_is_an_error(tmp_path: Path) -> None:
     (check,) = [one for one in told["checks"] if one["name"] == "http-api-key"]
     assert check["verdict"] == "error"
     assert check["remedy"].startswith("chmod go=")
+
+
+def test_what_the_library_does_not_keep_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHATSAPP_LIBRARY_PATCHES_OFF", "pictures_removed")
+    whole, missing = library(ROOT)
+    assert whole.verdict is Verdict.OK
+    assert "5 of 6 promises kept" in whole.found
+    assert missing.name == "pictures_removed"
+    assert missing.verdict is Verdict.WARNING
+    assert "501" in missing.found
+    assert "switched off" in missing.found
+
+
+def test_a_library_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    (check,) = library(tmp_path)
+    assert check.verdict is Verdict.ERROR
+    assert check.remedy
