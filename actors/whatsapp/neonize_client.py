@@ -54,6 +54,7 @@ from actors.whatsapp.library import app_state_ring, decrypt_txn, message_id, pro
 from actors.whatsapp.library.client_version import outdated
 from actors.whatsapp.library.clients import clients_in_library
 from actors.whatsapp.library.sandbox_root import trust_root
+from actors.whatsapp.library.wire_ids import WireIds
 from actors.whatsapp.port import (
     Banned,
     ChatArchived,
@@ -211,6 +212,7 @@ class NeonizeClient:
         self._uploads = uploads
         self._media_hosts = MediaHosts(settings.proxy_url)
         self._votes = Votes()
+        self._wire_ids = WireIds()
         self._key = key
         self._loop = asyncio.get_running_loop()
         self._client = NewAClient(f"{store}?{_STORE}", uuid=key)
@@ -406,10 +408,12 @@ class NeonizeClient:
                 await asyncio.to_thread(gocode.Stop, self._key.encode())
 
     async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
-        message = await compose(dict(content), self)
-        response = await self._call(
-            lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
-        )
+        message = await compose(self._wire_ids.outgoing(dict(content)), self)
+        with self._wire_ids.sending():
+            response = await self._call(
+                lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
+            )
+            self._wire_ids.sent(message_id, response.ID)
         return incoming.timestamp(response.Timestamp)
 
     async def pair_phone(self, number: str) -> str:
@@ -600,7 +604,10 @@ class NeonizeClient:
                 own = jids.bare(self.me.jid) if self.me else own_jid
                 if event.Message.HasField("pollUpdateMessage"):
                     self._votes.keep(event)
-                return Received(message=incoming.stored_message(event, own))
+                message = incoming.stored_message(event, own)
+                return Received(
+                    message=replace(message, reply_to=self._wire_ids.ours(message.reply_to))
+                )
             case pb.HistorySync():
                 own = jids.bare(self.me.jid) if self.me else own_jid
                 return HistoryArrived(
@@ -645,7 +652,15 @@ class NeonizeClient:
                         payload=message.payload | ({"phones": phones} if phones else {}),
                     ),
                 )
-            case ReceiptSeen() | Undecryptable():
+            case ReceiptSeen(message_ids=ids):
+                chosen = message_id.PATCH.made() is not None
+                return replace(
+                    event,
+                    message_ids=await self._wire_ids.all_ours(ids, chosen=chosen),
+                    chat=await self.by_phone(event.chat),
+                    sender=await self.by_phone(event.sender),
+                )
+            case Undecryptable():
                 return replace(
                     event,
                     chat=await self.by_phone(event.chat),

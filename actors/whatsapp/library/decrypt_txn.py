@@ -26,10 +26,10 @@ from actors.whatsapp.library.clients import client_in_library
 from actors.whatsapp.library.machines import AMD64, NOP_ARM64
 from actors.whatsapp.library.patching import Library, Patch, Refused, loaded
 
-__all__ = ["PATCH", "branch", "comparison", "set_for"]
+__all__ = ["OFFSETS", "PATCH", "branch", "comparison", "set_for"]
 
 #: The offset of `EnableDecryptedEventBuffer` in whatsmeow's `Client`, by version of the library.
-_OFFSETS = {"0.5.2": 0xA9}
+OFFSETS = {"0.5.2": 0xA9}
 _LOOK = (
     "go.mau.fi/whatsmeow.(*Client).bufferedDecrypt",
     "go.mau.fi/whatsmeow.(*Client).decryptMessages",
@@ -70,7 +70,7 @@ def set_for(client: str) -> bool:
 
 def _offset(library: Library) -> int:
     try:
-        return _OFFSETS[library.version]
+        return OFFSETS[library.version]
     except KeyError:
         raise Refused(f"where version {library.version} has the field is not known") from None
 

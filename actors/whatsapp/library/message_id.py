@@ -121,6 +121,7 @@ PATCH = Patch(
     functions=(_SEND, _GENERATE, _GOSTRING),
     promise="A message goes out under the id that its sender was told; after a crash the same "
     "message is sent again, not a second one.",
-    without="WhatsApp knows a message by an id of the library's own, which the gateway learns when "
-    "the send returns. A send whose answer was lost in a crash becomes a second message.",
+    without="WhatsApp knows a message by an id of the library's own, which is translated while the "
+    "session's process lives. A send whose answer was lost in a crash becomes a second message; "
+    "receipts of messages from before a takeover, and answers to them, are not matched.",
 )

@@ -76,7 +76,7 @@ class LibraryDevice:
     async def connect(self) -> None:
         await self.do("client.connect()")
 
-    async def event(self, kind: str, seconds: float = 20, **facts: Any) -> dict[str, Any]:
+    async def event(self, kind: str, /, seconds: float = 20, **facts: Any) -> dict[str, Any]:
         """The next event of a kind with these facts, not seen before; consumes it."""
 
         def fits(event: dict[str, Any]) -> bool:
@@ -120,6 +120,7 @@ class LibraryDevice:
 
 
 async def _child(store: Path, endpoints: dict[str, str]) -> None:
+    import ctypes
     import dataclasses
     import inspect
     import time
@@ -127,6 +128,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     from neonize.utils.jid import build_jid
 
+    from actors.whatsapp.library.clients import client_in_library
     from actors.whatsapp.neonize_client import NeonizeClient
     from actors.whatsapp.port import HistoryArrived
     from actors.whatsapp.verbs import find
@@ -178,6 +180,8 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         return [host.name, host.auth]
 
     known = {
+        "address": client_in_library,
+        "ctypes": ctypes,
         "host_of": host_of,
         "client": client,
         "library": client._client,
