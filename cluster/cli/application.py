@@ -14,6 +14,7 @@ from cluster.cli import (
     doctor,
     down,
     drain,
+    library,
     lock,
     logs,
     run,
@@ -40,6 +41,7 @@ for command in (
 ):
     application.command()(command)
 application.add_typer(sessions)
+application.add_typer(library.library)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)
 application.command(
     "chaos",

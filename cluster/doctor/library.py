@@ -28,12 +28,11 @@ def what_holds(root: Path, environment: dict[str, str] | None = None) -> dict[st
     wanted = os.environ | {"PYTHONPATH": str(root)} | (environment or {})
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "actors.whatsapp.library"],
+            [sys.executable, "-P", "-m", "actors.whatsapp.library"],
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
-            cwd=root,
             env=wanted,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

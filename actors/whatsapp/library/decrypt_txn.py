@@ -25,11 +25,10 @@ import struct
 from actors.whatsapp.library.clients import client_in_library
 from actors.whatsapp.library.machines import AMD64, NOP_ARM64
 from actors.whatsapp.library.patching import Library, Patch, Refused, loaded
+from actors.whatsapp.library.symbols import SymbolsNotFound
 
-__all__ = ["OFFSETS", "PATCH", "branch", "comparison", "set_for"]
+__all__ = ["PATCH", "branches", "comparisons", "field_of", "set_for"]
 
-#: The offset of `EnableDecryptedEventBuffer` in whatsmeow's `Client`, by version of the library.
-OFFSETS = {"0.5.2": 0xA9}
 _LOOK = (
     "go.mau.fi/whatsmeow.(*Client).bufferedDecrypt",
     "go.mau.fi/whatsmeow.(*Client).decryptMessages",
@@ -39,11 +38,8 @@ _NEVER = b"\2"
 
 
 def _make(library: Library) -> bool:
-    offset = _offset(library)
-    functions = library.functions(*_LOOK)
-    find = comparison if library.machine is AMD64 else branch
+    _, sites = _field(library)
     code = _NEVER if library.machine is AMD64 else struct.pack("<I", NOP_ARM64)
-    sites = [f.start + find(library.text(f), offset) for f in functions]
     for site in sites:
         library.replace(site, code)
     return True
@@ -54,56 +50,64 @@ def set_for(client: str) -> bool:
     soon as the library knows the client. Gives whether its decryption is a transaction now."""
     if PATCH.made():
         return True
-    try:
-        offset = _offset(loaded())
-    except Refused:
+    place = field_of(client)
+    if place is None:
         return False
-    address = client_in_library(client.encode())
-    if address is None:
-        return False
-    field = ctypes.c_uint8.from_address(address + offset)
+    field = ctypes.c_uint8.from_address(place)
     if field.value > 1:  # no Go bool
         return False
     field.value = 1
     return True
 
 
-def _offset(library: Library) -> int:
+def field_of(client: str) -> int | None:
+    """Where that client's field is; None: it cannot be told."""
     try:
-        return OFFSETS[library.version]
-    except KeyError:
-        raise Refused(f"where version {library.version} has the field is not known") from None
+        offset, _ = _field(loaded())
+    except (Refused, SymbolsNotFound):
+        return None
+    address = client_in_library(client.encode())
+    return None if address is None else address + offset
 
 
-def comparison(code: bytes, offset: int) -> int:
-    """Where in amd64's `code` the 0 is that a byte at `offset` from a register is compared with,
-    before a jump if equal. Raises `Refused` unless there is one such place."""
+def _field(library: Library) -> tuple[int, list[int]]:
+    """Offset of `EnableDecryptedEventBuffer` in whatsmeow's `Client`, and the sites of the two
+    looks at it: it is the only byte that both functions test, and each does once."""
+    find = comparisons if library.machine is AMD64 else branches
+    found = [(f.start, find(library.text(f))) for f in library.functions(*_LOOK)]
+    common = set.intersection(*(set(tests) for _, tests in found))
+    if len(common) != 1:
+        raise Refused(f"{len(common)} fields are looked at, expected 1")
+    offset = common.pop()
+    if any(len(tests[offset]) != 1 for _, tests in found):
+        raise Refused("the field is looked at more than once")
+    return offset, [start + tests[offset][0] for start, tests in found]
+
+
+def comparisons(code: bytes) -> dict[int, list[int]]:
+    """Bytes at an offset from a register that amd64's `code` compares with 0 before a jump if
+    equal: offset → where that 0 is, each time."""
+    found: dict[int, list[int]] = {}
     # 80 /7 ib with a 32-bit displacement and no SIB byte, then je (short or near).
-    displacement = re.escape(offset.to_bytes(4, "little"))
-    pattern = rb"\x80[\xb8-\xbb\xbd-\xbf]" + displacement + rb"\x00(?=\x74|\x0f\x84)"
-    found = [match.end() - 1 for match in re.finditer(pattern, code, re.DOTALL)]
-    if len(found) != 1:
-        raise Refused(f"{len(found)} comparisons of the field, expected 1")
-    return found[0]
+    pattern = rb"\x80[\xb8-\xbb\xbd-\xbf](....)\x00(?=\x74|\x0f\x84)"
+    for match in re.finditer(pattern, code, re.DOTALL):
+        found.setdefault(int.from_bytes(match[1], "little"), []).append(match.end() - 1)
+    return found
 
 
-def branch(code: bytes, offset: int) -> int:
-    """Where in arm64's `code` the branch is that is taken when a byte at `offset` from a register
-    is 0. Raises `Refused` unless there is one such place."""
-    whole = len(code) // 4
-    words = struct.unpack_from(f"<{whole}I", code)
-    found = [
-        4 * at + 4
-        for at, (load, test) in enumerate(itertools.pairwise(words))
-        # ldrb register, [client, #offset]
-        if load & 0xFFFFFC00 == 0x39400000 | offset << 10
-        # tbz register, #0, … or cbz register, …
-        and (test & 0xFFF80000 == 0x36000000 or test & 0x7F000000 == 0x34000000)
-        and test & 31 == load & 31
-    ]
-    if len(found) != 1:
-        raise Refused(f"{len(found)} branches on the field, expected 1")
-    return found[0]
+def branches(code: bytes) -> dict[int, list[int]]:
+    """The same for arm64: offset → where the branch is that is taken when the byte is 0."""
+    found: dict[int, list[int]] = {}
+    words = struct.unpack_from(f"<{len(code) // 4}I", code)
+    for at, (load, test) in enumerate(itertools.pairwise(words)):
+        # ldrb register, [client, #offset]; tbz register, #0, … or cbz register, …
+        if (
+            load & 0xFFC00000 == 0x39400000
+            and (test & 0xFFF80000 == 0x36000000 or test & 0x7F000000 == 0x34000000)
+            and test & 31 == load & 31
+        ):
+            found.setdefault(load >> 10 & 0xFFF, []).append(4 * at + 4)
+    return found
 
 
 PATCH = Patch(

@@ -20,7 +20,7 @@ from neonize._binder import gocode
 
 from actors.whatsapp.library.machines import Machine, this_machine
 from actors.whatsapp.library.symbols import Function, SymbolsNotFound, locate, read_functions
-from actors.whatsapp.library.versions import how_tried
+from actors.whatsapp.library.versions import accepted_here, how_tried
 from cluster.settings import WhatsAppSettings
 
 __all__ = [
@@ -61,6 +61,10 @@ class Library:
     def functions(self, *names: str) -> list[Function]:
         """Where they are in this process. Raises `SymbolsNotFound`."""
         return locate(gocode, self._functions, *names)
+
+    def known(self, *names: str) -> list[Function]:
+        """The same of those that there are."""
+        return self.functions(*(name for name in names if name in self._functions))
 
     def text(self, function: Function) -> bytes:
         return ctypes.string_at(function.start, function.end - function.start)
@@ -138,9 +142,8 @@ class Patch(Generic[T]):
         if {self.name, "all"} & set(settings.library_patches_off.replace(",", " ").split()):
             raise Refused("switched off (WHATSAPP_LIBRARY_PATCHES_OFF)")
         library = loaded()
-        if library.version != settings.library_accepted and not how_tried(
-            library.version, library.machine.name
-        ):
+        accepted = {settings.library_accepted, accepted_here()}
+        if library.version not in accepted and not how_tried(library.version, library.machine.name):
             raise Refused(f"version {library.version} of the library is not known to work here")
         return library
 

@@ -23,8 +23,9 @@ from actors.whatsapp.library.patching import PAGE, Library, Patch, Refused, writ
 __all__ = ["PATCH", "STUBS", "start_amd64", "start_arm64"]
 
 _CALLER = "go.mau.fi/whatsmeow.(*Client).handleReceipt"
-#: What the compiler makes of `go cli.tryHandleRetryReceipt(ctx, receipt, node)`.
-_STARTED = f"{_CALLER}.gowrap3"
+#: What the compiler makes of `go` statements: one of them is
+#: `go cli.tryHandleRetryReceipt(ctx, receipt, node)`.
+_STARTED = tuple(f"{_CALLER}.gowrap{number}" for number in range(1, 8))
 _HANDLER = "go.mau.fi/whatsmeow.(*Client).tryHandleRetryReceipt"
 STUBS = {
     "amd64": bytes.fromhex("48 89 c2 ff 22"),  # mov rdx, rax; jmp [rdx]
@@ -44,13 +45,18 @@ def retries_in_turn() -> bool:
 
 
 def _make(library: Library) -> bool:
-    caller, started, handler = library.functions(_CALLER, _STARTED, _HANDLER)
-    if not library.machine.calls(library.text(started), started.start, handler.start):
-        raise Refused("the goroutine does not handle a retry receipt")
+    caller, handler = library.functions(_CALLER, _HANDLER)
+    handling = [
+        started
+        for started in library.known(*_STARTED)
+        if library.machine.calls(library.text(started), started.start, handler.start)
+    ]
+    if len(handling) != 1:
+        raise Refused(f"{len(handling)} goroutines handle retry receipts, expected 1")
+    started = handling[0]
     start = start_amd64 if library.machine is AMD64 else start_arm64
     site = caller.start + start(library.text(caller), caller.start, started.start)
-    if not library.machine.atomic(site):
-        raise Refused("the call's operand crosses a word's boundary")
+    # Nothing runs this code before the first client connects: the store need not be atomic.
     stub = library.near(site, PAGE)
     write_code(library.machine, stub, STUBS[library.machine.name])
     library.redirect(site, stub)
@@ -100,7 +106,7 @@ def _signed(code: bytes, at: int) -> int:
 PATCH = Patch(
     "retries_in_turn",
     _make,
-    functions=(_CALLER, _STARTED, _HANDLER),
+    functions=(_CALLER, *_STARTED, _HANDLER),
     promise="A device that forgot its keys and asks for many messages again gets all of them.",
     without="A few of many messages that a device asks for again at once may stay unreadable "
     "there; the account's phone and its other devices have them.",

@@ -7,7 +7,13 @@ installation.
 
 from __future__ import annotations
 
-__all__ = ["TRIED", "how_tried"]
+import sys
+from pathlib import Path
+
+__all__ = ["ACCEPTED", "TRIED", "accepted_here", "how_tried"]
+
+#: Written by `gateway library use` into the virtual environment whose library it replaced.
+ACCEPTED = Path(sys.prefix) / "library-accepted"
 
 _EMULATED = "unit tests and a conversation with the sandbox under qemu-user (`library emulate`)"
 
@@ -18,6 +24,14 @@ TRIED: dict[str, dict[str, str]] = {
         "arm64": _EMULATED,
     },
 }
+
+
+def accepted_here() -> str:
+    """The version that `gateway library use` took for this installation; empty: none."""
+    try:
+        return ACCEPTED.read_text().strip()
+    except OSError:
+        return ""
 
 
 def how_tried(version: str, machine: str) -> str:

@@ -128,7 +128,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     from neonize.utils.jid import build_jid
 
-    from actors.whatsapp.library.clients import client_in_library
+    from actors.whatsapp.library.decrypt_txn import field_of
     from actors.whatsapp.neonize_client import NeonizeClient
     from actors.whatsapp.port import HistoryArrived
     from actors.whatsapp.verbs import find
@@ -180,7 +180,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         return [host.name, host.auth]
 
     known = {
-        "address": client_in_library,
+        "field_of": field_of,
         "ctypes": ctypes,
         "host_of": host_of,
         "client": client,

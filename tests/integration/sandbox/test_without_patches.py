@@ -6,7 +6,6 @@ import pytest
 from conftest import Link
 from test_both_ways_at_once import test_what_is_received_meanwhile_does_not_take_a_session_back
 
-from actors.whatsapp.library import decrypt_txn
 from sandbox.phone.phone import Phone
 
 #: Here with the field set in each client, not in the code.
@@ -49,10 +48,7 @@ async def test_the_field_of_each_client_is_set(alice: Phone, bob: Phone, link: L
     for phone in (alice, bob):
         device = await link(phone)
         await device.do("asyncio.sleep(0.1)")
-        assert await device.do(
-            "ctypes.c_uint8.from_address(address(library.uuid) + offset).value",
-            offset=decrypt_txn.OFFSETS["0.5.2"],
-        )
+        assert await device.do("ctypes.c_uint8.from_address(field_of(library.uuid.decode())).value")
 
 
 async def test_what_cannot_be_done_is_refused(alice: Phone, link: Link) -> None:
