@@ -337,5 +337,5 @@ async def journal(here: Here, after: int = 0, kind: str = "") -> models.Entries:
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
-    shown = ("id", "kind", "number", "device", "seconds", "times", "code", "struck")
+    shown = ("id", "kind", "number", "device", "seconds", "times", "code", "version", "struck")
     return {name: getattr(fault, name) for name in shown}
