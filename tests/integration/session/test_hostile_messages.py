@@ -18,7 +18,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import PLACEHOLDER, Running, message, start, wire
 
 from actors.whatsapp.bounds import BODY, ID
-from cluster.domain.session import SessionRecord
+from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -37,6 +37,17 @@ _PEERS = {
     40: pb.CallOfferNotice,
     42: pb.CallTerminate,
     44: pb.UndecryptableMessage,
+}
+#: Those of what only a server says.
+_SERVERS = {
+    2: pb.PairStatus,
+    6: pb.LoggedOut,
+    7: pb.StreamReplaced,
+    8: pb.TemporaryBan,
+    9: pb.ConnectFailure,
+    10: pb.ClientOutdated,
+    11: pb.StreamError,
+    12: pb.Disconnected,
 }
 #: Bytes that an event may take for every reader.
 _EVENT = 2 << 20
@@ -147,6 +158,32 @@ async def test_everything_else_that_peers_cause(running: Running) -> None:
         (code, filled(code, text)) for code in _PEERS for text in _TEXTS.values()
     )
     await running.still_hears(120)
+
+
+@pytest.mark.parametrize("code", _SERVERS)
+async def test_a_rogue_server_ends_its_session_at_most_and_with_a_status(
+    record: SessionRecord, stores: Stores, settings: Settings, code: int
+) -> None:
+    """It may say that the device is unlinked, banned or outdated: in whatever words, the session
+    goes on, or ends as one that failed."""
+    running = start(record, stores, settings)
+    await running.works()
+    for text in _TEXTS.values():
+        said = _SERVERS[code]()
+        fill(said, text, depth=3, many=1)
+        running.hears(code, wire(said))
+        running.hears(code, wire(said)[:-3])
+    await asyncio.wait([running.task], timeout=1)
+    if not running.task.done():
+        running.session.stop()
+    async with asyncio.timeout(30):
+        ended = await running.task
+    found = await stores.sessions.get_by_id(record.id)
+    assert ended.how in ("stopped", "failed")
+    assert found.status is (
+        SessionStatus.FAILED if ended.how == "failed" else SessionStatus.STARTING
+    )
+    assert len(found.reason) < 5000
 
 
 @pytest.mark.parametrize("text", _TEXTS)
