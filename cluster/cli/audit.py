@@ -88,7 +88,7 @@ def bill_of_materials(lock: str) -> dict[str, Any]:
                     "externalReferences": [
                         {
                             "type": "distribution",
-                            "url": f"https://pypi.org/project/{name}/{version}/",
+                            "url": url,
                             "hashes": [{"alg": "SHA-256", "content": one} for one in hashes],
                         }
                     ],
