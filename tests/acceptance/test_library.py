@@ -4,6 +4,7 @@ mended by the operator without linking again."""
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from running_gateway import RunningGateway, until
 NEWER = "2.3000.1999999999"
 
 
+@pytest.mark.skipif(
+    not os.environ.get("GATEWAY_SLOW_TESTS"), reason="minutes of its own: GATEWAY_SLOW_TESTS"
+)
 @pytest.mark.timeout(600)
 def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -> None:
     gateway = RunningGateway(
