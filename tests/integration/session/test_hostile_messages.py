@@ -6,7 +6,6 @@ Only the Go library is left out (it hands on bytes, as it is done here).
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,26 +17,11 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import PLACEHOLDER, Running, message, start, wire
 
 from actors.whatsapp.bounds import BODY, ID
+from actors.whatsapp.neonize_client import _SUBSCRIBED
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-_KEYS = "test:" + base64.b64encode(bytes(32)).decode()
-#: The library's codes of what strangers, or their servers, cause.
-_PEERS = {
-    13: pb.HistorySync,
-    17: pb.Message,
-    18: pb.Receipt,
-    19: pb.ChatPresence,
-    20: pb.Presence,
-    21: pb.JoinedGroup,
-    22: pb.GroupInfoEvent,
-    36: pb.CallOffer,
-    37: pb.CallAccept,
-    40: pb.CallOfferNotice,
-    42: pb.CallTerminate,
-    44: pb.UndecryptableMessage,
-}
 #: Those of what only a server says.
 _SERVERS = {
     2: pb.PairStatus,
@@ -48,6 +32,12 @@ _SERVERS = {
     10: pb.ClientOutdated,
     11: pb.StreamError,
     12: pb.Disconnected,
+}
+#: The rest of what the adapter listens to: strangers cause it, or their servers.
+_PEERS = {
+    code: kind
+    for code, kind in _SUBSCRIBED.items()
+    if kind is not pb.Connected and code not in _SERVERS
 }
 #: Bytes that an event may take for every reader.
 _EVENT = 2 << 20
@@ -71,7 +61,6 @@ _TEXTS: dict[str, Text] = {
     "odd": lambda: "../../x\r\nX: 1\u202e\ufeff😀",
     "empty": lambda: "",
 }
-_NUMBERS = {"double": float("nan"), "float": float("inf")}
 
 
 def fill(into: Protobuf, text: Text, *, depth: int = 3, many: int = 2) -> None:
