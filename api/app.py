@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 
 from api import console, docs_page, openapi, problems
 from api.body_limit import BodyLimitMiddleware
@@ -104,19 +106,7 @@ def create_app(
         settings.api_key, jwt_settings or JwtSettings(), front_settings or FrontSettings()
     )
 
-    # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, metrics, server, keys, cluster, sandbox):
-        app.include_router(part.router)
-    for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
-        app.include_router(part.router)
-    for part in (groups, lids, profile, presence, labels, channels, calls):
-        app.include_router(part.router)
-    for part in (events, webhooks, outbox, live):
-        app.include_router(part.router)
-    app.include_router(events.of_all)
-    app.include_router(contacts.by_session)
-    app.include_router(unoffered.router)
-    flatten(app)
+    app.router.routes.extend(_routes())
     docs_page.install(app)
     console.install(app)
     problems.install(app)
@@ -135,3 +125,23 @@ def create_app(
         RequestContextMiddleware, timeout=timedelta(seconds=settings.request_timeout_seconds)
     )
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """All that callers may ask for. Made once in a process, as it takes longer than all the rest:
+    what a route needs of its application comes with the request."""
+    every = APIRouter(dependencies=[Depends(authorize)], redirect_slashes=False)
+    # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
+    for part in (observability, metrics, server, keys, cluster, sandbox):
+        every.include_router(part.router)
+    for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
+        every.include_router(part.router)
+    for part in (groups, lids, profile, presence, labels, channels, calls):
+        every.include_router(part.router)
+    for part in (events, webhooks, outbox, live):
+        every.include_router(part.router)
+    every.include_router(events.of_all)
+    every.include_router(contacts.by_session)
+    every.include_router(unoffered.router)
+    return flatten(every.routes)

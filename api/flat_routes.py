@@ -8,9 +8,9 @@ paths that costs more than the handler of a small request.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
@@ -19,17 +19,17 @@ __all__ = ["flatten"]
 _GIVEN = frozenset(inspect.signature(APIRoute.__init__).parameters) - {"self"}
 
 
-def flatten(app: FastAPI) -> None:
-    """Put the routes of included routers in their place, with what inclusion added to them. Call it
-    when all are included. A router with anything but HTTP routes, such as websockets, stays."""
+def flatten(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """The routes with those of included routers in their place, and what inclusion added to them.
+    A router with anything but HTTP routes, such as websockets, stays."""
     flat: list[BaseRoute] = []
-    for route in app.router.routes:
+    for route in routes:
         inside = list(iter_route_contexts([route]))
         if all(isinstance(one.original_route, APIRoute) for one in inside):
             flat += [_alone(one) for one in inside]
         else:
             flat.append(route)
-    app.router.routes[:] = flat
+    return flat
 
 
 def _alone(context: RouteContext) -> BaseRoute:

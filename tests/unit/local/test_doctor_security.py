@@ -83,12 +83,14 @@ def test_a_cluster_without_a_token_is_an_error(state: State) -> None:
 
 
 def _process(code: str) -> ProcessId:
+    if "print" not in code:
+        code = f"print(flush=True); {code}"
     made = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    if "print" in code:
-        assert made.stdout is not None
-        made.stdout.readline()
+    # Before it runs, its command line is that of its parent.
+    assert made.stdout is not None
+    made.stdout.readline()
     _made[made.pid] = made
     found = ProcessId.of(made.pid)
     assert found is not None
