@@ -18,10 +18,21 @@ from cluster.stores import Stores
 from cluster.stores.migrate import migrate
 
 _names = itertools.count()
+# Workers are given the width of a terminal that they do not have; rich takes it for good.
+os.environ.pop("COLUMNS", None)
 
 # How long an example takes tells of the machine's load, not of the code.
 hypothesis.settings.register_profile("gateway", deadline=None)
 hypothesis.settings.load_profile("gateway")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What one worker runs when tests run side by side: a file, or all that shares the gateway of
+    the acceptance tests."""
+    for item in items:
+        shared = "gateway" in getattr(item, "fixturenames", ()) and "acceptance" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("gateway" if shared else str(item.path)))
 
 
 @pytest.fixture(scope="session")

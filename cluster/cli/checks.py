@@ -29,12 +29,33 @@ _CHECKS = {
 }
 
 
+#: What can be asked for by name, and the folder of its tests.
+_TIERS = {"unit": "tests/unit", "fast": "tests/unit", "all": "tests"}
+#: One file to a worker; the order stays, as the longest come first.
+_BESIDE = ["--dist", "loadgroup", "--no-loadscope-reorder"]
+_MOST_WORKERS = 4
+
+
 def run_checks(
     arguments: Annotated[list[str] | None, typer.Argument(help="Given to pytest.")] = None,
 ) -> None:
-    """Lint, format, types, import directions, tests; stops at the first that fails."""
-    checks = {**_CHECKS, "pytest": [_PYTHON, "-m", "pytest", *(arguments or [])]}
+    """Lint, format, types, import directions, tests; stops at the first that fails.
+
+    `unit`: the unit tests alone; `fast`: they and the checks; `all`: the slow tests too. Whatever
+    else is given goes to pytest.
+    """
+    given = list(arguments or [])
+    tier = given.pop(0) if given and given[0] in _TIERS else None
+    tests = [_PYTHON, "-m", "pytest"]
+    if tier or not given:
+        tests += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), *_BESIDE]
+    checks = {
+        **({} if tier == "unit" else _CHECKS),
+        "pytest": [*tests, *([_TIERS[tier]] if tier else []), *given],
+    }
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if tier == "all":
+        environment["GATEWAY_SLOW_TESTS"] = "1"
     for name, command in checks.items():
         console.rule(f"[bold]{name}")
         began = time.monotonic()
