@@ -120,6 +120,12 @@ class SpoolSettings(BaseSettings):
         gt=0,
         description="How long a fenced owner waits for PostgreSQL to commit what it received.",
     )
+    fsync: bool = Field(
+        True,
+        description="A message is acknowledged to WhatsApp when it is committed, or on the disk "
+        "for good; without, the disk's cache is enough, and a loss of power loses what was not "
+        "committed.",
+    )
 
 
 class OutboxSettings(BaseSettings):

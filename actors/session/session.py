@@ -435,6 +435,7 @@ class Session:
             folder.spool,
             limit=self._settings.spool.max_bytes,
             on_full=self._spool_refused,
+            fsync=self._settings.spool.fsync,
         )
         self._leftovers = self._spool.take_over([e for path in paths for e in Spool.read(path)])
         if self._spool.survives:

@@ -241,6 +241,9 @@ class EventSpool(Protocol):
     def add(self, entry: bytes) -> int:
         """Keep an entry; gives its ticket (1 and up)."""
 
+    def flush(self, ticket: int) -> None:
+        """Return when no loss of power takes the entry any more, or it was handled."""
+
     def done(self, ticket: int) -> None:
         """The entry was handled."""
 

@@ -99,6 +99,9 @@ class EventStream:
             return
         item = _Item(event, ticket, entry)
         loop.call_soon_threadsafe(self._take, item)
+        if ticket and self._spool is not None:
+            # While it is handled: the library acknowledges once this returns.
+            self._spool.flush(ticket)
 
     def accept(self, event: WhatsAppEvent) -> None:
         """An event of our own."""

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import errno
 import io
 import threading
 from pathlib import Path
 
+import pytest
+
+from actors.session import spool as spool_module
 from actors.session.spool import Spool
+from actors.whatsapp.port import Disconnected, WhatsAppEvent
+from actors.whatsapp.stream import EventStream
+
+
+class Disk:
+    """In place of fdatasync: it ends when it is let, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls, self.error = 0, 0
+        self.begun, self.may_end = threading.Semaphore(0), threading.Semaphore(0)
+        monkeypatch.setattr(spool_module, "_to_disk", self._sync)
+
+    def _sync(self, _descriptor: int) -> None:
+        self.calls += 1
+        self.begun.release()
+        assert self.may_end.acquire(timeout=10)
+        if self.error:
+            raise OSError(self.error, "the disk says no")
+
+
+class Flush(threading.Thread):
+    """One who waits for an entry of his own, as the library's thread does."""
+
+    def __init__(self, spool: Spool) -> None:
+        super().__init__(daemon=True)
+        self.spool, self.ticket = spool, spool.add(b"entry")
+        self.start()
+
+    def run(self) -> None:
+        self.spool.flush(self.ticket)
+
+    def over(self, within: float = 10) -> bool:
+        self.join(within)
+        return not self.is_alive()
 
 
 def test_only_what_is_not_done_is_read_again(tmp_path: Path) -> None:
@@ -137,3 +176,129 @@ def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
     path = tmp_path / "spool"
     path.write_bytes(base64.b64encode(b"old") + b"\n")
     assert Spool.read(path) == [b"old"]
+
+
+def test_an_entry_is_waited_for_until_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)
+    one = Flush(spool)
+    assert disk.begun.acquire(timeout=10)
+    assert not one.over(0.05)
+    disk.may_end.release()
+    assert one.over()
+    # It is safe: nobody asks the disk again.
+    spool.flush(one.ticket)
+    assert disk.calls == 1
+    assert spool.survives
+
+
+def test_who_waits_at_the_same_time_is_one_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)
+    first = Flush(spool)
+    assert disk.begun.acquire(timeout=10)
+    # What is written during a group is not certain to be in it.
+    later = [Flush(spool) for _ in range(20)]
+    disk.may_end.release()
+    assert first.over()
+    assert disk.begun.acquire(timeout=10)
+    assert not later[0].over(0.05)
+    disk.may_end.release()
+    assert all(one.over() for one in later)
+    assert disk.calls == 2
+
+
+def test_what_is_committed_meanwhile_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)
+    first = Flush(spool)
+    assert disk.begun.acquire(timeout=10)
+    second = Flush(spool)
+    spool.done(second.ticket)
+    assert second.over()
+    spool.close()
+    disk.may_end.release()
+    assert first.over()
+    assert disk.calls == 1
+
+
+@pytest.mark.parametrize(("code", "full"), [(errno.EIO, False), (errno.ENOSPC, True)])
+def test_what_the_disk_refused_late_is_in_memory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, full: bool
+) -> None:
+    told: list[bool] = []
+    disk = Disk(monkeypatch)
+    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: told.append(True))
+    disk.error = code
+    disk.may_end.release()
+    one = Flush(spool)
+    assert one.over()
+    assert not spool.survives
+    assert bool(told) is full
+    # What comes after it stands on its own.
+    disk.error = 0
+    disk.may_end.release()
+    assert Flush(spool).over()
+    assert disk.calls == 2
+    spool.done(one.ticket)
+    assert spool.survives
+
+
+def test_without_it_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20, fsync=False)
+    assert Flush(spool).over()
+    assert disk.calls == 0
+
+
+def test_leftovers_are_safe_before_their_files_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)
+    disk.may_end.release()
+    spool.take_over([b"one", b"two", b"three"])
+    assert disk.calls == 1
+
+
+async def test_the_library_goes_on_when_its_message_is_safe_or_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It acknowledges to WhatsApp after its callback, and the loop waits for no disk."""
+    disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)
+    first = Flush(spool)
+    assert await asyncio.to_thread(disk.begun.acquire, timeout=10)
+    arrived, commit = asyncio.Event(), asyncio.Event()
+
+    async def complete(event: WhatsAppEvent) -> WhatsAppEvent:
+        return event
+
+    async def handle(_event: WhatsAppEvent) -> None:
+        arrived.set()
+        await commit.wait()
+
+    stream = EventStream(
+        key="k",
+        translate=lambda _code, _raw: Disconnected(),
+        name=str,
+        kept=frozenset({17}),
+        complete=complete,
+        handle=handle,
+        spool=spool,
+    )
+    stream.start(lambda _error: None)
+    callback = threading.Thread(
+        target=stream.said, args=(asyncio.get_running_loop(), 17, b"raw"), daemon=True
+    )
+    callback.start()
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    await asyncio.to_thread(callback.join, 0.05)
+    assert callback.is_alive()
+    commit.set()
+    await asyncio.to_thread(callback.join, 10)
+    assert not callback.is_alive()
+    disk.may_end.release()
+    assert await asyncio.to_thread(first.over)
+    await stream.end()
