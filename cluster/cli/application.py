@@ -8,6 +8,7 @@ from cluster.cli import (
     audit,
     bench,
     chaos,
+    checkpoints,
     checks,
     demo,
     docs,
@@ -42,6 +43,7 @@ for command in (
     application.command()(command)
 application.add_typer(sessions)
 application.add_typer(library.library)
+application.add_typer(checkpoints.checkpoints)
 application.command(context_settings={"allow_interspersed_args": False})(run.run)
 application.command(
     "chaos",

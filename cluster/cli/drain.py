@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -12,11 +11,9 @@ import typer
 from rich.table import Table
 
 from cluster.cli.console import console, fail
-from cluster.cli.data_folder import DataOption, present_state
-from cluster.cli.run import gateway_environment
+from cluster.cli.data_folder import DataOption
+from cluster.cli.local_stores import with_stores
 from cluster.client.nodes import Nodes
-from cluster.domain.errors import GatewayError
-from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.workers import Worker
 
@@ -76,25 +73,10 @@ def undrain(node: NodeArgument, data: DataOption = None) -> None:
 
 
 def _with_nodes(data: DataOption, work: Callable[[Nodes], Awaitable[T]]) -> T:
-    """Run `work` on the gateway that is up on this machine, else on that of the environment."""
-    _, state = present_state(data)
-    if state is not None and state.alive:
-        os.environ.update(gateway_environment(state))
-    elif data is not None:
-        fail("no gateway is up")
-
-    async def run() -> T:
-        stores = await Stores.open(Settings())
-
+    async def run(stores: Stores) -> T:
         async def opened() -> Stores:
             return stores
 
-        try:
-            return await work(Nodes(opened))
-        finally:
-            await stores.close()
+        return await work(Nodes(opened))
 
-    try:
-        return asyncio.run(run())
-    except GatewayError as error:
-        fail(error.detail)
+    return with_stores(data, run)

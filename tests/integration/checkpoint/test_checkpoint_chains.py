@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import importlib
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from click.testing import Result
 from owned_session import Owned
+from typer.testing import CliRunner
 
 from actors.checkpoint import Checkpointer, Sealer, restore
 from actors.session.device_store import DeviceFolder
 from actors.session.vault import DeviceVault
+from cluster.cli.application import application
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import CheckpointSettings, Settings
 from cluster.stores.objects import ObjectStore
@@ -421,3 +425,38 @@ async def test_a_clean_end_has_the_last_change_in_a_checkpoint(
     await theirs.open(handed_over=True)
     assert newest(other.database) == 2
     assert await theirs.close()
+
+
+async def test_an_operator_lists_them_and_takes_a_mark_off(owned: Owned, tmp_path: Path) -> None:
+    device = Device(tmp_path)
+    writer = checkpointer(owned, device)
+    for number in (1, 2):
+        device.write(number)
+        await writer.checkpoint("test")
+    for seq in (0, 1):
+        await owned.stores.checkpoints.set_bad(
+            owned.id, (owned.epoch, seq), bad=True, epoch=owned.epoch
+        )
+    name = owned.record.name
+
+    async def gateway(*words: str) -> Result:
+        # A loop of its own, as the command has it.
+        return await asyncio.to_thread(CliRunner().invoke, application, ["checkpoints", *words])
+
+    async def damaged() -> dict[str, bool]:
+        told = await gateway("list", name, "--json")
+        assert told.exit_code == 0, told.output
+        return {row["checkpoint"]: row["damaged"] for row in json.loads(told.stdout)}
+
+    base, delta = f"{owned.epoch}/0", f"{owned.epoch}/1"
+    assert await damaged() == {delta: True, base: True}
+    assert "1 marks" in (await gateway("unmark", name, base)).output
+    assert await damaged() == {delta: True, base: False}
+    assert "none was marked" in (await gateway("unmark", name, base)).output
+    assert "1 marks" in (await gateway("unmark", name, "--all")).output
+    assert await damaged() == {delta: False, base: False}
+
+    assert (await gateway("unmark", name, f"{owned.epoch}/7")).exit_code == 1
+    assert (await gateway("list", name, "--tenant", "another")).exit_code == 1
+    for words in ([], ["12"], ["1/2", "--all"], ["-1/2"], ["1/2/3"]):
+        assert (await gateway("unmark", name, *words)).exit_code == 2, words
