@@ -1,15 +1,18 @@
 """How many requests a key, a tenant, a session, and an address without a good key may make.
 
-Counted in Redis by `limits` (sliding windows), so that all replicas count together. While Redis is
-away, what `LIMIT_WITHOUT_REDIS` says holds.
+Counted in Redis by `limits` (sliding windows), so that all replicas count together. Who asks often
+is counted in blocks: a replica takes as many requests as its caller makes in half a second at once,
+never more than a fiftieth of the limit, and admits them by itself. While Redis is away, what
+`LIMIT_WITHOUT_REDIS` says holds.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from limits import RateLimitItem, parse
@@ -28,6 +31,10 @@ log = structlog.get_logger(__name__)
 _REDIS_SECONDS = 0.5
 #: After a failure Redis is left alone for so long.
 _PAUSE_SECONDS = 5.0
+#: A block is for so long, holds at most this part of the limit, and there are at most so many.
+_BLOCK_SECONDS = 0.5
+_BLOCK_PART = 50
+_BLOCKS = 10_000
 #: First parts of paths: those that a session follows, and those that are none.
 _BEFORE_SESSION = frozenset({"sessions", "files"})
 _NO_SESSION = frozenset({"apps", "contacts", "keys", "send", "server"})
@@ -49,6 +56,28 @@ class Standing:
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset),
         }
+
+
+@dataclass(slots=True)
+class _Block:
+    """Requests that are counted already. `since` and `until`: monotonic seconds."""
+
+    size: int
+    left: int
+    since: float
+    until: float
+    standing: Standing | None
+
+    def stands(self) -> Standing | None:
+        """How the caller stands: what is left of the block is not used up yet."""
+        if self.standing is None:
+            return None
+        return replace(self.standing, remaining=self.standing.remaining + self.left)
+
+    def next_size(self, now: float, most: int) -> int:
+        """What its caller would have used up in a block's time."""
+        rate = (self.size - self.left) / max(now - self.since, 0.001)
+        return max(1, min(int(rate * _BLOCK_SECONDS), 2 * self.size, most))
 
 
 class RateLimits:
@@ -77,6 +106,7 @@ class RateLimits:
         )
         self._memory: SlidingWindowCounterRateLimiter | None = None
         self._away_until = float("-inf")
+        self._blocks: OrderedDict[tuple[str, str], _Block] = OrderedDict()
 
     async def take(self, *counted: tuple[str, str]) -> Standing | None:
         """Count one request against (kind, whose) each. Returns how the first that is limited
@@ -100,14 +130,25 @@ class RateLimits:
     async def _hit(
         self, item: RateLimitItem, kind: str, whose: str, *, asked: bool
     ) -> Standing | None:
+        now = time.monotonic()
+        block = self._blocks.get((kind, whose))
+        usable = block is not None and block.left > 0 and now < block.until
+        if block is not None and usable and not (asked and block.standing is None):
+            block.left -= 1
+            return block.stands()
+        most = 1 if kind == "stranger" else item.amount // _BLOCK_PART
+        size = 1 if block is None else block.next_size(now, most)
         limiter = self._limiter()
         if limiter is None:
             raise Unavailable("requests cannot be counted: Redis is away", retry_after=2)
         try:
-            return await self._count(limiter, item, kind, whose, asked=asked)
+            size, standing = await self._count(limiter, item, kind, whose, size, asked=asked)
         except (RedisError, OSError) as error:
             self._away(error)
             return await self._hit(item, kind, whose, asked=asked)
+        block = _Block(size, size - 1, now, now + 2 * _BLOCK_SECONDS, standing)
+        self._keep((kind, whose), block)
+        return block.stands()
 
     async def _count(
         self,
@@ -115,12 +156,16 @@ class RateLimits:
         item: RateLimitItem,
         kind: str,
         whose: str,
+        size: int,
         *,
         asked: bool,
-    ) -> Standing | None:
-        admitted = await limiter.hit(item, kind, whose)
+    ) -> tuple[int, Standing | None]:
+        """How many were admitted, and how the caller stands after them."""
+        admitted = await limiter.hit(item, kind, whose, cost=size)
+        if not admitted and size > 1:
+            size, admitted = 1, await limiter.hit(item, kind, whose)
         if admitted and not asked:
-            return None
+            return size, None
         stats = await limiter.get_window_stats(item, kind, whose)
         reset = max(1, math.ceil(stats.reset_time - time.time()))
         standing = Standing(item.amount, max(0, int(stats.remaining)), reset)
@@ -128,7 +173,13 @@ class RateLimits:
             raise RateLimited(
                 f"more than {item} for this {kind}", retry_after=reset, scope=kind, limit=str(item)
             )
-        return standing
+        return size, standing
+
+    def _keep(self, whose: tuple[str, str], block: _Block) -> None:
+        self._blocks[whose] = block
+        self._blocks.move_to_end(whose)
+        if len(self._blocks) > _BLOCKS:
+            self._blocks.popitem(last=False)
 
     def _limiter(self) -> SlidingWindowCounterRateLimiter | None:
         """Redis, or what stands in for it; None when nothing may."""

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis.asyncio
 from conftest import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from api.security.front_door import FrontDoor
 from api.security.rate_limits import RateLimits
+from cluster.domain.errors import RateLimited
 from cluster.domain.session import SessionRecord
 from cluster.security import keys
 from cluster.settings import FrontSettings, LimitSettings, Settings, StoreSettings
@@ -51,6 +53,36 @@ async def test_replicas_count_together_and_say_when_to_come_again(
     assert (refused.json()["code"], refused.json()["scope"]) == ("rate_limited", "key")
     other = (await front.operator().post("/api/keys", json={"isAdmin": True})).json()
     assert (await replicas[0].get(VERSION, headers={"X-Api-Key": other["key"]})).status_code == 200
+
+
+async def test_who_asks_often_is_counted_in_blocks_and_never_above_the_limit(
+    store_settings: Settings, tenant: str
+) -> None:
+    replicas = [limits(store_settings.stores, per_tenant="1000/hour") for _ in range(2)]
+    admitted, remaining, refused = 0, [], 0
+    async with redis.asyncio.from_url(
+        store_settings.stores.redis_url.get_secret_value()
+    ) as counted:
+        before = await _scripts(counted)
+        for turn in range(1200):
+            try:
+                standing = await replicas[turn % 2].take(("tenant", tenant))
+            except RateLimited:
+                refused += 1
+                continue
+            assert standing is not None
+            admitted += 1
+            remaining.append(standing.remaining)
+        asked = await _scripts(counted) - before - 2 * refused
+    assert 1000 - 2 * 20 <= admitted <= 1000, "a block of each replica may be left"
+    assert asked < admitted / 4
+    assert remaining[0] == 999
+    assert min(remaining) >= 0
+
+
+async def _scripts(client: redis.asyncio.Redis) -> int:
+    stats = await client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "eval"))
 
 
 async def test_a_session_is_limited_wherever_a_request_names_it(
