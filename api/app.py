@@ -14,7 +14,7 @@ from api import console, docs_page, openapi, problems
 from api.body_limit import BodyLimitMiddleware
 from api.body_sizes import limit_by_path
 from api.flat_routes import flatten
-from api.ports import GatewayFactory
+from api.gateway import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
     auth,

@@ -8,8 +8,9 @@ from fastapi import Depends, Path
 from pydantic import StringConstraints
 from starlette.requests import HTTPConnection
 
-from api.ports import Gateway, SessionClient
+from api.gateway import Gateway
 from api.security.caller import gateway_of
+from cluster.client.session import SessionClient
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import Invalid
 

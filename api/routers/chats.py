@@ -22,11 +22,11 @@ from api.models.messages import WAMessage
 from api.models.results import Result as Done
 from api.paging import at_most
 from api.params import AnyChatPath, SessionPath
-from api.ports import SessionClient
 from api.problems import responses
 from api.references import reference
 from api.routers.history_page import PAGED, Page, SortOrder, history
 from api.strict_json import StrictJsonRoute
+from cluster.client.session import SessionClient
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import (
     Invalid,

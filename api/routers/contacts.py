@@ -18,9 +18,9 @@ from api.models.contacts import (
 from api.models.results import Result
 from api.paging import Paging
 from api.params import GatewayDep, SessionName, SessionPath
-from api.ports import SessionClient
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from cluster.client.session import SessionClient
 from cluster.domain.errors import (
     Invalid,
     NotSupported,

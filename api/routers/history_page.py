@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Response
 
 from api.models.messages import WAMessage
 from api.paging import at_most
-from api.ports import SessionClient
+from cluster.client.session import SessionClient
 from cluster.domain.chat_id import ChatId
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.message import Ack, MessageFilter

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from api.gateway import Gateway
 from api.models.keys import ApiKeyAnswer, ApiKeyRequest, AuditAnswer, ScopedApiKeyRequest
 from api.paging import at_most
 from api.params import MOST, GatewayDep
-from api.ports import Gateway
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (

@@ -13,8 +13,8 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.files import FilesUrl
+from api.gateway import Gateway
 from api.params import event_number
-from api.ports import Gateway
 from api.reader_budget import Window
 from api.security.caller import gateway_of
 from cluster.domain.errors import GatewayError, Invalid, NotFound

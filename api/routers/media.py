@@ -18,10 +18,10 @@ from api.models.auth import Base64File
 from api.models.files import given
 from api.models.media import ConvertRequest, Uploaded
 from api.params import SessionPath
-from api.ports import SessionClient
 from api.problems import responses
 from api.ranges import read_range
 from api.references import reference
+from cluster.client.session import SessionClient
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,

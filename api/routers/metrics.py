@@ -7,8 +7,8 @@ import time
 
 from fastapi import APIRouter, Response
 
+from api.gateway import Gateway
 from api.params import GatewayDep
-from api.ports import Gateway
 from api.problems import responses
 from cluster.domain.errors import Forbidden, Unauthorized
 

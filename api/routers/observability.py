@@ -10,9 +10,9 @@ from datetime import timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from api.gateway import Gateway
 from api.models.observability import Environment, Health, Ping, Readiness, ServerStatus, Worker
 from api.params import GatewayDep
-from api.ports import Gateway
 from api.problems import responses
 from api.security.caller import operator
 from cluster.domain.errors import Unauthorized, Unavailable

@@ -13,10 +13,10 @@ from api.models.files import FileBody, attachment
 from api.models.messages import WAMessage
 from api.models.status import DeleteStatus, FileStatus, TextStatus, VideoStatus, VoiceStatus
 from api.params import SessionPath
-from api.ports import SessionClient
 from api.problems import responses
 from api.references import reference
 from api.routers.chatting import IdempotencyKey
+from cluster.client.session import SessionClient
 from cluster.client.status import STATUS
 from cluster.domain.errors import (
     BodyTooLarge,

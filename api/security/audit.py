@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from starlette.types import Message, Scope, Send
 
-from api.ports import Gateway
+from api.gateway import Gateway
 from api.security.authorization import needs, template_of
 from api.security.caller import address_of
 from cluster.domain.errors import GatewayError

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import Scope
 
-from api.ports import Gateway
+from api.gateway import Gateway
 from cluster.domain.errors import Unauthorized, Unavailable
 from cluster.security.keys import ConfiguredKey, digest_of, is_issued
 from cluster.security.principal import OPERATOR_TENANT, Principal

@@ -7,7 +7,7 @@ from typing import Any, cast
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from api.ports import Gateway
+from api.gateway import Gateway
 from api.security.rate_limits import RateLimits
 from api.security.scoped_gateway import ScopedGateway
 from cluster.domain.errors import Unauthorized

@@ -11,7 +11,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.ports import Gateway
+from api.gateway import Gateway
 from api.problems import problem_response
 from api.security.audit import audited
 from api.security.authenticator import Authenticator

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from api.ports import Gateway, SessionClient
-from api.ports_cluster import ClusterPort, NodesPort, SandboxPort
-from api.ports_keys import KeysPort
+from api.gateway import Gateway
+from cluster.client.keys import Keys
+from cluster.client.nodes import Nodes
+from cluster.client.sandbox import SandboxControl
+from cluster.client.session import SessionClient
+from cluster.client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
 from cluster.domain.session import SessionRecord, check_session_name
@@ -28,23 +31,23 @@ class ScopedGateway:
         )
 
     @property
-    def keys(self) -> KeysPort:
+    def keys(self) -> Keys:
         """Raises `Forbidden` unless the caller manages its tenant."""
         if not self._principal.manages:
             raise Forbidden
         return self._tenants.keys
 
     @property
-    def nodes(self) -> NodesPort:
+    def nodes(self) -> Nodes:
         """Raises `Forbidden` unless the caller runs the gateway; so do `cluster` and `sandbox`."""
         return self._operated().nodes
 
     @property
-    def cluster(self) -> ClusterPort:
+    def cluster(self) -> ClusterVitals:
         return self._operated().cluster
 
     @property
-    def sandbox(self) -> SandboxPort:
+    def sandbox(self) -> SandboxControl:
         return self._operated().sandbox
 
     def for_tenant(self, tenant: str) -> Gateway:

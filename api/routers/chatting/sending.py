@@ -9,8 +9,8 @@ from fastapi import Header, Query
 from api.files import FilesUrl
 from api.models.messages import WAMessage
 from api.params import GatewayDep, SessionName
-from api.ports import SessionClient
 from api.problems import responses
+from cluster.client.session import SessionClient
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,

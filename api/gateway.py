@@ -1,0 +1,96 @@
+"""What the HTTP front asks of the cluster: verbs of `cluster.client.Gateway`, which `ScopedGateway`
+narrows to what one caller may see. They raise `cluster.domain.errors.GatewayError` and nothing else
+on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
+
+from cluster.client.keys import Keys
+from cluster.client.nodes import Nodes
+from cluster.client.sandbox import SandboxControl
+from cluster.client.session import SessionClient
+from cluster.client.vitals import ClusterVitals
+from cluster.domain.device_source import DeviceSource
+from cluster.domain.session import SessionRecord
+from cluster.domain.vitals import SessionVitals
+
+__all__ = ["Gateway", "GatewayFactory"]
+
+
+class Gateway(Protocol):
+    """The cluster, for one tenant."""
+
+    @property
+    def keys(self) -> Keys:
+        """API keys and the audit log."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """Drains."""
+
+    @property
+    def cluster(self) -> ClusterVitals:
+        """How the nodes are doing."""
+
+    @property
+    def sandbox(self) -> SandboxControl:
+        """The virtual phones, in sandbox mode."""
+
+    def for_tenant(self, tenant: str) -> Gateway:
+        """The same for another tenant."""
+
+    def session(self, name: str) -> SessionClient:
+        """Raises `Invalid` when `name` is no session name; asks nobody whether it exists."""
+
+    async def create_session(
+        self, name: str, config: dict[str, Any], *, start: bool = True
+    ) -> SessionRecord:
+        """Raises `Conflict` when the name is taken."""
+
+    async def import_session(
+        self,
+        name: str,
+        source: DeviceSource,
+        *,
+        config: dict[str, Any] | None = None,
+        start: bool = True,
+    ) -> SessionRecord:
+        """Raises `Invalid` when the source is not what it claims, `Conflict` when the name or the
+        device is taken."""
+
+    async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
+        """Without `all` those that are not STOPPED."""
+
+    async def vitals(
+        self, names: Sequence[str] | None = None, *, limit: int = 500
+    ) -> Sequence[SessionVitals]:
+        """How the sessions are doing, or those with these names; by name."""
+
+    def follow_all(
+        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Events of every session from now on; None when nothing happened for `beat` seconds."""
+
+    async def health(self) -> dict[str, dict[str, Any]]:
+        """Per store `{"ok": true, …}`."""
+
+    async def library(self) -> list[dict[str, Any]]:
+        """What the WhatsApp libraries of the cluster's processes keep, each kind once:
+        `{"version": …, "machine": …, "kept": […], "smaller": {…}}`."""
+
+    async def version(self) -> dict[str, str]:
+        """Versions by distribution: `{"whatsapp-session-gateway": "0.1.0", "ray": …}`"""
+
+    async def metrics(self) -> bytes:
+        """The cluster's figures in Prometheus' text form."""
+
+    async def environment(self, *, all: bool = False) -> dict[str, str]:
+        """Settings by environment variable, secrets masked; with `all` defaults too."""
+
+    async def close(self) -> None: ...
+
+
+#: Makes the gateway of one replica; called once, when the application starts.
+GatewayFactory = Callable[[], Gateway]
