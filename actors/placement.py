@@ -31,9 +31,7 @@ _SMALL = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}
 def session_environment(settings: Settings) -> dict[str, str]:
     """Environment of a process that hosts sessions. Go reads its own when the process starts."""
     found = {SESSION_PROCESS: "1", **{n: os.environ.get(n, value) for n, value in _SMALL.items()}}
-    # The library's version is looked up in the memory of a process: in a fork it was not found.
-    forks = settings.placement.fork and not settings.whatsapp.client_version
-    if forks and sys.platform == "linux":
+    if settings.placement.fork and sys.platform == "linux":
         found[FORK] = "1"
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
         found["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle

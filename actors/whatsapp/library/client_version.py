@@ -15,7 +15,8 @@ import re
 import struct
 from bisect import bisect_right
 from functools import cache
-from pathlib import Path
+
+from actors.whatsapp.library.memory import find, variables, writable
 
 __all__ = ["ClientVersionRefused", "outdated", "present", "presented"]
 
@@ -62,7 +63,7 @@ def present(version: str) -> None:
     if old == numbers:
         return
     places = [variable, _payload(old)]
-    digest = _find(_digest(old), _own_memory())
+    digest = [at for at in find(_digest(old), variables()) if at % 4 == 0]
     if len(digest) != 1:
         raise ClientVersionRefused(f"the version's hash was found {len(digest)} times, expected 1")
     for place in places:
@@ -71,7 +72,11 @@ def present(version: str) -> None:
 
 
 def _variable() -> int:
-    found = [place for place in _find(_BEGIN, _own_memory()) if _numbers(place)[2] in _REVISIONS]
+    found = [
+        place
+        for place in find(_BEGIN, variables())
+        if place % 4 == 0 and _numbers(place)[2] in _REVISIONS
+    ]
     if len(found) != 1:
         raise ClientVersionRefused(f"the version was found {len(found)} times, expected 1")
     return found[0]
@@ -80,7 +85,7 @@ def _variable() -> int:
 def _payload(version: list[int]) -> int:
     """Where the numbers are that the payload points to: a message somewhere behind a variable of
     the library has pointers to them, one after the other."""
-    regions = _regions()
+    regions = writable()
     starts = [start for start, _ in regions]
 
     def readable(address: int, size: int) -> bool:
@@ -88,7 +93,7 @@ def _payload(version: list[int]) -> int:
         return index >= 0 and address + size <= regions[index][1]
 
     found: set[int] = set()
-    for start, end in _own_memory():
+    for start, end in variables():
         words = struct.unpack(f"<{(end - start) // 8}Q", ctypes.string_at(start, end - start))
         for word in set(words):
             if word % 8 or not readable(word, _MESSAGE):
@@ -113,45 +118,3 @@ def _numbers(place: int) -> list[int]:
 
 def _digest(version: list[int]) -> bytes:
     return hashlib.md5(".".join(map(str, version)).encode(), usedforsecurity=False).digest()
-
-
-def _find(needle: bytes, regions: list[tuple[int, int]]) -> list[int]:
-    found: list[int] = []
-    for start, end in regions:
-        data = ctypes.string_at(start, end - start)
-        at = data.find(needle)
-        while at >= 0:
-            if at % 4 == 0 and at + 16 <= len(data):
-                found.append(start + at)
-            at = data.find(needle, at + 1)
-    return found
-
-
-def _own_memory() -> list[tuple[int, int]]:
-    """The library's variables: its writable segment, and what follows it without a file."""
-    found: list[tuple[int, int]] = []
-    for start, end, name in _writable():
-        if "neonize-" in name or (not name and found and found[-1][1] == start):
-            found.append((start, end))
-    return found
-
-
-def _regions() -> list[tuple[int, int]]:
-    """All writable memory, neighbours joined."""
-    joined: list[tuple[int, int]] = []
-    for start, end, _ in _writable():
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def _writable() -> list[tuple[int, int, str]]:
-    found = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        fields = line.split(None, 5)
-        if fields[1].startswith("rw"):
-            start, end = (int(part, 16) for part in fields[0].split("-"))
-            found.append((start, end, fields[5] if len(fields) > 5 else ""))
-    return found

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from pathlib import Path
+
+from actors.whatsapp.library.memory import find, variables
 
 __all__ = ["SandboxRootRefused", "trust_root"]
 
@@ -28,24 +29,9 @@ def trust_root(root_key: bytes) -> None:
     """
     if len(root_key) != 32:
         raise SandboxRootRefused("the sandbox's root key must have 32 bytes")
-    found = _addresses(_WHATSAPP_ROOT)
-    if not found and len(_addresses(root_key)) == 1:
+    found = find(_WHATSAPP_ROOT, variables(initialised=True))
+    if not found and len(find(root_key, variables(initialised=True))) == 1:
         return
     if len(found) != 1:
         raise SandboxRootRefused(f"WhatsApp's root key was found {len(found)} times, expected 1")
     ctypes.memmove(found[0], root_key, 32)
-
-
-def _addresses(needle: bytes) -> list[int]:
-    found: list[int] = []
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        fields = line.split(None, 5)
-        if len(fields) < 6 or "neonize-" not in fields[5] or "w" not in fields[1]:
-            continue
-        start, end = (int(part, 16) for part in fields[0].split("-"))
-        data = ctypes.string_at(start, end - start)
-        offset = data.find(needle)
-        while offset >= 0:
-            found.append(start + offset)
-            offset = data.find(needle, offset + 1)
-    return found

@@ -45,3 +45,32 @@ def test_the_pinned_version_was_tried_on_every_machine() -> None:
 def test_names_are_unique_and_both_sides_are_told() -> None:
     assert len({patch.name for patch in PATCHES}) == len(PATCHES)
     assert all(patch.promise and patch.without for patch in PATCHES)
+
+
+#: As the zygote's forks meet the library: noted, and loaded on first use.
+NOTED = (
+    "from actors.zygote import deferred\nwith deferred.importing():\n    import neonize._binder\n"
+)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("noted", ["", NOTED], ids=["loaded", "noted"])
+def test_a_version_is_presented_before_anything_else_used_the_library(
+    noted: str, fresh: Callable[..., str]
+) -> None:
+    version = "2.3000.1999999999"
+    tell = (
+        "from actors.whatsapp.library.promises import facts\n"
+        "from actors.whatsapp.library.client_version import presented\n"
+        "print('client_version' in facts()['kept'], presented())"
+    )
+    told = fresh(noted + tell, environment={"WHATSAPP_CLIENT_VERSION": version})
+    assert told == f"True {version}"
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_sandbox_is_trusted_before_anything_else_used_the_library(
+    fresh: Callable[..., str],
+) -> None:
+    trust = "from actors.whatsapp.library.sandbox_root import trust_root\ntrust_root(bytes(32))"
+    fresh(NOTED + trust)
