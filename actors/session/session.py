@@ -980,7 +980,10 @@ class Session:
         state, timestamp, place = row.state, row.accepted_at, None
         if state is OutboxState.FAILED:
             # What it was answered the first time: this key or id has no other outcome.
-            raise WhatsAppRefused(row.error or "WhatsApp refused the message")
+            if row.failure is None or isinstance(row.failure, Unavailable):
+                # Of former versions; or it was given up, and is not tried again.
+                raise WhatsAppRefused(row.error or "WhatsApp refused the message")
+            raise row.failure
         if state is OutboxState.ACCEPTED:
             done = self._outbox.add(
                 OutboxEntry(
@@ -1149,7 +1152,7 @@ class Session:
                 self.record.id,
                 self.epoch,
                 entry.message_id,
-                error.detail,
+                error,
                 entry.attempts,
                 told=not self._ignored.ignores(entry.chat),
             )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from cluster.domain.content import fingerprinted
-from cluster.domain.errors import Conflict
+from cluster.domain.errors import Conflict, GatewayError, error_from_payload
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
@@ -36,6 +36,8 @@ class OutboxRow:
     trace: str = ""
     #: JID of the account it was accepted for; empty: kept by a version that did not say.
     account: str = ""
+    #: What a failed one was answered, and is answered when it is sent again.
+    failure: GatewayError | None = None
 
 
 class OutboxStore:
@@ -85,8 +87,8 @@ class OutboxStore:
             return _row(row), False
         first = await self._db.one(
             """
-            SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
-                   account, fingerprint
+            SELECT seq, message_id, chat, content, state, attempts, error, failure, accepted_at,
+                   trace, account, fingerprint
             FROM outbox WHERE session_id = %(id)s
                AND (message_id = %(message)s OR idempotency_key = %(key)s)
             ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
@@ -127,6 +129,7 @@ class OutboxStore:
     async def disown(self, session_id: int, epoch: int, account: str) -> int:
         """`account` is linked now: what was accepted for another one fails, and is told as events.
         Returns how many. Raises `NotOwner`."""
+        failure = Conflict("it was accepted for another account than the one that is linked now")
         total = 0
         while True:
             row = await self._db.one(
@@ -135,7 +138,8 @@ class OutboxStore:
                     "id": session_id,
                     "epoch": epoch,
                     "account": account,
-                    "error": "it was accepted for another account than the one that is linked now",
+                    "error": failure.detail,
+                    "failure": jsonb(failure.to_payload()),
                     "most": _AT_ONCE,
                     "events": [new_event_id() for _ in range(2 * _AT_ONCE)],
                 },
@@ -188,20 +192,21 @@ class OutboxStore:
         session_id: int,
         epoch: int,
         message_id: str,
-        error: str,
+        failure: GatewayError,
         attempts: int,
         *,
         told: bool = True,
     ) -> None:
-        """It cannot be sent, for good: that is told as an event, with `told`. Raises
-        `NotOwner`."""
+        """It cannot be sent, for good: that is told as an event, with `told`, and answered to who
+        sends it again. Raises `NotOwner`."""
         row = await self._db.one(
             _MARK_FAILED,
             {
                 "id": session_id,
                 "epoch": epoch,
                 "message": message_id,
-                "error": printable(error),
+                "error": printable(failure.detail),
+                "failure": jsonb(failure.to_payload()),
                 "attempts": attempts,
                 "told": told,
                 "events": [new_event_id(), new_event_id()],
@@ -302,7 +307,8 @@ _MARK_FAILED = """
         SELECT session_id FROM session_streams
         WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
     ), entry AS (
-        UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s
+        UPDATE outbox SET state = 'failed', error = %(error)s, attempts = %(attempts)s,
+               failure = %(failure)s
         WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
           AND state = 'accepted'
         RETURNING chat, trace
@@ -344,7 +350,7 @@ _DISOWN = """
         SELECT session_id FROM session_streams
         WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
     ), entry AS (
-        UPDATE outbox SET state = 'failed', error = %(error)s
+        UPDATE outbox SET state = 'failed', error = %(error)s, failure = %(failure)s
         WHERE session_id IN (SELECT session_id FROM fence) AND seq IN (
             SELECT seq FROM outbox
             WHERE session_id = %(id)s AND state = 'accepted' AND account NOT IN ('', %(account)s)
@@ -393,4 +399,5 @@ def _row(row: Row) -> OutboxRow:
         accepted_at=row["accepted_at"],
         trace=row["trace"] or "",
         account=row["account"],
+        failure=error_from_payload(row["failure"]) if row.get("failure") else None,
     )

@@ -440,14 +440,25 @@ def test_the_same_key_with_the_same_file_is_one_message(talk: Talk) -> None:
     assert captions.count("once") == 1
 
 
-def test_the_same_key_after_a_failure_is_told_of_the_failure(talk: Talk) -> None:
-    body = talk.body(text="to nobody") | {"chatId": "4999000000000@c.us"}
-    for _ in range(2):
-        answer = talk.gateway.api.post(
-            "/api/sendText", json=body, headers={"Idempotency-Key": "nobody-1"}
+def test_the_same_key_after_a_failure_is_answered_the_same(talk: Talk) -> None:
+    api = talk.gateway.api
+    group = {"name": "Left", "participants": [{"id": talk.bob.chat}]}
+    made = api.post(f"/api/{talk.session}/groups", json=group).raise_for_status().json()
+    left = api.post(f"/api/{talk.session}/groups/{made['JID']}/leave")
+    left.raise_for_status()
+    for chat, status in ((made["JID"], 403), ("4999000000000@c.us", 422)):
+        body = talk.body(text="to nobody") | {"chatId": chat}
+        first, again = (
+            api.post("/api/sendText", json=body, headers={"Idempotency-Key": f"nobody-{status}"})
+            for _ in range(2)
         )
-        assert answer.status_code >= 400, answer.text
-        assert "not on WhatsApp" in answer.json()["detail"]
+        assert first.status_code == again.status_code == status, (first.text, again.text)
+        of_the_request = {"instance", "requestId", "timestamp"}
+        told = [
+            {k: v for k, v in one.json().items() if k not in of_the_request}
+            for one in (first, again)
+        ]
+        assert told[0] == told[1]
 
 
 def test_new_message_ids_can_be_sent_under(talk: Talk) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from owned_session import CHAT, TTL, Owned, incoming
 
-from cluster.domain.errors import NotOwner, SessionNotFound
+from cluster.domain.errors import GatewayError, NotOwner, SessionNotFound
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, MessageFilter
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -22,7 +22,7 @@ WRITERS: dict[str, Callable[[Owned], Awaitable[object]]] = {
     "accept": lambda o: o.accept("3EB0ZOMBIE00000000"),
     "mark_sent": lambda o: o.stores.outbox.mark_sent(o.id, o.epoch, "3EB0FIRST000000000", NOW),
     "mark_failed": lambda o: o.stores.outbox.mark_failed(
-        o.id, o.epoch, "3EB0FIRST000000000", "no", 1
+        o.id, o.epoch, "3EB0FIRST000000000", GatewayError("no"), 1
     ),
     "record_incoming": lambda o: o.stores.inbox.record_incoming(
         o.id, o.epoch, incoming("ZOMBIE0000000000"), "message"

@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from owned_session import CHAT, Owned, incoming
 
-from cluster.domain.errors import Conflict
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    Invalid,
+    NotOnWhatsApp,
+    NotPermitted,
+)
 from cluster.domain.message import Ack, MessageFilter, OutboxState
 
 ID = "3EB0AAAAAAAAAAAAAA"
@@ -68,12 +74,28 @@ async def test_one_key_sent_from_many_sides_at_once_makes_one_message(owned: Own
     assert [replayed for _, replayed in answers].count(False) == 1
 
 
+@pytest.mark.parametrize(
+    "error", [NotPermitted("no member", chat="1@g.us"), NotOnWhatsApp("1 is nobody"), Invalid("x")]
+)
+async def test_a_failed_one_tells_again_what_it_was_answered(
+    owned: Owned, error: GatewayError
+) -> None:
+    row, _ = await owned.accept("3EB0FAILED00000000", key="f")
+    await owned.stores.outbox.mark_failed(owned.id, owned.epoch, row.message_id, error, 1)
+
+    again, replayed = await owned.accept("3EB0FAILED00000001", key="f")
+
+    assert replayed
+    assert again.failure is not None
+    assert again.failure.to_payload() == error.to_payload()
+
+
 async def test_pending_keeps_the_order_of_acceptance(owned: Owned) -> None:
     ids = [f"3EB0AAAAAAAAAAAA{n:02}" for n in range(5)]
     for one in ids:
         await owned.accept(one)
     await owned.stores.outbox.mark_sent(owned.id, owned.epoch, ids[1], datetime.now(UTC))
-    await owned.stores.outbox.mark_failed(owned.id, owned.epoch, ids[3], "no", 1)
+    await owned.stores.outbox.mark_failed(owned.id, owned.epoch, ids[3], GatewayError("no"), 1)
 
     pending = await owned.stores.outbox.pending(owned.id)
 

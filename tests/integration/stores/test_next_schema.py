@@ -13,6 +13,7 @@ import pytest_asyncio
 from owned_session import CHAT, TTL, Owned, incoming
 from pydantic import SecretStr
 
+from cluster.domain.errors import GatewayError
 from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, MessageFilter, OutboxState
@@ -93,7 +94,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
             timestamp=now,
         )
         failed, _ = await owned.accept(uuid.uuid4().hex.upper())
-        await s.outbox.mark_failed(number, epoch, failed.message_id, "no", 1)
+        await s.outbox.mark_failed(number, epoch, failed.message_id, GatewayError("no"), 1)
         assert await s.inbox.record_incoming(
             number, epoch, incoming(uuid.uuid4().hex.upper()), "message"
         )
