@@ -413,6 +413,7 @@ def _again(message: StoredMessage) -> dict[str, Any]:
     content = {key: value for key, value in content.items() if key not in left_out}
     if message.edited_at is not None:
         content["caption" if "file" in content else "text"] = message.body
+    content["forward_score"] = int(content.get("forward_score") or 0) + 1
     return content
 
 

@@ -304,7 +304,10 @@ def test_edited_messages_are_forwarded_and_quoted_as_they_are_shown(told: Told) 
     again = told.post(
         "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=own["id"]
     )
-    assert told.arrived(again, carol)["text"] == "v2"
+    arrived = told.arrived(again, carol)
+    assert arrived["text"] == "v2"
+    context = arrived["message"]["extendedTextMessage"]["contextInfo"]
+    assert (context["isForwarded"], context["forwardingScore"]) == (True, 1)
 
 
 def test_deleted_messages_are_not_sent_on(told: Told) -> None:

@@ -26,7 +26,7 @@ from actors.whatsapp.content import (
     texts,
 )
 from actors.whatsapp.content.composer import Composer
-from actors.whatsapp.content.context import with_timer
+from actors.whatsapp.content.context import as_forwarded, with_timer
 from cluster.domain.errors import GatewayError, Invalid, NotSupported
 
 __all__ = ["Composer", "compose"]
@@ -58,12 +58,14 @@ async def compose(content: dict[str, Any], composer: Composer | None = None) -> 
             message = _PURE[kind](content)
             if composer is not None and kind == "text":
                 await attachments.add_preview_image(message, content, composer)
-            return with_timer(message, content.get("_timer"))
-        if kind not in _NEEDING_LIBRARY:
+        elif kind not in _NEEDING_LIBRARY:
             raise Invalid(f"unknown kind of message: {kind!r}", field="kind")
-        if composer is None:
+        elif composer is None:
             raise NotSupported(f"this session cannot send {kind}")
-        message = await _NEEDING_LIBRARY[kind](content, composer)
+        else:
+            message = await _NEEDING_LIBRARY[kind](content, composer)
+        if score := int(content.get("forward_score") or 0):
+            message = as_forwarded(message, score)
         return with_timer(message, content.get("_timer"))
     except GatewayError:
         raise

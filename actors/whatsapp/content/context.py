@@ -11,7 +11,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
     Message,
 )
 
-__all__ = ["context_of", "with_context", "with_timer"]
+__all__ = ["as_forwarded", "context_of", "score_of", "with_context", "with_timer"]
 
 
 def context_of(content: dict[str, Any]) -> ContextInfo | None:
@@ -41,17 +41,39 @@ def with_timer(message: Message, timer: dict[str, Any] | None) -> Message:
     is about another message has no context, and needs none."""
     if not timer:
         return message
+    for part in _parts(message):
+        part.contextInfo.expiration = int(timer["seconds"])
+        part.contextInfo.ephemeralSettingTimestamp = int(timer["set_at"])
+    return message
+
+
+def as_forwarded(message: Message, score: int) -> Message:
+    """Marked as forwarded, for the `score`th time; without what it answered and whom it named."""
+    for part in _parts(message):
+        part.ClearField("contextInfo")
+        part.contextInfo.isForwarded = True
+        part.contextInfo.forwardingScore = score
+    return message
+
+
+def score_of(message: Message) -> int:
+    """How often it was forwarded."""
+    return max((part.contextInfo.forwardingScore for part in _parts(message)), default=0)
+
+
+def _parts(message: Message) -> list[Any]:
+    """What of it can have a context. A plain text becomes one that can."""
     if message.HasField("conversation"):
         plain = message.conversation
         message.extendedTextMessage.CopyFrom(ExtendedTextMessage(text=plain))
         message.ClearField("conversation")
     wrapped = message.HasField("documentWithCaptionMessage")
     inner = message.documentWithCaptionMessage.message if wrapped else message
-    for field, part in inner.ListFields():
-        if field.message_type is not None and "contextInfo" in field.message_type.fields_by_name:
-            part.contextInfo.expiration = int(timer["seconds"])
-            part.contextInfo.ephemeralSettingTimestamp = int(timer["set_at"])
-    return message
+    return [
+        part
+        for field, part in inner.ListFields()
+        if field.message_type is not None and "contextInfo" in field.message_type.fields_by_name
+    ]
 
 
 def _quoted_message(quoted: dict[str, Any]) -> Message:

@@ -98,6 +98,33 @@ async def test_what_is_sent_has_the_chats_timer(content: dict[str, Any]) -> None
     assert "expiration" not in str(plain)
 
 
+@pytest.mark.parametrize(
+    ("content", "score"),
+    [
+        ({"kind": "text", "text": "x", "forward_score": 1}, 1),
+        ({"kind": "text", "text": "x", "mentions": ["1@lid"], "forward_score": 2}, 2),
+        ({"kind": "location", "latitude": 1, "longitude": 2, "forward_score": 1}, 1),
+        ({"kind": "contact", "contacts": [{"name": "a", "vcard": "b"}], "forward_score": 1}, 1),
+        ({"kind": "list", "text": "l", "button": "b", "sections": [], "forward_score": 1}, 1),
+        ({"kind": "forward", "message": {"conversation": "x"}}, 1),
+        (
+            {
+                "kind": "forward",
+                "message": {"imageMessage": {"contextInfo": {"forwardingScore": 3}}},
+            },
+            4,
+        ),
+    ],
+)
+async def test_what_is_forwarded_says_so_and_how_often(content: dict[str, Any], score: int) -> None:
+    sent = await compose(content | {"_timer": {"seconds": 60, "set_at": 1}})
+    (part,) = (p for f, p in sent.ListFields() if f.name != "messageContextInfo")
+    assert part.contextInfo.isForwarded
+    assert part.contextInfo.forwardingScore == score
+    assert part.contextInfo.expiration == 60
+    assert not part.contextInfo.mentionedJID
+
+
 async def test_what_is_about_a_message_has_none() -> None:
     key = {"id": "A", "chat": BOB, "from_me": True, "sender": ""}
     timer = {"_timer": {"seconds": 86400, "set_at": 1}}
