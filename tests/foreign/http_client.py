@@ -6,11 +6,13 @@ the path of one of its functions, with that function's arguments as they are cal
 
 from __future__ import annotations
 
-import base64
-import json
+import asyncio
+import operator
 import os
 import sys
 from typing import Any
+
+from line_process import serve
 
 
 def client_of(library: str, url: str) -> Any:
@@ -24,27 +26,14 @@ def client_of(library: str, url: str) -> Any:
     return WAHAClient(base_url=url, api_key=key, timeout=60)
 
 
-def plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value.model_dump() if hasattr(value, "model_dump") else str(value)
-
-
-def main(library: str, url: str) -> None:
+async def main(library: str, url: str) -> None:
     client = client_of(library, url)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        told: dict[str, Any] = {"number": asked["number"]}
-        try:
-            function = client
-            for part in asked["verb"].split("."):
-                function = getattr(function, part)
-            told["value"] = function(**asked["values"][0])
-        except Exception as error:  # noqa: BLE001 - the parent is told
-            told["error"] = f"{type(error).__name__}: {error}"
-        sys.stdout.write(json.dumps(told, default=plain) + "\n")
-        sys.stdout.flush()
+
+    async def perform(verb: str, arguments: dict[str, Any]) -> Any:
+        return operator.attrgetter(verb)(client)(**arguments)
+
+    await serve(perform)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(*sys.argv[1:]))

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["ForeignError", "LineProcess", "NoFunction"]
+__all__ = ["ForeignError", "LineProcess", "NoFunction", "serve", "tell"]
 
 _keys = itertools.count(1)
 #: What a driver answers when its client has nothing for a verb.
 _NO_FUNCTION = "no function"
+#: Bytes of a line.
+_LONGEST = 1 << 24
 
 
-class ForeignError(Exception):
+class ForeignError(RuntimeError):
     """The client could not do it: its own words."""
 
 
 class NoFunction(ForeignError):
     """The client does not offer that."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(_NO_FUNCTION)
 
 
 class LineProcess:
@@ -41,7 +48,7 @@ class LineProcess:
     @asynccontextmanager
     async def running(
         cls, command: Sequence[str], log: Path, **environment: str
-    ) -> AsyncIterator[LineProcess]:
+    ) -> AsyncIterator[Self]:
         """A started one, ended afterwards. What it says on stderr is in `log`."""
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
@@ -50,17 +57,20 @@ class LineProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **environment},
-                limit=1 << 24,
+                limit=_LONGEST,
             )
         device = cls(process)
         try:
             yield device
         finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGKILL)
-                await process.wait()
-            device._reader.cancel()
-            await asyncio.gather(device._reader, return_exceptions=True)
+            await device.kill()
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+            await self._process.wait()
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
 
     async def do(self, verb: str, *values: Any, seconds: float = 30) -> Any:
         """Have it do something. Raises `ForeignError`."""
@@ -112,3 +122,42 @@ class LineProcess:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ForeignError("the client's process ended"))
+
+
+_lines = None
+
+
+def tell(**told: Any) -> None:
+    """The child's side: a line to the parent. What else is printed is for people."""
+    global _lines
+    if _lines is None:
+        _lines = os.fdopen(os.dup(1), "w", buffering=1)
+    _lines.write(json.dumps(told, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value.model_dump() if hasattr(value, "model_dump") else str(value)
+
+
+async def serve(perform: Callable[..., Awaitable[Any]]) -> None:
+    """The child's side: `perform(verb, *values)` for each line, side by side; `NoFunction` where it
+    has none. Returns at the end of the lines."""
+
+    async def answer(number: int, verb: str, values: list[Any]) -> None:
+        try:
+            tell(number=number, value=await perform(verb, *values))
+        except NoFunction:
+            tell(number=number, error=_NO_FUNCTION)
+        except Exception as error:  # noqa: BLE001 - the parent is told
+            tell(number=number, error=f"{type(error).__name__}: {error}")
+
+    reader = asyncio.StreamReader(limit=_LONGEST)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    work = set()
+    while line := await reader.readline():
+        task = asyncio.create_task(answer(**json.loads(line)))
+        work.add(task)
+        task.add_done_callback(work.discard)

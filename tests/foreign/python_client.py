@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-_output = os.fdopen(os.dup(1), "w", buffering=1)
+from line_process import NoFunction, serve, tell
+
 Verbs = dict[str, Callable[..., Awaitable[Any]]]
-
-
-def tell(**told: Any) -> None:
-    _output.write(json.dumps(told) + "\n")
 
 
 async def pywhats(folder: str) -> Verbs:
@@ -128,23 +124,12 @@ _work: set[asyncio.Task[Any]] = set()
 async def main(library: str, folder: str) -> None:
     verbs = await {"pywhats": pywhats, "pyaileys": pyaileys}[library](folder)
 
-    async def perform(number: int, verb: str, values: list[Any]) -> None:
+    async def perform(verb: str, *values: Any) -> Any:
         if verb not in verbs:
-            tell(number=number, error="no function")
-            return
-        try:
-            tell(number=number, value=await verbs[verb](*values))
-        except Exception as error:  # noqa: BLE001 - the parent is told
-            tell(number=number, error=f"{type(error).__name__}: {error}")
+            raise NoFunction
+        return await verbs[verb](*values)
 
-    reader = asyncio.StreamReader(limit=1 << 24)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        asked = json.loads(line)
-        task = asyncio.create_task(perform(asked["number"], asked["verb"], asked["values"]))
-        _work.add(task)
-        task.add_done_callback(_work.discard)
+    await serve(perform)
 
 
 if __name__ == "__main__":

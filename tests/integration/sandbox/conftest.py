@@ -41,7 +41,7 @@ async def start(sandbox: Sandbox) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def begin(store: Path) -> LibraryDevice:
-            return await stack.enter_async_context(LibraryDevice.running(store, sandbox.endpoints))
+            return await stack.enter_async_context(LibraryDevice.of(store, sandbox.endpoints))
 
         yield begin
 

@@ -32,7 +32,7 @@ async def test_a_follower_hears_what_is_posted(
     post.views = 7
     newsletters.change(server, channel, post)
     await newsletters.tell_change(server, channel, post)
-    seen = await device.do(
+    seen = await device.eval(
         "verb('channels.messages', channel_id=jid, limit=5)", jid=str(channel.jid)
     )
     assert [(one["body"], one["views"]) for one in seen] == [("Rain", 7)]

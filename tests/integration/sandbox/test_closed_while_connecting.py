@@ -27,9 +27,9 @@ async def test_no_connection_follows_a_close(
     await device.kill()
 
     again = await start(store)
-    await again.do("connect_and_close(delay)", delay=delay)
+    await again.eval("connect_and_close(delay)", delay=delay)
     # Where it cannot be sure, its process ends; then, too, nothing is left.
-    if not await again.do("client.gone"):
+    if not await again.eval("client.gone"):
         await again.kill()
     await asyncio.sleep(2)
     assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]
@@ -46,7 +46,7 @@ async def test_no_connection_follows_a_close_while_the_library_reconnects(
     await alice.scan(shown["text"])
     await device.event("Paired")
     await asyncio.sleep(delay)
-    await device.do("client.close()")
-    assert await device.do("client.gone")
+    await device.eval("client.close()")
+    assert await device.eval("client.gone")
     await asyncio.sleep(1)
     assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]

@@ -42,7 +42,7 @@ async def test_a_stranger_forges_no_message_of_others(
     await bob.send_text(alice.number, "the last one")
     await device.event("Received", body="the last one")
     # The account's own phone is believed: what it sends again arrives.
-    number = int(str(await device.do("client.me.jid")).partition(":")[2].partition("@")[0])
+    number = int(str(await device.eval("client.me.jid")).partition(":")[2].partition("@")[0])
     await alice.send_message(
         jid_of(alice.account), _resent("GENUINE", own=False, request_id=request_id), peer=number
     )

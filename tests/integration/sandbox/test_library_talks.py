@@ -39,7 +39,7 @@ async def test_a_code_pairs_and_a_wrong_one_does_not(
     device = await start(tmp_path / "device.db")
     await device.connect()
     await device.event("QrShown")
-    code = await device.do("client.pair_phone(number)", number=alice.number)
+    code = await device.eval("client.pair_phone(number)", number=alice.number)
     await alice.enter_code("ABCD-EFGH")
     for _ in range(100):
         if sandbox.server.journal.counters["link code wrong"]:
@@ -47,7 +47,7 @@ async def test_a_code_pairs_and_a_wrong_one_does_not(
         await asyncio.sleep(0.05)
     assert sandbox.server.journal.counters["link code wrong"] == 1
     assert sandbox.server.directory.devices(alice.number).keys() == {0}
-    code = await device.do("client.pair_phone(number)", number=alice.number)
+    code = await device.eval("client.pair_phone(number)", number=alice.number)
     await alice.enter_code(code)
     await device.event("Connected")
     assert sandbox.server.directory.devices(alice.number).keys() == {0, 1}
@@ -164,7 +164,7 @@ async def test_unlinking_from_either_side(sandbox: Sandbox, alice: Phone, link: 
     device, other = await link(alice), await link(alice)
     await alice.unlink(1)
     await device.event("LoggedOut")
-    await other.do("client.logout()")
+    await other.eval("client.logout()")
     for _ in range(100):
         if sandbox.server.directory.devices(alice.number).keys() == {0}:
             break
@@ -197,7 +197,7 @@ async def test_groups_with_sender_keys(
     sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
 ) -> None:
     device, other = await link(alice), await link(bob)
-    group = await device.do(
+    group = await device.eval(
         "library.create_group('Friends', [jid(bob)])",
         bob=bob.number,
     )
@@ -214,7 +214,7 @@ async def test_groups_with_sender_keys(
 async def test_media_up_and_down(alice: Phone, bob: Phone, link: Link) -> None:
     device = await link(alice)
     data = bytes(range(256)) * 400
-    await device.do(
+    await device.eval(
         "asyncio.ensure_future(library.send_document(jid(bob), bytes.fromhex(data), "
         "filename='a.bin', mimetype='application/octet-stream'))",
         bob=bob.number,
@@ -232,10 +232,10 @@ async def test_the_library_tells_where_to_upload_and_is_none_the_worse(
     sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
 ) -> None:
     device = await link(alice)
-    host = await device.do("host_of(client)")
+    host = await device.eval("host_of(client)")
     assert host == ["mmg.whatsapp.net", f"{alice.number}:1"]
     assert not sandbox.server.journal.counters["tunnel mmg.whatsapp.net"], "nothing was uploaded"
-    await device.do(
+    await device.eval(
         "asyncio.ensure_future(library.send_document(jid(bob), b'by the library', "
         "filename='a.bin', mimetype='application/octet-stream'))",
         bob=bob.number,
@@ -247,7 +247,7 @@ async def test_the_library_tells_where_to_upload_and_is_none_the_worse(
 async def test_settings_of_the_phone_reach_the_device(alice: Phone, link: Link) -> None:
     device = await link(alice)
     for _ in range(100):
-        name = await device.do("library.get_me()")
+        name = await device.eval("library.get_me()")
         if "Alice" in str(name):
             break
         await asyncio.sleep(0.1)

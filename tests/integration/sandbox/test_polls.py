@@ -28,7 +28,7 @@ async def test_votes_are_opened_on_both_sides(alice: Phone, bob: Phone, link: Li
     }
     asked = "3EB0AAAAAAAAAAAAAAAAAA"
     send = "client.send(chat=chat, content=content, message_id=id)"
-    await device.do(send, chat=chat, content=poll, id=asked)
+    await device.eval(send, chat=chat, content=poll, id=asked)
     assert await bob.wait_inbox(0, 30)
     await bob.vote(asked, ["there"])
     told = await device.event("Received", 60, content="poll_vote")
@@ -46,7 +46,7 @@ async def test_votes_are_opened_on_both_sides(alice: Phone, bob: Phone, link: Li
     }
     before = bob.inbox()[-1]["seq"]
     vote = {"kind": "poll_vote", "options": ["pasta"], "key": key}
-    await device.do(send, chat=chat, content=vote, id="3EB0BBBBBBBBBBBBBBBBBB")
+    await device.eval(send, chat=chat, content=vote, id="3EB0BBBBBBBBBBBBBBBBBB")
     assert await bob.wait_inbox(before, 30)
     assert bob.votes(question) == [{"by": alice.number, "options": ["pasta"]}]
 
@@ -56,4 +56,4 @@ async def test_a_content_that_cannot_be_built_is_refused(alice: Phone, link: Lin
     send = "client.send(chat='4915100002@s.whatsapp.net', content=content, message_id='3EB0' * 5)"
     for content in ({"kind": "nothing"}, {"kind": "poll"}, {"kind": "poll_vote", "key": {}}):
         with pytest.raises(RuntimeError, match="Invalid"):
-            await device.do(send, content=content)
+            await device.eval(send, content=content)

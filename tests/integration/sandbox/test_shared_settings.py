@@ -56,7 +56,7 @@ async def test_what_a_device_sets_itself_is_told_as_well(
     await alice.settings.label("3", name="Old", color=1)
     await device.event("LabelChanged")
     edit = "verb('labels.edit', label='1001', name='Mine', color=2, deleted=False)"
-    await device.do(edit)
+    await device.eval(edit)
     told = await device.event("LabelChanged")
     assert (told["id"], told["name"]) == ("1001", "Mine")
 

@@ -35,7 +35,7 @@ async def test_ids_are_translated_where_the_library_chooses_them(
     answer = await device.event("Received", body="an answer")
     assert answer["reply_to"] == ours
     key = {"chat": chat, "id": ours, "from_me": True}
-    await device.do(
+    await device.eval(
         "client.send(chat=chat, content=content, message_id=client.new_message_id())",
         chat=chat,
         content={"kind": "reaction", "text": "+", "key": key},
@@ -47,11 +47,13 @@ async def test_ids_are_translated_where_the_library_chooses_them(
 async def test_the_field_of_each_client_is_set(alice: Phone, bob: Phone, link: Link) -> None:
     for phone in (alice, bob):
         device = await link(phone)
-        await device.do("asyncio.sleep(0.1)")
-        assert await device.do("ctypes.c_uint8.from_address(field_of(library.uuid.decode())).value")
+        await device.eval("asyncio.sleep(0.1)")
+        assert await device.eval(
+            "ctypes.c_uint8.from_address(field_of(library.uuid.decode())).value"
+        )
 
 
 async def test_what_cannot_be_done_is_refused(alice: Phone, link: Link) -> None:
     device = await link(alice)
     with pytest.raises(RuntimeError, match="NotSupported"):
-        await device.do("verb('profile.picture', jpeg='')")
+        await device.eval("verb('profile.picture', jpeg='')")
