@@ -63,6 +63,9 @@ class Gateway(Protocol):
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         """Without `all` those that are not STOPPED."""
 
+    async def smaller_promises(self, records: Sequence[SessionRecord]) -> Sequence[dict[str, str]]:
+        """Of each session what its library does not keep: name → what holds instead."""
+
     async def vitals(
         self, names: Sequence[str] | None = None, *, limit: int = 500
     ) -> Sequence[SessionVitals]:

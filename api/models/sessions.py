@@ -84,6 +84,11 @@ class SessionGateway(WahaModel):
     actor: str = Field(description="Name of the Ray actor that hosts the session.")
     desired: DesiredState = Field(description="What the supervisor brings the session to.")
     reason: str | None = Field(description="Why the status is FAILED, for people.")
+    smallerPromises: dict[str, str] | None = Field(
+        None,
+        description="What its library does not keep: name → what holds instead, and why. Null: "
+        "everything is kept, or nobody asked (it is told by reads of sessions).",
+    )
     exportedAt: datetime | None = Field(
         None, description="Its device was handed out then: it does not start here any more."
     )
@@ -109,7 +114,8 @@ class SessionInfo(WahaModel):
     gateway: SessionGateway
 
     @classmethod
-    def of(cls, record: SessionRecord) -> Self:
+    def of(cls, record: SessionRecord, smaller: dict[str, str] | None = None) -> Self:
+        """`smaller`: promises that are not kept."""
         return cls(
             name=record.name,
             status=record.status,
@@ -123,6 +129,7 @@ class SessionInfo(WahaModel):
                 actor=record.actor_name,
                 desired=record.desired,
                 reason=record.reason or None,
+                smallerPromises=smaller or None,
                 exportedAt=record.exported_at,
                 createdAt=record.created_at,
                 updatedAt=record.updated_at,

@@ -54,7 +54,9 @@ async def list_sessions(
         bool, Query(description="Return all sessions, including those that are STOPPED.")
     ] = False,
 ) -> list[SessionInfo]:
-    return [SessionInfo.of(record) for record in await gateway.list_sessions(all=all)]
+    records = await gateway.list_sessions(all=all)
+    smaller = await gateway.smaller_promises(records)
+    return [SessionInfo.of(*one) for one in zip(records, smaller, strict=True)]
 
 
 @router.post(
@@ -136,8 +138,10 @@ async def deprecated_logout(gateway: GatewayDep, request: DeprecatedLogout) -> R
     summary="Get session information",
     responses=_KNOWN,
 )
-async def get(session: SessionPath) -> SessionInfo:
-    return SessionInfo.of(await session.info())
+async def get(gateway: GatewayDep, session: SessionPath) -> SessionInfo:
+    record = await session.info()
+    (smaller,) = await gateway.smaller_promises([record])
+    return SessionInfo.of(record, smaller)
 
 
 @router.put(

@@ -92,6 +92,9 @@ class ScopedGateway:
         found = await self._tenants.list_sessions(all=all)
         return [record for record in found if self._principal.sees(record.name)]
 
+    async def smaller_promises(self, records: Sequence[SessionRecord]) -> Sequence[dict[str, str]]:
+        return await self._tenants.smaller_promises(records)
+
     async def vitals(
         self, names: Sequence[str] | None = None, *, limit: int = 500
     ) -> Sequence[SessionVitals]:

@@ -165,6 +165,16 @@ class Gateway:
         records = await stores.sessions.list(self.tenant)
         return [r for r in records if all or r.status is not SessionStatus.STOPPED]
 
+    async def smaller_promises(self, records: Sequence[SessionRecord]) -> list[dict[str, str]]:
+        """Of each session what its library does not keep (name → what holds instead, and why), as
+        its process told lately; empty without one, and without Redis."""
+        stores = await self.stores()
+        told = await stores.cache.status_many([record.id for record in records])
+        return [
+            dict(status.get("smaller") or {}) if status and record.node else {}
+            for status, record in zip(told, records, strict=True)
+        ]
+
     async def vitals(
         self, names: Sequence[str] | None = None, *, limit: int = 500
     ) -> list[SessionVitals]:

@@ -26,6 +26,8 @@ export interface Session {
     actor: string;
     desired: string;
     reason: string | null;
+    /** What its library does not keep: name → what holds instead, and why. */
+    smallerPromises: Record<string, string> | null;
     createdAt: string;
     updatedAt: string;
   };

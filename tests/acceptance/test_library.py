@@ -36,6 +36,9 @@ def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -
             return dict(one["smallerPromises"]) or None
 
         assert until(smaller).keys() == missing
+        (listed,) = gateway.api.get("/api/sessions").json()
+        for told in (listed, gateway.info("turned-away")):
+            assert told["gateway"]["smallerPromises"].keys() == missing
         ready = until(
             lambda: (r := gateway.api.get("/health/ready").json())["status"] == "degraded" and r
         )

@@ -92,6 +92,9 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
         ))}
       </nav>
       {found.status === "FAILED" && <Notice>{found.gateway.reason || "It failed."}</Notice>}
+      {Object.entries(found.gateway.smallerPromises ?? {}).map(([promise, instead]) => (
+        <Notice key={promise} tone="warn">{`Not kept here: ${promise}. ${instead}`}</Notice>
+      ))}
       {tab === "chats" && <ChatsTab name={name} chat={route.chat} status={found.status} link={() => setLinking(true)} />}
       {tab === "events" && <EventsTab name={name} />}
       {tab === "webhooks" && <WebhooksTab name={name} />}

@@ -57,6 +57,7 @@ class FakeGateway:
     closed: bool = False
     store_ok: bool = True
     libraries: list[dict[str, Any]] = field(default_factory=list)
+    smaller: dict[str, dict[str, str]] = field(default_factory=dict)
     keys: FakeKeys = field(default_factory=FakeKeys)
     #: (verb, arguments) of everything that was asked of sessions' owners.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -89,6 +90,9 @@ class FakeGateway:
 
     async def list_sessions(self, *, all: bool = False) -> Sequence[SessionRecord]:
         return [r for r in self.records.values() if all or r.status is not SessionStatus.STOPPED]
+
+    async def smaller_promises(self, records: Sequence[SessionRecord]) -> list[dict[str, str]]:
+        return [self.smaller.get(record.name, {}) for record in records]
 
     async def health(self) -> dict[str, dict[str, Any]]:
         return {"postgresql": {"ok": self.store_ok, "latency_ms": 1.2}, "redis": {"ok": True}}

@@ -35,6 +35,17 @@ async def waha(gateway: FakeGateway) -> AsyncIterator[AsyncWahaClient]:
     assert gateway.closed
 
 
+async def test_a_session_tells_what_its_library_does_not_keep(
+    waha: AsyncWahaClient, gateway: FakeGateway
+) -> None:
+    smaller = {"pictures_removed": "501 (its code may not be changed)"}
+    gateway.smaller["working"] = smaller
+    listed = {one["name"]: one["gateway"] for one in await waha.sessions.a_list()}
+    assert listed["working"]["smallerPromises"] == smaller
+    assert listed["scan"]["smallerPromises"] is None
+    assert (await waha.sessions.a_get("working"))["gateway"]["smallerPromises"] == smaller
+
+
 async def test_the_generated_client_drives_the_slice(
     waha: AsyncWahaClient, gateway: FakeGateway
 ) -> None:
