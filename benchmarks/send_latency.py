@@ -24,7 +24,7 @@ import httpx
 from actors.hosts.clients import neonize_factory
 from actors.hosts.host import Assigned, SessionHost
 from actors.placement import session_environment
-from actors.session.session import ClientFactory
+from actors.session.serving import ClientFactory
 from actors.whatsapp.port import EventSpool, WhatsAppClient
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_sandbox
@@ -90,7 +90,7 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
     assert client is not None  # noqa: S101 - it works
 
     async def by_session() -> None:
-        await host.session.send(
+        await host.session.calls.send(
             chat=_CHAT, content=_text(), message_id=None, idempotency_key=None, wait=30.0
         )
 

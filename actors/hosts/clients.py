@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from actors.session.session import ClientFactory
+from actors.session.serving import ClientFactory
 from actors.whatsapp.port import EventSpool, WhatsAppClient
 from actors.zygote import deferred
 from cluster.settings import Settings

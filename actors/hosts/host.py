@@ -26,7 +26,8 @@ from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.hosts.slot import CALLS, After, Slot
 from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
-from actors.session.session import ClientFactory, Session
+from actors.session.serving import ClientFactory
+from actors.session.session import Session
 from actors.vitals import tell_vitals
 from cluster.domain.errors import GatewayError, NotOwner, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus

@@ -88,41 +88,41 @@ class SessionActor:
 
     @ray.method(concurrency_group="send")
     async def send(self, carrier: Carried, /, *, session_id: int = 0, **request: Any) -> Reply:
-        """See `Session.send`."""
+        """See `Calls.send`."""
         return await self._of(
             session_id,
-            lambda session: _traced("session.send", carrier, session.send(**request)),
+            lambda session: _traced("session.send", carrier, session.calls.send(**request)),
             turn="sends",
         )
 
     @ray.method(concurrency_group="send")
     async def check_numbers(self, numbers: list[str], *, session_id: int = 0) -> Reply:
         return await self._of(
-            session_id, lambda session: session.check_numbers(numbers), turn="calls"
+            session_id, lambda session: session.calls.check_numbers(numbers), turn="calls"
         )
 
     @ray.method(concurrency_group="send")
     async def request(
         self, carrier: Carried, verb: str, arguments: dict[str, Any], *, session_id: int = 0
     ) -> Reply:
-        """See `Session.request`."""
+        """See `Calls.request`."""
         return await self._of(
             session_id,
-            lambda s: _traced(f"session.{verb}", carrier, s.request(verb, arguments)),
+            lambda s: _traced(f"session.{verb}", carrier, s.calls.request(verb, arguments)),
             turn="calls",
         )
 
     @ray.method(concurrency_group="control")
     async def request_code(self, number: str, *, session_id: int = 0) -> Reply:
-        return await self._of(session_id, lambda session: session.request_code(number))
+        return await self._of(session_id, lambda session: session.calls.request_code(number))
 
     @ray.method(concurrency_group="control")
     async def logout(self, *, session_id: int = 0) -> Reply:
-        return await self._of(session_id, lambda session: session.logout())
+        return await self._of(session_id, lambda session: session.calls.logout())
 
     @ray.method(concurrency_group="control")
     async def adopt(self, entries: list[bytes], *, session_id: int = 0) -> Reply:
-        """See `Session.adopt`."""
+        """See `Serving.adopt`."""
         return await self._of(session_id, lambda session: session.adopt(entries))
 
     @ray.method(concurrency_group="control")

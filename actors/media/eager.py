@@ -31,9 +31,9 @@ class EagerDownloads:
         self._free = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def arrived(self, message: StoredMessage, client: WhatsAppClient | None) -> None:
+    def arrived(self, message: StoredMessage, client: WhatsAppClient) -> None:
         """Start the download of a received message's attachment, if there is one."""
-        if self._settings.download != "eager" or client is None or not message.has_media:
+        if self._settings.download != "eager" or not message.has_media:
             return
         task = asyncio.create_task(self._download(message, client), name="eager-download")
         self._tasks.add(task)

@@ -13,7 +13,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import Running, message, start
 
 from actors.session import machine
-from actors.session.session import SessionBroken
+from actors.session.owner import SessionBroken
 from actors.session.vault import DeviceVault
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
@@ -31,8 +31,9 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> No
 async def test_an_error_in_a_handler_costs_its_event_only(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = running.session._recorder
-    assert recorded is not None
+    claimed = running.session._owner.claimed
+    assert claimed is not None
+    recorded = claimed.recorder
     received = recorded.received
 
     async def fails(event: object) -> None:

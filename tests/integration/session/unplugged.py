@@ -14,7 +14,8 @@ from google.protobuf.message import Message as Protobuf
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
-from actors.session.session import Session, SessionEnded
+from actors.session.owner import SessionEnded
+from actors.session.session import Session
 from actors.whatsapp.neonize_client import NeonizeClient
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus

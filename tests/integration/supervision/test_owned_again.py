@@ -271,8 +271,9 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
     monkeypatch.setattr(actors.session.session, "_LOOK_AT_DISK", 60.0)
     host = hosting(move_away=move)
     await _until(lambda: Unlinked.open == 1)
-    spool = host.session._spool
-    assert spool is not None
+    device = host.session._owner.device
+    assert device is not None
+    spool = device.spool
     with io.FileIO("/dev/full", "a") as full:
         spool._file = full
         # As the library's own thread does.

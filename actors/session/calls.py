@@ -1,0 +1,322 @@
+"""What callers ask of a session, and the outbox's way to the wire and to its record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
+from actors.session.owner import Connected, Owner, SessionEnded
+from actors.session.pacing import SessionPacing
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    NotOwner,
+    SessionNotWorking,
+    Unavailable,
+    WhatsAppRefused,
+)
+from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.pacing import Place
+from cluster.domain.session import SessionStatus
+from cluster.domain.session_config import IgnoreConfig
+from cluster.metrics.meter import METER
+from cluster.tracing import carried, span
+
+__all__ = ["Calls"]
+
+#: Seconds a send waits for the connection to come (back) up before it is refused.
+_PATIENCE = 10.0
+#: Messages the library answers retries for, with some distance to its own 256 (whatsmeow retry.go,
+#: recentMessagesSize).
+_LIBRARY_REMEMBERS = 200
+
+
+class Calls:
+    """Calls from the cluster while the session runs."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._ignored = IgnoreConfig.of(owner.record.config)
+        self._pacing: SessionPacing | None = None
+        #: What the library can still answer a retry for.
+        self.sent_here: deque[str] = deque(maxlen=_LIBRARY_REMEMBERS)
+        self.outbox = Outbox(
+            send=self._send_entry,
+            mark_sent=self._mark_sent,
+            mark_failed=self._mark_failed,
+            give_up=owner.settings.outbox.give_up_seconds,
+        )
+
+    # -- opening ----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take over what waits to be sent. Raises `NotOwner`, `Unavailable`."""
+        owner = self._owner
+        sandbox = owner.settings.whatsapp.sandbox
+        try:
+            policy = owner.settings.pacing.policy(
+                owner.record.config.get("pacing") or {}, sandbox=sandbox
+            )
+        except ValueError as error:
+            # Kept by an older version, or written past the API: the operator's own count.
+            owner.log.warning("session.pacing_unreadable", error=str(error))
+            policy = owner.settings.pacing.policy({}, sandbox=sandbox)
+        if policy is not None:
+            self._pacing = await SessionPacing.open(
+                policy, store=owner.stores.pacing, session_id=owner.id, epoch=owner.epoch
+            )
+            self.outbox.pacing = self._pacing
+        await self.fill()
+        owner.supervise(self.outbox.start(), "outbox")
+
+    async def fill(self) -> None:
+        """With what waits for the linked account. What waits for another one fails; for nobody's
+        turn, until one is linked. Raises `NotOwner`, `Unavailable`."""
+        owner = self._owner
+        account = owner.own_jid
+        if not account:
+            return
+        if failed := await owner.stores.outbox.disown(owner.id, owner.epoch, account):
+            owner.log.warning("session.sends_of_another_account", failed=failed)
+        for row in await owner.stores.outbox.pending(owner.id):
+            self.outbox.add(
+                OutboxEntry(
+                    seq=row.seq,
+                    message_id=row.message_id,
+                    chat=row.chat,
+                    content=row.content,
+                    attempts=0,
+                    trace=row.trace,
+                    accepted_at=row.accepted_at.timestamp(),
+                )
+            )
+
+    def heard_from(self, chat: str) -> None:
+        """A person wrote: that may end what holds their chat back."""
+        if self._pacing is not None:
+            self.outbox.look_again(chat)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        *,
+        chat: str,
+        content: dict[str, Any],
+        message_id: str | None,
+        idempotency_key: str | None,
+        wait: float,
+    ) -> SentMessage:
+        """Accept a message durably, then wait up to `wait` seconds for WhatsApp to take it."""
+        owner = self._owner
+        target = parse_chat_id(chat)
+        connected = await self._working()
+        row, replayed = await owner.stores.outbox.accept(
+            owner.id,
+            epoch=owner.epoch,
+            message_id=message_id or connected.client.new_message_id(),
+            chat=target.jid,
+            sender=owner.own_jid,
+            kind=str(content["kind"]),
+            content=content,
+            body=str(content.get("text") or content.get("caption") or ""),
+            idempotency_key=idempotency_key,
+            trace=carried().get("traceparent", ""),
+        )
+        # In the caller's context: the line that joins its request with this process.
+        owner.log.info("session.accepted", message_id=row.message_id, replayed=replayed)
+        state, timestamp, place = row.state, row.accepted_at, None
+        if state is OutboxState.FAILED:
+            # What it was answered the first time: this key or id has no other outcome.
+            if row.failure is None or isinstance(row.failure, Unavailable):
+                # Of former versions; or it was given up, and is not tried again.
+                raise WhatsAppRefused(row.error or "WhatsApp refused the message")
+            raise row.failure
+        if state is OutboxState.ACCEPTED:
+            done = self.outbox.add(
+                OutboxEntry(
+                    seq=row.seq,
+                    message_id=row.message_id,
+                    chat=row.chat,
+                    content=row.content,
+                    trace=row.trace,
+                    accepted_at=row.accepted_at.timestamp(),
+                )
+            )
+            place = await self._place(row.seq, row.chat)
+            if place is not None and place.seconds > wait:
+                # It will not be its turn while the caller waits.
+                wait = 0.0
+            with contextlib.suppress(TimeoutError):
+                outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
+                if outcome.error is not None:
+                    raise outcome.error
+                state, place = OutboxState.SENT, None
+                timestamp = outcome.sent_at or timestamp
+        return SentMessage(
+            message_id=row.message_id,
+            chat=row.chat,
+            state=state,
+            timestamp=timestamp,
+            replayed=replayed,
+            content=row.content,
+            place=place,
+        )
+
+    async def request_code(self, number: str) -> str:
+        """A pairing code for a phone's number (digits)."""
+        connected = self._owner.connected
+        if connected is None or self._owner.status is not SessionStatus.SCAN_QR_CODE:
+            raise self._not_as_expected(SessionStatus.SCAN_QR_CODE)
+        return await connected.client.pair_phone(number)
+
+    async def logout(self) -> None:
+        """Unlink the device at WhatsApp (when it is connected), forget its store, and stop. A
+        linked one that is connecting is waited for."""
+        owner = self._owner
+        await self._patiently()
+        if owner.connected is not None and owner.status is SessionStatus.WORKING:
+            await owner.connected.client.logout()
+        if owner.device is not None:
+            await owner.device.vault.forget()
+        owner.me = None
+        owner.end(SessionEnded(how="logged_out"))
+
+    async def check_numbers(self, numbers: list[str]) -> list[dict[str, Any]]:
+        """Which of these (digits) have an account."""
+        connected = await self._working()
+        return [
+            {"number": n.number, "exists": n.exists, "jid": n.jid}
+            for n in await connected.client.check_numbers(numbers)
+        ]
+
+    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
+        """Anything else that WhatsApp can do, by name: see `actors.whatsapp.verbs`."""
+        connected = await self._working()
+        answer = await connected.client.request(verb, arguments)
+        connected.vault.changed()
+        return answer
+
+    async def _working(self) -> Connected:
+        """The connection to ask. Raises `NotOwner`, `Unavailable`, `SessionNotWorking`."""
+        owner = self._owner
+        if owner.ended.done():
+            raise NotOwner("the session is moving to another owner", retry_after=1)
+        await self._patiently()
+        if owner.status is SessionStatus.STARTING and owner.me is not None:
+            raise Unavailable("the session is connecting to WhatsApp", retry_after=2)
+        connected = owner.connected
+        if connected is None or owner.status is not SessionStatus.WORKING:
+            raise self._not_as_expected(SessionStatus.WORKING)
+        if not connected.keeper.held:
+            raise NotOwner("the session's lease is not certain at the moment", retry_after=1)
+        return connected
+
+    async def _patiently(self) -> None:
+        """A takeover or a short break of the connection is not the caller's business."""
+        owner = self._owner
+        if owner.status is SessionStatus.STARTING and owner.me is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE), owner.changed:
+                    await owner.changed.wait_for(lambda: owner.status is not SessionStatus.STARTING)
+
+    def _not_as_expected(self, *expected: SessionStatus) -> GatewayError:
+        owner = self._owner
+        if owner.ended.done():
+            return Conflict("the session is ending")
+        return SessionNotWorking(
+            session=owner.record.name,
+            status=owner.status.value,
+            expected=[e.value for e in expected],
+        )
+
+    async def _place(self, seq: int, chat: str) -> Place | None:
+        """Where an accepted message stands; None without limits, or while nobody can tell."""
+        if self._pacing is None:
+            return None
+        try:
+            return await self._pacing.place(chat, self.outbox.ahead_of(seq))
+        except Unavailable:
+            # It is accepted: that must be the answer.
+            return None
+
+    # -- outbox: the wire and the record ----------------------------------------------------------
+
+    def _held(self, told: str) -> Connected:
+        connected = self._owner.connected
+        if connected is None or not connected.keeper.held:
+            raise Unavailable(told, retry_after=1)
+        return connected
+
+    async def _send_entry(self, entry: OutboxEntry) -> datetime:
+        connected = self._held("not connected")
+        if self._pacing is not None and not entry.attempts:
+            seconds = self._pacing.typing(entry.chat, entry.content)
+            connected = await self._type(connected, entry, seconds)
+        with span(
+            "whatsapp.send",
+            {"traceparent": entry.trace} if entry.trace else None,
+            kind="client",
+            session=self._owner.record.name,
+            epoch=self._owner.epoch,
+            message_id=entry.message_id,
+            attempt=entry.attempts + 1,
+        ):
+            sent_at = await connected.client.send(
+                chat=entry.chat, content=entry.content, message_id=entry.message_id
+            )
+        self.sent_here.append(entry.message_id)
+        return sent_at
+
+    async def _type(self, connected: Connected, entry: OutboxEntry, seconds: float) -> Connected:
+        """Show as typing for so long; the connection after that. The message itself ends it at the
+        receiver's."""
+        if seconds <= 0:
+            return connected
+        try:
+            await connected.client.request("chatting.typing", {"chat": entry.chat, "typing": True})
+        except GatewayError as error:
+            self._owner.log.debug("session.typing_not_shown", error=error.detail)
+        await asyncio.sleep(seconds)
+        return self._held("not connected any more")
+
+    async def _mark_sent(self, entry: OutboxEntry, sent_at: datetime) -> None:
+        owner = self._owner
+        try:
+            await owner.stores.outbox.mark_sent(
+                owner.id,
+                owner.epoch,
+                entry.message_id,
+                sent_at,
+                told=not self._ignored.ignores(entry.chat),
+            )
+        except NotOwner as error:
+            await owner.fence(error.detail)
+            raise
+        METER.count("messages", "out")
+        if entry.accepted_at:
+            METER.observe("send_latency", max(0.0, time.time() - entry.accepted_at))
+        if owner.device is not None:
+            owner.device.vault.changed(entry.trace)
+
+    async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
+        owner = self._owner
+        try:
+            await owner.stores.outbox.mark_failed(
+                owner.id,
+                owner.epoch,
+                entry.message_id,
+                error,
+                entry.attempts,
+                told=not self._ignored.ignores(entry.chat),
+            )
+        except NotOwner as lost:
+            await owner.fence(lost.detail)
+            raise
+        METER.count("messages", "failed")

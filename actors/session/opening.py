@@ -1,0 +1,204 @@
+"""How a session is opened: claim it, wait for who had it, have its device store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from actors.session.dead_man import Switch
+from actors.session.device_store import DeviceFolder
+from actors.session.holder import holder_id, is_dead
+from actors.session.lease import LeaseKeeper
+from actors.session.owner import Claimed, Device, Owner
+from actors.session.recorder import Recorder
+from actors.session.spool import Spool
+from actors.session.vault import DeviceVault
+from cluster.domain.errors import NotOwner, Unavailable
+from cluster.domain.session import SessionRecord, SessionStatus
+from cluster.domain.session_config import IgnoreConfig
+from cluster.logs import tell_of_process
+from cluster.metrics.meter import METER
+from cluster.stores.ownership import Claim
+
+__all__ = ["Opening"]
+
+#: Seconds between looks whether the predecessor's process is dead.
+_LOOK = 0.05
+#: Seconds between tries to restore the store while that is not possible.
+_RESTORE_AGAIN = (1.0, 2.0, 5.0, 15.0)
+
+
+class Opening:
+    """The steps before a session connects, each once."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        dead_man: Switch | None,
+        owned_before: bool,
+        on_disk_refused: Callable[[], None],
+    ) -> None:
+        """See `Session`; `on_disk_refused` is called in whatever thread finds the disk full."""
+        self._owner = owner
+        self._dead_man = dead_man
+        self._owned_before = owned_before
+        self._on_disk_refused = on_disk_refused
+        self._loop = asyncio.get_running_loop()
+
+    async def claim(self) -> Claimed:
+        """Become the owner. Raises `SessionNotFound`, `Unavailable`."""
+        owner = self._owner
+        stores, lease, session_id = owner.stores, owner.settings.lease, owner.id
+        claimed_at = time.monotonic()
+        claim = await stores.ownership.claim(session_id, owner.node, holder_id(), lease.ttl)
+        free_at = self._loop.time() + claim.connect_after.total_seconds()
+        owner.epoch = epoch = claim.epoch
+        owner.log = owner.log.bind(epoch=epoch)
+        tell_of_process(epoch=epoch)
+        lapsed = claim.predecessor in {"expired", "alive"}
+        claimed = Claimed(
+            claim=claim,
+            keeper=LeaseKeeper(
+                settings=lease,
+                renew=lambda: stores.ownership.renew(session_id, epoch, lease.ttl),
+                on_lost=owner.fence,
+                claimed_at=claimed_at,
+                dead_man=self._dead_man,
+            ),
+            recorder=Recorder(
+                stores=stores,
+                session_id=session_id,
+                epoch=epoch,
+                ignored=IgnoreConfig.of(owner.record.config),
+            ),
+            took_over_at=time.monotonic() if lapsed else float("-inf"),
+            free_at=free_at,
+        )
+        owner.claimed = claimed
+        owner.supervise(claimed.keeper.start(), "lease keeper")
+        await owner.change_status(SessionStatus.STARTING, "")
+        owner.log.info("session.claimed", predecessor=claim.predecessor)
+        if (how := _taken_over(claim, owner.record)) is not None:
+            told = {
+                "how": how,
+                "epoch": epoch,
+                "node": owner.node,
+                # Longest: it is free earlier when the predecessor's process is seen to be dead.
+                "connectsAfterMs": int(claim.connect_after / timedelta(milliseconds=1)),
+            }
+            await claimed.recorder.tell("session.takeover", told)
+        return claimed
+
+    async def device(self, claimed: Claimed) -> Device | None:
+        """Have the store open, and be free to connect; None: the session ends before."""
+        owner = self._owner
+        if DeviceFolder.exists(owner.settings.data_dir, owner.id, owner.epoch - 1):
+            # The predecessor's own store, which it holds as long as it lives.
+            await self._wait_for_predecessor(claimed)
+            return await self._open_store(claimed)
+        # Its checkpoints are all there will be: the claim has ended its writing.
+        waiting = asyncio.create_task(self._wait_for_predecessor(claimed))
+        try:
+            device = await self._open_store(claimed)
+            await waiting
+        finally:
+            waiting.cancel()
+        return device
+
+    async def _wait_for_predecessor(self, claimed: Claimed) -> None:
+        """Until its lease has ended, counted from the answer to the claim, or its process has."""
+        owner, claim = self._owner, claimed.claim
+        if claim.connect_after <= timedelta():
+            return
+        if not self._is_gone(claim):
+            left = claimed.free_at - self._loop.time()
+            owner.log.info("session.waits_for_predecessor", seconds=round(left, 2))
+        # Ended before it began: there is nothing to wait for.
+        while (left := claimed.free_at - self._loop.time()) > 0 and not self._is_gone(claim):
+            if (await asyncio.wait([owner.ended], timeout=min(_LOOK, left)))[0]:
+                return
+        try:
+            if not await owner.stores.ownership.waited(owner.id, owner.epoch):
+                raise NotOwner("a newer epoch owns the session")
+        except Unavailable as error:
+            # Only the successor waits for longer than it had to.
+            owner.log.warning("session.wait_not_told", error=error.detail)
+
+    def _is_gone(self, claim: Claim) -> bool:
+        """Whether the predecessor is proven to have no connection. One that still waited itself
+        tells nothing of who was before it."""
+        if not claim.previous_was_free:
+            return False
+        if self._owned_before and claim.previous_holder == holder_id():
+            return True
+        return is_dead(claim.previous_holder)
+
+    async def _open_store(self, claimed: Claimed) -> Device | None:
+        owner = self._owner
+        if owner.ended.done():
+            return None
+        folder = await asyncio.to_thread(
+            DeviceFolder.take, owner.settings.data_dir, owner.id, owner.epoch
+        )
+        try:
+            device = Device(
+                folder=folder,
+                vault=DeviceVault(
+                    session_id=owner.id,
+                    epoch=owner.epoch,
+                    folder=folder,
+                    stores=owner.stores,
+                    settings=owner.settings,
+                    on_not_owner=owner.fence,
+                ),
+                spool=await asyncio.to_thread(self._open_spool, folder),
+            )
+        except BaseException:
+            folder.release()
+            raise
+        owner.device = device
+        METER.gauge("spool_depth", str(owner.id), lambda: float(len(device.spool.pending())))
+        tries = 0
+        while not owner.ended.done():
+            try:
+                copying = await device.vault.open(handed_over=claimed.claim.handed_over)
+            except NotOwner:
+                raise
+            except Unavailable as error:
+                # Not the session's fault: it waits here, and tells why.
+                owner.log.warning("session.not_restored", tries=tries, error=error.detail)
+                if owner.reason != error.detail:
+                    await owner.change_status(SessionStatus.STARTING, error.detail)
+                pause = _RESTORE_AGAIN[min(tries, len(_RESTORE_AGAIN) - 1)]
+                await asyncio.wait([owner.ended], timeout=pause)
+                tries += 1
+            else:
+                owner.supervise(copying, "checkpointer")
+                break
+        return device
+
+    def _open_spool(self, folder: DeviceFolder) -> Spool:
+        """What earlier owners on this node received and did not commit becomes ours."""
+        paths = folder.leftover_spools()
+        spool = Spool(
+            folder.spool,
+            limit=self._owner.settings.spool.max_bytes,
+            on_full=self._on_disk_refused,
+            fsync=self._owner.settings.spool.fsync,
+        )
+        spool.take_over([entry for path in paths for entry in Spool.read(path)])
+        if spool.survives:
+            folder.spools_taken.update(paths)
+        return spool
+
+
+def _taken_over(claim: Claim, record: SessionRecord) -> str | None:
+    """`takeover` after an owner that did not let go, `handover` from one that did so while the
+    session was to go on; None: nobody owned it, or it was stopped meanwhile."""
+    if claim.predecessor in {"expired", "alive"}:
+        return "takeover"
+    released = claim.predecessor == "released"
+    return "handover" if released and record.status is SessionStatus.STARTING else None
