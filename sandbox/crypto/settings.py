@@ -47,6 +47,14 @@ def contact(
     return CRITICAL_UNBLOCK_LOW, Mutation(index=("contact", jid), value=value, version=2)
 
 
+def nct_salt(salt: bytes) -> tuple[str, Mutation]:
+    """What the devices make tokens with for people who have given the account none."""
+    # `nctSaltSyncAction` (80) with `salt` (1): newer than the protobufs here.
+    action = bytes([0x0A, len(salt)]) + salt
+    value = wa.SyncActionValue.FromString(bytes([0x82, 0x05, len(action)]) + action)
+    return REGULAR_HIGH, Mutation(index=("nct_salt_sync",), value=value, version=1)
+
+
 def mute(chat: str, *, muted: bool = True, until: datetime | None = None) -> tuple[str, Mutation]:
     """Mute a chat until then, or for good without `until`; or unmute it."""
     action = wa.SyncActionValue.MuteAction(muted=muted)

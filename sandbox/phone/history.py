@@ -55,12 +55,17 @@ def sync(
     *,
     push_names: Mapping[str, str],
     pairs: Sequence[tuple[str, str]],
+    nct_salt: bytes = b"",
 ) -> Any:
     """A `wa.HistorySync`. `kind`: INITIAL_BOOTSTRAP, RECENT …; `push_names`: JID → name; `pairs`:
-    LID and phone-number JID of people. Raises KeyError for an unknown kind."""
+    LID and phone-number JID of people; `nct_salt`: what privacy tokens are made with. Raises
+    KeyError for an unknown kind."""
     blob = wa.HistorySync(
         syncType=wa.HistorySync.HistorySyncType.Value(kind), progress=100, chunkOrder=1
     )
+    if nct_salt:
+        # `nctSalt` (19): newer than the protobufs here.
+        blob.MergeFromString(bytes([0x9A, 0x01, len(nct_salt)]) + nct_salt)
     for jid, name in push_names.items():
         blob.pushnames.add(id=jid, pushname=name)
     for lid, phone in pairs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sandbox.crypto import media
 from sandbox.crypto.protobuf import wa
 from sandbox.phone import history
+from sandbox.server import privacy_tokens
 from sandbox.server.directory import jid_of
 from sandbox.server.store import Account
 from sandbox.wire.jid import Jid
@@ -35,9 +36,10 @@ class Past:
         push_names: Mapping[str, str],
         pairs: Sequence[tuple[str, str]],
         inline: bool = False,
+        nct_salt: bytes = b"",
     ) -> None:
         """Tell a linked device of the past: by a download, or `inline` in the message."""
-        blob = history.sync(kind, chats, push_names=push_names, pairs=pairs)
+        blob = history.sync(kind, chats, push_names=push_names, pairs=pairs, nct_salt=nct_salt)
         data = history.packed(blob)
         if inline:
             message = history.notification(blob, inline=data)
@@ -56,8 +58,17 @@ class Past:
         known = people if lids else []
         pairs = [(str(jid_of(one)), str(jid_of(one, lid=False))) for one in known]
         inline = self._server.store.fact(f"inline {self._phone.number}:{device}") is not None
+        told = "nct_history_delivery=0" not in privacy_tokens.scenario(
+            self._server, self._phone.number
+        )
         await self.tell(
-            device, "INITIAL_BOOTSTRAP", chats, push_names=names, pairs=pairs, inline=inline
+            device,
+            "INITIAL_BOOTSTRAP",
+            chats,
+            push_names=names,
+            pairs=pairs,
+            inline=inline,
+            nct_salt=privacy_tokens.salt(self._server, self._phone.number) if told else b"",
         )
         await self.tell(device, "PUSH_NAME", [], push_names=names, pairs=[])
         await self.tell(device, "RECENT", [], push_names={}, pairs=[])

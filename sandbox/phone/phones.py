@@ -43,18 +43,20 @@ class Phones:
 
     async def scan(self, qr: str) -> Phone:
         """Scan with the phone that has the client's push name, which is made when there is none: so
-        the suite of whatsapp-rust links devices, and several to one phone. A name that begins with
-        `restricted:` makes an account that takes messages with a privacy token only. Raises
-        `SandboxError`."""
+        the suite of whatsapp-rust links devices, and several to one phone. A name `restricted:…`
+        makes an account that takes messages with a privacy token only, `scenario:FLAGS:…` one with
+        those flags (`sandbox.server.privacy_tokens`). Raises `SandboxError`."""
         name = self._server.pairing.push_name(qr)
         found = next((one for one in self.all() if name and one.account.name == name), None)
         if found is None:
             while (number := f"1555{secrets.randbelow(10**7):07}") in self._phones:
                 pass
             found = await self.add(number, name)
-            scenario = name.partition(":")[2].partition(":")[0] if ":" in name else ""
-            restricted = name.startswith("restricted:") or "restricted" in scenario.split(",")
-            privacy_tokens.restrict(self._server, number, on=restricted)
+            kind, flags, *_ = [*name.split(":"), ""]
+            wanted = {"restricted": {"restricted"}, "scenario": set(flags.split(","))}
+            privacy_tokens.set_scenario(self._server, number, wanted.get(kind, set()))
+            if "nct_syncd_delivery=1" in wanted.get(kind, set()):
+                await found.settings.share_salt()
         await found.scan(qr)
         return found
 

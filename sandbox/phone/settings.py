@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.crypto import appstate, settings
 from sandbox.crypto.appstate import AppStateError, Mutation, SyncKey
-from sandbox.server import collections
+from sandbox.server import collections, privacy_tokens
 from sandbox.server.errors import SandboxError
 from sandbox.server.store import Account
 
@@ -34,6 +34,11 @@ class PhoneSettings:
             await self.apply(
                 name, [settings.push_name(self._account.name)[1], settings.locale("en_GB")[1]]
             )
+
+    async def share_salt(self) -> None:
+        """Share the salt of privacy tokens with all devices, present and future."""
+        salt = privacy_tokens.salt(self._server, self._account.number)
+        await self.apply(*_single(settings.nct_salt(salt)))
 
     async def rename(self, name: str) -> None:
         """Another push name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.server import chatstates, greeting, notifications
+from sandbox.server import chatstates, greeting, notifications, privacy_tokens
 from sandbox.server.peer import Peer
 from sandbox.server.router import Router
 from sandbox.wire.node import Node
@@ -55,4 +55,5 @@ async def _passive(server: Server, peer: Peer, node: Node) -> None:
 
 
 async def _properties(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
-    return [Node.make("props", protocol=1, hash="sandbox")]
+    found = privacy_tokens.properties(server, peer.number)
+    return [Node.make("props", found, protocol=1, hash="sandbox")]

@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from conftest import Start
 
 from sandbox.app import Sandbox
+from sandbox.server import privacy_tokens
 
 ROOT = Path(__file__).parents[3]
 
@@ -113,6 +115,29 @@ async def test_everything_is_at_one_address(sandbox: Sandbox) -> None:
         assert "QR" in refused.json()["detail"]
 
 
+async def test_devices_are_linked_over_http_as_the_suite_of_whatsapp_rust_does(
+    sandbox: Sandbox, start: Start, tmp_path: Path
+) -> None:
+    """Its `spawn_qr_autoresponder_http` (tests/e2e/src/lib.rs): the address of the websocket with
+    another path, the bare code as the body, no header, and any 2xx is well."""
+    host = sandbox.endpoints.one_port_url.removeprefix("wss://").partition("/")[0]
+    trust = ssl.create_default_context(cafile=sandbox.endpoints.ca_bundle)
+    async with httpx.AsyncClient(verify=trust, trust_env=False) as http:
+        for number in range(2):
+            device = await start(tmp_path / f"{number}.db")
+            await device.connect()
+            code = (await device.event("QrShown"))["text"]
+            scan = f"https://{host}/admin/mock-phone/scan-qr"
+            answer = await http.send(httpx.Request("POST", scan, content=code.encode()))
+            assert 200 <= answer.status_code < 300
+            await device.event("Connected")
+    # whatsmeow tells no push name before it is linked: each gets a phone of its own.
+    phones = sandbox.phones.all()
+    assert len(phones) == 2
+    for phone in phones:
+        assert sandbox.server.directory.devices(phone.number).keys() == {0, 1}
+
+
 async def test_phones_are_known_by_the_push_name_of_their_devices(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,5 +154,5 @@ async def test_phones_are_known_by_the_push_name_of_their_devices(
     assert scanned == ["Ann", "Ann", "restricted:Cy"]
     assert first is second
     assert first.number != third.number
-    assert sandbox.server.store.document("restricted", third.number) is not None
-    assert sandbox.server.store.document("restricted", first.number) is None
+    flags = {one: privacy_tokens.scenario(sandbox.server, one.number) for one in (first, third)}
+    assert flags == {first: frozenset(), third: {"restricted"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from neonize.proto.waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync
+from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionValue
 
-from sandbox.crypto import media
+from sandbox.crypto import media, settings
 from sandbox.crypto.keys import DJB_TYPE, KeyPair
 from sandbox.crypto.protobuf import wa
+from sandbox.phone import history
 from sandbox.phone.phone import Phone
 from sandbox.phone.phones import Phones
 from sandbox.server import chatstates, newsletters, privacy_tokens
@@ -380,6 +384,40 @@ async def test_a_restricted_account_takes_messages_with_its_token_only(
     assert await error("M2", b"wrong") == "463"
     assert await error("M3", given.data) == ""
     assert await error("M4", None) == "463"
+
+
+async def test_a_token_made_with_the_shared_salt_opens_a_restricted_account(
+    server: Server, alice: Phone, bob: Phone, linked: Linked
+) -> None:
+    device = linked(bob)
+    await device.log_in()
+    salt = privacy_tokens.salt(server, BOB)
+    right = hmac.digest(salt, str(jid_of(alice.account)).encode(), "sha256")
+    wrong = hmac.digest(salt, str(jid_of(bob.account)).encode(), "sha256")
+
+    async def error(id: str, token: bytes) -> str:
+        node = Node.make("message", [Node.make("cstoken", token)], id=id, to=jid_of(alice.account))
+        await device.say(node)
+        ack = device.last("ack", id=id)
+        assert ack is not None
+        return ack.get("error")
+
+    privacy_tokens.restrict(server, ALICE, on=True)
+    assert await error("M1", wrong) == "463"
+    assert await error("M2", right) == ""
+    privacy_tokens.set_scenario(server, ALICE, {"restricted", "cs_enabled=0"})
+    assert await error("M3", right) == "463"
+
+    # A device learns the salt by its first history, or as a setting, and whether to use it.
+    blob = history.sync("INITIAL_BOOTSTRAP", [], push_names={}, pairs=[], nct_salt=salt)
+    assert HistorySync.FromString(blob.SerializeToString()).nctSalt == salt
+    value = settings.nct_salt(salt)[1].value.SerializeToString()
+    assert SyncActionValue.FromString(value).nctSaltSyncAction.salt == salt
+    told = await device.ask("abt", "get", Node.make("props", protocol="1"))
+    props = told.child("props")
+    assert props is not None
+    codes = {one.get("config_code"): one.get("config_value") for one in props.children("prop")}
+    assert codes == {"10518": "1", "24941": "1"}
 
 
 async def test_a_phone_uploads_again_what_the_media_server_forgot(
