@@ -11,6 +11,7 @@ from cluster.cli import (
     checkpoints,
     checks,
     demo,
+    dev,
     docs,
     doctor,
     down,
@@ -39,6 +40,7 @@ for command in (
     *(demo.demo, up.up, down.down, status.status, doctor.doctor, logs.logs, sandbox.sandbox),
     *(drain.nodes, drain.drain, drain.undrain),
     *(show_config.config, version.version, lock.lock, audit.audit, docs.docs),
+    dev.dev,
 ):
     application.command()(command)
 application.add_typer(sessions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from people import PICTURE
 from running_gateway import RunningGateway, until
 
 from actors.transfer.archive import ArchiveLock, open_archive
+from cluster.embedded.process import free_ports
 from cluster.local.layout import ROOT
 
 _PASSPHRASE = "correct horse battery"
@@ -192,3 +194,38 @@ def _works_without_qr(
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GATEWAY_URL", "GATEWAY_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_the_front_of_the_working_tree_over_the_gateway_that_is_up(
+    gateway: RunningGateway,
+) -> None:
+    (port,) = free_ports(1)
+    front = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "cluster.cli", "dev"),
+            *("--data", str(gateway.data), "--port", str(port)),
+        ],
+        cwd=ROOT,
+        env=_ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url, key = f"http://127.0.0.1:{port}", {"X-Api-Key": gateway.state.api_key}
+
+    def sessions() -> list[str] | None:
+        try:
+            answer = httpx.get(f"{url}/api/sessions?all=true", headers=key, trust_env=False)
+        except httpx.HTTPError:
+            return None
+        return [one["name"] for one in answer.json()]
+
+    try:
+        until(lambda: sessions() is not None, what="the front")
+        listed = gateway.api.get("/api/sessions?all=true").json()
+        assert sessions() == [one["name"] for one in listed]
+        assert httpx.get(f"{url}/api/sessions", trust_env=False).status_code == 401
+    finally:
+        # Its whole family: uvicorn serves in a child.
+        os.killpg(front.pid, signal.SIGTERM)
+        front.wait(timeout=30)

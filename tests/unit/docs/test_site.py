@@ -46,3 +46,20 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         assert not re.search(
             r"url\([\"']?(https?:)?//|@import [\"'](https?:)?//", style.read_text()
         )
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_what_contributors_are_sent_to_is_there(page: str) -> None:
+    named = re.findall(r"`((?:actors|api|cluster|sandbox|tests|docs)/[\w./-]*)`", _text(page))
+    assert len(named) > 15
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = _text("docs/decisions/index.md")
+    records = {one.name for one in (ROOT / "docs/decisions").glob("*.md")} - {"index.md"}
+    assert {name for name in records if f"]({name})" not in index} == set()
+
+
+def _text(page: str) -> str:
+    return (ROOT / page).read_text()
