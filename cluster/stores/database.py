@@ -32,6 +32,8 @@ _VALUES = frozenset({"21", "22", "23", "44", "54", "P0"})
 _SPOILED = ("08", "0A", "25", "26", "57P", "58", "XX")
 #: query_canceled: what `statement_timeout` does.
 _CANCELED = "57014"
+#: Silence of a transaction that holds a session's fence, milliseconds.
+_HELD_MS = 2000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Row: TypeAlias = DictRow
@@ -217,13 +219,17 @@ def fenced(row: Row | None, session_id: int, epoch: int) -> Row:
 
 
 async def hold_fence(connection: Connection, session_id: int, epoch: int) -> None:
-    """Lock out every other writer of the session until the transaction ends. Raises `NotOwner`."""
+    """Lock out every other writer of the session until the transaction ends. Raises `NotOwner`.
+
+    The session's next owner waits for it, so a machine that is cut off in between holds it for
+    less than a lease: PostgreSQL ends a transaction that says nothing for so long."""
     cursor = await connection.execute(
         """
-        SELECT true AS owner FROM session_streams
-        WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+        SELECT true AS owner,
+               set_config('idle_in_transaction_session_timeout', %(silence)s, true)
+        FROM session_streams WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
         """,
-        {"id": session_id, "epoch": epoch},
+        {"id": session_id, "epoch": epoch, "silence": str(_HELD_MS)},
     )
     fenced(await cursor.fetchone(), session_id, epoch)
 

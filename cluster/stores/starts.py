@@ -11,10 +11,10 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cluster.domain.errors import SessionNotFound
+from cluster.domain.errors import SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.domain.start_pause import StartPolicy
-from cluster.stores.database import Connection, Database, Row, printable
+from cluster.stores.database import Database, Row, printable
 
 __all__ = ["Admission", "Start", "StartStore"]
 
@@ -62,15 +62,15 @@ class StartStore:
         self._db = database
 
     async def begin(self, session_id: int, node: str, policy: StartPolicy) -> Admission:
-        """A process on `node` wants to run the session. Raises `SessionNotFound`."""
-        async with self._db.connection() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO session_starts (session_id) SELECT id FROM sessions "
-                "WHERE id = %(id)s ON CONFLICT DO NOTHING",
-                {"id": session_id},
-            )
-            cursor = await connection.execute(_LOOK, {"id": session_id, "node": node})
-            row = await cursor.fetchone()
+        """A process on `node` wants to run the session. Raises `SessionNotFound`, and `Unavailable`
+        when others began it again and again meanwhile."""
+        await self._db.run(
+            "INSERT INTO session_starts (session_id) SELECT id FROM sessions "
+            "WHERE id = %(id)s ON CONFLICT DO NOTHING",
+            {"id": session_id},
+        )
+        for _ in range(_LOOKS):
+            row = await self._db.one(_LOOK, {"id": session_id, "node": node})
             if row is None:
                 raise SessionNotFound(str(session_id))
             if (
@@ -79,47 +79,41 @@ class StartStore:
             ):
                 return Admission(unwanted=True)
             if row["drained"]:
-                await connection.execute(
+                await self._db.run(
                     "UPDATE session_starts SET parked_on = %(node)s WHERE session_id = %(id)s",
                     {"id": session_id, "node": node},
                 )
                 return Admission(parked=True)
-            return await self._admit(connection, session_id, node, policy, row)
+            if (admission := await self._admit(session_id, node, policy, row)) is not None:
+                return admission
+        raise Unavailable("another process of the session begins all the while", retry_after=1)
 
     async def _admit(
-        self, connection: Connection, session_id: int, node: str, policy: StartPolicy, row: Row
-    ) -> Admission:
+        self, session_id: int, node: str, policy: StartPolicy, row: Row
+    ) -> Admission | None:
+        """None: what `row` tells is not so any more. Each of these is one statement: whoever is cut
+        off in between holds up nobody."""
         settled = row["worked"] is not None and row["worked"] >= timedelta(seconds=policy.settled)
         failures = (0 if settled else row["failures"]) + int(row["failed"])
+        seen = {"id": session_id, "failures": failures, "version": row["version"]}
         if failures >= policy.give_up_after:
-            await connection.execute(
-                "UPDATE session_starts SET failures = %(failures)s, open = false "
-                "WHERE session_id = %(id)s",
-                {"id": session_id, "failures": failures},
-            )
+            if not await self._db.run(_END, seen):
+                return None
             return Admission(given_up=True, failures=failures, error=row["error"])
         pause = policy.pause(failures, random.random())  # noqa: S311 - nothing to guess here
-        cursor = await connection.execute(
+        begun = await self._db.one(
             _BEGIN,
-            {
-                "id": session_id,
+            seen
+            | {
                 "node": node,
-                "failures": failures,
                 "pause": timedelta(seconds=pause),
                 "step": timedelta(seconds=1 / policy.per_second),
                 "burst": timedelta(seconds=policy.burst / policy.per_second),
             },
         )
-        begun = await cursor.fetchone()
-        assert begun is not None  # noqa: S101 - the row is locked
+        if begun is None:
+            return None
         wait = max(0.0, begun["wait"].total_seconds())
-        if pause:
-            # Whoever looks shall not see the WORKING of a dead owner all the while.
-            await connection.execute(
-                "UPDATE sessions SET status = 'STARTING', updated_at = clock_timestamp() "
-                "WHERE id = %(id)s AND status = 'WORKING'",
-                {"id": session_id},
-            )
         return Admission(wait=wait, failures=failures, error=row["error"])
 
     async def give_up(self, session_id: int, failures: int, reason: str) -> bool:
@@ -181,10 +175,18 @@ class StartStore:
         return [Start(**row) for row in rows]
 
 
+# A row that others change between our look and our word is looked at again, so often.
+_LOOKS = 5
+
+_END = """
+UPDATE session_starts SET failures = %(failures)s, open = false
+WHERE session_id = %(id)s AND xmin::text = %(version)s
+"""
+
 # A start failed when its process did not release what it claimed, or claimed nothing; unless its
 # node or PostgreSQL itself went down under it.
 _LOOK = """
-SELECT st.failures, st.error, s.desired, s.status,
+SELECT st.failures, st.error, s.desired, s.status, st.xmin::text AS version,
        clock_timestamp() - s.working_since AS worked,
        (st.open AND NOT (o.epoch > st.epoch AND o.released)
         AND (st.node = '' OR EXISTS (SELECT 1 FROM workers w
@@ -195,18 +197,27 @@ SELECT st.failures, st.error, s.desired, s.status,
                WHERE d.node = %(node)s OR w.node = %(node)s) AS drained
 FROM session_starts st JOIN sessions s ON s.id = st.session_id
      JOIN ownership o ON o.session_id = st.session_id
-WHERE st.session_id = %(id)s FOR UPDATE OF st
+WHERE st.session_id = %(id)s
 """
 
 # The pace is a generic cell rate: a start takes one step of time, and waits for what is left of
 # the steps before it beyond the burst.
 _BEGIN = """
-WITH pace AS (
+WITH mine AS (
+    SELECT session_id FROM session_starts
+    WHERE session_id = %(id)s AND xmin::text = %(version)s FOR UPDATE
+), shown AS (
+    -- Whoever looks shall not see the WORKING of a dead owner all the while.
+    UPDATE sessions SET status = 'STARTING', updated_at = clock_timestamp()
+    WHERE id IN (SELECT session_id FROM mine) AND status = 'WORKING'
+      AND %(pause)s > interval '0'
+), pace AS (
     -- No more than there are sessions can be waiting: the clock was set back.
     UPDATE start_pace SET next_at = %(step)s + CASE
         WHEN next_at BETWEEN clock_timestamp() AND clock_timestamp() + %(burst)s
                              + interval '1 minute' + (SELECT count(*) FROM sessions) * %(step)s
         THEN next_at ELSE clock_timestamp() END
+    WHERE EXISTS (SELECT 1 FROM mine)
     RETURNING next_at - %(burst)s - clock_timestamp() AS ahead
 )
 UPDATE session_starts SET
@@ -215,6 +226,6 @@ UPDATE session_starts SET
     epoch = (SELECT epoch FROM ownership WHERE session_id = %(id)s),
     begun_at = clock_timestamp(),
     not_before = clock_timestamp() + greatest(%(pause)s, (SELECT ahead FROM pace), interval '0')
-WHERE session_id = %(id)s
+WHERE session_id IN (SELECT session_id FROM mine)
 RETURNING not_before - clock_timestamp() AS wait
 """

@@ -291,14 +291,18 @@ class WebhookStore:
 
     async def set_global(self, hooks: Sequence[Mapping[str, Any]]) -> None:
         """The endpoints of every session, as the gateway's settings have them now."""
-        async with self._db.connection() as connection, connection.transaction():
+        wanted = {str(hook["url"]): dict(hook) for hook in hooks}
+        found = await self._db.all("SELECT url, config FROM global_webhooks", {})
+        if wanted == {row["url"]: row["config"] for row in found}:
+            return
+        # Sent as one: who makes a session waits for the table, but not for this process.
+        async with (
+            self._db.connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
             # One dispatcher at a time; session_exclusive against sessions made meanwhile.
             await connection.execute("LOCK TABLE global_webhooks IN EXCLUSIVE MODE")
-            found = await connection.execute("SELECT url, config FROM global_webhooks")
-            present = {row["url"]: row["config"] for row in await found.fetchall()}
-            wanted = {str(hook["url"]): dict(hook) for hook in hooks}
-            if present == wanted:
-                return
             await connection.execute("DELETE FROM global_webhooks")
             for url, config in wanted.items():
                 await connection.execute(

@@ -96,7 +96,7 @@ OTHERS = {
     "sessions.SessionStore.set_unowned": "the supervisor's, while nobody owns it and it is to stop",
     "sessions.SessionStore.unmark_exported": _CALLER,
     "sessions.SessionStore.update_config": _CALLER,
-    "starts.StartStore._admit": _BEFORE,
+    "starts._END": _BEFORE,
     "starts.StartStore.begin": _BEFORE,
     "starts.StartStore.crashed": _BEFORE,
     "starts.StartStore.excuse": _BEFORE,
