@@ -51,9 +51,23 @@ class StoreSettings(BaseSettings):
     s3_bucket: str = Field("gateway", description="Bucket for checkpoints and media.")
     s3_region: str = Field("us-east-1", description="S3 region.")
     s3_secure: bool = Field(False, description="Use TLS towards the S3 server.")
-    database_pool_max: int = Field(10, ge=1, description="Connections per process, at most.")
-    # One session needs few; a packed actor raises it.
+    database_pool_max: int = Field(
+        10,
+        ge=1,
+        description="Connections per process, at most; one that hosts a single session has "
+        "half, an agent three, a pack up to 32.",
+    )
     store_timeout_seconds: float = Field(5.0, gt=0, description="Bound on one store call.")
+
+    def connections_of_host(self, sessions: int) -> int:
+        """Connections of a process with so many sessions, at most: far fewer than sessions, for
+        each needs one a moment at a time."""
+        most = self.database_pool_max
+        return -(-most // 2) if sessions == 1 else max(most, min(32, 8 + sessions // 8))
+
+    @property
+    def connections_of_agent(self) -> int:
+        return min(3, self.database_pool_max)
 
 
 class CheckpointSettings(BaseSettings):
@@ -767,6 +781,20 @@ class Settings:
         self.tracing: TracingSettings = groups.get("tracing") or TracingSettings()
         self.placement: PlacementSettings = groups.get("placement") or PlacementSettings()
         self.supervisor: SupervisorSettings = groups.get("supervisor") or SupervisorSettings()
+
+    def connections(self, *, sessions: int, nodes: int) -> int:
+        """To PostgreSQL, at most, of a gateway with so many running sessions."""
+        share = self.placement.sessions_per_actor
+        hosts = -(-sessions // share)
+        # Each replica of the front, each dispatcher, the supervisor.
+        others = (self.http.replicas + self.webhooks.dispatchers + 1) * (
+            self.stores.database_pool_max
+        )
+        return (
+            hosts * self.stores.connections_of_host(share)
+            + nodes * self.stores.connections_of_agent
+            + others
+        )
 
     @property
     def start_policy(self) -> StartPolicy:

@@ -115,7 +115,7 @@ class SessionHost:
         self._capacity = capacity = assigned.capacity
         self._node = node
         settings.stores = settings.stores.model_copy(
-            update={"database_pool_max": _connections(settings, capacity)}
+            update={"database_pool_max": settings.stores.connections_of_host(capacity)}
         )
         self._settings = settings
         self._make_factory = client_factory
@@ -369,9 +369,3 @@ class SessionHost:
 def threads(capacity: int) -> int:
     """So many that sessions whose every call hangs leave their neighbours theirs."""
     return capacity * (1 + CALLS) + _SPARE_THREADS
-
-
-def _connections(settings: Settings, capacity: int) -> int:
-    """Connections to PostgreSQL: far fewer than sessions, for each needs one a moment at a time."""
-    most = settings.stores.database_pool_max
-    return most if capacity == 1 else max(most, min(32, 8 + capacity // 8))

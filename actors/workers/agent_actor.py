@@ -46,7 +46,10 @@ class WorkerAgentActor:
     """Name `node-agent:<node id>`. Agents see to it that every node has one, new ones too."""
 
     def __init__(self) -> None:
-        self._settings = Settings()
+        self._settings = settings = Settings()
+        settings.stores = settings.stores.model_copy(
+            update={"database_pool_max": settings.stores.connections_of_agent}
+        )
         self._id = ray.get_runtime_context().get_node_id()
         self._router = Router(self._settings)
         observe(self._settings, "agent", node=self._id)

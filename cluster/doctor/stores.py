@@ -16,7 +16,7 @@ from cluster.stores import Stores
 from cluster.stores import migrate as migrations
 from cluster.stores.inspection import ServerFacts
 
-__all__ = ["stores"]
+__all__ = ["judged", "stores"]
 
 #: Tokens are judged by our clock, leases by PostgreSQL's; people read both in one log.
 _SKEW_SECONDS, _SKEW_BAD = 1.0, 30.0
@@ -46,14 +46,16 @@ async def _postgresql(opened: Stores, settings: Settings) -> AsyncIterator[Check
     except GatewayError as error:
         yield _check("postgresql", Verdict.ERROR, error.detail, "see DATABASE_URL")
         return
-    for check in _judged(facts):
+    for check in judged(facts, settings):
         yield check
     if facts.migrations:
         yield await _keys(opened, settings)
 
 
-def _judged(facts: ServerFacts) -> list[Check]:
+def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
+    """What PostgreSQL told of itself, beside what this gateway needs."""
     free = facts.max_connections - facts.connections
+    most = settings.connections(sessions=facts.sessions, nodes=max(1, facts.nodes))
     skew = abs(facts.ahead)
     clock = Verdict.OK if skew < _SKEW_SECONDS else Verdict.WARNING
     migrated = facts.migrations >= _KNOWN_MIGRATIONS
@@ -72,9 +74,10 @@ def _judged(facts: ServerFacts) -> list[Check]:
         ),
         _check(
             "connections",
-            Verdict.OK if free > 20 else Verdict.WARNING,
-            f"{facts.connections} of {facts.max_connections} taken",
-            "each process holds up to DATABASE_POOL_MAX: raise max_connections, or use a pooler",
+            Verdict.OK if free > 20 and most < facts.max_connections else Verdict.WARNING,
+            f"{facts.connections} of {facts.max_connections} taken; {facts.sessions} sessions on "
+            f"{facts.nodes} nodes hold {most} at most",
+            f"raise max_connections of PostgreSQL above {most}, or lower DATABASE_POOL_MAX",
         ),
         _check(
             "clock",

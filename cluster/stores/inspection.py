@@ -22,6 +22,9 @@ class ServerFacts:
     durable: bool
     max_connections: int
     connections: int
+    #: Sessions that are to run, and nodes that are there.
+    sessions: int
+    nodes: int
     #: Its clock ahead of ours, seconds.
     ahead: float
     #: Migrations that were applied; 0 on an empty database.
@@ -54,22 +57,27 @@ class InspectionStore:
         )
         middle = (asked + time.time()) / 2
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        migrations, life = 0, ""
+        migrations, life, sessions, nodes = 0, "", 0, 0
         if row["migrated"]:
             found = await self._db.one(
                 "SELECT (SELECT count(*) FROM _yoyo_migration) AS migrations, "
+                "(SELECT count(*) FROM sessions WHERE desired = 'RUNNING') AS sessions, "
+                "(SELECT count(*) FROM workers WHERE lost_at IS NULL) AS nodes, "
                 "CASE WHEN to_regproc('database_life') IS NULL THEN '' "
                 "ELSE database_life() END AS life",
                 {},
             )
             assert found is not None  # noqa: S101 - a SELECT without FROM has one row
             migrations, life = found["migrations"], found["life"]
+            sessions, nodes = found["sessions"], found["nodes"]
         return ServerFacts(
             version=row["version"],
             number=row["number"],
             durable=row["durable"],
             max_connections=row["max_connections"],
             connections=row["connections"],
+            sessions=sessions,
+            nodes=nodes,
             ahead=row["now"] - middle,
             migrations=migrations,
             knows_its_life=bool(life),

@@ -13,7 +13,10 @@ from cluster.doctor.check import Verdict
 from cluster.doctor.library import library
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
+from cluster.doctor.stores import judged
 from cluster.local.layout import ROOT
+from cluster.settings import Settings
+from cluster.stores.inspection import ServerFacts
 
 _run = CliRunner().invoke
 
@@ -66,3 +69,25 @@ def test_a_library_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
     (check,) = library(tmp_path)
     assert check.verdict is Verdict.ERROR
     assert check.remedy
+
+
+@pytest.mark.parametrize(("sessions", "verdict"), [(8, Verdict.OK), (100, Verdict.WARNING)])
+def test_connections_that_the_sessions_may_take_are_counted(
+    sessions: int, verdict: Verdict
+) -> None:
+    facts = ServerFacts(
+        version="18",
+        number=180000,
+        durable=True,
+        max_connections=100,
+        connections=30,
+        sessions=sessions,
+        nodes=3,
+        ahead=0.0,
+        migrations=99,
+        knows_its_life=True,
+    )
+    (check,) = [one for one in judged(facts, Settings()) if one.name == "connections"]
+    assert check.verdict is verdict
+    most = {8: 89, 100: 549}[sessions]
+    assert f"{sessions} sessions on 3 nodes hold {most} at most" in check.found
