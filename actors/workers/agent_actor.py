@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from functools import partial
 from typing import Any
 
 import ray
@@ -17,10 +18,12 @@ from actors.placement import start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.leftovers import Leftovers
+from actors.workers.lost_nodes import BEAT_SECONDS, LostNodes
 from actors.workers.neighbours import agent_name, agents_present
+from actors.workers.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
 from actors.workers.spares import Spares
 from cluster.client.routing import Router
-from cluster.domain.errors import Unavailable
+from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.observed import observe
 from cluster.settings import Settings
@@ -36,6 +39,8 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 5.0
+#: From one look at which nodes Ray counts as alive to the next.
+_RAYLETS_SECONDS = 1.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
 #: Exit code of a process that Ray shall start anew.
@@ -55,6 +60,7 @@ class WorkerAgentActor:
         observe(self._settings, "agent", node=self._id)
         self._agent: WorkerAgent | None = None
         self._stores: Stores | None = None
+        self._raylets: list[Raylet] = []
         self._stopped = threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._main, name="agent-loop", daemon=True).start()
@@ -127,7 +133,17 @@ class WorkerAgentActor:
             self._settings.placement.spare_processes if preloads() else 0,
             self._spare,
         )
+        lost = LostNodes(
+            me.id,
+            raylets=lambda: self._raylets,
+            silence=stores.workers.silence,
+            look=look_at,
+            tell=_tell_ray,
+        )
         beside = [
+            asyncio.create_task(endless("beat", self._beat)),
+            asyncio.create_task(endless("raylets", self._know_raylets)),
+            asyncio.create_task(endless("lost nodes", lost.run)),
             asyncio.create_task(endless("leftovers", leftovers.run)),
             asyncio.create_task(endless("spares", spares.run)),
         ]
@@ -137,6 +153,26 @@ class WorkerAgentActor:
             for task in beside:
                 task.cancel()
         await stores.close()
+
+    async def _beat(self) -> None:
+        """Say that this node lives."""
+        assert self._stores is not None  # noqa: S101 - opened before
+        while True:
+            try:
+                await self._stores.workers.beat(self._id)
+            except GatewayError as error:
+                log.debug("worker.no_beat", error=error.detail)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _know_raylets(self) -> None:
+        """While the GCS is away those that it knew last are looked at."""
+        while True:
+            try:
+                # For as long as it takes: one that is given up would still hold its thread.
+                self._raylets = await in_thread(alive_raylets)
+            except RayError as error:
+                log.warning("worker.nodes_unknown", error=str(error))
+            await asyncio.sleep(_RAYLETS_SECONDS)
 
     async def _spare(self) -> None:
         await asyncio.to_thread(start_spare, self._settings, self._id)
@@ -211,6 +247,11 @@ def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
             ).remote()
         )
     return made
+
+
+async def _tell_ray(raylet: Raylet, why: str) -> None:
+    gcs = ray.get_runtime_context().gcs_address
+    await in_thread(partial(call_dead, gcs, raylet.node, why))
 
 
 async def _nodes_in_time() -> list[Node] | None:

@@ -15,11 +15,13 @@ __all__ = ["RAY_SETTINGS", "RayCluster", "access"]
 
 #: Defaults; what the user set in the environment stands.
 RAY_SETTINGS = {
-    # A dead node is noticed within a second, a frozen one within four, instead of 15 and 65.
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "250",
+    # Lost nodes are found by the agents of the others (actors/workers/lost_nodes.py). The GCS,
+    # whose own machine may be the one that is cut off, waits for an hour, and so do raylets for it.
+    "RAY_health_check_initial_delay_ms": "5000",
+    "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_failure_threshold": "3600",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
     # The host has stopped the sessions before it ends a node; a node whose host died ends at once.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
     # A raylet that starts on a loaded machine is given two minutes instead of half of one.

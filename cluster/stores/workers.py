@@ -78,6 +78,23 @@ class WorkerStore:
             },
         )
 
+    async def beat(self, node: str) -> None:
+        """The node is alive, and reaches PostgreSQL."""
+        await self._db.run(
+            "UPDATE workers SET beat_at = clock_timestamp() WHERE node = %(node)s", {"node": node}
+        )
+
+    async def silence(self) -> dict[str, float]:
+        """Seconds since the last beat of each node, lost ones too."""
+        rows = await self._db.all(
+            """
+            SELECT node, extract(epoch FROM clock_timestamp() - beat_at)::float8 AS seconds
+            FROM workers WHERE beat_at IS NOT NULL
+            """,
+            {},
+        )
+        return {row["node"]: row["seconds"] for row in rows}
+
     async def lost(self) -> list[Worker]:
         """Nodes that went away within the last week, by name."""
         return await self._found(lost=True)

@@ -70,7 +70,7 @@ def test_the_control_store_can_come_back() -> None:
     head = " ".join(config["head_start_ray_commands"])
     workers = " ".join(config["worker_start_ray_commands"])
     assert "RAY_external_storage_namespace=gateway" in head
-    assert "RAY_gcs_rpc_server_reconnect_timeout_s=600" in head
+    assert "RAY_gcs_rpc_server_reconnect_timeout_s=3600" in head
     for commands in (head, workers):
         assert "RAY_health_check_failure_threshold" in commands
-        assert "RAY_gcs_rpc_server_reconnect_timeout_s=600" in commands
+        assert "RAY_gcs_rpc_server_reconnect_timeout_s=3600" in commands

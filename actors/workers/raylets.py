@@ -1,0 +1,118 @@
+"""Raylets of other nodes, as a node's agent finds them, and has them called dead.
+
+Ray 2.60 has no Python call for either: the first is gRPC's own health service, which raylets
+offer to the GCS; the second is what a raylet says that ends in order (`UnregisterNode` of
+gcs_service.proto; read in gcs_node_manager.cc): from then on the GCS treats the node as dead,
+restarts its actors elsewhere, and has its raylet end itself should it live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, TypeVar
+
+import grpc  # type: ignore[import-untyped]
+import ray
+from ray._private.grpc_utils import init_grpc_channel
+from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+
+from cluster.domain.errors import Unavailable
+
+__all__ = ["Found", "Raylet", "alive_raylets", "call_dead", "in_thread", "look_at"]
+
+#: Bound on one look, and on what the GCS is told; seconds.
+_LOOK_SECONDS, _TELL_SECONDS = 1.0, 3.0
+_HEALTH = "/grpc.health.v1.Health/Check"
+#: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
+_UNEXPECTED = 2
+#: Of its own: Ray's calls hold the threads of others for a minute while the GCS is away.
+_THREADS = ThreadPoolExecutor(8, "raylets")
+
+T = TypeVar("T")
+
+
+class Found(StrEnum):
+    """What became of a look at a raylet."""
+
+    ANSWERS = "answers"
+    #: Its machine is there, its process is not.
+    REFUSES = "refuses"
+    #: Frozen, or the way to it is cut.
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raylet:
+    """Of a node that Ray counts as alive."""
+
+    node: str
+    name: str
+    address: str
+    port: int
+
+
+def alive_raylets() -> list[Raylet]:
+    """Of all nodes, by Ray; blocks while the GCS is away."""
+    return [
+        Raylet(
+            node=node["NodeID"],
+            name=node.get("NodeName", ""),
+            address=node["NodeManagerAddress"],
+            port=node["NodeManagerPort"],
+        )
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
+
+
+async def in_thread(ask: Callable[[], T]) -> T:
+    """Run a call that blocks, in a thread kept for these."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
+
+
+async def look_at(raylet: Raylet) -> Found:
+    """Whether it answers within a second."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            _, writer = await asyncio.open_connection(raylet.address, raylet.port)
+            writer.close()
+    except ConnectionRefusedError:
+        return Found.REFUSES
+    except (TimeoutError, OSError):
+        return Found.SILENT
+    return await in_thread(partial(_answers, f"{raylet.address}:{raylet.port}"))
+
+
+def _answers(address: str) -> Found:
+    # The kernel takes connections for a process that is stopped.
+    channel = init_grpc_channel(address)
+    try:
+        channel.unary_unary(_HEALTH)(b"", timeout=_LOOK_SECONDS)
+    except grpc.RpcError:
+        return Found.SILENT
+    finally:
+        channel.close()
+    return Found.ANSWERS
+
+
+def call_dead(gcs: str, node: str, why: str) -> None:
+    """Have the GCS at `host:port` call the node dead; harmless when it does already. Raises
+    `Unavailable`."""
+    messages: Any = gcs_service_pb2
+    services: Any = gcs_service_pb2_grpc
+    request = messages.UnregisterNodeRequest(node_id=bytes.fromhex(node))
+    request.node_death_info.reason = _UNEXPECTED
+    request.node_death_info.reason_message = why
+    channel = init_grpc_channel(gcs)
+    try:
+        services.NodeInfoGcsServiceStub(channel).UnregisterNode(request, timeout=_TELL_SECONDS)
+    except grpc.RpcError as error:
+        # It does not answer about a node that it calls dead already.
+        raise Unavailable(f"the GCS did not answer about a lost node: {error.code()}") from error
+    finally:
+        channel.close()

@@ -1,0 +1,99 @@
+"""A node is lost when its agent is silent in PostgreSQL and its raylet does not answer: both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from actors.workers.lost_nodes import LostNodes
+from actors.workers.raylets import Found, Raylet
+from cluster.domain.errors import Unavailable
+
+ME = "a"
+ALIVE = 0.3
+
+
+class _Cluster:
+    def __init__(self, *nodes: str) -> None:
+        self.raylets = [
+            Raylet(node=name, name=name, address="10.0.0.1", port=1) for name in (ME, *nodes)
+        ]
+        self.found = dict.fromkeys(nodes, Found.ANSWERS)
+        self.quiet: dict[str, float] | None = dict.fromkeys((ME, *nodes), ALIVE)
+        self.lost: list[str] = []
+        self.looked: set[str] = set()
+        self.watch = LostNodes(
+            ME,
+            raylets=lambda: self.raylets,
+            silence=self._silence,
+            look=self._look,
+            tell=self._tell,
+        )
+
+    async def _silence(self) -> Mapping[str, float]:
+        if self.quiet is None:
+            raise Unavailable("PostgreSQL is away")
+        return self.quiet
+
+    async def _look(self, raylet: Raylet) -> Found:
+        self.looked.add(raylet.node)
+        return self.found[raylet.node]
+
+    async def _tell(self, raylet: Raylet, why: str) -> None:
+        self.lost.append(raylet.node)
+
+    async def look(self, times: int = 4) -> list[str]:
+        for _ in range(times):
+            await self.watch.once()
+        return self.lost
+
+
+@pytest.mark.parametrize(
+    ("found", "quiet", "lost"),
+    [
+        (Found.ANSWERS, 60.0, False),
+        (Found.SILENT, ALIVE, False),
+        (Found.SILENT, 2.0, False),
+        (Found.SILENT, 3.0, True),
+        (Found.REFUSES, ALIVE, False),
+        (Found.REFUSES, 1.5, True),
+    ],
+)
+async def test_both_witnesses_must_agree(found: Found, quiet: float, lost: bool) -> None:
+    cluster = _Cluster("b", "c")
+    assert cluster.quiet is not None
+    cluster.found["b"], cluster.quiet["b"] = found, quiet
+    assert set(await cluster.look()) == ({"b"} if lost else set())
+
+
+async def test_who_is_cut_off_calls_nobody_lost() -> None:
+    """All are silent to it; PostgreSQL as well, or it says that this node itself was not heard."""
+    cluster = _Cluster("b", "c")
+    cluster.found = dict.fromkeys(cluster.found, Found.SILENT)
+    cluster.quiet = None
+    assert await cluster.look() == []
+    cluster.quiet = dict.fromkeys((ME, "b", "c"), 60.0)
+    assert await cluster.look() == []
+
+
+async def test_a_head_that_is_cut_off_from_nodes_that_live_calls_none_lost() -> None:
+    cluster = _Cluster("b", "c", "d")
+    cluster.found = dict.fromkeys(cluster.found, Found.SILENT)
+    assert await cluster.look(20) == []
+
+
+async def test_one_look_that_fails_is_none() -> None:
+    cluster = _Cluster("b")
+    assert cluster.quiet is not None
+    cluster.quiet["b"] = 10.0
+    for found in (Found.SILENT, Found.ANSWERS) * 4:
+        cluster.found["b"] = found
+        await cluster.look(1)
+    assert cluster.lost == []
+
+
+async def test_of_many_nodes_each_looks_at_a_few() -> None:
+    cluster = _Cluster(*(f"n{number}" for number in range(20)))
+    await cluster.look()
+    assert len(cluster.looked) == 3
