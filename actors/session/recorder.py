@@ -52,6 +52,8 @@ _DIGITS = 19
 #: So often a write that PostgreSQL does not finish in time is tried, while it answers others: what
 #: one person sent must not hold up what everybody else sends.
 _TOO_SLOW = 5
+#: Timers that are remembered as written down.
+_TIMERS = 10_000
 #: Messages whose receipts are written in one statement.
 _RECEIPTS = 500
 #: Protocol traffic that is no message for people.
@@ -81,8 +83,8 @@ class Recorder:
         self._epoch = epoch
         #: (LID, phone number) that are written down
         self._pairs: set[tuple[str, str]] = set()
-        #: Of chats, as it is written down.
-        self._timers: dict[str, ChatTimer] = {}
+        #: By chat, and member of a group whose word it is.
+        self._timers: dict[tuple[str, str], ChatTimer] = {}
 
     async def history(self, event: HistoryArrived) -> None:
         """What was before: kept, and told to nobody."""
@@ -121,7 +123,8 @@ class Recorder:
 
     async def received(self, event: Received) -> None:
         message = event.message
-        await self._timed(timer_of(message))
+        in_group = message.chat.endswith("@g.us") and not message.from_me
+        await self._timed(timer_of(message), by=message.sender if in_group else "")
         if message.kind in _SILENT or self._ignored.ignores(message.chat):
             return
 
@@ -133,14 +136,16 @@ class Recorder:
         await self.paired(_pairs_of(message))
         await self.while_away(write)
 
-    async def _timed(self, timer: ChatTimer | None) -> None:
+    async def _timed(self, timer: ChatTimer | None, *, by: str = "") -> None:
         """Keep after how long messages of a chat disappear, where that is news."""
-        if timer is None or self._timers.get(timer.chat) == timer:
+        if timer is None or self._timers.get((timer.chat, by)) == timer:
             return
         await self.while_away(
-            lambda: self._stores.chats.timer_told(self._session_id, self._epoch, timer)
+            lambda: self._stores.chats.timer_told(self._session_id, self._epoch, timer, by=by)
         )
-        self._timers[timer.chat] = timer
+        if len(self._timers) >= _TIMERS:
+            self._timers.clear()
+        self._timers[timer.chat, by] = timer
 
     async def receipt(self, event: ReceiptSeen) -> None:
         known = _ACKS.get(event.kind)
@@ -166,6 +171,9 @@ class Recorder:
                     told=not self._ignored.ignores(event.chat),
                 )
 
+        await self.paired(
+            _pairs((event.chat_address, event.chat), (event.sender_address, event.sender))
+        )
         await self.while_away(write)
 
     async def _traced(self, event: ReceiptSeen) -> dict[str, str] | None:
@@ -269,7 +277,9 @@ class Recorder:
         hashes = message.payload.get(VOTE)
         if message.kind != "poll_vote" or hashes is None:
             return message
-        polls = await self._stores.messages.find(self._session_id, message.reply_to)
+        polls = await self._stores.messages.find(
+            self._session_id, message.reply_to, chat=message.chat
+        )
         options = next((options_of(p.payload) for p in polls if p.kind == "poll"), None)
         if options is None:
             return message
@@ -320,10 +330,13 @@ class Recorder:
 def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:
     """What a message tells of the two addresses of a person: the wire's, and the one it is kept
     under."""
-    addresses = (
+    return _pairs(
         (message.payload.get("chat_address"), message.chat),
         (message.payload.get("sender_address"), message.sender),
     )
+
+
+def _pairs(*addresses: tuple[object, str]) -> list[tuple[str, str]]:
     return [
         (f"{user.partition(':')[0]}@lid", kept)
         for on_wire, kept in addresses

@@ -1,7 +1,7 @@
 """Unpacks what a caller brought, `python -m actors.transfer.unpack`: a program of its own.
 
 Everything here is a stranger's: an encrypted archive, a SQLite file, a folder's JSON. So it is
-read in a process with bounds on time, memory, files and their sizes, which holds no secret but the
+read in a process that has nothing in reach (`cluster.confined`) and holds no secret but the
 archive's own. The job comes as JSON on standard input, the answer goes to standard output:
 `{"me": …, "config": …}` or `{"refused": "why", "field": …}`.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import structlog
 
 from actors.transfer.library_store import account_of, copy_device, make_empty
+from cluster import confined
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.domain.session import Me
@@ -28,11 +28,9 @@ __all__ = ["Unpacked", "unpack"]
 
 log = structlog.get_logger(__name__)
 
-#: Bytes of memory and of one file, seconds of a processor, open files.
-_MEMORY, _FILE, _CPU, _FILES = 1 << 30, (1 << 28) + (1 << 26), 20, 64
+_BOUNDS = confined.Bounds(memory=1 << 30, file=(1 << 28) + (1 << 26), processor=20)
 #: Seconds by the clock.
 _SECONDS = 40.0
-_ROOT = Path(__file__).resolve().parents[2]
 _MODULE = "actors.transfer.unpack"
 
 
@@ -64,51 +62,33 @@ async def unpack(source: DeviceSource, folder: Path) -> tuple[Path, Unpacked]:
         "key": source.key,
         "device": source.device,
     }
-    answer = await _in_a_process(job)
+    answer = await _answer(job)
     await asyncio.to_thread(brought.unlink)
     if "refused" in answer:
         raise Invalid(str(answer["refused"]), field=answer.get("field") or "data")
     return store, Unpacked(me=Me(**answer["me"]), config=answer["config"])
 
 
-async def _in_a_process(job: dict[str, Any]) -> dict[str, Any]:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", _MODULE),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(_ROOT)},
-    )
+async def _answer(job: dict[str, Any]) -> dict[str, Any]:
     try:
-        async with asyncio.timeout(_SECONDS):
-            out, _ = await child.communicate(json.dumps(job).encode())
-    except TimeoutError as error:
+        return await confined.run(_MODULE, job, seconds=_SECONDS)
+    except confined.TookTooLong as error:
         raise Invalid(f"what was brought was not read within {_SECONDS:g} s") from error
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0 or not out:
-        log.warning("transfer.not_unpacked", kind=job["kind"], code=child.returncode)
-        if child.returncode is not None and child.returncode < 0:
-            raise Invalid("what was brought takes more time or memory than it may", field="data")
-        raise Unavailable("what was brought could not be read", retry_after=5)
-    answer: dict[str, Any] = json.loads(out)
-    return answer
+    except confined.BoundsExceeded as error:
+        log.warning("transfer.unpacking_ended", kind=job["kind"], error=str(error))
+        raise Invalid(
+            "what was brought takes more time or memory than it may", field="data"
+        ) from error
+    except confined.ChildFailed as error:
+        log.warning("transfer.not_unpacked", kind=job["kind"], error=str(error))
+        raise Unavailable("what was brought could not be read", retry_after=5) from error
 
 
 def main() -> int:
     job: dict[str, Any] = json.load(sys.stdin)
-    for what, most in (
-        (resource.RLIMIT_AS, _MEMORY),
-        (resource.RLIMIT_FSIZE, _FILE),
-        (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU, _CPU + 5))
-    os.nice(5)
+    # Where SQLite puts what it sorts.
+    os.environ["SQLITE_TMPDIR"] = job["folder"]
+    confined.confine(_BOUNDS, write=[Path(job["folder"])])
     try:
         answer = _read(job)
     except Invalid as error:

@@ -42,7 +42,7 @@ ITEMS = 20_000
 _IDS = frozenset(
     {
         *("message_id", "message_ids", "reply_to", "chat", "sender", "jid", "pairs", "gone"),
-        *("id", "label"),
+        *("id", "label", "chat_address", "sender_address"),
     }
 )
 _LENGTHS = {"body": BODY, "description": DESCRIPTION}

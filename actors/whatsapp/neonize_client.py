@@ -626,6 +626,8 @@ class NeonizeClient:
                 return ReceiptSeen(
                     chat=incoming.chat_of(source),
                     sender=incoming.person(source.Sender, source.SenderAlt),
+                    chat_address=jids.to_text(source.Chat),
+                    sender_address=jids.to_text(source.Sender),
                     message_ids=tuple(event.MessageIDs),
                     kind=_RECEIPTS.get(event.Type, "unknown"),
                     timestamp=incoming.timestamp(event.Timestamp),

@@ -123,6 +123,9 @@ class ReceiptSeen:
 
     chat: str
     sender: str
+    #: The two as WhatsApp named them; empty where that is not known.
+    chat_address: str = ""
+    sender_address: str = ""
     message_ids: tuple[str, ...]
     #: `delivered`, `read`, `played`, `read-self`, `sender`, `server-error` …
     kind: str

@@ -21,7 +21,7 @@ from cluster.doctor.check import Check, Verdict
 from cluster.doctor.library import library
 from cluster.doctor.machine import machine
 from cluster.doctor.packages import packages
-from cluster.doctor.security import files
+from cluster.doctor.security import decoders, files
 from cluster.doctor.security import running as what_runs
 from cluster.doctor.stores import stores
 from cluster.domain.errors import Unavailable
@@ -63,7 +63,7 @@ def doctor(
         strangers = list(what_runs(state, environment))
     elif data is None:
         layout = Layout.at(default_folder(sandbox=False))
-    checks = [*files(layout), *strangers]
+    checks = [*files(layout), decoders(), *strangers]
     if not security:
         checks = [
             *machine(layout.data),

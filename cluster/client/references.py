@@ -40,14 +40,15 @@ async def known_message(
     stores: Stores, record: SessionRecord, ref: MessageRef
 ) -> StoredMessage | None:
     """The message in the session's history; of several with its id the one that `ref` means."""
-    found = await stores.messages.find(record.id, ref.message_id)
-    fitting = [
-        message
-        for message in found
-        if ref.chat in ("", message.chat) and ref.from_me in (None, message.from_me)
-    ]
-    # One that is alone with its id is meant, by whatever address its chat was named.
-    return next(iter(fitting or found[:1]), None) if len(found) < 2 else next(iter(fitting), None)
+    here = await stores.messages.find(record.id, ref.message_id, chat=ref.chat)
+    found = here
+    if not here and ref.chat:
+        found = await stores.messages.find(record.id, ref.message_id)
+    fitting = [message for message in found if ref.from_me in (None, message.from_me)]
+    if len(found) == 1:
+        # One that is alone with its id is meant, by whatever address its chat was named.
+        return found[0]
+    return next(iter(fitting), None) if here else None
 
 
 async def present_message(

@@ -11,13 +11,14 @@ from ipaddress import ip_address
 import httpx
 import psutil
 
+from cluster.confined import walls
 from cluster.doctor.check import Check, Verdict
 from cluster.domain.errors import Invalid
 from cluster.local.layout import Layout
 from cluster.local.state import State
 from cluster.security.cluster_token import cluster_token
 
-__all__ = ["files", "running"]
+__all__ = ["decoders", "files", "running"]
 
 #: Variables whose values nobody else may see.
 _SECRET = re.compile(r"(?<!ROOT_)(KEY|KEYS|SECRET|TOKEN|PASSWORD|PASSPHRASE)$|_URL$")
@@ -36,6 +37,19 @@ def files(layout: Layout) -> Iterator[Check]:
     if not found:
         looked_at = f"{layout.data} and {layout.short}"
         yield _check("files and sockets", Verdict.OK, f"closed to others: {looked_at}", "")
+
+
+def decoders() -> Check:
+    """What keeps a decoder that a stranger's file has broken from everything else."""
+    missing = [name for name, there in walls().items() if not there]
+    return _check(
+        "decoders",
+        Verdict.WARNING if missing else Verdict.OK,
+        f"this machine has no {' and no '.join(missing)} for them"
+        if missing
+        else "no network, no programs, no files but their own",
+        "Linux 5.13 or newer, with landlock among the kernel's security modules",
+    )
 
 
 def running(state: State, environment: Mapping[str, str]) -> Iterator[Check]:

@@ -38,7 +38,8 @@ class ChatTimer:
 
 def timer_of(message: StoredMessage) -> ChatTimer | None:
     """What a message of the wire says of its chat's timer; None: nothing. That a message has none
-    says nothing: clients that do not know the chat's leave it out."""
+    says nothing: clients that do not know the chat's leave it out. In a group it is the word of its
+    sender, who need not be one that may set it."""
     raw = message.payload.get("message")
     if not isinstance(raw, dict) or message.chat.endswith("@broadcast"):
         return None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 
+from cluster import confined
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.settings import MediaSettings
 
@@ -21,7 +19,6 @@ log = structlog.get_logger(__name__)
 Kind = Literal["image", "sticker", "thumbnail", "audio", "video", "page"]
 #: Conversions at a time in one process: they are heavy, and what waits costs nothing.
 _AT_ONCE = 2
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Preparer:
@@ -54,33 +51,20 @@ class Preparer:
             "most": self._settings.max_bytes,
         }
         async with self._free:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "cluster.media.worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                # No secrets for a process that reads strangers' files.
-                env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(_ROOT)},
-            )
             try:
-                async with asyncio.timeout(limit):
-                    out, _ = await process.communicate(json.dumps(job).encode())
-            except TimeoutError as error:
+                answer = await confined.run("cluster.media.worker", job, seconds=limit)
+            except confined.TookTooLong as error:
                 raise Invalid(
                     f"the file could not be converted within {limit:g} s", field=field
                 ) from error
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-        if process.returncode != 0 or not out:
-            log.warning("media.worker_failed", kind=kind, code=process.returncode)
-            if process.returncode is not None and process.returncode < 0:
-                raise Invalid("the file could not be decoded within its bounds", field=field)
-            raise Unavailable("the media worker failed", retry_after=2)
-        answer = json.loads(out)
+            except confined.BoundsExceeded as error:
+                log.warning("media.worker_ended", kind=kind, error=str(error))
+                raise Invalid(
+                    "the file could not be decoded within its bounds", field=field
+                ) from error
+            except confined.ChildFailed as error:
+                log.warning("media.worker_failed", kind=kind, error=str(error))
+                raise Unavailable("the media worker failed", retry_after=2) from error
         if "refused" in answer:
             raise Invalid(str(answer["refused"]), field=field)
         return dict(answer["facts"])

@@ -2,42 +2,41 @@
 `python -m cluster.media.worker`.
 
 Files come from strangers and decoders have bugs, so they run in a process that can be killed, with
-bounds on memory and time. The job comes as JSON on standard input, the answer goes to standard
-output: `{"facts": …}` or `{"refused": "why"}`.
+nothing in reach (`cluster.confined`). The job comes as JSON on standard input, the answer goes to
+standard output: `{"facts": …}` or `{"refused": "why"}`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from cluster.confined import Bounds, confine
 
 __all__: list[str] = []
 
-_MEMORY, _FILES = 3 << 30, 64
+_MEMORY = 3 << 30
 
 
 def main() -> int:
     job: dict[str, Any] = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(job["seconds"]), int(job["seconds"]) + 5))
-    for what, most in (
-        (resource.RLIMIT_FSIZE, int(job["most"])),
-        (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))
-    os.nice(5)
+    target = job.get("target") or None
+    confine(
+        Bounds(memory=_MEMORY, file=int(job["most"]), processor=int(job["seconds"])),
+        read=[Path(job["source"])],
+        write=[Path(target).parent] if target else [],
+    )
     # What decoders say of broken files is no answer of ours.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     from cluster.media.refused import Refused
 
     try:
-        facts = _work(job["do"])(job["source"], job.get("target") or None)
+        facts = _work(job["do"])(job["source"], target)
     except Refused as error:
         json.dump({"refused": str(error)}, answers)
     else:

@@ -44,10 +44,15 @@ class ChatStore:
         )
         return [_chat(row) for row in rows]
 
-    async def timer_told(self, session_id: int, epoch: int, timer: ChatTimer) -> None:
-        """What was set later counts. Raises `NotOwner`."""
+    async def timer_told(
+        self, session_id: int, epoch: int, timer: ChatTimer, *, by: str = ""
+    ) -> None:
+        """What was set later counts. `by`: the member of a group whose word it is; it counts when
+        that is an admin, or nobody is known to be one. Raises `NotOwner`."""
         async with self._db.connection() as connection, connection.transaction():
             await hold_fence(connection, session_id, epoch)
+            if by and await _is_overruled(connection, session_id, timer.chat, by):
+                return
             await write_timers(connection, session_id, [timer])
 
     async def set_archived(self, session_id: int, chat: str, archived: bool) -> None:
@@ -94,6 +99,19 @@ class ChatStore:
             """,
             {"id": session_id, "chat": chat},
         )
+
+
+async def _is_overruled(connection: Connection, session_id: int, group: str, by: str) -> bool:
+    cursor = await connection.execute(
+        """
+        SELECT 1 FROM groups g WHERE session_id = %(id)s AND jid = %(group)s
+          AND EXISTS (SELECT 1 FROM jsonb_each_text(g.members) AS member(jid, role)
+                      WHERE role IN ('admin', 'superadmin'))
+          AND NOT is_group_admin(%(id)s, %(group)s, kept_as(%(id)s, %(by)s))
+        """,
+        {"id": session_id, "group": group, "by": by},
+    )
+    return await cursor.fetchone() is not None
 
 
 async def write_timers(

@@ -101,21 +101,27 @@ class InboxStore:
         timestamp: datetime,
         told: bool = True,
     ) -> int:
-        """Raise the acks of own messages; returns how many were raised.
+        """Raise the acks of own messages of a chat; returns how many were raised.
 
-        An ack never goes down. Each raised one is told (with `told`); in groups, what each member
-        did. Raises `NotOwner`.
+        The ids are the sender's word, the chat is WhatsApp's: it says where a receipt comes from,
+        so what somebody tells of messages to others counts for nothing. An ack never goes down.
+        Each raised one is told (with `told`); in groups, what each member did. Raises `NotOwner`.
         """
         row = await self._db.one(
             """
             WITH fence AS (
                 SELECT session_id FROM session_streams
                 WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
-            ), raised AS (
-                UPDATE messages SET ack = %(ack)s
+            ), named AS (
+                SELECT session_id, message_id, chat, from_me FROM messages
                 WHERE session_id IN (SELECT session_id FROM fence)
-                  AND message_id = ANY(%(messages)s) AND from_me AND ack < %(ack)s
-                RETURNING message_id, chat
+                  AND message_id = ANY(%(messages)s) AND from_me
+                  AND chat = (SELECT kept_as(%(id)s, %(chat)s))
+            ), raised AS (
+                UPDATE messages m SET ack = %(ack)s FROM named
+                WHERE m.session_id = named.session_id AND m.message_id = named.message_id
+                  AND m.chat = named.chat AND m.from_me AND m.ack < %(ack)s
+                RETURNING m.message_id, m.chat
             ), sent AS (
                 UPDATE outbox SET state = %(state)s
                 WHERE %(state)s::text IS NOT NULL AND session_id = %(id)s
@@ -125,9 +131,8 @@ class InboxStore:
                 SELECT message_id, chat, 'message.ack' AS type FROM raised
                 WHERE %(told)s AND NOT %(shared)s
                 UNION ALL
-                SELECT message_id, chat, 'message.ack.group' FROM messages
-                WHERE %(told)s AND %(shared)s AND session_id IN (SELECT session_id FROM fence)
-                  AND message_id = ANY(%(messages)s) AND from_me
+                SELECT message_id, chat, 'message.ack.group' FROM named
+                WHERE %(told)s AND %(shared)s
             ), numbered AS (
                 SELECT message_id, chat, type, row_number() OVER () AS n FROM told
             ), stream AS (
@@ -153,14 +158,14 @@ class InboxStore:
                 "id": session_id,
                 "epoch": epoch,
                 "messages": [printable(m) for m in message_ids],
+                "chat": chat,
                 "shared": is_shared(chat),
                 "told": told,
                 "ack": int(ack),
                 "state": state.value if state else None,
                 "sender": sender,
                 "timestamp": timestamp,
-                # One id in several chats: the table allows for it, WhatsApp does not do it.
-                "ids": [new_event_id() for _ in range(2 * len(message_ids))],
+                "ids": [new_event_id() for _ in message_ids],
             },
         )
         done = fenced(row, session_id, epoch)

@@ -65,16 +65,20 @@ class MessageStore:
         )
         return str(row["query"]) if row else ""
 
-    async def find(self, session_id: int, message_id: str) -> Sequence[StoredMessage]:
-        """All messages with an id (ids of different senders may be the same), newest first."""
+    async def find(
+        self, session_id: int, message_id: str, *, chat: str = ""
+    ) -> Sequence[StoredMessage]:
+        """All messages with an id, of one chat or of any, in the order in which they came: ids are
+        their senders' choice, and one that somebody uses again still names the first."""
         rows = await self._db.all(
             """
             SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
                    reply_to, push_name, payload, edited_at, revoked_at
             FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
-            ORDER BY sent_at DESC LIMIT 10
+              AND (%(chat)s = '' OR chat = kept_as(%(id)s, %(chat)s))
+            ORDER BY stored_at LIMIT 10
             """,
-            {"id": session_id, "message": message_id},
+            {"id": session_id, "message": message_id, "chat": chat},
         )
         return [message_of(row) for row in rows]
 
@@ -115,17 +119,8 @@ class MessageStore:
         )
 
     async def get(self, session_id: int, message_id: str) -> StoredMessage | None:
-        """One message by its id, the newest when several chats share it."""
-        row = await self._db.one(
-            """
-            SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
-                   reply_to, push_name, payload, edited_at, revoked_at
-            FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
-            ORDER BY sent_at DESC LIMIT 1
-            """,
-            {"id": session_id, "message": message_id},
-        )
-        return message_of(row) if row else None
+        """One message by its id, the first when several chats share it."""
+        return next(iter(await self.find(session_id, message_id)), None)
 
 
 def _values(session_id: int, wanted: MessageFilter, words: str) -> dict[str, Any]:
