@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -38,7 +39,8 @@ def audit(
     """Look up requirements.lock with pip-audit. Fails when something is found."""
     if bill is not None:
         text = (ROOT / "requirements.lock").read_text()
-        bill.write_text(json.dumps(bill_of_materials(text), indent=1) + "\n")
+        pages = (ROOT / "console" / "package-lock.json").read_text()
+        bill.write_text(json.dumps(bill_of_materials(text, pages), indent=1) + "\n")
         console.print(f"[green]✓[/] {bill}")
         return
     for service in _SERVICES:
@@ -68,38 +70,44 @@ def audit(
     console.print(f"[yellow]![/] {told}")
 
 
-def bill_of_materials(lock: str) -> dict[str, Any]:
-    """CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json/) of a lock file's text: each package
-    with its version, package URL and the hashes of its files. The same lock gives the same bill."""
+def bill_of_materials(lock: str, npm_lock: str = "{}") -> dict[str, Any]:
+    """CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json/) of two lock files' texts, pip's and
+    npm's (what the console's pages are built with): each package with its version, package URL and
+    the hashes of its files. The same locks give the same bill."""
     components = []
     for entry in re.split(r"\n(?=\S)", lock.replace("\\\n", " ")):
         if found := _PINNED.match(entry):
             name, version = found["name"].lower(), found["version"]
             url = f"pkg:pypi/{name}@{version}"
             hashes = sorted(set(_HASH.findall(entry)))
-            components.append(
-                {
-                    "type": "library",
-                    "bom-ref": url,
-                    "name": name,
-                    "version": version,
-                    "purl": url,
-                    # One of several files is installed, by platform.
-                    "externalReferences": [
-                        {
-                            "type": "distribution",
-                            "url": url,
-                            "hashes": [{"alg": "SHA-256", "content": one} for one in hashes],
-                        }
-                    ],
-                }
-            )
+            # One of several files is installed, by platform.
+            told = [{"alg": "SHA-256", "content": one} for one in hashes]
+            components.append(_component(name, version, url, told))
+    for place, entry in sorted(json.loads(npm_lock).get("packages", {}).items()):
+        name = place.rpartition("node_modules/")[2]
+        kind, _, digest = entry.get("integrity", "").partition("-")
+        if name and kind == "sha512":
+            content = base64.b64decode(digest).hex()
+            url = f"pkg:npm/{name.replace('@', '%40')}@{entry['version']}"
+            told = [{"alg": "SHA-512", "content": content}]
+            components.append(_component(name, entry["version"], url, told))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "whatsapp-session-gateway"}},
         "components": components,
+    }
+
+
+def _component(name: str, version: str, url: str, hashes: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "type": "library",
+        "bom-ref": url,
+        "name": name,
+        "version": version,
+        "purl": url,
+        "externalReferences": [{"type": "distribution", "url": url, "hashes": hashes}],
     }
 
 

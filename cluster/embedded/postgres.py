@@ -83,7 +83,10 @@ class EmbeddedPostgres:
         return True
 
     def _url(self, database: str) -> str:
-        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+        # SCRAM shows the password to nobody, and that the server has it, too: whoever takes the
+        # port while PostgreSQL is down gets neither a password nor a client.
+        address = f"{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{address}?require_auth=scram-sha-256"
 
     def _ensure_database(self) -> None:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:

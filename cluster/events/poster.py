@@ -84,6 +84,8 @@ class Poster:
             target, data=body, headers=headers, allow_redirects=False
         ) as response:
             answer = await response.content.read(_ANSWER_BYTES)
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                answer = b""  # nobody asked for that
         told = " ".join(answer[: 4 * _TOLD].decode("utf-8", "replace").split())[:_TOLD]
         return response.status, told, _wish(response.headers.get("Retry-After", ""))
 
@@ -94,8 +96,10 @@ class Poster:
                     resolver=self._resolver, limit=self._connections, keepalive_timeout=30
                 ),
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
-                headers={"User-Agent": _AGENT},
+                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
                 cookie_jar=aiohttp.DummyCookieJar(),
+                # A few bytes of an answer may unpack to gigabytes.
+                auto_decompress=False,
             )
         return self._session
 

@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -122,6 +123,34 @@ def test_the_database_wants_its_password(embedded_stores: EmbeddedStores) -> Non
     for wrong in ({}, {"password": "gateway"}, {"password": "", "user": "postgres"}):
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(**{**parts, "password": "", **wrong})  # type: ignore[arg-type]
+
+
+def test_who_takes_the_databases_port_gets_no_password(embedded_stores: EmbeddedStores) -> None:
+    """While PostgreSQL is down its port is anybody's, and a server may ask for the password as it
+    is (PostgreSQL's protocol, AuthenticationCleartextPassword)."""
+    parts = psycopg.conninfo.conninfo_to_dict(embedded_stores.env()["DATABASE_URL"])
+    heard: list[bytes] = []
+
+    def impostor(server: socket.socket) -> None:
+        for asks in (b"\0\0\0\3", b"\0\0\0\5salt"):
+            caller, _ = server.accept()
+            with caller:
+                caller.settimeout(_SECONDS)
+                heard.append(caller.recv(8192))
+                caller.sendall(b"R" + (4 + len(asks)).to_bytes(4, "big") + asks)
+                heard.append(caller.recv(8192))
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        server.settimeout(_SECONDS)
+        listening = threads.submit(impostor, server)
+        port, plain = server.getsockname()[1], {"sslmode": "disable", "gssencmode": "disable"}
+        for _ in range(2):
+            with pytest.raises(psycopg.OperationalError, match="authentication method"):
+                psycopg.connect(**{**parts, **plain, "port": port}, connect_timeout=5)
+        listening.result()
+    assert parts["password"].encode() not in b"".join(heard)
+    # After what it asked for nothing comes, not even a digest of it.
+    assert heard[1::2] == [b"", b""]
 
 
 def test_valkey_wants_its_password(embedded_stores: EmbeddedStores) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 import socket
 import time
+import tracemalloc
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.events.message_parts import location_of
+from cluster.events.poster import Poster
 from cluster.media.fetch import Fetcher
 from cluster.media.pages import read_page
 from cluster.media.prepare import Preparer
@@ -284,6 +286,31 @@ async def test_an_issuer_that_dawdles_or_packs_is_not_waited_for(serve: Serve) -
         with pytest.raises(Unavailable):
             await source.find("a")
         assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "GZIP", "br", "gzip, gzip"])
+async def test_answers_of_webhooks_are_not_unpacked(serve: Serve, encoding: str) -> None:
+    packed = gzip.compress(b"0" * (32 << 20), 6)
+    asked: list[str] = []
+
+    async def bomb(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers["Accept-Encoding"])
+        response = web.StreamResponse(status=500, headers={"Content-Encoding": encoding})
+        await response.prepare(request)
+        await response.write(packed)
+        return response
+
+    poster = Poster(timeout=10, allow="127.0.0.0/8", connections=1)
+    url = await serve(bomb)
+    tracemalloc.start()
+    try:
+        outcome = await poster.post(url, b"{}", {})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        await poster.close()
+    assert (outcome.status, outcome.error, asked) == (500, "answered 500", ["identity"])
+    assert peak < 8 << 20
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, 91.0])
