@@ -1,4 +1,4 @@
-"""The threat model names what holds each of its rows, and that exists."""
+"""The tables of docs/security.md name what holds each of their rows, and that exists."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def test_everybody_who_could_try_has_a_row() -> None:
         *("anybody", "key", "tenant", "WhatsApp user", "user of the machine", "node", "operator"),
     ):
         assert one in everybody
+
+
+def test_each_fault_that_was_found_has_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    table = text.partition("### Faults that were found")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if re.match(r"\| \d", line)]
+    assert [int(row[0]) for row in rows] == list(range(1, 14))
+    for row in rows:
+        named = re.findall(r"`(tests/[^:`]+)::(\w+)`", row[2])
+        assert named, row
+        for path, name in named:
+            source = (ROOT / path).read_text()
+            assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), (path, name)
