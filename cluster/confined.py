@@ -158,11 +158,12 @@ def _landlock(read: Iterable[Path], write: Iterable[Path]) -> None:
     pythons = {sys.prefix, sys.base_prefix, sys.exec_prefix, *_PYTHONS}
     pythons |= {path for path in sys.path if path and Path(path) != _ROOT}
     pythons |= {str(_ROOT / room) for room in ("cluster", "actors")}
-    for path, rights in (
+    allowed: list[tuple[str | Path, int]] = [
         *((path, _READ_FILE | _READ_DIR) for path in (*sorted(pythons), *read)),
         ("/dev/null", _READ_FILE | _WRITE_FILE),
         *((path, every) for path in write),
-    ):
+    ]
+    for path, rights in allowed:
         try:
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:

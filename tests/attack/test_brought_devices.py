@@ -356,4 +356,4 @@ async def test_who_has_no_keys_of_a_device_is_not_told_that_it_lives_here(
 def test_bounds_of_an_archive_fit_into_those_of_the_process() -> None:
     from actors.transfer import unpack
 
-    assert archive._MAX_PLAIN + archive._MAX_FACTS < unpack._FILE
+    assert unpack._BOUNDS.file > archive._MAX_PLAIN + archive._MAX_FACTS
