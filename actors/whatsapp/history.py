@@ -83,7 +83,8 @@ def _conversation(conversation: Any, own_jid: str) -> Iterator[HistoryChunk]:
     if conversation.ephemeralExpiration:
         set_at = conversation.ephemeralSettingTimestamp or last
         timer = ChatTimer.of(chat, conversation.ephemeralExpiration, timestamp(set_at or 0))
-        yield HistoryChunk(timers=(timer,) if timer is not None else ())
+        if timer is not None:
+            yield HistoryChunk(timers=(timer,))
     if last or newest is not None:
         yield HistoryChunk(
             names=first.names,
