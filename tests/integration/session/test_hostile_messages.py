@@ -270,7 +270,7 @@ async def test_a_history_of_absurd_counts(running: Running) -> None:
     await running.still_hears()
     # It is written down beside what arrives, which does not wait for it.
     async with asyncio.timeout(120):
-        while not (groups := await running.stores.groups.list(running.session.record.id)):
+        while not (groups := await running.stores.groups.list(running.session.record.id)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await running.still_hears()
     (group,) = groups
