@@ -159,7 +159,8 @@ def _landlock(read: Iterable[Path], write: Iterable[Path]) -> None:
     pythons |= {path for path in sys.path if path and Path(path) != _ROOT}
     pythons |= {str(_ROOT / room) for room in ("cluster", "actors")}
     allowed: list[tuple[str | Path, int]] = [
-        *((path, _READ_FILE | _READ_DIR) for path in (*sorted(pythons), *read)),
+        *((path, _READ_FILE | _READ_DIR) for path in sorted(pythons)),
+        *((path, _READ_FILE | _READ_DIR) for path in read),
         ("/dev/null", _READ_FILE | _WRITE_FILE),
         *((path, every) for path in write),
     ]

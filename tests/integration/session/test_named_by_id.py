@@ -372,7 +372,9 @@ async def test_a_second_message_of_an_id_is_not_what_the_id_names(running: Runni
         sender = pb.JID(User=f"49151001{n:02}", Server="s.whatsapp.net")
         said = Message(conversation="decoy")
         source = _source(_text(sender), sender)
-        running.hears(17, wire(message(said, ID="3EB0TWICE", MessageSource=source)))
+        later = int(datetime.now(UTC).timestamp()) + 60
+        decoy = message(said, ID="3EB0TWICE", MessageSource=source, Timestamp=later)
+        running.hears(17, wire(decoy))
     await running.still_hears()
     record, stores = running.session.record, running.stores
     for ref in (
