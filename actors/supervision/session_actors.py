@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 
 import ray
 import structlog
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError
-from ray.util.state import list_actors
-from ray.util.state.common import ActorState
-from ray.util.state.exception import RayStateApiException
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from actors.placement import NODE_LABEL, create_session_actor
+from actors.supervision.named_actor import NamedActor, named_actor
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import SessionRecord
@@ -28,8 +26,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _SLOTS = "session_slots"
-#: Bound on asking Ray's state API about one actor, seconds.
-_STATE_SECONDS = 5
+#: Bound on asking about one actor, seconds.
+_STATE_SECONDS = 5.0
 #: Bound on everything that Ray's control store (GCS) answers, seconds: while it is away such calls
 #: block for a minute, and those who make them hold a session's lock.
 _GCS_SECONDS = 10.0
@@ -150,24 +148,16 @@ class SessionActors:
             handle = self._handles.pop(gone)
             await _from_gcs(partial(ray.kill, handle, no_restart=True))
 
-    async def _state(self, record: SessionRecord) -> ActorState | None:
-        """What Ray's state API says of it; None when it is away, or knows no living one."""
+    async def _state(self, record: SessionRecord) -> NamedActor | None:
+        """What Ray says of it; None when its control store is away, or knows no living one."""
+        gcs = ray.get_runtime_context().gcs_address
         try:
-            found: list[ActorState] = await asyncio.to_thread(
-                list_actors,
-                filters=[
-                    ("name", "=", record.actor_name),
-                    ("ray_namespace", "=", self._namespace),
-                    ("state", "!=", "DEAD"),
-                ],
-                limit=1,
-                timeout=_STATE_SECONDS,
-                detail=True,
+            return await asyncio.to_thread(
+                named_actor, gcs, record.actor_name, self._namespace, seconds=_STATE_SECONDS
             )
-        except (RayStateApiException, RayError) as error:
-            log.warning("supervisor.state_api_away", error=str(error))
+        except Unavailable as error:
+            log.warning("supervisor.control_store_away", error=error.detail)
             return None
-        return found[0] if found else None
 
     async def _handle(self, record: SessionRecord) -> Any | None:
         if record.id in self._handles:
@@ -180,9 +170,9 @@ class SessionActors:
         return handle
 
 
-def _excluded(state: ActorState) -> set[str]:
+def _excluded(actor: NamedActor) -> set[str]:
     """Node ids of the selector that `create_session_actor` made."""
-    selector = (state.label_selector or {}).get(NODE_LABEL, "")
+    selector = actor.selector.get(NODE_LABEL, "")
     return set(selector.removeprefix("!in(").removesuffix(")").split(",")) - {""}
 
 

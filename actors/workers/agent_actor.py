@@ -17,6 +17,7 @@ from actors.endless import endless
 from actors.placement import start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
+from actors.workers.lapsed import Lapsed
 from actors.workers.leftovers import Leftovers
 from actors.workers.lost_nodes import BEAT_SECONDS, LostNodes
 from actors.workers.neighbours import agent_name, agents_present
@@ -140,10 +141,12 @@ class WorkerAgentActor:
             look=look_at,
             tell=_tell_ray,
         )
+        lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
         beside = [
             asyncio.create_task(endless("beat", self._beat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),
             asyncio.create_task(endless("lost nodes", lost.run)),
+            asyncio.create_task(endless("lapsed leases", lapsed.run)),
             asyncio.create_task(endless("leftovers", leftovers.run)),
             asyncio.create_task(endless("spares", spares.run)),
         ]

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cluster.domain.errors import SessionNotFound
 from cluster.stores.database import Database
 
-__all__ = ["Claim", "OwnershipStore"]
+__all__ = ["Claim", "Lease", "OwnershipStore"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,17 @@ class Claim:
     previous_holder: str
     #: The predecessor had waited out who was before it: when it is proven dead, nobody is left.
     previous_was_free: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """Of a session whose status says that it is owned; another one after each renewal."""
+
+    session_id: int
+    epoch: int
+    until: datetime
+    #: How long it is.
+    seconds: float
 
 
 class OwnershipStore:
@@ -158,6 +169,20 @@ class OwnershipStore:
             {"id": session_id, "epoch": epoch, "clean": clean},
         )
         return touched > 0
+
+    async def leases_of_working(self) -> list[Lease]:
+        """Of sessions that are to run and are shown as WORKING or waiting for a scan."""
+        rows = await self._db.all(
+            """
+            SELECT o.session_id, o.epoch, o.lease_until AS until,
+                   extract(epoch FROM o.lease_ttl)::float8 AS seconds
+            FROM ownership o JOIN sessions s ON s.id = o.session_id
+            WHERE s.desired = 'RUNNING' AND s.status IN ('WORKING', 'SCAN_QR_CODE')
+              AND isfinite(o.lease_until)
+            """,
+            {},
+        )
+        return [Lease(**row) for row in rows]
 
     async def newest_epoch(self, session_id: int) -> int:
         """Raises `SessionNotFound`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any
 
 from psycopg.errors import UniqueViolation
@@ -11,6 +12,7 @@ from psycopg.errors import UniqueViolation
 from cluster.domain.errors import Conflict, SessionNotFound, Unstorable
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.stores.database import Database, Row, fenced, hold_fence, jsonb, printable
+from cluster.stores.ownership import Lease
 
 __all__ = ["SessionStore", "me_of"]
 
@@ -207,6 +209,37 @@ class SessionStore:
             await connection.execute("DELETE FROM chat_openings WHERE session_id = %(id)s", values)
             await connection.execute("UPDATE sessions SET me = NULL WHERE id = %(id)s", values)
         return keys
+
+    async def lapsed(self, session_id: int, lease: Lease, reason: str, settled: float) -> bool:
+        """Nobody owns the session any more: it is shown as STARTING. `settled`: a session that was
+        WORKING for so many seconds has not failed to start. False when somebody renewed, claimed
+        or said something since."""
+        touched = await self._db.run(
+            """
+            WITH lease AS (
+                SELECT o.session_id, s.working_since FROM ownership o
+                JOIN sessions s ON s.id = o.session_id
+                WHERE o.session_id = %(id)s AND o.epoch = %(epoch)s AND o.lease_until = %(until)s
+                FOR UPDATE OF o
+            ), worked AS (
+                UPDATE session_starts st SET failures = 0 FROM lease
+                WHERE st.session_id = lease.session_id
+                  AND lease.working_since < clock_timestamp() - %(settled)s
+            )
+            UPDATE sessions s SET status = 'STARTING', reason = %(reason)s,
+                   updated_at = clock_timestamp()
+            FROM lease WHERE s.id = lease.session_id AND s.desired = 'RUNNING'
+              AND s.status IN ('WORKING', 'SCAN_QR_CODE')
+            """,
+            {
+                "id": session_id,
+                "epoch": lease.epoch,
+                "until": lease.until,
+                "reason": reason,
+                "settled": timedelta(seconds=settled),
+            },
+        )
+        return touched > 0
 
     async def set_status(
         self,

@@ -1,4 +1,5 @@
-"""Session actors on a real Ray cluster of two nodes: kept off nodes, found hung, replaced.
+"""Session actors on a real Ray cluster of two nodes, without a dashboard: kept off nodes, found
+hung, replaced.
 
 PostgreSQL is out of their reach: their processes wait for it, which is all that is needed here.
 """
@@ -14,9 +15,9 @@ import psutil
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from ray.util.state import list_actors
 
 from actors.supervision.going_down import GoingDown
+from actors.supervision.named_actor import named_actor
 from actors.supervision.session_actors import Pulse, SessionActors
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.local.layout import ROOT
@@ -37,7 +38,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     node = {"num_cpus": 2, "resources": {"session_slots": 10}}
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={**node, "node_name": "node-1", "include_dashboard": True},
+        head_node_args={**node, "node_name": "node-1", "include_dashboard": False},
     )
     try:
         cluster.add_node(**node, node_name="node-2")
@@ -83,10 +84,10 @@ def _record(number: int) -> SessionRecord:
 
 def _place(record: SessionRecord) -> tuple[str, int]:
     """Node id and pid of the session's living process."""
-    (found,) = list_actors(
-        filters=[("name", "=", record.actor_name), ("state", "=", "ALIVE")], timeout=20
-    )
-    return str(found.node_id), int(found.pid or 0)
+    gcs = ray.get_runtime_context().gcs_address
+    found = named_actor(gcs, record.actor_name, NAMESPACE, seconds=20)
+    assert found is not None
+    return found.node, found.pid
 
 
 async def test_they_keep_off_excluded_nodes_and_are_replaced_when_they_hang(

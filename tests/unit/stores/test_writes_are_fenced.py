@@ -96,6 +96,7 @@ OTHERS = {
     "sessions.SessionStore.set_unowned": "the supervisor's, while nobody owns it and it is to stop",
     "sessions.SessionStore.unmark_exported": _CALLER,
     "sessions.SessionStore.update_config": _CALLER,
+    "sessions.SessionStore.lapsed": "by the agents: under the lapsed epoch, whose owner has fenced",
     "starts._END": _BEFORE,
     "starts.StartStore.begin": _BEFORE,
     "starts.StartStore.crashed": _BEFORE,

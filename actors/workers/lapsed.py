@@ -1,0 +1,75 @@
+"""Sessions whose owner is not heard of any more: said so, before anybody else owns them.
+
+An owner's status is as old as its lease. Each agent looks; the first changes the row and tells the
+event. A lease counts as lapsed when the same one was seen for its whole length, and half a second
+more, on this process's own clock: an owner without a renewal for so long has fenced itself, and
+says its status anew when it owns again. The server's clock decides nothing (fencing.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from cluster.domain.errors import GatewayError, SessionNotFound
+from cluster.domain.session import SessionStatus
+from cluster.stores import Stores
+from cluster.stores.ownership import Lease
+
+__all__ = ["REASON", "Lapsed"]
+
+log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_MORE_SECONDS = 0.5
+REASON = "its owner is not heard of: it is taken over"
+
+
+class Lapsed:
+    """Looks again and again."""
+
+    def __init__(
+        self, stores: Stores, settled: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`settled`: see `SupervisorSettings`."""
+        self._stores = stores
+        self._settled = settled
+        self._clock = clock
+        #: The lease of each session as it was seen last, and since when.
+        self._seen: dict[int, tuple[Lease, float]] = {}
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            try:
+                await self.once()
+            except GatewayError as error:
+                # What was seen before counts on: nobody can have renewed meanwhile either, and
+                # the row is looked at again when it is changed.
+                log.debug("worker.leases_unknown", error=error.detail)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def once(self) -> None:
+        """Look once. Raises `GatewayError`."""
+        now = self._clock()
+        leases = {one.session_id: one for one in await self._stores.ownership.leases_of_working()}
+        self._seen = {
+            i: self._seen[i] if i in self._seen and self._seen[i][0] == lease else (lease, now)
+            for i, lease in leases.items()
+        }
+        for session_id, (lease, since) in list(self._seen.items()):
+            if now - since > lease.seconds + _MORE_SECONDS:
+                await self._tell(session_id, lease)
+
+    async def _tell(self, session_id: int, lease: Lease) -> None:
+        if not await self._stores.sessions.lapsed(session_id, lease, REASON, self._settled):
+            return
+        log.warning("worker.lease_lapsed", session_id=session_id, epoch=lease.epoch)
+        told = {"status": SessionStatus.STARTING.value, "reason": REASON}
+        try:
+            await self._stores.events.append(session_id, "session.status", told)
+        except SessionNotFound:
+            return
