@@ -22,6 +22,7 @@ from actors.workers.leftovers import Leftovers
 from actors.workers.lost_nodes import BEAT_SECONDS, LostNodes
 from actors.workers.neighbours import agent_name, agents_present
 from actors.workers.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
+from actors.workers.reach import Reach, connects, way_to_whatsapp
 from actors.workers.spares import Spares
 from cluster.client.routing import Router
 from cluster.domain.errors import GatewayError, Unavailable
@@ -141,12 +142,15 @@ class WorkerAgentActor:
             look=look_at,
             tell=_tell_ray,
         )
+        way = way_to_whatsapp(self._settings.whatsapp.proxy_url)
+        reach = Reach(partial(connects, *way), partial(stores.workers.tell_whatsapp, self._id))
         lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
         beside = [
             asyncio.create_task(endless("beat", self._beat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),
             asyncio.create_task(endless("lost nodes", lost.run)),
             asyncio.create_task(endless("lapsed leases", lapsed.run)),
+            asyncio.create_task(endless("reach", reach.run)),
             asyncio.create_task(endless("leftovers", leftovers.run)),
             asyncio.create_task(endless("spares", spares.run)),
         ]

@@ -192,9 +192,9 @@ SELECT st.failures, st.error, s.desired, s.status, st.xmin::text AS version,
         AND (st.node = '' OR EXISTS (SELECT 1 FROM workers w
                                      WHERE w.node = st.node AND w.lost_at IS NULL))
         AND st.begun_at > pg_postmaster_start_time()) AS failed,
-       EXISTS (SELECT 1 FROM drained_nodes d
-               LEFT JOIN workers w ON w.name = d.node AND w.lost_at IS NULL
-               WHERE d.node = %(node)s OR w.node = %(node)s) AS drained
+       EXISTS (SELECT 1 FROM drained_nodes d WHERE d.node = %(node)s)
+         OR EXISTS (SELECT 1 FROM workers w WHERE w.node = %(node)s AND w.lost_at IS NULL
+                                              AND takes_none(w)) AS drained
 FROM session_starts st JOIN sessions s ON s.id = st.session_id
      JOIN ownership o ON o.session_id = st.session_id
 WHERE st.session_id = %(id)s

@@ -34,6 +34,8 @@ class Worker:
     slots: int
     #: Sessions it owns at the moment.
     sessions: int
+    #: It takes no sessions and hands over those it has: somebody drained it, or it does not reach
+    #: WhatsApp while others do.
     drained: bool
     started_at: datetime
     seen_at: datetime
@@ -84,6 +86,13 @@ class WorkerStore:
             "UPDATE workers SET beat_at = clock_timestamp() WHERE node = %(node)s", {"node": node}
         )
 
+    async def tell_whatsapp(self, node: str, away: bool) -> None:
+        """Whether the node reaches WhatsApp."""
+        await self._db.run(
+            "UPDATE workers SET whatsapp_away = %(away)s WHERE node = %(node)s",
+            {"node": node, "away": away},
+        )
+
     async def silence(self) -> dict[str, float]:
         """Seconds since the last beat of each node, lost ones too."""
         rows = await self._db.all(
@@ -106,8 +115,7 @@ class WorkerStore:
                    (SELECT count(*) FROM ownership o
                     WHERE o.node = w.node AND NOT o.released
                           AND lease_runs(o))::integer AS sessions,
-                   EXISTS (SELECT 1 FROM drained_nodes d
-                           WHERE d.node IN (w.name, w.node)) AS drained
+                   takes_none(w) AS drained
             FROM workers w WHERE (w.lost_at IS NOT NULL) = %(lost)s ORDER BY w.name, w.node
             """,
             {"lost": lost},

@@ -158,3 +158,28 @@ async def test_nothing_begins_on_a_drained_node_by_name_or_id(
         assert not (await stores.starts.begin(record.id, "b" * 56, POLICY)).parked
         assert await stores.drained.remove(drained)
     assert not (await stores.starts.begin(record.id, node, POLICY)).parked
+
+
+async def test_a_node_that_alone_does_not_reach_whatsapp_takes_none(
+    stores: Stores, record: SessionRecord, node: str
+) -> None:
+    other = "b" * 56
+    nodes = [
+        NodeReport(node=node, name="n1", address="10.0.0.1", slots=9),
+        NodeReport(node=other, name="n2", address="10.0.0.2", slots=9),
+    ]
+    await stores.workers.replace(nodes)
+    try:
+        for one in (node, other):
+            await stores.workers.beat(one)
+        await stores.workers.tell_whatsapp(node, True)
+        assert {w.name: w.drained for w in await stores.workers.list()} == {"n1": True, "n2": False}
+        assert (await stores.starts.begin(record.id, node, POLICY)).parked
+        # It is WhatsApp, or the world: nobody is better off elsewhere.
+        await stores.workers.tell_whatsapp(other, True)
+        assert not any(w.drained for w in await stores.workers.list())
+        assert not (await stores.starts.begin(record.id, node, POLICY)).parked
+    finally:
+        for one in (node, other):
+            await stores.workers.tell_whatsapp(one, False)
+        await stores.workers.replace(nodes[:1])

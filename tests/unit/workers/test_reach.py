@@ -1,0 +1,54 @@
+"""A node says that it does not reach WhatsApp after three looks in a row, and so that it does."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.workers.reach import Reach, way_to_whatsapp
+from cluster.domain.errors import Unavailable
+
+
+async def _looks(found: str, *, fails: int = 0) -> list[bool]:
+    """`+`: reached, `-`: not; PostgreSQL is away for the first `fails` words."""
+    told: list[bool] = []
+    left = fails
+    look = iter(found)
+
+    async def once() -> bool:
+        return next(look) == "+"
+
+    async def tell(away: bool) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            raise Unavailable("away")
+        told.append(away)
+
+    reach = Reach(once, tell)
+    for _ in found:
+        await reach.once()
+    return told
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("++++", [False]),
+        ("+--+--+", [False]),
+        ("+---", [False, True]),
+        ("---++", [False, True]),
+        ("---+++", [False, True, False]),
+        ("---+-+-+", [False, True]),
+    ],
+)
+async def test_three_in_a_row_change_the_mind(found: str, told: list[bool]) -> None:
+    assert await _looks(found) == told
+
+
+async def test_what_could_not_be_told_is_told_later() -> None:
+    assert await _looks("+++", fails=2) == [False]
+
+
+def test_the_way_is_the_proxy_where_there_is_one() -> None:
+    assert way_to_whatsapp("") == ("web.whatsapp.com", 443)
+    assert way_to_whatsapp("http://10.0.0.1:8080") == ("10.0.0.1", 8080)
