@@ -30,6 +30,7 @@ from api.routers import (
     labels,
     lids,
     live,
+    mcp,
     media,
     metrics,
     observability,
@@ -102,6 +103,7 @@ def create_app(
         front_settings or FrontSettings(), ingress_secret=ingress_secret
     )
     app.state.limits = limits
+    app.state.mcp_places = mcp.Places()
     authenticator = Authenticator(
         settings.api_key, jwt_settings or JwtSettings(), front_settings or FrontSettings()
     )
@@ -133,7 +135,7 @@ def _routes() -> list[BaseRoute]:
     what a route needs of its application comes with the request."""
     every = APIRouter(dependencies=[Depends(authorize)], redirect_slashes=False)
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, metrics, server, keys, cluster, sandbox):
+    for part in (observability, metrics, server, keys, mcp, cluster, sandbox):
         every.include_router(part.router)
     for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         every.include_router(part.router)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query
 from pydantic import AfterValidator
 
-__all__ = ["Paging", "Sort", "SortDirection", "at_most"]
+__all__ = ["Paging", "Sort", "SortDirection", "Words", "at_most", "mentions"]
 
 T = TypeVar("T")
 
@@ -50,3 +50,15 @@ async def _sort(
 
 
 Paging = Annotated[Sort, Depends(_sort)]
+
+#: Narrows a list that has no search of its own. Ours.
+Words = Annotated[
+    str | None,
+    Query(min_length=1, max_length=100, description="Only those whose name or id has this in it."),
+]
+
+
+def mentions(words: str, *texts: str | None) -> bool:
+    """Whether one of the texts has `words` in it, whatever the case."""
+    wanted = words.casefold()
+    return any(wanted in text.casefold() for text in texts if text)

@@ -16,7 +16,7 @@ from api.models.contacts import (
     WANumberExistResult,
 )
 from api.models.results import Result
-from api.paging import Paging
+from api.paging import Paging, Words, mentions
 from api.params import GatewayDep, SessionName, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
@@ -67,8 +67,11 @@ async def get_all(
     paging: Paging,
     session: _Session = "default",
     sort_by: Annotated[SortField, Query(alias="sortBy")] = SortField.ID,
+    q: Words = None,
 ) -> list[ContactAnswer]:
     found = await gateway.session(session).contacts.list()
+    if q is not None:
+        found = [one for one in found if mentions(q, one.name, one.push_name, one.jid, one.lid)]
     by_name = sort_by is SortField.NAME
     page = paging.page(found, lambda one: (one.name or one.push_name if by_name else "", one.jid))
     return [ContactAnswer.of(one) for one in page]

@@ -59,7 +59,6 @@ _PATHS = [
     ("DELETE", "/api/apps/{id}", "Apps_delete", _APPS),
     ("POST", "/api/apps/{id}/purge", "Apps_purge", _APPS),
     ("POST", "/api/apps/{app}/{session}/purge", "Apps_purgeUniqueApp", _APPS),
-    ("POST", "/mcp", "Mcp_post", "there is no model context protocol server here"),
 ]
 
 

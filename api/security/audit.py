@@ -7,7 +7,7 @@ from starlette.types import Message, Scope, Send
 
 from api.gateway import Gateway
 from api.security.authorization import needs, template_of
-from api.security.caller import address_of
+from api.security.caller import address_of, tool_of
 from cluster.domain.errors import GatewayError
 from cluster.security.principal import Action, Principal
 from cluster.stores.audit import AuditEntry
@@ -35,14 +35,18 @@ def audited(scope: Scope, send: Send, principal: Principal, gateway: Gateway) ->
 async def _note(scope: Scope, principal: Principal, gateway: Gateway, status: int) -> None:
     template = template_of(scope)
     takes = needs(scope["method"], template)
-    if not isinstance(takes, str) and _WATCHED.isdisjoint(takes):
+    tool = tool_of(scope)
+    # What an agent sends is noted as well: nobody wrote it down elsewhere.
+    watched = _WATCHED if tool is None else _WATCHED | {Action.SEND}
+    if not isinstance(takes, str) and watched.isdisjoint(takes):
         return
+    action = f"{scope['method']} {template}"
     entry = AuditEntry(
         tenant=principal.tenant,
         who=principal.who,
         address=address_of(scope),
-        action=f"{scope['method']} {template}",
-        session=str(scope.get("path_params", {}).get("session", "")),
+        action=action if tool is None else f"MCP {tool.name}: {action}",
+        session=tool.session if tool else str(scope.get("path_params", {}).get("session", "")),
         status=status,
         request_id=str(scope.get("state", {}).get("request_id", "")),
     )

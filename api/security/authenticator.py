@@ -48,6 +48,9 @@ class Authenticator:
         """The caller, and when its token ends (seconds since the epoch; None: it does not).
         Raises `Unauthorized`, and `Unavailable` when that cannot be found out."""
         key, token = _credentials(scope)
+        if key is None and token is not None and is_issued(token):
+            # Many clients of agents and webhooks can only send a bearer.
+            key = token
         if key is not None:
             return await self._by_key(key, gateway), None
         if token is not None and self._tokens.enabled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.requests import HTTPConnection
@@ -14,6 +15,7 @@ from cluster.domain.errors import Unauthorized
 from cluster.security.principal import Principal
 
 __all__ = [
+    "ToolCall",
     "address_of",
     "count_session",
     "gateway_of",
@@ -21,9 +23,25 @@ __all__ = [
     "operator",
     "principal_of",
     "remember",
+    "tool_of",
 ]
 
 _KEY = "principal"
+TOOL = "tool"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """Why a request was made inside the application: an agent's tool."""
+
+    name: str
+    #: As given; empty for tools that are of no session.
+    session: str
+
+
+def tool_of(scope: Scope) -> ToolCall | None:
+    """None for requests from outside. ASGI servers put nothing of a caller's into the state."""
+    return cast(ToolCall | None, scope.get("state", {}).get(TOOL))
 
 
 def remember(scope: Scope, principal: Principal) -> None:

@@ -15,7 +15,7 @@ from api.gateway import Gateway
 from api.problems import problem_response
 from api.security.audit import audited
 from api.security.authenticator import Authenticator
-from api.security.caller import address_of, known_principal, remember
+from api.security.caller import address_of, known_principal, remember, tool_of
 from api.security.rate_limits import RateLimits, Standing, sessions_of
 from cluster.domain.errors import GatewayError, Unauthorized, Unavailable
 from cluster.security.principal import Principal
@@ -75,7 +75,9 @@ class AuthenticationMiddleware:
         limits: RateLimits | None = scope["app"].state.limits
         if limits is None:
             return None
-        counted = [("key", principal.who), ("tenant", principal.tenant)]
+        # The call of a tool was counted when it came in.
+        inside = tool_of(scope) is not None
+        counted = [] if inside else [("key", principal.who), ("tenant", principal.tenant)]
         query = QueryParams(scope["query_string"]).multi_items()
         for session in sorted(sessions_of(scope["path"], query))[:2]:
             counted.append(("session", f"{principal.tenant}/{session[:64]}"))

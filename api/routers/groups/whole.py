@@ -15,7 +15,7 @@ from api.models.groups import (
     JoinGroupResponse,
 )
 from api.models.results import Count, Result
-from api.paging import Paging
+from api.paging import Paging, Words, mentions
 from api.params import SessionPath
 from api.routers.groups.params import CANNOT, GroupPath
 from cluster.domain.errors import (
@@ -60,8 +60,11 @@ async def list_groups(
     exclude: Annotated[
         list[Excluded] | None, Query(description="Leave out the participants.")
     ] = None,
+    q: Words = None,
 ) -> list[GroupAnswer]:
     found = await session.groups.list()
+    if q is not None:
+        found = [group for group in found if mentions(q, group.subject, group.jid)]
     by_subject = sort_by is GroupSortField.SUBJECT
     page = paging.page(found, lambda group: (group.subject if by_subject else "", group.jid))
     with_participants = Excluded.PARTICIPANTS not in (exclude or ())
