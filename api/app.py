@@ -17,6 +17,7 @@ from api.flat_routes import flatten
 from api.gateway import GatewayFactory
 from api.request_context import RequestContextMiddleware
 from api.routers import (
+    apps,
     auth,
     calls,
     channels,
@@ -135,7 +136,7 @@ def _routes() -> list[BaseRoute]:
     what a route needs of its application comes with the request."""
     every = APIRouter(dependencies=[Depends(authorize)], redirect_slashes=False)
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, metrics, server, keys, mcp, cluster, sandbox):
+    for part in (observability, metrics, server, keys, apps, mcp, cluster, sandbox):
         every.include_router(part.router)
     for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         every.include_router(part.router)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
+from cluster.client.apps import Apps
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes
 from cluster.client.sandbox import SandboxControl
@@ -25,6 +26,10 @@ class Gateway(Protocol):
     @property
     def keys(self) -> Keys:
         """API keys and the audit log."""
+
+    @property
+    def apps(self) -> Apps:
+        """Apps of sessions."""
 
     @property
     def nodes(self) -> Nodes:

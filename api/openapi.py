@@ -67,7 +67,7 @@ _TAGS = {
     "🔭 Cluster": "Machines and owners of sessions; drain a machine before its maintenance.",
     "🧪 Sandbox": "Phones of the simulated WhatsApp, while the gateway runs against it.",
     "🖼️ Screenshot": "Of no use here: there is no browser to take a picture of.",
-    "🧩 Apps": "The MCP server for agents. Others of WAHA's apps say what to use instead.",
+    "🧩 Apps": "The MCP server for agents, and other apps of sessions.",
 }
 #: Where WAHA's document has another success than its server and this one. Clients that are
 #: generated from either find theirs.

@@ -16,7 +16,6 @@ __all__ = ["router"]
 router = APIRouter(tags=["🧩 Apps"], responses=responses(NotSupported, Unauthorized))
 
 _PASSKEY = "the library has no pairing by passkey: use the QR code or a pairing code"
-_APPS = "WAHA's built-in apps are its own: use webhooks"
 _CACHE = "there is no such cache: GET /api/contacts/check-exists asks WhatsApp"
 _COUNTRIES = (
     "argentine-phone-numbers",
@@ -52,13 +51,6 @@ _PATHS = [
             ("DELETE", "purge"),
         )
     ),
-    ("GET", "/api/apps", "Apps_list", _APPS),
-    ("POST", "/api/apps", "Apps_create", _APPS),
-    ("GET", "/api/apps/{id}", "Apps_get", _APPS),
-    ("PUT", "/api/apps/{id}", "Apps_update", _APPS),
-    ("DELETE", "/api/apps/{id}", "Apps_delete", _APPS),
-    ("POST", "/api/apps/{id}/purge", "Apps_purge", _APPS),
-    ("POST", "/api/apps/{app}/{session}/purge", "Apps_purgeUniqueApp", _APPS),
 ]
 
 

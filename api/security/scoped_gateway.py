@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from api.gateway import Gateway
+from api.security.scoped_apps import ScopedApps
+from cluster.client.apps import Apps
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes
 from cluster.client.sandbox import SandboxControl
@@ -36,6 +38,10 @@ class ScopedGateway:
         if not self._principal.manages:
             raise Forbidden
         return self._tenants.keys
+
+    @property
+    def apps(self) -> Apps:
+        return ScopedApps(self._tenants.apps, self._principal)
 
     @property
     def nodes(self) -> Nodes:

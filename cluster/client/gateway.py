@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from cluster.client.apps import Apps
 from cluster.client.follow import follow_sessions
 from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
@@ -96,6 +97,11 @@ class Gateway:
     def keys(self) -> Keys:
         """The tenant's API keys and audit log."""
         return Keys(self.stores, self.tenant)
+
+    @property
+    def apps(self) -> Apps:
+        """Apps of the tenant's sessions."""
+        return Apps(self.stores, self.tenant)
 
     @property
     def nodes(self) -> Nodes:

@@ -10,6 +10,7 @@ from cluster.domain.errors import GatewayError
 from cluster.metrics.telling import tell
 from cluster.settings import Settings
 from cluster.stores.api_keys import ApiKeyStore
+from cluster.stores.apps import AppStore
 from cluster.stores.audit import AuditStore
 from cluster.stores.cache import Cache
 from cluster.stores.chats import ChatStore
@@ -74,6 +75,7 @@ class Stores:
         self.packs = PackStore(db)
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
+        self.apps = AppStore(db)
         self.measures = MeasureStore(db)
         #: Writes down what this process counts.
         self.telling: asyncio.Task[None] | None = None

@@ -24,13 +24,14 @@ async def _call(client: Client, name: str, **arguments: Any) -> tuple[bool, Any]
 
 async def test_an_agent_sends_and_reads_within_its_key(people: People) -> None:
     url = f"{people.gateway.state.url}/mcp"
-    key = people.waha.api_keys.create(
+    made = people.waha.apps.create(
         {
-            "isAdmin": False,
             "session": people.alice.session,
-            "actions": {"read": True, "send": True},
+            "app": "mcp",
+            "config": {"actions": {"read": True, "send": True}},
         }
-    )["key"]
+    )
+    key = made["config"]["key"]
     async with (
         httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
@@ -62,6 +63,27 @@ async def test_an_agent_sends_and_reads_within_its_key(people: People) -> None:
     audit = people.gateway.api.get("/api/audit", params={"limit": 20}).json()
     noted = [one for one in audit if one["action"].startswith("MCP send_text")]
     assert {one["session"] for one in noted} >= {people.alice.session}
+    # The key goes with the app.
+    people.waha.apps.delete(made["id"])
+    gone = {one["id"] for one in people.waha.api_keys.list()}
+    assert made["config"]["key_id"] not in gone
+
+
+def test_apps_are_looked_after(people: People) -> None:
+    apps, session = people.waha.apps, people.alice.session
+    wanted = {"session": session, "app": "mcp", "config": {"actions": {"read": True}}}
+    made = apps.update("mine", wanted)
+    assert made["config"]["key"].startswith("key_")
+    assert [one["id"] for one in apps.list({"session": session})] == ["mine"]
+    assert not apps.update("mine", wanted | {"enabled": False})["enabled"]
+    keys = {one["id"]: one for one in people.waha.api_keys.list()}
+    assert not keys[made["config"]["key_id"]]["isActive"]
+    assert people.refused("POST", f"/api/apps/mcp/{session}/purge")[0] == 404
+    apps.update("mine", wanted)
+    assert apps.purge("mine")["id"] == apps.purge_unique_app("mcp", session)["id"] == "mine"
+    assert apps.get("mine")["config"]["key_id"] == made["config"]["key_id"]
+    apps.delete("mine")
+    assert apps.list({"session": session}) == []
 
 
 def test_the_generated_client_reaches_the_tools(people: People) -> None:
@@ -82,8 +104,11 @@ def test_the_inspector_finds_and_calls_the_tools(people: People) -> None:
 
     def inspect(*arguments: str) -> Any:
         done = subprocess.run(
-            ["node", str(program), f"{people.gateway.state.url}/mcp", "--transport", "http"]
-            + ["--header", f"X-Api-Key: {people.gateway.state.api_key}", *arguments],
+            [
+                *("node", str(program), "--cli", f"{people.gateway.state.url}/mcp"),
+                *("--transport", "http"),
+                *("--header", f"X-Api-Key: {people.gateway.state.api_key}", *arguments),
+            ],
             capture_output=True,
             text=True,
             timeout=120,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from fake_apps import FakeApps
 from fake_keys import FakeKeys
 from fake_subjects import ANSWERS, FakeLabelStore
 
@@ -63,6 +64,10 @@ class FakeGateway:
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     labels: FakeLabelStore = field(default_factory=FakeLabelStore)
     workshop: Workshop = field(default_factory=lambda: Workshop(MediaSettings()))
+    apps: FakeApps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.apps = FakeApps(self.keys)
 
     def add(self, name: str, status: SessionStatus) -> None:
         desired = DesiredState.STOPPED if status is SessionStatus.STOPPED else DesiredState.RUNNING

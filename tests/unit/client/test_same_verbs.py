@@ -177,11 +177,19 @@ VERBS = {
     "WebhooksController_deadLetters": ".webhooks.dead_letters",
     "WebhooksController_replayDeadLetters": ".webhooks.replay_dead_letters",
     "WebhooksController_deleteDeadLetter": ".webhooks.delete_dead_letter",
+    "AppsController_list": "apps.list",
+    "AppsController_create": "apps.create",
+    "AppsController_get": "apps.get",
+    "AppsController_update": "apps.update",
+    "AppsController_delete": "apps.delete",
+    "AppsController_purge": "apps.get",
+    "AppsController_purgeUniqueApp": "apps.list",
     "OutboxController_list": ".outbox.queue",
     "OutboxController_get": ".outbox.entry",
 }
 #: About the HTTP server alone.
 HTTP_ONLY = {
+    "Mcp_post",
     "PingController_ping",
     "ServerController_status",
     "HealthController_live",

@@ -1,0 +1,162 @@
+"""Apps of sessions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ValidationError
+
+from api.models.apps import AppAnswer, AppId, AppRequest, McpConfig
+from api.params import GatewayDep, SessionName
+from api.problems import responses
+from api.strict_json import StrictJsonRoute
+from cluster.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotSupported,
+    SessionNotFound,
+    Unauthorized,
+    Unavailable,
+)
+from cluster.security.principal import Action
+
+__all__ = ["router"]
+
+router = APIRouter(
+    tags=["🧩 Apps"],
+    route_class=StrictJsonRoute,
+    responses=responses(Invalid, Unauthorized, Forbidden, Unavailable),
+)
+_Id = Annotated[AppId, Path(description="The app's id.", examples=["app_1"])]
+Config = TypeVar("Config", bound=BaseModel)
+_REFUSED = responses(SessionNotFound, Conflict, NotSupported)
+
+
+@router.get(
+    "/api/apps",
+    operation_id="AppsController_list",
+    summary="List all apps for a session",
+    responses=responses(SessionNotFound),
+)
+async def list_apps(
+    gateway: GatewayDep,
+    session: Annotated[SessionName, Query(description="Session name", examples=["default"])],
+) -> list[AppAnswer]:
+    return [AppAnswer.of(record) for record in await gateway.apps.list(session)]
+
+
+@router.post(
+    "/api/apps",
+    operation_id="AppsController_create",
+    summary="Create a new app",
+    description="`mcp` makes a key for an agent, told whole in this answer only.",
+    status_code=201,
+    responses=_REFUSED,
+)
+async def create(gateway: GatewayDep, request: AppRequest) -> AppAnswer:
+    config, actions = _read(request)
+    record, secret = await gateway.apps.create(
+        request.session,
+        request.app,
+        config,
+        app_id=request.id,
+        enabled=request.enabled,
+        key_actions=actions,
+    )
+    return AppAnswer.of(record, secret)
+
+
+@router.get(
+    "/api/apps/{id}",
+    operation_id="AppsController_get",
+    summary="Get app by ID",
+    responses=responses(NotFound),
+)
+async def get(gateway: GatewayDep, id: _Id) -> AppAnswer:
+    return AppAnswer.of(await gateway.apps.get(id))
+
+
+@router.put(
+    "/api/apps/{id}",
+    operation_id="AppsController_update",
+    summary="Update an existing app",
+    description="As WAHA's: creates it where there is none. Kind and session stay what they are.",
+    responses=_REFUSED | responses(NotFound),
+)
+async def update(gateway: GatewayDep, id: _Id, request: AppRequest) -> AppAnswer:
+    if request.id not in {None, id}:
+        raise Invalid("the id of the body is not that of the path", field="id")
+    try:
+        before = await gateway.apps.get(id)
+    except NotFound:
+        return await create(gateway, request.model_copy(update={"id": id}))
+    for name in ("app", "session"):
+        if getattr(request, name) != getattr(before, name):
+            raise Invalid(f"an app keeps its {name}: delete it and create another", field=name)
+    config, actions = _read(request)
+    return AppAnswer.of(
+        await gateway.apps.update(id, config, enabled=request.enabled, key_actions=actions)
+    )
+
+
+@router.delete(
+    "/api/apps/{id}",
+    operation_id="AppsController_delete",
+    summary="Delete an app",
+    description="With its key.",
+    responses=responses(NotFound),
+)
+async def delete(gateway: GatewayDep, id: _Id) -> Response:
+    await gateway.apps.delete(id)
+    return Response(status_code=200)
+
+
+@router.post(
+    "/api/apps/{id}/purge",
+    operation_id="AppsController_purge",
+    summary="Purge app storage by app ID",
+    description="What the app keeps of its own; `mcp` keeps nothing.",
+    status_code=201,
+    responses=responses(NotFound),
+)
+async def purge(gateway: GatewayDep, id: _Id) -> AppAnswer:
+    return AppAnswer.of(await gateway.apps.get(id))
+
+
+@router.post(
+    "/api/apps/{app}/{session}/purge",
+    operation_id="AppsController_purgeUniqueApp",
+    summary="Purge app storage by app name and session",
+    status_code=201,
+    responses=responses(NotFound, SessionNotFound),
+)
+async def purge_of_session(
+    gateway: GatewayDep,
+    app: Annotated[str, Path(max_length=64, examples=["mcp"])],
+    session: Annotated[SessionName, Path(examples=["default"])],
+) -> AppAnswer:
+    for record in await gateway.apps.list(session):
+        if record.app == app and record.enabled:
+            return await purge(gateway, record.id)
+    raise NotFound(f"the session has no {app} app that is enabled")
+
+
+def _read(request: AppRequest) -> tuple[dict[str, Any], frozenset[Action] | None]:
+    """What is kept of the configuration, and what the app's key may do (None: it has none)."""
+    if request.app == "mcp":
+        config = _checked(McpConfig, request.config)
+        told = config.model_dump(include={"actions"}, exclude_none=True)
+        return told, config.actions.actions()
+    raise NotSupported(f"there is no app {request.app} here; docs/api/apps.md says what does it")
+
+
+def _checked(model: type[Config], config: dict[str, Any]) -> Config:
+    try:
+        return model.model_validate(config)
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(str(part) for part in ("config", *found["loc"]))
+        raise Invalid(f"{place}: {found['msg']}", field=place) from error

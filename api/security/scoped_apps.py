@@ -1,0 +1,74 @@
+"""Apps as one caller sees them: those of sessions that are not its own are nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cluster.client.apps import Apps
+from cluster.domain.errors import Forbidden, NotFound, SessionNotFound
+from cluster.domain.session import check_session_name
+from cluster.security.principal import Action, Principal
+from cluster.stores.apps import AppRecord
+
+__all__ = ["ScopedApps"]
+
+
+class ScopedApps(Apps):
+    """`Apps` of the caller's sessions."""
+
+    def __init__(self, whole: Apps, principal: Principal) -> None:
+        self._apps = whole
+        self._principal = principal
+
+    async def create(
+        self,
+        session: str,
+        app: str,
+        config: dict[str, Any],
+        *,
+        app_id: str | None = None,
+        enabled: bool = True,
+        key_actions: frozenset[Action] | None = None,
+    ) -> tuple[AppRecord, str]:
+        """Raises `Forbidden` for a key that could do more than its maker."""
+        self._seen(session)
+        self._granted(key_actions)
+        return await self._apps.create(
+            session, app, config, app_id=app_id, enabled=enabled, key_actions=key_actions
+        )
+
+    async def list(self, session: str) -> Sequence[AppRecord]:
+        self._seen(session)
+        return await self._apps.list(session)
+
+    async def get(self, app_id: str) -> AppRecord:
+        found = await self._apps.get(app_id)
+        if not self._principal.sees(found.session):
+            raise NotFound("there is no such app")
+        return found
+
+    async def update(
+        self,
+        app_id: str,
+        config: dict[str, Any],
+        *,
+        enabled: bool = True,
+        key_actions: frozenset[Action] | None = None,
+    ) -> AppRecord:
+        await self.get(app_id)
+        self._granted(key_actions)
+        return await self._apps.update(app_id, config, enabled=enabled, key_actions=key_actions)
+
+    async def delete(self, app_id: str) -> None:
+        await self.get(app_id)
+        await self._apps.delete(app_id)
+
+    def _seen(self, session: str) -> None:
+        check_session_name(session)
+        if not self._principal.sees(session):
+            raise SessionNotFound(session)
+
+    def _granted(self, actions: frozenset[Action] | None) -> None:
+        if actions is not None and not self._principal.may(actions):
+            raise Forbidden("the app's key could do more than yours: leave out some actions")
