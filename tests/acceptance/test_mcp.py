@@ -100,7 +100,7 @@ def test_the_generated_client_reaches_the_tools(people: People) -> None:
 )
 def test_the_inspector_finds_and_calls_the_tools(people: People) -> None:
     folder = node_packages("inspector")
-    program = folder / "node_modules/@modelcontextprotocol/inspector-cli/build/cli.js"
+    program = folder / "node_modules/@modelcontextprotocol/inspector/cli/build/cli.js"
 
     def inspect(*arguments: str) -> Any:
         done = subprocess.run(
