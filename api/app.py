@@ -23,6 +23,7 @@ from api.routers import (
     channels,
     chats,
     chatting,
+    chatwoot,
     cluster,
     contacts,
     events,
@@ -136,7 +137,7 @@ def _routes() -> list[BaseRoute]:
     what a route needs of its application comes with the request."""
     every = APIRouter(dependencies=[Depends(authorize)], redirect_slashes=False)
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
-    for part in (observability, metrics, server, keys, apps, mcp, cluster, sandbox):
+    for part in (observability, metrics, server, keys, apps, chatwoot, mcp, cluster, sandbox):
         every.include_router(part.router)
     for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         every.include_router(part.router)

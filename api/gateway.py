@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 from cluster.client.apps import Apps
+from cluster.client.chatwoot import Chatwoot
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes
 from cluster.client.sandbox import SandboxControl
@@ -30,6 +31,9 @@ class Gateway(Protocol):
     @property
     def apps(self) -> Apps:
         """Apps of sessions."""
+
+    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
+        """What Chatwoot tells of that app."""
 
     @property
     def nodes(self) -> Nodes:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import structlog
 
+from actors.apps.configured import Apps
 from actors.sinks.configured import Sinks
 from actors.sinks.sink import BatchSink, Told
 from cluster.domain.errors import Unavailable
@@ -51,6 +52,7 @@ class Courier:
         poster: Poster,
         outside: Poster,
         sinks: Sinks,
+        apps: Apps,
         settings: WebhookSettings,
         base_url: str,
     ) -> None:
@@ -62,6 +64,7 @@ class Courier:
         self._outside = outside
         self._settings = settings
         self._sinks = sinks
+        self._apps = apps
         self._longest = timedelta(seconds=settings.longest_pause_seconds)
         self.lease_for = timedelta(seconds=settings.timeout_seconds) + _LEASE_MARGIN
         self.rule = BreakerRule(
@@ -195,6 +198,8 @@ class Courier:
             ]
             return await self._sinks.put(endpoint.url, told)
         (event,) = events
+        if Apps.is_app(endpoint.url):
+            return await self._apps.put(hook, endpoint.url, event, teller)
         body = body_of(event, teller)
         headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
         headers |= carried()

@@ -15,6 +15,8 @@ from datetime import timedelta
 
 import structlog
 
+from actors.apps.configured import Apps
+from actors.apps.owner_files import OwnerFiles
 from actors.sinks.configured import Sinks
 from actors.webhooks.courier import Courier
 from cluster.domain.errors import GatewayError
@@ -51,8 +53,16 @@ class Dispatcher:
             timeout=hooks.timeout_seconds, allow="", connections=hooks.concurrency
         )
         self._sinks = Sinks(settings)
+        self._files = OwnerFiles(settings)
+        self._apps = Apps(stores, hooks, self._files)
         self._courier = Courier(
-            stores, self._poster, self._outside, self._sinks, hooks, settings.base_url
+            stores,
+            self._poster,
+            self._outside,
+            self._sinks,
+            self._apps,
+            hooks,
+            settings.base_url,
         )
         self._signals = EventSignals(settings.stores)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
@@ -97,6 +107,8 @@ class Dispatcher:
             await self._poster.close()
             await self._outside.close()
             await self._sinks.close()
+            await self._apps.close()
+            await self._files.close()
 
     def stop(self) -> None:
         """Finish what is under way; `run` returns then."""

@@ -8,10 +8,12 @@ from pydantic import Field, StringConstraints
 
 from api.models import WahaModel
 from api.models.keys import SessionActions
-from api.params import SessionName
+from api.params import MOST, SessionName
+from cluster.domain.config_secrets import MASK
+from cluster.domain.errors import Invalid
 from cluster.stores.apps import AppRecord
 
-__all__ = ["AppAnswer", "AppId", "AppRequest", "McpConfig"]
+__all__ = ["AppAnswer", "AppId", "AppRequest", "ChatwootConfig", "McpConfig", "unmasked"]
 
 AppId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -28,6 +30,63 @@ class McpConfig(WahaModel):
         description="The key: whole in the answer that made it, its beginning in every other.",
         examples=["key_11111111111AAAAAAAAAAAAAAAAAAAAA"],
     )
+
+
+class ChatwootCommands(WahaModel):
+    server: bool = Field(
+        True,
+        description="Agents start, stop and restart the session by these words, in the "
+        "conversation where it tells its status.",
+    )
+    queue: bool | None = Field(False, description="Of no effect.")
+
+
+class ChatwootConversations(WahaModel):
+    markAsRead: bool = Field(True, description="What was read in WhatsApp is seen in Chatwoot.")
+    syncMessageStatus: bool = Field(
+        False, description="Chatwoot shows `delivered` and `read`. Failures it shows anyway."
+    )
+    outgoing: Literal["private-note", "message"] = Field(
+        "private-note", description="What was written on the phone, or through the API."
+    )
+    sort: Literal["activity_newest", "created_newest", "created_oldest", "activity_oldest"] = Field(
+        "created_newest", description="Which of several conversations goes on."
+    )
+    status: list[Literal["open", "pending", "snoozed", "resolved"]] | None = Field(
+        None,
+        description="Conversations in these go on; without one a new one begins. Empty: in any.",
+    )
+    groups: bool = Field(True, description="Groups are conversations as well. Ours.")
+
+
+class ChatwootConfig(WahaModel):
+    """A bridge to an API inbox of Chatwoot."""
+
+    url: str = Field(max_length=2048, pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")
+    accountId: int = Field(ge=1, le=MOST)
+    accountToken: str = Field(min_length=1, max_length=1024, pattern=r"^[!-~]+$")
+    inboxId: int = Field(ge=1, le=MOST)
+    inboxIdentifier: str = Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")
+    linkPreview: Literal["OFF", "LG", "HG"] = "OFF"
+    locale: str = Field("en-US", max_length=16, description="Of no effect: there are no templates.")
+    templates: dict[str, Any] | None = Field(None, description="Not taken: none can be given.")
+    commands: ChatwootCommands | None = None
+    conversations: ChatwootConversations | None = None
+    webhook: str | None = Field(
+        None, description="Told only: the address for the inbox, whole in the first answer."
+    )
+
+
+def unmasked(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """With the token that `before` has where it says the mask. Raises `Invalid` when it would go
+    elsewhere."""
+    if config.get("accountToken") != MASK:
+        return config
+    if config.get("url") != before.get("url") or "accountToken" not in before:
+        raise Invalid(
+            "give the token anew: it is kept for the same URL only", field="config.accountToken"
+        )
+    return config | {"accountToken": before["accountToken"]}
 
 
 class AppRequest(WahaModel):
@@ -57,9 +116,14 @@ class AppAnswer(WahaModel):
     config: dict[str, Any] = Field(description="Secrets are written only: `***` stands for them.")
 
     @classmethod
-    def of(cls, record: AppRecord, secret: str = "") -> AppAnswer:
+    def of(cls, record: AppRecord, secret: str = "", *, base: str = "") -> AppAnswer:
+        """`base`: how callers reach the gateway."""
         config = dict(record.config)
-        if record.key_id is not None:
+        if record.app == "chatwoot":
+            config["accountToken"] = MASK
+            path = f"webhooks/chatwoot/{record.session}/{record.id}/{secret or MASK}"
+            config["webhook"] = f"{base.rstrip('/')}/{path}"
+        elif record.key_id is not None:
             config |= {"key_id": record.key_id, "key": secret or record.key_hint}
         return cls(
             id=record.id,

@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ValidationError
 
-from api.models.apps import AppAnswer, AppId, AppRequest, McpConfig
+from api.files import FilesUrl
+from api.models.apps import AppAnswer, AppId, AppRequest, ChatwootConfig, McpConfig, unmasked
 from api.params import GatewayDep, SessionName
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
@@ -21,7 +22,7 @@ from cluster.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from cluster.security.principal import Action
+from cluster.security.principal import SCOPES, Action
 
 __all__ = ["router"]
 
@@ -32,6 +33,8 @@ router = APIRouter(
 )
 _Id = Annotated[AppId, Path(description="The app's id.", examples=["app_1"])]
 Config = TypeVar("Config", bound=BaseModel)
+#: What agents may do with WhatsApp.
+_AGENTS = SCOPES["send"]
 _REFUSED = responses(SessionNotFound, Conflict, NotSupported)
 
 
@@ -43,20 +46,22 @@ _REFUSED = responses(SessionNotFound, Conflict, NotSupported)
 )
 async def list_apps(
     gateway: GatewayDep,
+    files: FilesUrl,
     session: Annotated[SessionName, Query(description="Session name", examples=["default"])],
 ) -> list[AppAnswer]:
-    return [AppAnswer.of(record) for record in await gateway.apps.list(session)]
+    return [AppAnswer.of(record, base=files.base) for record in await gateway.apps.list(session)]
 
 
 @router.post(
     "/api/apps",
     operation_id="AppsController_create",
     summary="Create a new app",
-    description="`mcp` makes a key for an agent, told whole in this answer only.",
+    description="`mcp` makes a key for an agent, `chatwoot` a bridge to an inbox; the key, and the "
+    "address for the inbox's webhook, are whole in this answer only.",
     status_code=201,
     responses=_REFUSED,
 )
-async def create(gateway: GatewayDep, request: AppRequest) -> AppAnswer:
+async def create(gateway: GatewayDep, files: FilesUrl, request: AppRequest) -> AppAnswer:
     config, actions = _read(request)
     record, secret = await gateway.apps.create(
         request.session,
@@ -66,7 +71,7 @@ async def create(gateway: GatewayDep, request: AppRequest) -> AppAnswer:
         enabled=request.enabled,
         key_actions=actions,
     )
-    return AppAnswer.of(record, secret)
+    return AppAnswer.of(record, secret, base=files.base)
 
 
 @router.get(
@@ -75,8 +80,8 @@ async def create(gateway: GatewayDep, request: AppRequest) -> AppAnswer:
     summary="Get app by ID",
     responses=responses(NotFound),
 )
-async def get(gateway: GatewayDep, id: _Id) -> AppAnswer:
-    return AppAnswer.of(await gateway.apps.get(id))
+async def get(gateway: GatewayDep, files: FilesUrl, id: _Id) -> AppAnswer:
+    return AppAnswer.of(await gateway.apps.get(id), base=files.base)
 
 
 @router.put(
@@ -86,19 +91,22 @@ async def get(gateway: GatewayDep, id: _Id) -> AppAnswer:
     description="As WAHA's: creates it where there is none. Kind and session stay what they are.",
     responses=_REFUSED | responses(NotFound),
 )
-async def update(gateway: GatewayDep, id: _Id, request: AppRequest) -> AppAnswer:
+async def update(gateway: GatewayDep, files: FilesUrl, id: _Id, request: AppRequest) -> AppAnswer:
     if request.id not in {None, id}:
         raise Invalid("the id of the body is not that of the path", field="id")
     try:
         before = await gateway.apps.get(id)
     except NotFound:
-        return await create(gateway, request.model_copy(update={"id": id}))
+        return await create(gateway, files, request.model_copy(update={"id": id}))
     for name in ("app", "session"):
         if getattr(request, name) != getattr(before, name):
             raise Invalid(f"an app keeps its {name}: delete it and create another", field=name)
+    if request.app == "chatwoot":
+        request = request.model_copy(update={"config": unmasked(request.config, before.config)})
     config, actions = _read(request)
     return AppAnswer.of(
-        await gateway.apps.update(id, config, enabled=request.enabled, key_actions=actions)
+        await gateway.apps.update(id, config, enabled=request.enabled, key_actions=actions),
+        base=files.base,
     )
 
 
@@ -118,12 +126,12 @@ async def delete(gateway: GatewayDep, id: _Id) -> Response:
     "/api/apps/{id}/purge",
     operation_id="AppsController_purge",
     summary="Purge app storage by app ID",
-    description="What the app keeps of its own; `mcp` keeps nothing.",
+    description="What it keeps of its own: `chatwoot` which message there is which one here.",
     status_code=201,
     responses=responses(NotFound),
 )
-async def purge(gateway: GatewayDep, id: _Id) -> AppAnswer:
-    return AppAnswer.of(await gateway.apps.get(id))
+async def purge(gateway: GatewayDep, files: FilesUrl, id: _Id) -> AppAnswer:
+    return AppAnswer.of(await gateway.apps.purge(id), base=files.base)
 
 
 @router.post(
@@ -135,12 +143,13 @@ async def purge(gateway: GatewayDep, id: _Id) -> AppAnswer:
 )
 async def purge_of_session(
     gateway: GatewayDep,
+    files: FilesUrl,
     app: Annotated[str, Path(max_length=64, examples=["mcp"])],
     session: Annotated[SessionName, Path(examples=["default"])],
 ) -> AppAnswer:
     for record in await gateway.apps.list(session):
         if record.app == app and record.enabled:
-            return await purge(gateway, record.id)
+            return await purge(gateway, files, record.id)
     raise NotFound(f"the session has no {app} app that is enabled")
 
 
@@ -150,6 +159,11 @@ def _read(request: AppRequest) -> tuple[dict[str, Any], frozenset[Action] | None
         config = _checked(McpConfig, request.config)
         told = config.model_dump(include={"actions"}, exclude_none=True)
         return told, config.actions.actions()
+    if request.app == "chatwoot":
+        bridge = _checked(ChatwootConfig, request.config)
+        if bridge.templates:
+            raise Invalid("there are no templates here", field="config.templates")
+        return bridge.model_dump(exclude_none=True, exclude={"webhook"}), _AGENTS
     raise NotSupported(f"there is no app {request.app} here; docs/api/apps.md says what does it")
 
 

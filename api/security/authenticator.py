@@ -20,6 +20,7 @@ from cluster.stores.api_keys import ApiKeyRecord
 __all__ = ["Authenticator"]
 
 HEADER = "X-Api-Key"
+_CHATWOOT = "/webhooks/chatwoot/"
 #: A key that was taken back is refused everywhere after this long.
 KEPT_SECONDS = 2.0
 #: Known keys come in this long while PostgreSQL is away: what reads Redis or answers 503 by
@@ -114,6 +115,9 @@ def _credentials(scope: Scope) -> tuple[str | None, str | None]:
     kind, _, token = headers.get("Authorization", "").partition(" ")
     if key is not None or kind.lower() == "bearer":
         return key, token.strip() or None if kind.lower() == "bearer" else None
+    if scope["path"].startswith(_CHATWOOT):
+        # It can send no header: the key of the app is the last part of the address.
+        return scope["path"].rpartition("/")[2], None
     if scope["type"] == "websocket" or scope["path"].endswith("/events/stream"):
         query = QueryParams(scope["query_string"])
         return query.get(HEADER.lower()), query.get("access_token")

@@ -48,6 +48,7 @@ _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
     (r"GET", r"/api/.*", _READ),
     # Lists that are asked for by POST.
     (r"POST", rf"{_S}/(chats/overview|channels/search/.*|groups/refresh)", _READ),
+    (r"POST", r"/webhooks/chatwoot/.*", _SEND),
     # Each tool is a route, and takes what that one takes.
     (r"\w+", r"/mcp", ()),
     (r"\w+", r"/api/.*", _SEND),

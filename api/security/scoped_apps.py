@@ -60,6 +60,10 @@ class ScopedApps(Apps):
         self._granted(key_actions)
         return await self._apps.update(app_id, config, enabled=enabled, key_actions=key_actions)
 
+    async def purge(self, app_id: str) -> AppRecord:
+        await self.get(app_id)
+        return await self._apps.purge(app_id)
+
     async def delete(self, app_id: str) -> None:
         await self.get(app_id)
         await self._apps.delete(app_id)

@@ -8,6 +8,7 @@ from typing import Any
 from api.gateway import Gateway
 from api.security.scoped_apps import ScopedApps
 from cluster.client.apps import Apps
+from cluster.client.chatwoot import Chatwoot
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes
 from cluster.client.sandbox import SandboxControl
@@ -42,6 +43,13 @@ class ScopedGateway:
     @property
     def apps(self) -> Apps:
         return ScopedApps(self._tenants.apps, self._principal)
+
+    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
+        """Raises `SessionNotFound`, in the words of a session that is nowhere."""
+        check_session_name(session)
+        if not self._principal.sees(session):
+            raise SessionNotFound(session)
+        return self._tenants.chatwoot(session, app_id)
 
     @property
     def nodes(self) -> Nodes:

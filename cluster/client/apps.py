@@ -92,6 +92,13 @@ class Apps:
             )
         return await stores.apps.update(self._tenant, app_id, enabled=enabled, config=config)
 
+    async def purge(self, app_id: str) -> AppRecord:
+        """Forget what it keeps of its own. Raises `NotFound`."""
+        stores = await self._stores()
+        record = await stores.apps.get(self._tenant, app_id)
+        await stores.chatwoot.forget(record)
+        return record
+
     async def delete(self, app_id: str) -> None:
         """With its key. Raises `NotFound`."""
         await (await self._stores()).apps.delete(self._tenant, app_id)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from cluster.client.apps import Apps
+from cluster.client.chatwoot import Chatwoot
 from cluster.client.follow import follow_sessions
 from cluster.client.keys import Keys
 from cluster.client.live import LiveSignals
@@ -102,6 +103,10 @@ class Gateway:
     def apps(self) -> Apps:
         """Apps of the tenant's sessions."""
         return Apps(self.stores, self.tenant)
+
+    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
+        """What Chatwoot tells of that app."""
+        return Chatwoot(self, check_session_name(session), app_id)
 
     @property
     def nodes(self) -> Nodes:

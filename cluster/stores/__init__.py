@@ -14,6 +14,7 @@ from cluster.stores.apps import AppStore
 from cluster.stores.audit import AuditStore
 from cluster.stores.cache import Cache
 from cluster.stores.chats import ChatStore
+from cluster.stores.chatwoot import ChatwootStore
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.database import Database
 from cluster.stores.dead_letters import DeadLetterStore
@@ -76,6 +77,7 @@ class Stores:
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
         self.apps = AppStore(db)
+        self.chatwoot = ChatwootStore(db)
         self.measures = MeasureStore(db)
         #: Writes down what this process counts.
         self.telling: asyncio.Task[None] | None = None

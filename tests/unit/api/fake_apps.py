@@ -54,6 +54,9 @@ class FakeApps:
         )
         return self.records[app_id]
 
+    async def purge(self, app_id: str) -> AppRecord:
+        return await self.get(app_id)
+
     async def delete(self, app_id: str) -> None:
         await self.get(app_id)
         del self.records[app_id]

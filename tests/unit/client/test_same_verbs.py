@@ -182,14 +182,15 @@ VERBS = {
     "AppsController_get": "apps.get",
     "AppsController_update": "apps.update",
     "AppsController_delete": "apps.delete",
-    "AppsController_purge": "apps.get",
-    "AppsController_purgeUniqueApp": "apps.list",
+    "AppsController_purge": "apps.purge",
+    "AppsController_purgeUniqueApp": "apps.purge",
     "OutboxController_list": ".outbox.queue",
     "OutboxController_get": ".outbox.entry",
 }
 #: About the HTTP server alone.
 HTTP_ONLY = {
     "Mcp_post",
+    "ChatwootController_webhook",
     "PingController_ping",
     "ServerController_status",
     "HealthController_live",

@@ -1,0 +1,1 @@
+"""Chatwoot, a help desk: its API, and what both sides of the bridge to it share."""
