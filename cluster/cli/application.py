@@ -23,10 +23,12 @@ from cluster.cli import (
     sandbox,
     show_config,
     status,
+    tail,
     up,
     version,
 )
 from cluster.cli.session.commands import sessions
+from cluster.cli.session.sending import send
 
 __all__ = ["application"]
 
@@ -38,6 +40,7 @@ application = typer.Typer(
 )
 for command in (
     *(demo.demo, up.up, down.down, status.status, doctor.doctor, logs.logs, sandbox.sandbox),
+    *(tail.tail, send),
     *(drain.nodes, drain.drain, drain.undrain),
     *(show_config.config, version.version, lock.lock, audit.audit, docs.docs),
     dev.dev,

@@ -77,7 +77,9 @@ def bridged(stores: Stores, hooked: Hooked, chatwoot: Chatwoot) -> Made:
 
 async def until(found: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not found():
+        while True:
+            if found():
+                return
             await asyncio.sleep(0.02)
 
 
