@@ -1,4 +1,4 @@
-"""A bot for one session: each text is answered by what `answer` says. An agent framework fits there.
+"""A bot for one session: each text is answered by what `answer` says; an agent fits there, too.
 
     ./gateway run -- python examples/responder.py support
 
