@@ -14,9 +14,6 @@ from cluster.stores.apps import AppRecord
 
 __all__ = ["Apps"]
 
-#: A session has at most one of these.
-_ALONE = frozenset({"chatwoot"})
-
 
 class Apps:
     """An app belongs to a session and goes with it; so does the key that was made for it."""
@@ -48,7 +45,6 @@ class Apps:
             app=app,
             enabled=enabled,
             config=config,
-            alone=app in _ALONE,
         )
         if key_actions is None:
             return made, ""

@@ -50,33 +50,32 @@ class AppStore:
         app: str,
         enabled: bool,
         config: dict[str, Any],
-        alone: bool,
     ) -> AppRecord:
-        """`alone`: a session has at most one of its kind. Raises `Conflict`."""
-        async with self._db.connection() as connection, connection.transaction():
-            values = {"tenant": tenant, "id": app_id, "session": session_id, "app": app}
-            # One at a time for each session: who counts sees all others.
-            await connection.execute(
-                "SELECT 1 FROM sessions WHERE id = %(session)s FOR UPDATE", values
-            )
-            found = await connection.execute(
-                "SELECT app FROM apps WHERE session_id = %(session)s", values
-            )
-            present = [row["app"] for row in await found.fetchall()]
-            if alone and app in present:
-                raise Conflict(f"the session has a {app} app already", field="app")
+        """Raises `Conflict`; a session has at most one Chatwoot (0090)."""
+        made = await self._db.run(
+            """
+            INSERT INTO apps (tenant, id, session_id, app, enabled, config)
+            SELECT %(tenant)s, %(id)s, %(session)s, %(app)s, %(enabled)s, %(config)s
+            WHERE (SELECT count(*) FROM apps WHERE session_id = %(session)s) < %(most)s
+            ON CONFLICT DO NOTHING
+            """,
+            {
+                "tenant": tenant,
+                "id": app_id,
+                "session": session_id,
+                "app": app,
+                "enabled": enabled,
+                "config": jsonb(config),
+                "most": _MOST,
+            },
+        )
+        if not made:
+            present = await self.list(session_id)
             if len(present) >= _MOST:
                 raise Conflict(f"the session has {_MOST} apps already: delete some")
-            made = await connection.execute(
-                """
-                INSERT INTO apps (tenant, id, session_id, app, enabled, config)
-                VALUES (%(tenant)s, %(id)s, %(session)s, %(app)s, %(enabled)s, %(config)s)
-                ON CONFLICT DO NOTHING RETURNING id
-                """,
-                values | {"enabled": enabled, "config": jsonb(config)},
-            )
-            if await made.fetchone() is None:
-                raise Conflict("there is an app with this id already", field="id")
+            if app == "chatwoot" and any(one.app == app for one in present):
+                raise Conflict("the session has a chatwoot app already", field="app")
+            raise Conflict("there is an app with this id already", field="id")
         return await self.get(tenant, app_id)
 
     async def get(self, tenant: str, app_id: str) -> AppRecord:

@@ -15,6 +15,8 @@ CREATE TABLE apps (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX apps_session ON apps (session_id);
+-- What a session says there has one place.
+CREATE UNIQUE INDEX apps_one_chatwoot ON apps (session_id) WHERE app = 'chatwoot';
 
 CREATE FUNCTION keys_go_with_apps() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

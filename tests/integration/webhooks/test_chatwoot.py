@@ -68,7 +68,6 @@ def bridged(stores: Stores, hooked: Hooked, chatwoot: Chatwoot) -> Made:
             app="chatwoot",
             enabled=True,
             config=chatwoot.config(**conversations),
-            alone=True,
         )
         return session, app
 
