@@ -58,17 +58,26 @@ HELD = {
 _CALLER = "a caller's wish, which holds whoever owns the session"
 _SUPERVISOR = "the supervisor's: an assignment or a mark is a wish, and two supervisors do no harm"
 _DISPATCHER = "a dispatcher's, conditional on its lease of the row"
+_BRIDGE = "of who tells Chatwoot, or is told by it: what is there, which repeats do not change"
 _OLD = "removes what is old, whoever owns what"
 _BEFORE = "of a process before it claims: it has no epoch yet, and what it writes only paces starts"
 OTHERS = {
     "api_keys.ApiKeyStore.create": _CALLER,
     "api_keys.ApiKeyStore.delete": _CALLER,
     "api_keys.ApiKeyStore.update": _CALLER,
+    "apps.AppStore.create": _CALLER,
+    "apps.AppStore.delete": _CALLER,
+    "apps.AppStore.set_key": _CALLER,
+    "apps.AppStore.update": _CALLER,
     "audit.AuditStore.add": _CALLER,
     "chats.ChatStore.clear": _CALLER,
     "chats.ChatStore.delete": _CALLER,
     "chats.ChatStore.set_archived": _CALLER,
     "chats.ChatStore.set_unread": _CALLER,
+    "chatwoot.ChatwootStore.asked": _BRIDGE,
+    "chatwoot.ChatwootStore.begin": _BRIDGE,
+    "chatwoot.ChatwootStore.forget": _CALLER,
+    "chatwoot.ChatwootStore.made": _BRIDGE,
     "dead_letters.DeadLetterStore.delete": _CALLER,
     "drained.DrainStore.add": _CALLER,
     "drained.DrainStore.remove": _CALLER,
