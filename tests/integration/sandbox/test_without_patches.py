@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
-from conftest import Link
+from conftest import Link, Start
 from test_both_ways_at_once import test_what_is_received_meanwhile_does_not_take_a_session_back
 
+from actors.checkpoint import forget_sessions
 from sandbox.phone.phone import Phone
+
+_AGAIN = 24
 
 #: Here with the field set in each client, not in the code.
 test_decryption_is_one_transaction_by_data = (
@@ -53,7 +59,56 @@ async def test_the_field_of_each_client_is_set(alice: Phone, bob: Phone, link: L
         )
 
 
-async def test_what_cannot_be_done_is_refused(alice: Phone, link: Link) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "verb('profile.picture', jpeg='')",
+        "verb('labels.edit', label='1001', name='Mine', color=2, deleted=False)",
+    ],
+)
+async def test_what_cannot_be_done_is_refused(alice: Phone, link: Link, verb: str) -> None:
     device = await link(alice)
     with pytest.raises(RuntimeError, match="NotSupported"):
-        await device.eval("verb('profile.picture', jpeg='')")
+        await device.eval(verb)
+
+
+async def test_what_others_set_is_not_told_and_harms_nothing(
+    alice: Phone, bob: Phone, link: Link
+) -> None:
+    device = await link(alice)
+    await alice.settings.label("7", name="Lead", color=3)
+    await bob.send_text(alice.number, "after it")
+    await device.event("Received", body="after it")
+    assert not [event for event in device.events if event["event"] == "LabelChanged"]
+
+
+async def test_retries_beside_each_other_lose_nothing_elsewhere(
+    alice: Phone, bob: Phone, link: Link, start: Start, tmp_path: Path
+) -> None:
+    """A device that forgot its sessions may not read all that it asks for again; the phone, and
+    another device, have everything."""
+    sender, other = await link(alice), await link(bob)
+    store = tmp_path / "forgets.db"
+    device = await start(store)
+    await device.connect()
+    await bob.scan((await device.event("QrShown"))["text"])
+    await device.event("Connected")
+    chat = f"{bob.number}@s.whatsapp.net"
+    await sender.send(chat, "begin")
+    await device.event("Received", body="begin")
+    await device.kill()
+    texts = [f"again {number}" for number in range(_AGAIN)]
+    await asyncio.gather(*(sender.send(chat, text) for text in texts))
+    assert forget_sessions(store) > 0
+    device = await start(store)
+    await device.connect()
+    for text in texts:
+        await other.event("Received", body=text)
+    for _ in range(300):
+        if set(texts) <= {entry.get("text") for entry in bob.inbox()}:
+            break
+        await asyncio.sleep(0.1)
+    assert set(texts) <= {entry.get("text") for entry in bob.inbox()}
+    # Sessions are whole again: what comes next is read.
+    await sender.send(chat, "afterwards")
+    await device.event("Received", body="afterwards")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from actors.whatsapp.library.machines import AMD64, ARM64
 from actors.whatsapp.library.promises import PATCHES
 from actors.whatsapp.library.versions import TRIED
 
+ROOT = Path(__file__).parents[4]
 TELL = (
     "from actors.whatsapp.library.promises import prepare, status;"
     "prepare(); print([p.name for p in status() if p.kept])"
@@ -69,8 +72,46 @@ def test_a_version_is_presented_before_anything_else_used_the_library(
 
 
 @pytest.mark.usefixtures("machine")
+def test_where_the_version_is_not_found_the_librarys_own_is_presented(
+    fresh: Callable[..., str],
+) -> None:
+    tell = (
+        "from actors.whatsapp.library import client_version as v;"
+        "own, variables = v.presented(), v.variables;"
+        "v.variables = lambda: [];"
+        "from actors.whatsapp.library.promises import facts;"
+        "smaller = facts()['smaller'];"
+        "v.variables = variables;"
+        "print(list(smaller), v.presented() == own)"
+    )
+    version = {"WHATSAPP_CLIENT_VERSION": "2.3000.1999999999"}
+    assert fresh(tell, environment=version) == "['client_version'] True"
+
+
+@pytest.mark.usefixtures("machine")
 def test_the_sandbox_is_trusted_before_anything_else_used_the_library(
     fresh: Callable[..., str],
 ) -> None:
     trust = "from actors.whatsapp.library.sandbox_root import trust_root\ntrust_root(bytes(32))"
     fresh(NOTED + trust)
+
+
+def test_the_table_of_promises_is_whole_and_names_what_shows_each() -> None:
+    """docs/promises.md: every promise on every platform, and tests that there are."""
+    page = (ROOT / "docs/promises.md").read_text()
+    names = {patch.name for patch in PATCHES} | {"client_version"}
+    rows: dict[str, list[list[str]]] = {}
+    for line in page.splitlines():
+        if found := re.match(r"\| `(\w+)`", line):
+            cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+            rows.setdefault(found[1], []).append(cells)
+    assert rows.keys() == names
+    for name, (platforms, shown) in rows.items():
+        assert len(platforms) == 4, name
+        assert all(platforms), name
+        assert len(shown) == 3, name
+        for cell in shown[1:]:
+            tests = re.findall(r"`([\w/.]+\.py)(?:::(\w+))?`", cell)
+            assert tests, f"{name}: what shows it"
+            for file, test in tests:
+                assert test in (ROOT / file).read_text(), f"{name}: {file}::{test}"
