@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from foreign.installing import python_packages
-from foreign.line_process import ForeignError, LineProcess, NoFunction
-from foreign.tables import keep_table
+from foreign.line_process import LineProcess, NoFunction
+from foreign.tables import keep_outcomes, played
 from people import PICTURE, People
 from running_gateway import until
 
@@ -28,7 +28,6 @@ pytestmark = [
 ]
 
 CLIENTS = ("waha 1.0.5", "waha-python 1.0.0")
-YES, NO, NONE = "yes", "no", "has no function for it"
 
 
 @dataclass
@@ -235,31 +234,10 @@ async def running(name: str, people: People, folder: Path) -> AsyncIterator[Line
 
 async def outcome(name: str, people: People, folder: Path) -> list[str]:
     """What it can do, scene by scene."""
-    found: list[str] = []
     async with running(name, people, folder) as client:
-        side = Side(name, client, people)
-        for scene, act in SCENES:
-            try:
-                await act(side)
-                found.append(YES)
-            except NoFunction:
-                found.append(NONE)
-            except (ForeignError, AssertionError) as error:
-                print(f"{name}: {scene}: {error!r}"[:600])  # noqa: T201 - for who looks at it
-                found.append(NO)
-    return found
+        return await played(name, Side(name, client, people), SCENES)
 
 
 async def test_what_http_clients_of_other_authors_can_do(people: People, tmp_path: Path) -> None:
     found = {name: await outcome(name, people, tmp_path) for name in CLIENTS}
-    rows = [["", *CLIENTS]]
-    for at, (scene, _) in enumerate(SCENES):
-        cells = []
-        for name in CLIENTS:
-            reason = CANNOT.get((name, scene))
-            cell = found[name][at]
-            cells.append(f"{cell}: {reason}" if cell == NO and reason else cell)
-        rows.append([scene, *cells])
-    keep_table("api.md", "foreign clients", rows)
-    refused = {(n, s) for n in CLIENTS for at, (s, _) in enumerate(SCENES) if found[n][at] == NO}
-    assert refused == CANNOT.keys(), "whatever a client cannot has its reason here"
+    keep_outcomes("api.md", "foreign clients", SCENES, found, CANNOT)

@@ -10,14 +10,14 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from foreign.installing import node_packages, python_packages
-from foreign.line_process import ForeignError, LineProcess, NoFunction
-from foreign.tables import keep_table
+from foreign.line_process import LineProcess
+from foreign.tables import keep_outcomes, played
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
@@ -43,7 +43,6 @@ CLIENTS = {
     "pywhats 0.2.0": False,
     "pyaileys 0.1.5": False,
 }
-YES, NO, NONE = "yes", "no", "has no function for it"
 
 
 class Side:
@@ -239,35 +238,12 @@ async def outcome(name: str, sandbox: Sandbox, folder: Path, at: int) -> list[st
     alice = await sandbox.phones.add(f"491540000{at}001", "Alice")
     bob = await sandbox.phones.add(f"491540000{at}002", "Bob")
     sandbox.server.directory.set_lids(alice.number, on=CLIENTS[name])
-    found: list[str] = []
-    async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(running(name, sandbox, folder))
+    async with running(name, sandbox, folder) as client:
         side = Side(name, client, alice, bob)
-        for scene, act in SCENES:
-            try:
-                await act(side)
-                found.append(YES)
-            except NoFunction:
-                found.append(NONE)
-            except (ForeignError, TimeoutError, AssertionError) as error:
-                print(f"{name}: {scene}: {error!r}"[:600])  # noqa: T201 - for who looks at it
-                found.append(NO)
-            if found == [NO]:
-                return [NO] * len(SCENES)
-    return found
+        return await played(name, side, SCENES, rests_on_first=True)
 
 
 async def test_what_clients_of_other_authors_can_do(sandbox: Sandbox, tmp_path: Path) -> None:
     found = {name: await outcome(name, sandbox, tmp_path, at) for at, name in enumerate(CLIENTS, 1)}
-    rows = [["", *CLIENTS]]
-    for at, (scene, _) in enumerate(SCENES):
-        cells = []
-        for name in CLIENTS:
-            cell = found[name][at]
-            reason = CANNOT.get((name, scene))
-            cells.append(f"{cell}: {reason}" if cell == NO and reason else cell)
-        rows.append([scene, *cells])
-    keep_table("sandbox.md", "foreign clients", rows)
-    known = {(n, s) for n in CLIENTS for at, (s, _) in enumerate(SCENES) if found[n][at] == NO}
-    assert known == CANNOT.keys(), "whatever a client cannot has its reason here"
+    keep_outcomes("sandbox.md", "foreign clients", SCENES, found, CANNOT)
     assert sandbox.server.journal.unhandled == {}, "whatever they ask has an answer"
