@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ MIRROR = "http://deb.debian.org/debian"
 QEMU = "/usr/bin/qemu-aarch64-static"
 #: Of the lock: what a linked device does not load, and which is large.
 _NOT_NEEDED = ("ray",)
-_OF_TESTS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis")
+_OF_TESTS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "hypothesis")
 #: What a device does with the sandbox.
 CONVERSATIONS = [
     "tests/integration/sandbox/test_library_talks.py",
@@ -40,8 +41,12 @@ def main() -> None:
     root, site = folder / "root", folder / "site"
     if not (root / "made").exists():
         make_root(root)
-    if not (site / "made").exists():
-        make_site(site)
+    wanted = packages()
+    made = site / "made"
+    if not made.exists() or made.read_text() != repr(wanted):
+        shutil.rmtree(site, ignore_errors=True)
+        make_site(site, *wanted)
+        made.write_text(repr(wanted))
     tests = "tests/unit/whatsapp/library"
     seconds = {
         tests: run([*emulated(root, site), "-m", "pytest", tests, *QUIET], environment(root, site)),
@@ -87,7 +92,8 @@ def make_root(root: Path) -> None:
     (root / "made").touch()
 
 
-def make_site(site: Path) -> None:
+def packages() -> tuple[list[str], list[str]]:
+    """With their versions: what a device is made of, and what tests are."""
     lock = (ROOT / "requirements.lock").read_text()
     pinned = [
         line.rstrip(" \\")
@@ -95,7 +101,10 @@ def make_site(site: Path) -> None:
         if (name := re.match(r"[\w.-]+", line)) and name[0] not in _NOT_NEEDED
     ]
     tools = (ROOT / "requirements-dev.lock").read_text()
-    versions = re.findall(rf"^((?:{'|'.join(_OF_TESTS)})==\S+)", tools, re.MULTILINE)
+    return pinned, re.findall(rf"^((?:{'|'.join(_OF_TESTS)})==\S+)", tools, re.MULTILINE)
+
+
+def make_site(site: Path, pinned: list[str], versions: list[str]) -> None:
     base = [sys.executable, "-m", "uv", "pip", "install", "--target", str(site)]
     base += ["--python-platform", "aarch64-manylinux_2_36", "--python-version", f"{PYTHON}.2"]
     base += ["--only-binary", ":all:"]
@@ -103,7 +112,6 @@ def make_site(site: Path) -> None:
     wanted.write_text("\n".join(pinned))
     run([*base, "--no-deps", "-r", str(wanted)])
     run([*base, *versions])
-    (site / "made").touch()
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> float:
