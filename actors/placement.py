@@ -1,23 +1,32 @@
-"""Creating and finding session actors. The one place that knows their Ray options."""
+"""Creating the actors that host sessions. The one place that knows their Ray options."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.hosts.session_actor import SessionActor, concurrency_groups
 from actors.lean import SESSION_PROCESS
 from actors.prestart import prestart
 from actors.zygote.launch import FORK
 from cluster.domain.errors import Unavailable
-from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["NODE_LABEL", "create_session_actor", "off_nodes", "session_environment", "start_spare"]
+__all__ = [
+    "NODE_LABEL",
+    "HostActor",
+    "create_host_actor",
+    "forks",
+    "off_nodes",
+    "session_environment",
+    "start_spare",
+]
 
 #: Ray gives it to every node: its id.
 NODE_LABEL = "ray.io/node-id"
@@ -31,13 +40,18 @@ _SMALL = {"GOGC": "50", "MALLOC_ARENA_MAX": "2"}
 def session_environment(settings: Settings) -> dict[str, str]:
     """Environment of a process that hosts sessions. Go reads its own when the process starts."""
     found = {SESSION_PROCESS: "1", **{n: os.environ.get(n, value) for n, value in _SMALL.items()}}
-    if settings.placement.fork and sys.platform == "linux":
+    if forks(settings):
         found[FORK] = "1"
     if settings.whatsapp.sandbox and settings.whatsapp.sandbox_ca_bundle:
         found["SSL_CERT_FILE"] = settings.whatsapp.sandbox_ca_bundle
     elif present := os.environ.get("SSL_CERT_FILE"):
         found["SSL_CERT_FILE"] = present
     return found
+
+
+def forks(settings: Settings) -> bool:
+    """Whether processes that host sessions are forked, where nothing hinders that."""
+    return settings.placement.fork and sys.platform == "linux"
 
 
 def start_spare(settings: Settings, node: str) -> None:
@@ -59,24 +73,50 @@ def off_nodes(excluded: Collection[str]) -> dict[str, Any]:
     return {"label_selector": {NODE_LABEL: f"!in({','.join(sorted(excluded))})"}}
 
 
-def create_session_actor(
-    record: SessionRecord, settings: Settings, excluded: Collection[str] = ()
-) -> Any:
-    """Create the session's actor on none of the nodes `excluded` (Ray ids), or return the one that
-    exists. Ray's own restarts of it keep to that, too."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostActor:
+    """An actor that hosts sessions: one that carries its session's name, or a shared one."""
+
+    name: str
+    #: For people.
+    label: str
+    #: Where it shall be (Ray id).
+    node: str
+    capacity: int = 1
+    #: Of a shared one, and of one with a single session: either.
+    host: int = 0
+    session_id: int = 0
+
+
+def create_host_actor(actor: HostActor, settings: Settings, excluded: Collection[str] = ()) -> Any:
+    """Create it, or return the one of that name that exists.
+
+    A shared one lives on its node and nowhere else: when that is lost the supervisor finds its
+    sessions other places. One with a single session comes back through Ray alone, on its node as
+    long as that is there, or else on any that is not `excluded` (Ray ids).
+    """
+    if actor.host:
+        where: dict[str, Any] = {
+            "scheduling_strategy": NodeAffinitySchedulingStrategy(actor.node, soft=False)
+        }
+    else:
+        where = {
+            "scheduling_strategy": "SPREAD",
+            "label_selector": {NODE_LABEL: actor.node},
+            "fallback_strategy": [off_nodes(excluded) or {"label_selector": {}}],
+        }
     # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
-    class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(1)}
+    class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(actor.capacity)}
     remote: Any = ray.remote(**class_options)(SessionActor)
     return remote.options(
-        name=record.actor_name,
+        name=actor.name,
         namespace=settings.placement.namespace,
         lifetime="detached",
         get_if_exists=True,
         max_restarts=-1,
         max_task_retries=0,
         num_cpus=0,
-        resources={"session_slots": 1},
-        scheduling_strategy="SPREAD",
+        resources={"session_slots": actor.capacity},
         runtime_env={"env_vars": session_environment(settings)},
-        **off_nodes(excluded),
-    ).remote(f"{record.tenant}/{record.name}", session_id=record.id)
+        **where,
+    ).remote(actor.label, session_id=actor.session_id, host=actor.host, capacity=actor.capacity)

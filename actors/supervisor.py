@@ -7,19 +7,17 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import ray
 import structlog
 
 from actors.endless import endless
-from actors.packed.packs import PackActors
-from actors.packed.reconcile import PackReconciler
 from actors.supervision.cut_off import CutOff
 from actors.supervision.going_down import GoingDown
+from actors.supervision.host_actors import HostActors
 from actors.supervision.reconcile import Reconciler
 from actors.supervision.retention import Retention
-from actors.supervision.session_actors import SessionActors
 from actors.transfer.device_moves import DeviceMoves
 from actors.workers.neighbours import one_that_reaches_postgresql
 from cluster.domain.device_source import DeviceSource
@@ -40,8 +38,6 @@ _TAKE_SECONDS = 10.0
 #: Exit code of a supervisor on a node that is cut off from it.
 _CUT_OFF = 72
 
-AnyReconciler: TypeAlias = Reconciler | PackReconciler
-
 
 class Supervisor:
     """Detached actor `supervisor`."""
@@ -49,12 +45,11 @@ class Supervisor:
     def __init__(self) -> None:
         self._settings = Settings()
         observe(self._settings, "supervisor")
-        self._actors = SessionActors(self._settings)
-        self._packs = PackActors(self._settings)
+        self._actors = HostActors(self._settings)
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
         self._going_down = GoingDown(self._settings.placement.namespace)
-        self._reconciler: AnyReconciler | None = None
+        self._reconciler: Reconciler | None = None
         self._moves: DeviceMoves | None = None
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
@@ -65,8 +60,7 @@ class Supervisor:
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused
-        hosts = f"packs={len(self._packs)}" if self._packed else f"sessions={len(self._actors)}"
-        return f"Supervisor({hosts}{' paused' if paused else ''})"
+        return f"Supervisor(hosts={len(self._actors)}{' paused' if paused else ''})"
 
     async def ready(self) -> bool:
         """Answers when the actor is up."""
@@ -89,7 +83,7 @@ class Supervisor:
     async def stop_all(self) -> Reply:
         """See `Reconciler.stop_all`. A supervisor that is made anew meanwhile starts none, too."""
 
-        async def down(reconciler: AnyReconciler) -> int:
+        async def down(reconciler: Reconciler) -> int:
             reconciler.paused = True
             await asyncio.to_thread(self._going_down.set, True)
             return await reconciler.stop_all()
@@ -125,11 +119,7 @@ class Supervisor:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    @property
-    def _packed(self) -> bool:
-        return self._settings.placement.packed
-
-    async def _cross(self, work: Callable[[AnyReconciler], Awaitable[Any]]) -> Reply:
+    async def _cross(self, work: Callable[[Reconciler], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
 
         async def run() -> Any:
@@ -142,28 +132,23 @@ class Supervisor:
     async def _move(self, work: Callable[[DeviceMoves], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
 
-        async def run(_: AnyReconciler) -> Any:
+        async def run(_: Reconciler) -> Any:
             assert self._moves is not None  # noqa: S101 - made with the reconciler
             return await work(self._moves)
 
         return await self._cross(run)
 
-    async def _ready(self) -> AnyReconciler:
+    async def _ready(self) -> Reconciler:
         async with self._opening:
             if self._reconciler is None:
                 stores = await Stores.open(self._settings)
                 self._moves = DeviceMoves(stores, self._settings)
-                made: AnyReconciler
-                if self._packed:
-                    made = PackReconciler(stores, self._actors, self._packs, self._settings)
-                else:
-                    await stores.packs.clear()
-                    made = Reconciler(stores, self._actors, self._settings)
+                made = Reconciler(stores, self._actors, self._settings)
                 made.paused = await asyncio.to_thread(self._going_down.get)
                 self._reconciler = made
         return self._reconciler
 
-    def _repeat(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
+    def _repeat(self, name: str, work: Callable[[Reconciler], Awaitable[None]]) -> None:
         asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
 
     async def _end_if_cut_off(self) -> None:
@@ -185,7 +170,7 @@ class Supervisor:
         # Nobody took it: Ray starts it again, on any node that is alive.
         os._exit(_CUT_OFF)
 
-    async def _for_ever(self, name: str, work: Callable[[AnyReconciler], Awaitable[None]]) -> None:
+    async def _for_ever(self, name: str, work: Callable[[Reconciler], Awaitable[None]]) -> None:
         while True:
             try:
                 await work(await self._ready())

@@ -57,7 +57,7 @@ async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
     async with Sandbox.running(folder / "sandbox") as sandbox:
         stores = await Stores.open(Settings())
         await stores.objects.ensure_bucket()
-        pack = await stores.packs.make("bench", total)
+        host = await stores.hosts.make("bench", total)
         ids: list[int] = []
         if isolated:
             ids.append(await _made(stores, 0))
@@ -71,12 +71,12 @@ async def _measure(folder: Path, total: int, isolated: bool) -> dict[str, Any]:
             "PLACEMENT_SESSIONS_PER_ACTOR": str(total),
             "GATEWAY_ENV_FILE": os.devnull,
         }
-        command = ["session", str(ids[0])] if isolated else ["pack", str(pack), str(total)]
+        command = ["session", str(ids[0])] if isolated else ["host", str(host), str(total)]
         async with _process(command, environment, folder / "node-a") as process:
             for step in sorted({n for n in (1, 10, 50, 100, 200) if n < total} | {total}):
                 while len(ids) < step:
                     ids.append(await _made(stores, len(ids)))
-                await _paired(stores, sandbox, pack, ids, isolated)
+                await _paired(stores, sandbox, host, ids, isolated)
                 await asyncio.sleep(_QUIET_SECONDS)
                 figures["memory"].append({"sessions": step, **_memory(process.pid)})
         for node in ("node-a", "node-b"):
@@ -121,14 +121,14 @@ async def _made(stores: Stores, number: int) -> int:
 
 
 async def _paired(
-    stores: Stores, sandbox: Sandbox, pack: int, ids: list[int], isolated: bool
+    stores: Stores, sandbox: Sandbox, host: int, ids: list[int], isolated: bool
 ) -> None:
     gate = asyncio.Semaphore(_PAIRS_AT_ONCE)
 
     async def pair(session_id: int) -> None:
         async with gate:
             if not isolated:
-                await stores.packs.assign({session_id: pack})
+                await stores.hosts.assign({session_id: host})
             phone = await sandbox.phones.add(str(_NUMBER + session_id))
             await phone.scan(await _qr(stores, session_id))
             await _working(stores, [session_id], since=time.monotonic(), newer=False)

@@ -1,6 +1,6 @@
 """The process that `benchmarks.packing` measures: it loads what an actor's process loads.
 
-`python -m benchmarks.packing_host session ID`, or `pack ID CAPACITY`.
+`python -m benchmarks.packing_host session ID`, or `host ID CAPACITY`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NODE = "bench"
 def main(kind: str, at: int, capacity: int = 1) -> None:
     """Host until killed."""
     alone = kind == "session"
-    assigned = Assigned(session_id=at) if alone else Assigned(pack=at, capacity=capacity)
+    assigned = Assigned(session_id=at) if alone else Assigned(host=at, capacity=capacity)
     host = SessionHost(
         assigned=assigned, node=_NODE, settings=Settings(), client_factory=neonize_factory
     )

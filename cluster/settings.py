@@ -55,7 +55,7 @@ class StoreSettings(BaseSettings):
         10,
         ge=1,
         description="Connections per process, at most; one that hosts a single session has "
-        "half, an agent three, a pack up to 32.",
+        "half, an agent three, a shared one up to 32.",
     )
     store_timeout_seconds: float = Field(5.0, gt=0, description="Bound on one store call.")
 
@@ -676,11 +676,12 @@ class PlacementSettings(BaseSettings):
     session_slots_per_node: int = Field(100, ge=1, description="`session_slots` a node offers.")
     reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
     starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
-    spare_processes: int = Field(
-        1,
+    spare_processes: int | None = Field(
+        None,
         ge=0,
         description="Processes that each node keeps ready for sessions that lose theirs; forked, "
-        "17 MB each, 65 MB otherwise.",
+        "17 MB each, 65 MB otherwise. Empty: as many as the node gets when the fullest of the "
+        "others is lost, or 1 where processes are not forked.",
     )
     fork: bool = Field(
         True,
@@ -702,12 +703,10 @@ class PlacementSettings(BaseSettings):
     )
     rebalance: bool = Field(
         True,
-        description="Where sessions share processes: move them when nodes join, until all nodes "
-        "have as many.",
+        description="Move sessions when nodes join, one clean handover after the other, until all "
+        "nodes have as many.",
     )
-    moves_per_second: float = Field(
-        2.0, gt=0, description="Pace of those moves, and of drains, where sessions share processes."
-    )
+    moves_per_second: float = Field(2.0, gt=0, description="Pace of those moves, and of drains.")
 
     @property
     def packed(self) -> bool:

@@ -39,7 +39,9 @@ __all__ = ["Assigned", "SessionHost", "Turn", "threads"]
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-_LOOK_SECONDS = 1.0
+#: Seconds between looks what is to run: as long as that is not so, and when all is well. Changes
+#: are told (`SessionHost.look`).
+_LOOK_SECONDS, _LOOK_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
 #: Renewals that are asked for within so many seconds go in one statement.
@@ -65,25 +67,24 @@ Turn: TypeAlias = Literal["", "calls", "sends"]
 
 
 class Assigned:
-    """What a process has to run: one session (`session_id`), or those of a pack."""
+    """What a process has to run: one session (`session_id`), or those of a shared host."""
 
-    def __init__(self, *, pack: int = 0, capacity: int = 1, session_id: int = 0) -> None:
-        self.pack = pack
+    def __init__(self, *, host: int = 0, capacity: int = 1, session_id: int = 0) -> None:
+        self.host = host
         self.capacity = capacity
         self.session_id = session_id
 
     @property
     def alone(self) -> bool:
         """One session, whose process ends with it and is started again by Ray."""
-        return not self.pack
+        return not self.host
 
-    async def look(self, stores: Stores, *, worn: bool) -> frozenset[int]:
-        """Ids of the sessions that are to run; of a pack it says as well that it is alive. Raises
-        `Unavailable`."""
-        if self.pack:
-            wanted = await stores.packs.look(self.pack, worn=worn)
+    async def look(self, stores: Stores) -> frozenset[int]:
+        """Ids of the sessions that are to run. Raises `Unavailable`."""
+        if self.host:
+            wanted = await stores.hosts.look(self.host)
             if wanted is None:
-                log.warning("host.is_no_more", pack=self.pack)
+                log.warning("host.is_no_more", host=self.host)
             return wanted or frozenset()
         try:
             record = await stores.sessions.get_by_id(self.session_id)
@@ -108,8 +109,8 @@ class SessionHost:
         move_away: Callable[[int, bool], Awaitable[bool]] | None = None,
         dead_man: Switch | None = None,
     ) -> None:
-        """`hand_over(session, pack, entries)`: gives what a fenced session received to the pack
-        that has it by now; without a pack, to the newer incarnation of this actor. `move_away`:
+        """`hand_over(session, host, entries)`: gives what a fenced session received to the shared
+        host that has it by now; without one, to the newer incarnation of this actor. `move_away`:
         see `actors.moving.ask_to_move`."""
         self._assigned = assigned
         self._capacity = capacity = assigned.capacity
@@ -132,7 +133,7 @@ class SessionHost:
         self._stores: Stores | None = None
         self._vitals: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
-        self._closing = False
+        self._closing = self._told_worn = False
         self._asked = time.monotonic()
         self._waits_for = "the session is being started"
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
@@ -165,7 +166,7 @@ class SessionHost:
                 return only.describe()
             return {"session_id": self._assigned.session_id, "status": "STARTING", "epoch": 0}
         return {
-            "pack": self._assigned.pack,
+            "host": self._assigned.host,
             "node": self._node,
             "capacity": self._capacity,
             "sessions": len(sessions),
@@ -247,16 +248,14 @@ class SessionHost:
                 endless("vitals", lambda: tell_vitals(stores.cache, lambda: self._slots))
             )
             while True:
-                # A session that has its process for itself is looked at when it has ended.
-                if not (self._assigned.alone and self._slots):
-                    await self._look(stores)
+                well = await self._look(stores)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
+                    async with asyncio.timeout(_LOOK_WELL if well else _LOOK_SECONDS):
                         await self._poked.wait()
                 self._poked.clear()
         except Exception:
             # Not fit to go on: let the process end, so that Ray starts a fresh one.
-            log.exception("host.crashed", pack=self._assigned.pack)
+            log.exception("host.crashed", host=self._assigned.host)
             os._exit(_CRASHED)
 
     async def _open(self) -> Stores:
@@ -274,29 +273,37 @@ class SessionHost:
         return stores
 
     async def _stores_away(self, error: Unavailable) -> None:
-        """A node that alone does not reach PostgreSQL asks for the session to be moved; a pack's
-        sessions are moved by the supervisor, who does not hear of it."""
+        """A node that alone does not reach PostgreSQL asks for the session to be moved; those of a
+        shared host are moved by the supervisor, who does not hear of it."""
         log.warning("host.stores_away", error=error.detail)
         if self._assigned.alone and time.monotonic() - self._asked > _ASK:
             await self._moves(self._assigned.session_id, True)
             self._asked = time.monotonic()
 
-    async def _look(self, stores: Stores) -> None:
+    async def _look(self, stores: Stores) -> bool:
+        """Begin and end what is not as it should be; True when all is."""
+        if self._assigned.alone and self._slots:
+            # A session that has its process for itself is looked at when it has ended.
+            return True
         try:
-            wanted = await self._assigned.look(stores, worn=self._worn)
+            wanted = await self._assigned.look(stores)
+            if self._worn and not self._told_worn:
+                await stores.hosts.wear(self._assigned.host)
+                self._told_worn = True
         except Unavailable as error:
             await self._stores_away(error)
-            return
+            return False
         for session_id, slot in self._slots.items():
             if session_id not in wanted:
                 slot.stop()
         if self._closing:
-            return
+            return True
         if self._assigned.alone and self._owned and wanted and not self._again:
             # The library leaves threads behind (pairing that timed out, for one).
             self._exit(FENCED, "host.is_wanted_again")
         for session_id in wanted - self._slots.keys():
             self._begin(session_id, stores)
+        return wanted == self._slots.keys() and (bool(wanted) or not self._assigned.alone)
 
     def _begin(self, session_id: int, stores: Stores) -> None:
         assert self._factory is not None  # noqa: S101 - made with the stores
@@ -336,10 +343,11 @@ class SessionHost:
                 self._owned = 0
         if after is After.AGAIN:
             log.warning("host.owns_again", session_id=session_id)
-            self._poked.set()
+        # Whether it is to run here again; it may have ended by itself.
+        self._loop.call_later(0.0 if after is After.AGAIN else _LOOK_SECONDS, self._poked.set)
 
     def _exit(self, code: int, why: str, **facts: Any) -> None:
-        log.warning(why, pack=self._assigned.pack, **facts)
+        log.warning(why, host=self._assigned.host, **facts)
         self._closing = True
         os._exit(code)
 
@@ -350,20 +358,23 @@ class SessionHost:
         """False: it stays in the spool, for the session's next owner on this node."""
         if self._hand_over is None or self._stores is None:
             return False
-        pack = 0
+        newer = 0
         if not self._assigned.alone:
             try:
-                pack = await self._stores.packs.pack_of(session_id)
+                found = await self._stores.hosts.of(session_id)
             except GatewayError as error:
                 log.warning("host.not_handed_over", entries=len(entries), error=error.detail)
                 return False
-            if pack in (0, self._assigned.pack):
+            if found is None or not found.shared or found.id == self._assigned.host:
                 return False
-        return await self._hand_over(session_id, pack, entries)
+            newer = found.id
+        return await self._hand_over(session_id, newer, entries)
 
     @property
     def _worn(self) -> bool:
-        return self._ended >= self._capacity * _WORN + _SPARE_THREADS // 2
+        return (
+            not self._assigned.alone and self._ended >= self._capacity * _WORN + _SPARE_THREADS // 2
+        )
 
 
 def threads(capacity: int) -> int:

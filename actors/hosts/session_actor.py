@@ -18,7 +18,7 @@ from actors.spare import taken
 from actors.zygote.started import started
 from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
-from cluster.domain.session import pack_name
+from cluster.domain.session import host_name
 from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.tracing import Carried, of_caller
@@ -37,23 +37,23 @@ def concurrency_groups(capacity: int) -> dict[str, int]:
 
 
 class SessionActor:
-    """A session of one tenant (`session:<tenant>:<session>`), or those of a pack (`pack:<id>`).
+    """A session of one tenant (`session:<tenant>:<session>`), or several (`host:<id>`).
 
     Methods of a session take `session_id`; where there is one session it may be left out.
     """
 
     def __init__(
-        self, label: str, *, session_id: int = 0, pack: int = 0, capacity: int = 1
+        self, label: str, *, session_id: int = 0, host: int = 0, capacity: int = 1
     ) -> None:
-        """Either `session_id`, or `pack` with its `capacity`."""
+        """Either `session_id`, or `host` with its `capacity`."""
         taken()
         self._label = label
         settings, context = Settings(), ray.get_runtime_context()
         node = context.get_node_id()
-        observe(settings, "pack" if pack else "session", session=label, node=node)
+        observe(settings, "host" if host else "session", session=label, node=node)
         started()
         self._host = SessionHost(
-            assigned=Assigned(pack=pack, capacity=capacity, session_id=session_id),
+            assigned=Assigned(host=host, capacity=capacity, session_id=session_id),
             node=node,
             settings=settings,
             client_factory=neonize_factory,
@@ -62,10 +62,10 @@ class SessionActor:
         )
 
     @staticmethod
-    async def _hand_over(session_id: int, pack: int, entries: list[bytes]) -> bool:
+    async def _hand_over(session_id: int, host: int, entries: list[bytes]) -> bool:
         """Give what a fenced session received to its newer owner."""
         context = ray.get_runtime_context()
-        name = pack_name(pack) if pack else context.get_actor_name() or ""
+        name = host_name(host) if host else context.get_actor_name() or ""
         try:
             newer = await asyncio.to_thread(ray.get_actor, name, context.namespace)
             async with asyncio.timeout(_HAND_OVER_SECONDS):
@@ -78,11 +78,11 @@ class SessionActor:
 
     def __repr__(self) -> str:
         facts = self._host.describe()
-        if "pack" not in facts:
+        if "host" not in facts:
             return f"SessionActor({self._label} {facts['status']} epoch={facts['epoch']})"
         working = facts["statuses"].get("WORKING", 0)
         return (
-            f"SessionActor(pack {facts['pack']}: {facts['sessions']} of {facts['capacity']} "
+            f"SessionActor(host {facts['host']}: {facts['sessions']} of {facts['capacity']} "
             f"sessions, {working} WORKING)"
         )
 

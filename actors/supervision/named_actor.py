@@ -11,8 +11,9 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from ray._private.grpc_utils import init_grpc_channel
-from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
+from ray.core.generated import common_pb2, gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
 
+from actors.placement import NODE_LABEL
 from cluster.domain.errors import Unavailable
 
 __all__ = ["NamedActor", "named_actor"]
@@ -24,8 +25,8 @@ class NamedActor:
 
     #: `ALIVE`, `RESTARTING`, `PENDING_CREATION`, `DEPENDENCIES_UNREADY`
     state: str
-    #: Label → condition of where it may run.
-    selector: dict[str, str]
+    #: Node ids where it may not run.
+    barred: frozenset[str]
     #: Where its process is, if it is there: node id and process id.
     node: str
     pid: int
@@ -37,6 +38,7 @@ def named_actor(gcs: str, name: str, namespace: str, *, seconds: float) -> Named
     messages: Any = gcs_service_pb2
     services: Any = gcs_service_pb2_grpc
     tables: Any = gcs_pb2
+    common: Any = common_pb2
     request = messages.GetNamedActorInfoRequest(name=name, ray_namespace=namespace)
     channel = init_grpc_channel(gcs)
     try:
@@ -51,9 +53,16 @@ def named_actor(gcs: str, name: str, namespace: str, *, seconds: float) -> Named
     if reply.status.code or state == "DEAD":
         return None
     found = reply.actor_table_data
+    not_in = common.LabelSelectorOperator.Value("LABEL_OPERATOR_NOT_IN")
     return NamedActor(
         state=state,
-        selector=dict(found.label_selector),
+        barred=frozenset(
+            node
+            for option in found.fallback_strategy.options
+            for constraint in option.label_selector.label_constraints
+            if constraint.label_key == NODE_LABEL and constraint.operator == not_in
+            for node in constraint.label_values
+        ),
         node=found.address.node_id.hex(),
         pid=found.pid,
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from actors.supervision.session_actors import Pulse
+from actors.supervision.host_actors import Pulse
 from cluster.settings import SupervisorSettings
 from cluster.stores.starts import Start
 

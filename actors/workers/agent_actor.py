@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.endless import endless
-from actors.placement import start_spare
+from actors.placement import forks, start_spare
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.lapsed import Lapsed
@@ -23,7 +23,7 @@ from actors.workers.lost_nodes import BEAT_SECONDS, LostNodes
 from actors.workers.neighbours import agent_name, agents_present
 from actors.workers.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
 from actors.workers.reach import Reach, connects, way_to_whatsapp
-from actors.workers.spares import Spares
+from actors.workers.spares import Spares, needed
 from cluster.client.routing import Router
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import SessionRecord
@@ -129,12 +129,7 @@ class WorkerAgentActor:
                 await asyncio.sleep(1)
         self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
         leftovers = Leftovers(stores, self._settings.data_dir, me.id, self._adopt)
-        spares = Spares(
-            self._settings.data_dir,
-            # Without that a spare process would have loaded nothing.
-            self._settings.placement.spare_processes if preloads() else 0,
-            self._spare,
-        )
+        spares = Spares(self._settings.data_dir, partial(self._wanted_spares, stores), self._spare)
         lost = LostNodes(
             me.id,
             raylets=lambda: self._raylets,
@@ -180,6 +175,15 @@ class WorkerAgentActor:
             except RayError as error:
                 log.warning("worker.nodes_unknown", error=str(error))
             await asyncio.sleep(_RAYLETS_SECONDS)
+
+    async def _wanted_spares(self, stores: Stores) -> int:
+        placement = self._settings.placement
+        if not preloads():
+            # A spare process would have loaded nothing.
+            return 0
+        if placement.spare_processes is not None or not forks(self._settings):
+            return 1 if placement.spare_processes is None else placement.spare_processes
+        return needed(self._id, await stores.workers.list(), placement.sessions_per_actor)
 
     async def _spare(self) -> None:
         await asyncio.to_thread(start_spare, self._settings, self._id)

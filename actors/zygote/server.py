@@ -122,8 +122,21 @@ def _import_all() -> Any:
                 _say(str(error))
         for name in _MODULES:
             __import__(name)
+        _warm_up()
     worker = Path(ray.__file__).parent / "_private/workers/default_worker.py"
     return compile(worker.read_bytes(), str(worker), "exec")
+
+
+def _warm_up() -> None:
+    """What is made at the first use of something, and kept, is made once for all forks: 2 MB of
+    each. The settings themselves are read after the fork."""
+    from cluster.settings import Settings
+
+    try:
+        Settings()
+    except ValueError as error:
+        # They are wrong: each process says so itself.
+        _say(str(error))
 
 
 def ready_to_fork(descriptors: set[int]) -> None:

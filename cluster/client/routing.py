@@ -21,7 +21,7 @@ from cluster.domain.reply import Reply
 from cluster.domain.session import SUPERVISOR, SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["OfPack", "Router", "ensure_ray"]
+__all__ = ["OfHost", "Router", "ensure_ray"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,15 +45,15 @@ class _NoActorError(Exception):
     """There is no actor of that name: nothing was asked."""
 
 
-class OfPack:
-    """A session in a pack, with the methods as of a session's own actor."""
+class OfHost:
+    """A session in a process with others, with the methods as of a session's own actor."""
 
-    def __init__(self, pack: Any, session_id: int) -> None:
-        self._pack = pack
+    def __init__(self, host: Any, session_id: int) -> None:
+        self._host = host
         self._session_id = session_id
 
     def __getattr__(self, method: str) -> _Method:
-        return _Method(getattr(self._pack, method), self._session_id)
+        return _Method(getattr(self._host, method), self._session_id)
 
 
 class _Method:
@@ -148,8 +148,8 @@ class Router:
     ) -> Any:
         name = record.actor_name if record else SUPERVISOR
         handle = await self._handle(name)
-        if record is not None and record.pack:
-            handle = OfPack(handle, record.id)
+        if record is not None and record.host:
+            handle = OfHost(handle, record.id)
         try:
             reply: Reply = await asyncio.wait_for(_reference(invoke(handle)), timeout)
         except ActorUnavailableError as error:

@@ -17,7 +17,7 @@ __all__ = [
     "SessionRecord",
     "SessionStatus",
     "check_session_name",
-    "pack_name",
+    "host_name",
 ]
 
 #: Name of the actor that brings every session to its desired state.
@@ -78,8 +78,8 @@ class SessionRecord:
     epoch: int = 0
     #: Ray node (hex id) of the present owner; empty when there is none.
     node: str = ""
-    #: Pack that hosts the session, where sessions share actors; 0: none.
-    pack: int = 0
+    #: Process that it shares with others; 0: it has one for itself, or none.
+    host: int = 0
     #: Why the status is FAILED, for people; empty otherwise.
     reason: str = ""
     #: An archive of the device was handed out then: the session does not start here any more.
@@ -90,12 +90,17 @@ class SessionRecord:
     @property
     def actor_name(self) -> str:
         """Name of the actor that hosts the session, unique in the cluster."""
-        return pack_name(self.pack) if self.pack else f"session:{self.tenant}:{self.name}"
+        return host_name(self.host) if self.host else self.own_actor_name
+
+    @property
+    def own_actor_name(self) -> str:
+        """Name of an actor that hosts this session alone."""
+        return f"session:{self.tenant}:{self.name}"
 
 
-def pack_name(pack: int) -> str:
-    """Name of the actor that hosts the sessions of a pack."""
-    return f"pack:{pack}"
+def host_name(host: int) -> str:
+    """Name of an actor that hosts several sessions."""
+    return f"host:{host}"
 
 
 def check_session_name(name: str) -> str:

@@ -22,6 +22,7 @@ from cluster.stores.drained import DrainStore
 from cluster.stores.events import EventStore
 from cluster.stores.groups import GroupStore
 from cluster.stores.history import HistoryStore
+from cluster.stores.hosts import HostStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.inspection import InspectionStore
 from cluster.stores.labels import LabelStore
@@ -32,7 +33,6 @@ from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
 from cluster.stores.pacing import PacingStore
-from cluster.stores.packs import PackStore
 from cluster.stores.people import PeopleStore
 from cluster.stores.quarantine import QuarantineStore
 from cluster.stores.sessions import SessionStore
@@ -73,7 +73,7 @@ class Stores:
         self.workers = WorkerStore(db)
         self.drained = DrainStore(db)
         self.starts = StartStore(db)
-        self.packs = PackStore(db)
+        self.hosts = HostStore(db)
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
         self.apps = AppStore(db)

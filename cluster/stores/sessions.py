@@ -41,7 +41,7 @@ class SessionStore:
                 ), owner AS (INSERT INTO ownership (session_id) SELECT id FROM made),
                    stream AS (INSERT INTO session_streams (session_id) SELECT id FROM made)
                 SELECT id, tenant, name, desired, status, reason, config, me, exported_at,
-                       created_at, updated_at, 0::bigint AS epoch, '' AS node, 0::bigint AS pack
+                       created_at, updated_at, 0::bigint AS epoch, '' AS node, 0::bigint AS host
                 FROM made
                 """,
                 {
@@ -65,9 +65,10 @@ class SessionStore:
             """
             SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
                    s.exported_at, s.created_at, s.updated_at,
-                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+                   o.epoch, o.node, coalesce(h.id, 0) AS host
             FROM sessions s JOIN ownership o ON o.session_id = s.id
-                 LEFT JOIN session_packs sp ON sp.session_id = s.id
+                 LEFT JOIN placements p ON p.session_id = s.id
+                 LEFT JOIN hosts h ON h.id = p.host AND h.capacity > 1
             WHERE s.tenant = %(tenant)s AND s.name = %(name)s
             """,
             {"tenant": tenant, "name": name},
@@ -82,9 +83,10 @@ class SessionStore:
             """
             SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
                    s.exported_at, s.created_at, s.updated_at,
-                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+                   o.epoch, o.node, coalesce(h.id, 0) AS host
             FROM sessions s JOIN ownership o ON o.session_id = s.id
-                 LEFT JOIN session_packs sp ON sp.session_id = s.id
+                 LEFT JOIN placements p ON p.session_id = s.id
+                 LEFT JOIN hosts h ON h.id = p.host AND h.capacity > 1
             WHERE s.id = %(id)s
             """,
             {"id": session_id},
@@ -99,9 +101,10 @@ class SessionStore:
             """
             SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
                    s.exported_at, s.created_at, s.updated_at,
-                   o.epoch, o.node, coalesce(sp.pack, 0) AS pack
+                   o.epoch, o.node, coalesce(h.id, 0) AS host
             FROM sessions s JOIN ownership o ON o.session_id = s.id
-                 LEFT JOIN session_packs sp ON sp.session_id = s.id
+                 LEFT JOIN placements p ON p.session_id = s.id
+                 LEFT JOIN hosts h ON h.id = p.host AND h.capacity > 1
             WHERE %(tenant)s::text IS NULL OR s.tenant = %(tenant)s
             ORDER BY s.tenant, s.name
             """,
@@ -303,7 +306,7 @@ def _record(row: Row) -> SessionRecord:
         me=me_of(row["me"]),
         epoch=row["epoch"],
         node=row["node"],
-        pack=row["pack"],
+        host=row["host"],
         reason=row["reason"],
         exported_at=row["exported_at"],
         created_at=row["created_at"],

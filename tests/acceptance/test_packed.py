@@ -61,7 +61,7 @@ def _place(gateway: RunningGateway, session: str) -> tuple[str, str]:
 
 
 def _pids(gateway: RunningGateway) -> dict[str, int]:
-    """Process of each living pack, by Ray's state API."""
+    """Process of each living host, by Ray's state API."""
     answer = httpx.get(
         f"{gateway.state.dashboard_url}/api/v0/actors",
         params={"detail": "1", "limit": "1000"},
@@ -72,7 +72,7 @@ def _pids(gateway: RunningGateway) -> dict[str, int]:
     return {
         row["name"]: row["pid"]
         for row in rows
-        if row["name"].startswith("pack:") and row["state"] == "ALIVE"
+        if row["name"].startswith("host:") and row["state"] == "ALIVE"
     }
 
 
@@ -174,7 +174,7 @@ def test_a_killed_process_comes_back_with_all_its_sessions_and_nothing_lost(
         until(lambda: _pids(gateway).get(victim, pids[victim]) != pids[victim], 60, victim)
         for session in phones:
             gateway.working(session)
-        sys.stdout.write(f"pack back after {time.monotonic() - began:.1f} s\n")
+        sys.stdout.write(f"host back after {time.monotonic() - began:.1f} s\n")
         time.sleep(2)
     sys.stdout.write(f"{len(accepted)} accepted, {len(failed)} refused, {failed[:3]}\n")
     _all_there(gateway, phones, friend, accepted, received)

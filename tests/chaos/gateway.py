@@ -42,7 +42,7 @@ class Gateway:
         self.layout = Layout.at(data)
         self.nodes = nodes
         self._environment = environment
-        self._packed = int(environment.get("PLACEMENT_SESSIONS_PER_ACTOR", "1")) > 1
+        self._shared = int(environment.get("PLACEMENT_SESSIONS_PER_ACTOR", "1")) > 1
         # Enough for a node that has half as many again as the others.
         self._spares = math.ceil(1.5 * sessions / (nodes * (nodes - 1)))
         self._port = free_ports(1)[0]
@@ -159,7 +159,7 @@ class Gateway:
 
     async def spread(self, node: str, seconds: float = 120.0) -> None:
         """Have a node's sessions go where others start. Raises `Unavailable`."""
-        if self._packed:
+        if self._shared:
             try:
                 await self._command("drain", node, "--timeout", f"{seconds:.0f}")
             finally:

@@ -1,6 +1,6 @@
 """A supervisor that Ray starts again while the cluster goes down starts no session.
 
-Ray's control store is stood in for by a dictionary; `test_session_actors.py` has the real one.
+Ray's control store is stood in for by a dictionary; `test_host_actors.py` has the real one.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import ClassVar
 import pytest
 
 from actors import supervisor as module
-from actors.supervision.session_actors import SessionActors
+from actors.placement import HostActor
+from actors.supervision.host_actors import HostActors
 from actors.supervisor import Supervisor
 from cluster.domain.errors import Unavailable
-from cluster.domain.session import DesiredState, SessionRecord
+from cluster.domain.session import DesiredState
 from cluster.settings import Settings
 from cluster.stores import Stores
+from cluster.stores.workers import NodeReport
 
 
 class Kept:
@@ -42,18 +44,20 @@ async def test_it_is_not_forgotten_by_the_next_supervisor(
 ) -> None:
     made: list[str] = []
 
-    async def create(_: SessionActors, record: SessionRecord, __: object) -> None:
-        made.append(record.name)
+    async def create(_: HostActors, actor: HostActor, __: object) -> None:
+        made.append(actor.label.removeprefix("default/"))
 
-    async def none(_: SessionActors) -> list[object]:
+    async def none(_: HostActors) -> list[object]:
         return []
 
     monkeypatch.setattr(module, "GoingDown", Kept)
     # Their own loops are not the subject.
     monkeypatch.setattr(Supervisor, "_repeat", lambda *_: None)
     monkeypatch.setattr(Supervisor, "_end_if_cut_off", lambda _: none(_))  # type: ignore[arg-type]
-    monkeypatch.setattr(SessionActors, "create", create)
-    monkeypatch.setattr(SessionActors, "names", none)
+    monkeypatch.setattr(HostActors, "create", create)
+    monkeypatch.setattr(HostActors, "names", none)
+    here = NodeReport(node="a" * 56, name="n", address="127.0.0.1", slots=500)
+    await stores.workers.replace([here])
     record = await stores.sessions.create("default", session_name(), {}, DesiredState.RUNNING)
     first = Supervisor()
     (await first.stop_all()).unwrap()

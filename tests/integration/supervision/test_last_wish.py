@@ -7,8 +7,8 @@ import os
 import pytest
 from owned_session import Owned
 
-from actors.packed.reconcile import _wanted as wanted_in_packs
-from actors.supervision.reconcile import _wanted as wanted_alone
+from actors.hosts.host import Assigned
+from actors.supervision.reconcile import _wanted
 from actors.supervision.stopped import say_stopped
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings, SupervisorSettings
@@ -20,13 +20,15 @@ NODE = "a" * 56
 
 
 async def _runs(stores: Stores, session_id: int) -> bool:
-    """Whether both forms bring it to life: the supervisor wants it, and so does its pack."""
+    """Whether it is brought to life: the supervisor wants it, and so does its process, whether it
+    has that for itself or shares it."""
     record = await stores.sessions.get_by_id(session_id)
-    pack = await stores.packs.make(NODE, 1)
-    await stores.packs.assign({session_id: pack})
-    in_pack = await stores.packs.look(pack, worn=False)
-    await stores.packs.remove(pack)
-    found = {wanted_alone(record), wanted_in_packs(record), in_pack == frozenset({session_id})}
+    host = await stores.hosts.make(NODE, 4)
+    await stores.hosts.assign({session_id: host})
+    alone = await Assigned(session_id=session_id).look(stores)
+    shared = await Assigned(host=host, capacity=4).look(stores)
+    await stores.hosts.remove(host)
+    found = {_wanted(record), alone == {session_id}, shared == {session_id}}
     assert len(found) == 1, "all of them agree"
     return found.pop()
 

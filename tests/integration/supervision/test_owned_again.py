@@ -146,9 +146,9 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     monkeypatch.setattr(how, "renew", sometimes)
     assigned = Assigned(session_id=record.id)
     if not alone:
-        pack = await stores.packs.make("here", 4)
-        await stores.packs.assign({record.id: pack})
-        assigned = Assigned(pack=pack, capacity=4)
+        shared = await stores.hosts.make("here", 4)
+        await stores.hosts.assign({record.id: shared})
+        assigned = Assigned(host=shared, capacity=4)
     lease = LeaseSettings(
         ttl_seconds=7.0, renew_seconds=0.2, fence_margin_seconds=5.0, kill_margin_seconds=0.2
     )
@@ -177,7 +177,8 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     assert switch.longest < lease.ttl_seconds
     if not alone:
         # Who is to have it is the supervisor's to say.
-        await stores.packs.remove(assigned.pack)
+        await stores.hosts.remove(assigned.host)
+        await asyncio.wrap_future(host.submit(host.look))
         await _until(lambda: Unlinked.open == 0 and not host._slots)
         assert exits == []
         return

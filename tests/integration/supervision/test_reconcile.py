@@ -1,17 +1,20 @@
-"""The supervisor's decisions over real stores, with actors that only remember."""
+"""The supervisor's decisions where each session has its process: real stores, actors that only
+remember. `test_shared_hosts.py` has what is different where sessions share processes."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
-from fake_actors import FakeActors
+from fake_actors import TTL, FakeActors
 
+from actors.placement import HostActor
+from actors.supervision.host_actors import Pulse
 from actors.supervision.reconcile import Reconciler
-from actors.supervision.session_actors import Pulse
 from cluster.client.nodes import Nodes
 from cluster.domain.errors import Conflict, NotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -29,24 +32,28 @@ def settings(store_settings: Settings) -> Settings:
         placement=PlacementSettings(
             _env_file=os.devnull,  # type: ignore[call-arg, unused-ignore]
             starts_per_second=200,
+            moves_per_second=1000,
+            rebalance=False,
         ),
         supervisor=SupervisorSettings(
             _env_file=os.devnull,  # type: ignore[call-arg, unused-ignore]
             unresponsive_seconds=0.3,
+            handover_seconds=0.5,
         ),
     )
 
 
 @pytest_asyncio.fixture
 async def actors(stores: Stores, settings: Settings) -> AsyncIterator[FakeActors]:
-    await stores.db.run("DELETE FROM sessions", {})
-    await stores.db.run("DELETE FROM drained_nodes", {})
+    for table in ("sessions", "drained_nodes", "hosts"):
+        await stores.db.run(f"DELETE FROM {table}", {})  # type: ignore[arg-type]
     cluster = [
         NodeReport(node=node, name=name, address="127.0.0.1", slots=10)
         for node, name in ((A, "node-1"), (B, "node-2"))
     ]
     yield FakeActors(stores, settings, cluster)
-    await stores.db.run("DELETE FROM drained_nodes", {})
+    for table in ("drained_nodes", "hosts"):
+        await stores.db.run(f"DELETE FROM {table}", {})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -74,12 +81,12 @@ async def test_stopped_is_said_for_an_owner_that_could_not(
 ) -> None:
     (record,) = await _sessions(stores, session_name, 1)
     await reconciler.tick()
-    owner = actors.hosted.pop(record.actor_name)
+    await actors.kill(record.actor_name)
     await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
     await reconciler.tick()
     still = await stores.sessions.get_by_id(record.id)
     assert still.status is SessionStatus.WORKING, "its lease holds: it may be alive"
-    epoch = await stores.ownership.newest_epoch(owner.record.id)
+    epoch = await stores.ownership.newest_epoch(record.id)
     await stores.ownership.release(record.id, epoch, clean=False)
     for _ in range(2):
         await reconciler.tick()
@@ -97,12 +104,12 @@ async def test_what_is_missing_starts_and_what_is_not_wanted_stops(
 ) -> None:
     records = await _sessions(stores, session_name, 3)
     await reconciler.tick()
-    assert set(actors.hosted) == {record.actor_name for record in records}
+    assert set(actors.made) == {record.actor_name for record in records}
     await stores.sessions.set_desired(records[0].id, DesiredState.STOPPED)
     await stores.starts.begin(records[1].id, A, settings.start_policy)
     assert await stores.starts.give_up(records[1].id, 0, "enough")
     await reconciler.tick()
-    assert set(actors.hosted) == {records[2].actor_name}
+    assert set(actors.made) == {records[2].actor_name}
 
 
 async def test_stops_that_hang_hold_up_no_start(
@@ -117,25 +124,25 @@ async def test_stops_that_hang_hold_up_no_start(
         await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
     stop, hung = actors.stop, asyncio.Event()
 
-    async def hangs(record: SessionRecord, patience: float) -> bool:
+    async def hangs(name: str, session_id: int, patience: float) -> bool:
         await hung.wait()
-        return await stop(record, patience)
+        return await stop(name, session_id, patience)
 
     actors.stop = hangs  # type: ignore[method-assign]
     (missing,) = await _sessions(stores, session_name, 1)
     for _ in range(2):
         async with asyncio.timeout(10):
             await reconciler.tick()
-        assert missing.actor_name in actors.hosted
+        assert missing.actor_name in actors.made
     hung.set()
     async with asyncio.timeout(10):
         await reconciler.tick()
         await reconciler.tick()
-    assert set(actors.hosted) == {missing.actor_name}
-    assert sorted(verb for verb, _ in actors.log) == ["create"] * 4 + ["stop"] * 3
+    assert set(actors.made) == {missing.actor_name}
+    assert sorted(verb for verb, _ in actors.log) == ["create"] * 4 + ["kill"] * 3 + ["stop"] * 3
 
 
-async def test_a_drain_moves_one_after_the_other_and_keeps_the_node_empty(
+async def test_a_drain_hands_over_and_keeps_the_node_empty(
     stores: Stores,
     reconciler: Reconciler,
     actors: FakeActors,
@@ -144,8 +151,7 @@ async def test_a_drain_moves_one_after_the_other_and_keeps_the_node_empty(
 ) -> None:
     await _sessions(stores, session_name, 6)
     await reconciler.tick()
-    hosted = sorted(actors.hosted.values(), key=lambda hosted: hosted.record.id)
-    there = [one.record.name for one in hosted if one.node == B]
+    there = [name for name, node in actors.node_of.items() if node == B]
     assert len(there) == 3
     actors.log.clear()
     worker = await nodes.drain("node-2")
@@ -153,20 +159,21 @@ async def test_a_drain_moves_one_after_the_other_and_keeps_the_node_empty(
     left = [sessions async for sessions in nodes.leaving(worker)]
     await draining
     assert left[-1] == 0
-    assert actors.log == [(verb, name) for name in there for verb in ("stop", "create")]
-    assert {one.node for one in actors.hosted.values()} == {A}
+    assert Counter(verb for verb, _ in actors.log) == dict.fromkeys(("stop", "kill", "create"), 3)
+    assert {name for verb, name in actors.log if verb == "create"} == set(there)
+    assert set(actors.node_of.values()) == {A}
     # A new one, and a node of the same name that came back under a new id.
     actors.cluster[1] = NodeReport(node="c" * 56, name="node-2", address="127.0.0.1", slots=10)
     await _sessions(stores, session_name, 1)
     await reconciler.tick()
-    assert {one.node for one in actors.hosted.values()} == {A}
+    assert set(actors.node_of.values()) == {A}
     assert await nodes.undrain("node-2") == "node-2"
     await _sessions(stores, session_name, 1)
     await reconciler.tick()
-    assert {one.node for one in actors.hosted.values()} == {A, "c" * 56}
+    assert set(actors.node_of.values()) == {A, "c" * 56}
 
 
-async def test_a_drain_leaves_alone_what_nobody_owns(
+async def test_what_nobody_owns_leaves_a_drained_node_without_being_asked(
     stores: Stores,
     reconciler: Reconciler,
     actors: FakeActors,
@@ -176,11 +183,13 @@ async def test_a_drain_leaves_alone_what_nobody_owns(
     (record,) = await _sessions(stores, session_name, 1)
     await reconciler.tick()
     await stores.db.run("UPDATE ownership SET lease_until = now() - interval '1 s'", {})
-    node = actors.hosted[record.actor_name].node
+    node = actors.node_of[record.actor_name]
     worker = await nodes.drain(node)
     actors.log.clear()
     await reconciler.drain_tick()
-    assert actors.log == [], "its process died: whoever starts next is kept off the node"
+    name = record.actor_name
+    assert actors.log == [("kill", name), ("create", name)], "its process died: nobody is asked"
+    assert actors.node_of[name] != node
     assert [left async for left in nodes.leaving(worker)] == [0]
 
 
@@ -195,11 +204,12 @@ async def test_a_process_that_ray_restarted_on_a_drained_node_is_moved(
     (record,) = await _sessions(stores, session_name, 1)
     await reconciler.tick()
     await nodes.drain("node-2")
-    actors.hosted[record.actor_name].node = B
+    actors.node_of[record.actor_name] = B
+    await stores.db.run("UPDATE ownership SET lease_until = now() - interval '1 s'", {})
     assert (await stores.starts.begin(record.id, B, settings.start_policy)).parked
     await reconciler.tick()
-    assert actors.hosted[record.actor_name].node == A
-    assert actors.log[-2:] == [("kill", record.name), ("create", record.name)]
+    assert actors.node_of[record.actor_name] == A
+    assert [verb for verb, _ in actors.log[-2:]] == ["kill", "create"]
 
 
 @pytest.mark.parametrize(
@@ -214,14 +224,14 @@ async def test_a_hung_process_without_a_lease_is_replaced(
     replaced: bool,
 ) -> None:
     hung, well = await _sessions(stores, session_name, 2)
-    actors.dead_on_arrival = {hung.name}
-    actors.pulses[hung.name] = pulse
+    actors.dead_on_arrival = {hung.actor_name}
+    actors.pulses[hung.actor_name] = pulse
     for _ in range(5):
         await reconciler.tick()
         await asyncio.sleep(0.1)
-    killed = ("kill", hung.name) in actors.log
+    killed = ("kill", hung.actor_name) in actors.log
     assert killed is replaced
-    assert ("kill", well.name) not in actors.log
+    assert ("kill", well.actor_name) not in actors.log
 
 
 async def test_a_drain_without_room_is_refused(
@@ -234,7 +244,7 @@ async def test_a_drain_without_room_is_refused(
     await _sessions(stores, session_name, 6)
     actors.cluster[0] = NodeReport(node=A, name="node-1", address="127.0.0.1", slots=4)
     await reconciler.tick()
-    with pytest.raises(Conflict, match=r"3 sessions would have to move .* room for 1"):
+    with pytest.raises(Conflict, match=r"4 sessions would have to move .* room for 2"):
         await nodes.drain("node-2")
     actors.cluster[0] = NodeReport(node=A, name="node-1", address="127.0.0.1", slots=0)
     await reconciler.tick()
@@ -251,14 +261,15 @@ async def test_a_session_moves_away_from_a_node_that_alone_does_not_reach_postgr
 ) -> None:
     records = await _sessions(stores, session_name, 4)
     await reconciler.tick()
-    cut_off = [r for r in records if actors.hosted[r.actor_name].node == B]
+    cut_off = [r for r in records if actors.node_of[r.actor_name] == B]
     assert len(cut_off) == 2
     # While others of the node renew their leases, it is not the node.
     assert not await reconciler.move(cut_off[0].id, B, cut_off=True)
-    await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
+    lapse = "UPDATE ownership SET lease_until = clock_timestamp() WHERE node = %(node)s"
+    await stores.db.run(lapse, {"node": B})
     for record in cut_off:
         assert await reconciler.move(record.id, B, cut_off=True)
-    assert {hosted.node for hosted in actors.hosted.values()} == {A}
+    assert set(actors.node_of.values()) == {A}
 
 
 async def test_after_an_outage_for_everybody_sessions_stay_where_they_are(
@@ -274,7 +285,7 @@ async def test_after_an_outage_for_everybody_sessions_stay_where_they_are(
     with pytest.raises(Unavailable):
         await reconciler.tick()
     await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
-    node = actors.hosted[record.actor_name].node
+    node = actors.node_of[record.actor_name]
     assert not await reconciler.move(record.id, node, cut_off=True)
     assert await reconciler.move(record.id, node, cut_off=False)
 
@@ -286,3 +297,61 @@ async def test_no_session_moves_away_from_the_only_node(
     (record,) = await _sessions(stores, session_name, 1)
     await reconciler.tick()
     assert not await reconciler.move(record.id, A, cut_off=False)
+
+
+async def test_one_that_ray_restarted_elsewhere_is_where_it_is(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    """It came back through Ray alone; the supervisor neither ends it nor makes another."""
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+    (lost,) = (n for n in actors.cluster if n.node == actors.node_of[record.actor_name])
+    (other,) = (n for n in actors.cluster if n is not lost)
+    actors.cluster = [other]
+    await stores.db.run("UPDATE ownership SET lease_until = now() - interval '1 s'", {})
+    actors.log.clear()
+    await reconciler.tick()
+    assert actors.log == [], "Ray has it, and its name"
+    await stores.ownership.claim(record.id, other.node, "holder", TTL)
+    actors.node_of[record.actor_name] = other.node
+    await reconciler.tick()
+    await reconciler.drain_tick()
+    assert actors.log == []
+    # With its actor gone as well it gets another place.
+    actors.made.clear()
+    await reconciler.tick()
+    assert actors.log == [("create", record.actor_name)]
+
+
+async def test_a_node_that_joins_gets_its_share_by_clean_handovers(
+    stores: Stores,
+    actors: FakeActors,
+    settings: Settings,
+    session_name: Callable[[], str],
+) -> None:
+    settings.placement.rebalance = True
+    both, actors.cluster = actors.cluster, actors.cluster[:1]
+    reconciler = Reconciler(stores, actors, settings)
+    await _sessions(stores, session_name, 6)
+    await reconciler.tick()
+    assert set(actors.node_of.values()) == {A}
+    actors.cluster = both
+    actors.log.clear()
+    await reconciler.tick()
+    await reconciler.drain_tick()
+    assert Counter(actors.node_of.values()) == {A: 3, B: 3}
+    assert Counter(verb for verb, _ in actors.log) == dict.fromkeys(("stop", "kill", "create"), 3)
+    actors.log.clear()
+    await reconciler.tick()
+    await reconciler.drain_tick()
+    assert actors.log == [], "nothing moves twice"
+
+
+async def test_hosts_of_the_version_before_end(
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
+) -> None:
+    actors.made["pack:7"] = HostActor(name="pack:7", label="", node=A, capacity=4, host=7)
+    actors.node_of["pack:7"] = A
+    (record,) = await _sessions(stores, session_name, 1)
+    await reconciler.tick()
+    assert set(actors.made) == {record.actor_name}

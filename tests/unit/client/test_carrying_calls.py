@@ -90,14 +90,14 @@ async def test_the_supervisor_may_be_on_its_way_to_another_node(
     assert await Router(Settings()).supervise(_invoke(answers), timeout=5) == "done"
 
 
-async def test_a_session_that_moved_is_asked_in_its_new_pack(
+async def test_a_session_that_moved_is_asked_in_its_new_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(routing, "_PAUSE", 0.01)
     asked: list[tuple[str, int, str]] = []
 
-    class Pack:
-        """A pack's handle, of which only `pack:2` has the session."""
+    class Shared:
+        """A shared process's handle, of which only `host:2` has the session."""
 
         def __init__(self, name: str) -> None:
             self.name = name
@@ -105,14 +105,14 @@ async def test_a_session_that_moved_is_asked_in_its_new_pack(
 
         async def remote(self, text: str, *, session_id: int) -> Reply:
             asked.append((self.name, session_id, text))
-            return DONE if self.name == "pack:2" else REFUSED
+            return DONE if self.name == "host:2" else REFUSED
 
-    monkeypatch.setattr(routing.ray, "get_actor", lambda name, namespace: Pack(name))
+    monkeypatch.setattr(routing.ray, "get_actor", lambda name, namespace: Shared(name))
 
     async def find(session_id: int) -> SessionRecord:
-        return replace(RECORD, pack=2)
+        return replace(RECORD, host=2)
 
     router = Router(Settings(), find)
-    call = router.call(replace(RECORD, pack=1), lambda a: a.greet.remote("hello"), timeout=5)
+    call = router.call(replace(RECORD, host=1), lambda a: a.greet.remote("hello"), timeout=5)
     assert await call == "done"
-    assert asked == [("pack:1", 1, "hello"), ("pack:2", 1, "hello")]
+    assert asked == [("host:1", 1, "hello"), ("host:2", 1, "hello")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from actors import spare
 from actors.session.holder import holder_id
 from actors.workers import spares as keeper
-from actors.workers.spares import Spares
+from actors.workers.spares import Spares, needed
+from cluster.stores.workers import Worker
 
 
 def test_a_spare_counts_until_it_has_its_session_or_is_dead(
@@ -27,10 +30,18 @@ def test_a_spare_counts_until_it_has_its_session_or_is_dead(
     assert spare.spares(tmp_path) == 0
 
 
+def _always(wanted: int) -> Callable[[], Awaitable[int]]:
+    async def answer() -> int:
+        return wanted
+
+    return answer
+
+
 async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_first_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.01)
+    monkeypatch.setattr(keeper, "_FIRST", 0.0)
     there = looks = 0
     asked: list[tuple[int, int]] = []
 
@@ -50,7 +61,7 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
         there += 1
 
     monkeypatch.setattr(keeper, "spares", count)
-    task = asyncio.create_task(Spares(tmp_path, 3, start).run())
+    task = asyncio.create_task(Spares(tmp_path, _always(3), start).run())
     await asyncio.sleep(0.6)
     assert [before for _, before in asked] == [0, 1, 2]
     assert asked[0][0] == keeper._LOOKS
@@ -62,6 +73,7 @@ async def test_starts_that_bring_nothing_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.001)
+    monkeypatch.setattr(keeper, "_FIRST", 0.0)
     monkeypatch.setattr(keeper, "_PATIENCE", 0.01)
     asked = 0
 
@@ -69,5 +81,40 @@ async def test_starts_that_bring_nothing_end(
         nonlocal asked
         asked += 1
 
-    await asyncio.wait_for(Spares(tmp_path, 2, start).run(), 5)
+    await asyncio.wait_for(Spares(tmp_path, _always(2), start).run(), 5)
     assert asked == keeper._IN_VAIN
+
+
+@pytest.mark.parametrize(
+    ("others", "drained", "per_process", "spares"),
+    [
+        # Alone, it has to replace a process at most.
+        ([], 0, 1, 1),
+        ([0], 0, 1, 1),
+        ([7], 0, 1, 7),
+        # The fullest of the others, shared with the rest.
+        ([7, 7], 0, 1, 4),
+        ([9, 1, 1], 0, 1, 3),
+        ([9, 1, 1], 1, 1, 5),
+        ([100, 100], 0, 40, 2),
+        ([1000], 0, 1, 50),
+    ],
+)
+def test_a_node_has_as_many_as_it_gets_when_another_is_lost(
+    others: list[int], drained: int, per_process: int, spares: int
+) -> None:
+    now = datetime.now(UTC)
+    workers = [
+        Worker(
+            node=f"n{number}",
+            name="",
+            address="",
+            slots=100,
+            sessions=sessions,
+            drained=number > len(others) - drained,
+            started_at=now,
+            seen_at=now,
+        )
+        for number, sessions in enumerate([3, *others])
+    ]
+    assert needed("n0", workers, per_process) == spares

@@ -5,64 +5,48 @@ Ray is stood in for: how long a name lives on is its matter.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from actors.supervision import session_actors
-from actors.supervision.session_actors import SessionActors
+from actors.placement import HostActor
+from actors.supervision import host_actors
+from actors.supervision.host_actors import HostActors
 from cluster.domain.errors import Unavailable
-from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.settings import Settings
 
 OLD, NEW = SimpleNamespace(_actor_id="old"), SimpleNamespace(_actor_id="new")
 
 
-@pytest.fixture
-def record() -> SessionRecord:
-    now = datetime.now(UTC)
-    return SessionRecord(
-        id=1,
-        tenant="default",
-        name="s",
-        desired=DesiredState.RUNNING,
-        status=SessionStatus.STARTING,
-        created_at=now,
-        updated_at=now,
-    )
+ACTOR = HostActor(name="session:default:s", label="default/s", node="n", session_id=1)
 
 
-async def test_one_that_ends_is_not_taken_for_the_new_one(
-    monkeypatch: pytest.MonkeyPatch, record: SessionRecord
-) -> None:
+async def test_one_that_ends_is_not_taken_for_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[set[str]] = []
 
     def create(_: Any, __: Any, excluded: set[str]) -> Any:
         asked.append(excluded)
         return OLD if len(asked) in (1, 2, 3) else NEW
 
-    monkeypatch.setattr(session_actors, "create_session_actor", create)
-    monkeypatch.setattr(session_actors.ray, "kill", lambda *_, **__: None)
-    monkeypatch.setattr(session_actors, "_NAME_LOOK", 0.01)
-    actors = SessionActors(Settings())
-    await actors.create(record, set())
-    assert actors._handles[1] is OLD
-    await actors.kill(record)
-    await actors.create(record, {"bad node"})
-    assert actors._handles[1] is NEW
+    monkeypatch.setattr(host_actors, "create_host_actor", create)
+    monkeypatch.setattr(host_actors.ray, "kill", lambda *_, **__: None)
+    monkeypatch.setattr(host_actors, "_NAME_LOOK", 0.01)
+    actors = HostActors(Settings())
+    await actors.create(ACTOR, set())
+    assert actors._handles[ACTOR.name] is OLD
+    await actors.kill(ACTOR.name)
+    await actors.create(ACTOR, {"bad node"})
+    assert actors._handles[ACTOR.name] is NEW
     assert asked[1:] == [{"bad node"}] * 3
 
 
-async def test_one_that_does_not_end_is_told(
-    monkeypatch: pytest.MonkeyPatch, record: SessionRecord
-) -> None:
-    monkeypatch.setattr(session_actors, "create_session_actor", lambda *_: OLD)
-    monkeypatch.setattr(session_actors.ray, "kill", lambda *_, **__: None)
-    monkeypatch.setattr(session_actors, "_NAME_SECONDS", 0.1)
-    actors = SessionActors(Settings())
-    await actors.create(record, set())
-    await actors.kill(record)
+async def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_actors, "create_host_actor", lambda *_: OLD)
+    monkeypatch.setattr(host_actors.ray, "kill", lambda *_, **__: None)
+    monkeypatch.setattr(host_actors, "_NAME_SECONDS", 0.1)
+    actors = HostActors(Settings())
+    await actors.create(ACTOR, set())
+    await actors.kill(ACTOR.name)
     with pytest.raises(Unavailable, match="former actor"):
-        await actors.create(record, set())
+        await actors.create(ACTOR, set())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.supervision.session_actors import Pulse
+from actors.supervision.host_actors import Pulse
 from actors.supervision.suspects import Suspects, is_ownerless
 from cluster.settings import SupervisorSettings
 from cluster.stores.starts import Start

@@ -1,11 +1,11 @@
-"""Which session goes into which pack: a pure function of the cluster as it is."""
+"""Which session goes into which host: a pure function of the cluster as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Cluster", "Move", "NewPack", "Node", "PackLoad", "Plan"]
+__all__ = ["Cluster", "HostLoad", "Move", "NewHost", "Node", "Plan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,23 +13,23 @@ class Node:
     """A node that is alive."""
 
     id: str
-    #: Slots it offers: sessions, or sessions that packs have reserved room for.
+    #: Slots it offers: sessions, or sessions that hosts have reserved room for.
     slots: int
     #: It takes sessions.
     open: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NewPack:
-    """A pack that is to be made."""
+class NewHost:
+    """A host that is to be made."""
 
     node: str
     capacity: int
 
 
 @dataclass(kw_only=True, slots=True)
-class PackLoad:
-    """A pack on a node that is alive. Without an id: one that the plan makes."""
+class HostLoad:
+    """A host on a node that is alive. Without an id: one that the plan makes."""
 
     id: int = 0
     node: str
@@ -45,31 +45,31 @@ class PackLoad:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """A session that is to change its pack. Where to is decided when it moves."""
+    """A session that is to change its host. Where to is decided when it moves."""
 
     session: int
-    #: Pack that it leaves.
-    pack: int
+    #: Host that it leaves.
+    host: int
 
 
 @dataclass(kw_only=True, slots=True)
 class Plan:
-    """Where sessions go: pack id → sessions, and the packs to be made with theirs."""
+    """Where sessions go: host id → sessions, and the hosts to be made with theirs."""
 
     places: dict[int, list[int]] = field(default_factory=dict)
-    new: list[tuple[NewPack, list[int]]] = field(default_factory=list)
+    new: list[tuple[NewHost, list[int]]] = field(default_factory=list)
     #: No node has room for these.
     left: list[int] = field(default_factory=list)
 
 
 class Cluster:
-    """Nodes and packs. Plans change it, so that one may follow another."""
+    """Nodes and hosts. Plans change it, so that one may follow another."""
 
     def __init__(
-        self, nodes: Iterable[Node], packs: Iterable[PackLoad], *, sessions_per_actor: int
+        self, nodes: Iterable[Node], hosts: Iterable[HostLoad], *, sessions_per_actor: int
     ) -> None:
         self._nodes = {node.id: node for node in nodes}
-        self._packs = [pack for pack in packs if pack.node in self._nodes]
+        self._hosts = [host for host in hosts if host.node in self._nodes]
         self._per_actor = sessions_per_actor
 
     def place(
@@ -80,35 +80,35 @@ class Cluster:
         off: Collection[str] = (),
     ) -> Plan:
         """A place for each: on the node with the least load that has room, there in the fullest
-        pack that has (processes cost memory), else in a new one. `avoid`: session → pack that it
+        host that has (processes cost memory), else in a new one. `avoid`: session → host that it
         shall not go to; `off`: nodes that none shall go to."""
         avoid = avoid or {}
         plan = Plan()
-        made: list[PackLoad] = []
+        made: list[HostLoad] = []
         for session in sessions:
-            pack = self._best(avoid.get(session, -1), off)
-            if pack is None:
+            host = self._best(avoid.get(session, -1), off)
+            if host is None:
                 plan.left.append(session)
                 continue
-            if not pack.id and pack not in made:
-                made.append(pack)
-                self._packs.append(pack)
-            if pack.id:
-                plan.places.setdefault(pack.id, []).append(session)
-            pack.sessions.add(session)
+            if not host.id and host not in made:
+                made.append(host)
+                self._hosts.append(host)
+            if host.id:
+                plan.places.setdefault(host.id, []).append(session)
+            host.sessions.add(session)
         plan.new = [
-            (NewPack(node=pack.node, capacity=pack.capacity), sorted(pack.sessions))
-            for pack in made
+            (NewHost(node=host.node, capacity=host.capacity), sorted(host.sessions))
+            for host in made
         ]
         return plan
 
     def leaving(self) -> list[Move]:
-        """Sessions of packs that are to become empty: worn, or on a node that takes none."""
+        """Sessions of hosts that are to become empty: worn, or on a node that takes none."""
         return [
-            Move(session=session, pack=pack.id)
-            for pack in self._packs
-            if pack.worn or not self._nodes[pack.node].open
-            for session in sorted(pack.sessions)
+            Move(session=session, host=host.id)
+            for host in self._hosts
+            if host.worn or not self._nodes[host.node].open
+            for session in sorted(host.sessions)
         ]
 
     def uneven(self, movable: Collection[int]) -> list[Move]:
@@ -134,42 +134,42 @@ class Cluster:
 
     def empty(self) -> list[int]:
         """Packs without sessions."""
-        return [pack.id for pack in self._packs if pack.id and not pack.sessions]
+        return [host.id for host in self._hosts if host.id and not host.sessions]
 
     def _from(self, node: str, movable: Collection[int], count: int) -> list[Move]:
-        # Of the emptiest packs first: they may become superfluous.
-        packs = sorted(
-            (pack for pack in self._packs if pack.node == node), key=lambda p: len(p.sessions)
+        # Of the emptiest hosts first: they may become superfluous.
+        hosts = sorted(
+            (host for host in self._hosts if host.node == node), key=lambda p: len(p.sessions)
         )
         chosen = [
-            Move(session=session, pack=pack.id)
-            for pack in packs
-            for session in sorted(pack.sessions)
+            Move(session=session, host=host.id)
+            for host in hosts
+            for session in sorted(host.sessions)
             if session in movable
         ]
         return chosen[:count]
 
-    def _best(self, avoid: int, off: Collection[str]) -> PackLoad | None:
+    def _best(self, avoid: int, off: Collection[str]) -> HostLoad | None:
         choices = []
         for node in self._nodes.values():
             if not self._takes(node) or node.id in off:
                 continue
-            pack = self._pack_on(node, avoid)
-            if pack is not None:
-                choices.append((self._load(node) / node.slots, node.id, pack))
+            host = self._host_on(node, avoid)
+            if host is not None:
+                choices.append((self._load(node) / node.slots, node.id, host))
         return min(choices, key=lambda choice: choice[:2])[2] if choices else None
 
-    def _pack_on(self, node: Node, avoid: int) -> PackLoad | None:
-        there = [pack for pack in self._packs if pack.node == node.id]
-        with_room = [pack for pack in there if pack.room > 0 and (not pack.id or pack.id != avoid)]
+    def _host_on(self, node: Node, avoid: int) -> HostLoad | None:
+        there = [host for host in self._hosts if host.node == node.id]
+        with_room = [host for host in there if host.room > 0 and (not host.id or host.id != avoid)]
         if with_room:
-            return min(with_room, key=lambda pack: pack.room)
-        unreserved = node.slots - sum(pack.capacity for pack in there)
+            return min(with_room, key=lambda host: host.room)
+        unreserved = node.slots - sum(host.capacity for host in there)
         capacity = min(self._per_actor, unreserved)
-        return PackLoad(node=node.id, capacity=capacity) if capacity > 0 else None
+        return HostLoad(node=node.id, capacity=capacity) if capacity > 0 else None
 
     def _load(self, node: Node) -> int:
-        return sum(len(pack.sessions) for pack in self._packs if pack.node == node.id)
+        return sum(len(host.sessions) for host in self._hosts if host.node == node.id)
 
     @staticmethod
     def _takes(node: Node) -> bool:

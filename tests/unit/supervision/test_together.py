@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors.packed.together import Together
+from actors.supervision.together import Together
 
 
 async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:

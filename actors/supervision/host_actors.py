@@ -1,26 +1,24 @@
-"""The session actors of the cluster, as Ray knows them: listed, created, asked, ended."""
+"""The actors that host sessions, as Ray knows them: listed, made, asked, ended."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
 from enum import StrEnum
-from functools import partial
 from typing import Any, TypeVar
 
 import ray
 import structlog
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, RayError
 
-from actors.placement import NODE_LABEL, create_session_actor
+from actors.placement import HostActor, create_host_actor
 from actors.supervision.named_actor import NamedActor, named_actor
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.reply import Reply
-from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 from cluster.stores.workers import NodeReport
 
-__all__ = ["Pulse", "SessionActors"]
+__all__ = ["HostActors", "Pulse"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -47,15 +45,15 @@ class Pulse(StrEnum):
     BARRED = "barred"
 
 
-class SessionActors:
-    """Handles are kept: they stay good over restarts of their actors."""
+class HostActors:
+    """By their names. Handles are kept: they stay good over restarts of their actors."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._namespace = settings.placement.namespace
-        self._handles: dict[int, Any] = {}
-        #: session → the actor that was ended last
-        self._ended: dict[int, Any] = {}
+        self._handles: dict[str, Any] = {}
+        #: name → the actor that was ended last
+        self._ended: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self._handles)
@@ -78,48 +76,55 @@ class SessionActors:
         listed = await _from_gcs(lambda: ray.util.list_named_actors(all_namespaces=True))
         return {actor["name"] for actor in listed if actor["namespace"] == self._namespace}
 
-    async def create(self, record: SessionRecord, excluded: Collection[str]) -> None:
-        """Have the session's actor, on none of the nodes `excluded` (ids). Raises `Unavailable`."""
+    async def create(self, actor: HostActor, excluded: Collection[str]) -> None:
+        """Have it; one that Ray may place elsewhere, on none of the nodes `excluded` (ids). Raises
+        `Unavailable`."""
         deadline = asyncio.get_running_loop().time() + _NAME_SECONDS
         while True:
-            handle = await _from_gcs(lambda: create_session_actor(record, self._settings, excluded))
+            handle = await _from_gcs(lambda: create_host_actor(actor, self._settings, excluded))
             # For a moment the name is that of the one that ends: it would be left without any.
-            if handle._actor_id != self._ended.get(record.id):
+            if handle._actor_id != self._ended.get(actor.name):
                 break
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("the session's former actor does not end", retry_after=1)
             await asyncio.sleep(_NAME_LOOK)
-        self._ended.pop(record.id, None)
-        self._handles[record.id] = handle
+        self._ended.pop(actor.name, None)
+        self._handles[actor.name] = handle
 
-    async def stop(self, record: SessionRecord, patience: float) -> bool:
-        """Have it let go of its session and end it; False when that was not clean, or late."""
-        handle = await self._handle(record)
+    async def poke(self, name: str) -> None:
+        """Have it look now what it has to run. It looks by itself, too: nothing hangs on this."""
+        handle = await self._handle(name)
+        if handle is not None:
+            try:
+                handle.look.remote()
+            except RayError as error:
+                log.warning("supervisor.not_poked", actor=name, error=str(error))
+
+    async def stop(self, name: str, session_id: int, patience: float) -> bool:
+        """Have it let go of a session; False when that was not clean, or late."""
+        handle = await self._handle(name)
         if handle is None:
             return True
-        clean = True
-        try:
-            reply: Reply = await asyncio.wait_for(_awaited(handle.stop.remote()), patience)
-            reply.unwrap()
-        except (TimeoutError, RayActorError, GatewayError) as error:
-            log.warning("supervisor.stop_not_clean", session=record.name, error=repr(error))
-            clean = False
-        await self.kill(record)
-        return clean
+        return await self._asked(name, handle.stop.remote(session_id=session_id), patience)
 
-    async def kill(self, record: SessionRecord) -> None:
+    async def stop_all(self, name: str, patience: float) -> bool:
+        """Have it let go of all its sessions; False when that was not clean, or late."""
+        handle = await self._handle(name)
+        if handle is None:
+            return True
+        return await self._asked(name, handle.stop_all.remote(), patience)
+
+    async def kill(self, name: str) -> None:
         """End it at once, for good; its name is free afterwards."""
-        handle = await self._handle(record)
-        self._handles.pop(record.id, None)
+        handle = await self._handle(name)
+        self._handles.pop(name, None)
         if handle is not None:
-            self._ended[record.id] = handle._actor_id
+            self._ended[name] = handle._actor_id
             await _from_gcs(lambda: ray.kill(handle, no_restart=True))
 
-    async def pulse(
-        self, record: SessionRecord, patience: float, open_nodes: Collection[str]
-    ) -> Pulse:
+    async def pulse(self, name: str, patience: float, open_nodes: Collection[str]) -> Pulse:
         """Whether its process answers within `patience` seconds; `open_nodes` take sessions."""
-        handle = await self._handle(record)
+        handle = await self._handle(name)
         if handle is None:
             return Pulse.COMING
         timed_out = False
@@ -129,51 +134,54 @@ class SessionActors:
             timed_out = True
         except ActorUnavailableError:
             pass
-        except RayActorError:
-            self._handles.pop(record.id, None)
+        except RayError:
+            # It is no more, or there is no node that it may live on.
+            self._handles.pop(name, None)
             return Pulse.COMING
         else:
             return Pulse.ANSWERS
-        state = await self._state(record)
+        state = await self._state(name)
         if state is None or (state.state == "ALIVE" and not timed_out):
             return Pulse.COMING
         if state.state == "ALIVE":
             return Pulse.SILENT
-        return Pulse.BARRED if _excluded(state) & set(open_nodes) else Pulse.COMING
+        return Pulse.BARRED if state.barred & set(open_nodes) else Pulse.COMING
 
-    async def forget_others(self, known: Collection[int]) -> None:
-        """End actors of sessions that do not exist any more."""
-        self._ended = {i: actor for i, actor in self._ended.items() if i in known}
-        for gone in [i for i in self._handles if i not in known]:
-            handle = self._handles.pop(gone)
-            await _from_gcs(partial(ray.kill, handle, no_restart=True))
+    async def keep_only(self, names: Collection[str]) -> None:
+        """End those that nobody needs any more, as far as they are known here."""
+        self._ended = {name: actor for name, actor in self._ended.items() if name in names}
+        for gone in [name for name in self._handles if name not in names]:
+            await self.kill(gone)
 
-    async def _state(self, record: SessionRecord) -> NamedActor | None:
+    async def _asked(self, name: str, reference: Any, patience: float) -> bool:
+        try:
+            reply: Reply = await asyncio.wait_for(_awaited(reference), patience)
+            reply.unwrap()
+        except (TimeoutError, RayError, GatewayError) as error:
+            log.warning("supervisor.stop_not_clean", actor=name, error=repr(error))
+            return False
+        return True
+
+    async def _state(self, name: str) -> NamedActor | None:
         """What Ray says of it; None when its control store is away, or knows no living one."""
         gcs = ray.get_runtime_context().gcs_address
         try:
             return await asyncio.to_thread(
-                named_actor, gcs, record.actor_name, self._namespace, seconds=_STATE_SECONDS
+                named_actor, gcs, name, self._namespace, seconds=_STATE_SECONDS
             )
         except Unavailable as error:
             log.warning("supervisor.control_store_away", error=error.detail)
             return None
 
-    async def _handle(self, record: SessionRecord) -> Any | None:
-        if record.id in self._handles:
-            return self._handles[record.id]
+    async def _handle(self, name: str) -> Any | None:
+        if name in self._handles:
+            return self._handles[name]
         try:
-            handle = await _from_gcs(lambda: ray.get_actor(record.actor_name, self._namespace))
+            handle = await _from_gcs(lambda: ray.get_actor(name, self._namespace))
         except ValueError:
             return None
-        self._handles[record.id] = handle
+        self._handles[name] = handle
         return handle
-
-
-def _excluded(actor: NamedActor) -> set[str]:
-    """Node ids of the selector that `create_session_actor` made."""
-    selector = actor.selector.get(NODE_LABEL, "")
-    return set(selector.removeprefix("!in(").removesuffix(")").split(",")) - {""}
 
 
 async def _awaited(reference: Any) -> Any:

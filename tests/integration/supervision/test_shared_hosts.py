@@ -1,4 +1,4 @@
-"""The supervisor's decisions where sessions share processes: real stores, packs that remember."""
+"""The supervisor's decisions where sessions share processes; real stores, actors that remember."""
 
 from __future__ import annotations
 
@@ -10,63 +10,16 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from fake_actors import TTL, FakeActors
+from fake_actors import FakeActors
 
-from actors.packed.packs import PackActors
-from actors.packed.reconcile import PackReconciler
-from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, pack_name
+from actors.supervision.host_actors import Pulse
+from actors.supervision.reconcile import Reconciler
+from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings
 from cluster.stores import Stores
 from cluster.stores.workers import NodeReport
 
 A, B = "a" * 56, "b" * 56
-
-
-class FakePacks(PackActors):
-    """A pack that is poked owns what is assigned to it at once."""
-
-    def __init__(self, stores: Stores) -> None:
-        self.stores = stores
-        self.nodes: dict[int, str] = {}
-        self.log: list[tuple[str, int]] = []
-        #: These answer nothing and look for nothing.
-        self.hung: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    async def create(self, pack: int, node: str, capacity: int) -> None:
-        self.nodes[pack] = node
-        self.log.append(("create", pack))
-        await self.poke(pack)
-
-    async def poke(self, pack: int) -> None:
-        if pack in self.hung:
-            return
-        for session_id in await self.stores.packs.look(pack, worn=False) or ():
-            record = await self.stores.sessions.get_by_id(session_id)
-            if not record.node:
-                node = self.nodes[pack]
-                claim = await self.stores.ownership.claim(session_id, node, "holder", TTL)
-                await self.stores.sessions.set_status(
-                    session_id, claim.epoch, SessionStatus.WORKING
-                )
-
-    async def stop(self, pack: int, session_id: int, patience: float) -> bool:
-        self.log.append(("stop", session_id))
-        epoch = await self.stores.ownership.newest_epoch(session_id)
-        return await self.stores.ownership.release(session_id, epoch, clean=True)
-
-    async def stop_all(self, pack: int, patience: float) -> bool:
-        self.log.append(("stop_all", pack))
-        return True
-
-    async def answers(self, pack: int, patience: float) -> bool:
-        return pack not in self.hung
-
-    async def kill(self, pack: int) -> None:
-        self.log.append(("kill", pack))
-        self.nodes.pop(pack, None)
 
 
 @pytest.fixture
@@ -80,8 +33,8 @@ def settings(store_settings: Settings) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def cluster(stores: Stores, settings: Settings) -> AsyncIterator[FakeActors]:
-    for table in ("sessions", "drained_nodes", "packs"):
+async def actors(stores: Stores, settings: Settings) -> AsyncIterator[FakeActors]:
+    for table in ("sessions", "drained_nodes", "hosts"):
         await stores.db.run(f"DELETE FROM {table}", {})  # type: ignore[arg-type]
     nodes = [
         NodeReport(node=node, name=name, address="127.0.0.1", slots=8)
@@ -89,23 +42,12 @@ async def cluster(stores: Stores, settings: Settings) -> AsyncIterator[FakeActor
     ]
     yield FakeActors(stores, settings, nodes)
     await stores.db.run("DELETE FROM drained_nodes", {})
-    await stores.packs.clear()
+    await stores.db.run("DELETE FROM hosts", {})
 
 
 @pytest.fixture
-def packs(stores: Stores) -> FakePacks:
-    return FakePacks(stores)
-
-
-@pytest.fixture
-def reconciler(
-    stores: Stores, cluster: FakeActors, packs: FakePacks, settings: Settings
-) -> PackReconciler:
-    async def names() -> set[str]:
-        return {pack_name(pack) for pack in packs.nodes}
-
-    cluster.names = names  # type: ignore[method-assign]
-    return PackReconciler(stores, cluster, packs, settings)
+def reconciler(stores: Stores, actors: FakeActors, settings: Settings) -> Reconciler:
+    return Reconciler(stores, actors, settings)
 
 
 async def _sessions(stores: Stores, name: Callable[[], str], count: int) -> list[SessionRecord]:
@@ -120,100 +62,119 @@ async def _now(stores: Stores) -> list[SessionRecord]:
 
 
 async def test_sessions_get_places_evenly_and_leave_them_when_they_are_not_wanted(
-    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
 ) -> None:
     records = await _sessions(stores, session_name, 6)
     await reconciler.tick()
     now = await _now(stores)
     assert Counter(r.node for r in now) == {A: 3, B: 3}
-    assert Counter(r.pack for r in now) == dict.fromkeys(packs.nodes, 3)
-    assert all(r.actor_name == f"pack:{r.pack}" for r in now)
+    assert Counter(r.actor_name for r in now) == dict.fromkeys(actors.made, 3)
+    assert all(r.actor_name == f"host:{r.host}" for r in now)
 
     await stores.sessions.set_desired(records[0].id, DesiredState.STOPPED)
     await reconciler.stop(records[0].id)
     epoch = await stores.ownership.newest_epoch(records[1].id)
     await stores.sessions.set_status(records[1].id, epoch, SessionStatus.FAILED)
     await reconciler.tick()
-    places = await stores.packs.places()
+    places = await stores.hosts.places()
     assert set(places) == {r.id for r in records[2:]}
 
     await stores.sessions.set_desired(records[0].id, DesiredState.RUNNING)
     await reconciler.start(records[0].id)
-    assert records[0].id in await stores.packs.places()
-    assert len(packs.nodes) == 2, "there was room"
+    assert records[0].id in await stores.hosts.places()
+    assert len(actors.made) == 2, "there was room"
 
 
 async def test_stops_that_hang_hold_up_no_start(
-    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
 ) -> None:
     hanging = await _sessions(stores, session_name, 3)
     await reconciler.tick()
     for record in hanging:
         await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
-    hung, stop = asyncio.Event(), packs.stop
+    hung, stop = asyncio.Event(), actors.stop
 
-    async def hangs(pack: int, session_id: int, patience: float) -> bool:
+    async def hangs(name: str, session_id: int, patience: float) -> bool:
         await hung.wait()
-        return await stop(pack, session_id, patience)
+        return await stop(name, session_id, patience)
 
-    packs.stop = hangs  # type: ignore[method-assign]
+    actors.stop = hangs  # type: ignore[method-assign]
     (missing,) = await _sessions(stores, session_name, 1)
     async with asyncio.timeout(10):
         await reconciler.tick()
-    assert missing.id in await stores.packs.places()
+    assert missing.id in await stores.hosts.places()
     hung.set()
     async with asyncio.timeout(10):
         await reconciler.tick()
-    assert set(await stores.packs.places()) == {missing.id}
+    assert set(await stores.hosts.places()) == {missing.id}
 
 
 async def test_what_a_lost_node_had_finds_room_on_the_other(
     stores: Stores,
-    cluster: FakeActors,
-    reconciler: PackReconciler,
-    packs: FakePacks,
+    reconciler: Reconciler,
+    actors: FakeActors,
     session_name: Callable[[], str],
 ) -> None:
     await _sessions(stores, session_name, 6)
     await reconciler.tick()
-    cluster.cluster = [node for node in cluster.cluster if node.node == A]
+    actors.cluster = [node for node in actors.cluster if node.node == A]
     await reconciler.tick()
-    assert set(packs.nodes.values()) == {A, B}, "its process was heard of a moment ago"
+    assert set(actors.node_of.values()) == {A, B}, "its leases were renewed a moment ago"
     await stores.db.run(
-        "UPDATE packs SET seen_at = seen_at - interval '5 s', made_at = made_at - interval '5 s' "
+        "UPDATE ownership SET lease_until = clock_timestamp() + interval '1 s' "
         "WHERE node = %(node)s",
         {"node": B},
     )
-    await stores.db.run("UPDATE ownership SET node = '' WHERE node = %(node)s", {"node": B})
     await reconciler.tick()
-    assert set(packs.nodes.values()) == {A}
-    assert len(await stores.packs.places()) == 6
+    assert set(actors.node_of.values()) == {A}
+    assert len(await stores.hosts.places()) == 6
     assert all(r.node == A for r in await _now(stores))
 
 
 async def test_a_hung_process_is_replaced_and_one_that_only_seemed_so_is_not(
-    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
 ) -> None:
     await _sessions(stores, session_name, 2)
     await reconciler.tick()
-    hung, well = sorted(packs.nodes)
-    packs.hung = {hung}
-    for _ in range(5):
+    hung, well = sorted(actors.made)
+    actors.dead_on_arrival = {hung}
+    actors.pulses[hung] = Pulse.SILENT
+    lapse = "UPDATE ownership SET lease_until = now() - interval '2 s' WHERE node = %(node)s"
+    await stores.db.run(lapse, {"node": actors.node_of[hung]})
+    for _ in range(6):
         await asyncio.sleep(0.15)
         await reconciler.tick()
-    assert ("kill", hung) in packs.log
-    assert ("kill", well) not in packs.log
-    assert hung not in (await stores.packs.places()).values()
-    assert len(await stores.packs.places()) == 2
+    assert ("kill", hung) in actors.log
+    assert ("kill", well) not in actors.log
+    assert hung not in {r.actor_name for r in await _now(stores)}
+    assert len(await stores.hosts.places()) == 2
+
+
+async def test_a_session_that_gets_nowhere_in_a_process_that_answers_moves_alone(
+    stores: Stores, actors: FakeActors, settings: Settings, session_name: Callable[[], str]
+) -> None:
+    settings.supervisor.ownerless_seconds = 0.3
+    reconciler = Reconciler(stores, actors, settings)
+    stuck, well = await _sessions(stores, session_name, 2)
+    actors.cluster = actors.cluster[:1]
+    await reconciler.tick()
+    before = (await stores.hosts.places())[stuck.id]
+    lapse = "UPDATE ownership SET lease_until = now() - interval '2 s' WHERE session_id = %(id)s"
+    await stores.db.run(lapse, {"id": stuck.id})
+    async with asyncio.timeout(20):
+        while (places := await stores.hosts.places())[stuck.id] == before:
+            await asyncio.sleep(0.1)
+            await reconciler.tick()
+    assert places[well.id] == before
+    assert not any(verb == "kill" for verb, _ in actors.log)
 
 
 async def test_what_cannot_go_on_on_a_node_moves_to_another(
-    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
 ) -> None:
     await _sessions(stores, session_name, 6)
     await reconciler.tick()
     there = [r for r in await _now(stores) if r.node == B]
-    others = [r for r in await _now(stores) if r.node == A]
     assert not await reconciler.move(there[0].id, B, cut_off=True), "its neighbours are well"
     assert await reconciler.move(there[0].id, B, cut_off=False), "its disk is full"
     await stores.db.run(
@@ -221,21 +182,18 @@ async def test_what_cannot_go_on_on_a_node_moves_to_another(
         {"ids": [r.id for r in there]},
     )
     assert await reconciler.move(there[1].id, B, cut_off=True)
-    places = await stores.packs.places()
-    assert [packs.nodes[places[r.id]] for r in there] == [A, A, B]
+    places = await stores.hosts.places()
+    assert [actors.node_of[host_name(places[r.id])] for r in there] == [A, A, B]
     for record in await _now(stores):
         await stores.sessions.set_status(record.id, record.epoch, SessionStatus.WORKING)
     await reconciler.drain_tick()
-    assert await stores.packs.places() == places, "none is moved back to be even: it could not stay"
-    await stores.db.run(
-        "UPDATE ownership SET lease_until = clock_timestamp() WHERE session_id = ANY(%(ids)s)",
-        {"ids": [r.id for r in others]},
-    )
+    assert await stores.hosts.places() == places, "none is moved back to be even: it could not stay"
+    await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
     assert not await reconciler.move(there[2].id, B, cut_off=True), "nobody reaches PostgreSQL"
 
 
 async def test_a_drained_node_is_emptied_cleanly_and_filled_again(
-    stores: Stores, reconciler: PackReconciler, packs: FakePacks, session_name: Callable[[], str]
+    stores: Stores, reconciler: Reconciler, actors: FakeActors, session_name: Callable[[], str]
 ) -> None:
     records = await _sessions(stores, session_name, 6)
     await reconciler.tick()
@@ -247,10 +205,10 @@ async def test_a_drained_node_is_emptied_cleanly_and_filled_again(
     await stores.drained.remove("node-2")
     await reconciler.drain_tick()
     assert Counter(r.node for r in await _now(stores)) == {A: 3, B: 3}
-    assert len({r.id for r in records}) == len(await stores.packs.places())
-    before = len(packs.log)
+    assert len({r.id for r in records}) == len(await stores.hosts.places())
+    before = len(actors.log)
     await reconciler.drain_tick()
-    assert len(packs.log) == before, "nothing moves twice"
+    assert len(actors.log) == before, "nothing moves twice"
 
 
 async def test_leases_of_many_sessions_are_renewed_in_one_statement(

@@ -1,1 +1,0 @@
-"""Packed placement: processes that host many sessions each. See docs/decisions/packing.md."""
