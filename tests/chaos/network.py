@@ -86,6 +86,10 @@ class Cable:
         self._listener = await asyncio.start_server(self._serve, _LOOPBACK, self.port)
         self.port = int(self._listener.sockets[0].getsockname()[1])
 
+    def lead_to(self, server_port: int) -> None:
+        """Connections made from now on end at another server."""
+        self._server_port = server_port
+
     async def stop(self) -> None:
         if self._listener is not None:
             self._listener.close()

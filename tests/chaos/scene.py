@@ -99,5 +99,7 @@ class Fault:
     stays_connected: bool = False
     #: The data folders of nodes besides the head must lie on small file systems.
     small_disks: bool = False
+    #: PostgreSQL's clock must be one that can be stepped.
+    steps_clock: bool = False
     #: Requests to sessions that it does not concern are all accepted.
     spares_others: bool = False

@@ -6,23 +6,34 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import psutil
+import psycopg
+from stepped_clock import SteppedClock
 
 from chaos.network import Cable
+from cluster.domain.errors import Unavailable
 from cluster.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
+from cluster.embedded.postgres import POSTGRES_UID, postgres_binary
 from cluster.local.layout import ROOT
 from cluster.local.processes import ProcessId, descendants
 from cluster.local.sandbox import SandboxAddresses, SandboxPart
 
-__all__ = ["Servers", "Store", "family", "signal_all"]
+__all__ = ["NOBODY", "Servers", "Store", "family", "signal_all"]
 
 T = TypeVar("T")
+_SYNCHRONOUS_SECONDS = 30.0
+#: As whom PostgreSQL's programs run where this one is root.
+NOBODY: dict[str, Any] = (
+    {"user": POSTGRES_UID, "group": POSTGRES_UID, "extra_groups": []} if os.geteuid() == 0 else {}
+)
 
 
 class _Server(Protocol):
@@ -89,8 +100,19 @@ class Store:
             await asyncio.to_thread(psutil.wait_procs, members, 10)
         await self._keeper(self._server.stop)
 
+    @property
+    def running(self) -> bool:
+        return self._server.pid is not None
+
     async def stop(self) -> None:
         await self._keeper(self._server.stop)
+
+    async def replaced_by(self, server: _Server, folder: Path) -> None:
+        """Another server, which runs, takes its place and its cable."""
+        self._server, self._folder = server, folder
+        self.port = _port_of(server.env())
+        if self.cable is not None:
+            self.cable.lead_to(self.port)
 
     def freeze(self) -> None:
         if self._server.pid is not None:
@@ -114,14 +136,77 @@ class Store:
         }
 
 
+class Standby:
+    """A second PostgreSQL that follows the first. Its calls block."""
+
+    def __init__(self, primary: str, folder: Path) -> None:
+        """`primary`: its URL."""
+        self.server = EmbeddedPostgres()
+        self.folder = folder
+        self._primary = primary
+
+    def copy(self) -> None:
+        """What the primary has, as the beginning."""
+        self.folder.mkdir(mode=0o711)
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(urlsplit(self._primary).password or "")
+        data = self.folder / "cluster"
+        data.mkdir(mode=0o700)
+        if NOBODY:
+            os.chown(data, POSTGRES_UID, POSTGRES_UID)
+        with psycopg.connect(self._primary, autocommit=True) as connection:
+            # Of the time when it was a primary itself: nobody stands by it now.
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+        subprocess.run(
+            [
+                str(postgres_binary("pg_basebackup")),
+                *("-d", self._primary, "-D", str(data), "-R", "-X", "stream", "-c", "fast"),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+            cwd="/",
+            **NOBODY,
+        )
+
+    def synchronous(self) -> None:
+        """From the return on no commit is told before it is here."""
+        with psycopg.connect(self._primary, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            connection.execute("SELECT pg_reload_conf()")
+            deadline = time.monotonic() + _SYNCHRONOUS_SECONDS
+            while time.monotonic() < deadline:
+                found = connection.execute("SELECT sync_state FROM pg_stat_replication").fetchall()
+                if ("sync",) in found:
+                    return
+                time.sleep(0.1)
+        raise Unavailable("the standby does not follow")
+
+    def promote(self) -> None:
+        url = self.server.env()["DATABASE_URL"]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SELECT pg_promote(true, 30)")
+
+
 class Servers:
     """All of them; `env` is what a gateway needs to find them."""
 
-    def __init__(self, folder: Path, *, cables: bool) -> None:
-        """`cables`: lay them, for faults of the network. They cost time on every request."""
+    def __init__(self, folder: Path, *, cables: bool, stepped: bool = False) -> None:
+        """`cables`: lay them, for faults of the network. They cost time on every request.
+        `stepped`: PostgreSQL's clock can be."""
         self._cables = cables
+        self._folder = folder
+        self._standbys = 0
         keeper = _Keeper()
-        self.postgres = Store("postgres", EmbeddedPostgres(), folder / "postgres", keeper)
+        self.clock = SteppedClock(folder) if stepped else None
+        self.postgres = Store(
+            "postgres",
+            EmbeddedPostgres(self.clock.environment if self.clock else None),
+            folder / "postgres",
+            keeper,
+        )
         self.redis = Store("valkey", EmbeddedValkey(), folder / "valkey", keeper)
         self.objects = Store("seaweed", EmbeddedSeaweed(), folder / "seaweed", keeper)
         (folder / "sandbox").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -154,6 +239,23 @@ class Servers:
                 await store.plug_in()
             self.whatsapp = Cable("whatsapp", urlsplit(self.sandbox.proxy_url).port or 0)
             await self.whatsapp.start()
+
+    async def standby(self) -> Standby:
+        """A synchronous standby of PostgreSQL: what is committed is there, too."""
+        self._standbys += 1
+        url = self.postgres.direct()["DATABASE_URL"]
+        folder = self._folder / f"postgres-standby-{self._standbys}"
+        standby = Standby(url, folder)
+        await asyncio.to_thread(standby.copy)
+        await self._keeper(lambda: standby.server.start(folder))
+        await asyncio.to_thread(standby.synchronous)
+        return standby
+
+    async def fail_over(self, standby: Standby) -> None:
+        """The primary is lost, and the standby takes its place."""
+        await self.postgres.kill()
+        await asyncio.to_thread(standby.promote)
+        await self.postgres.replaced_by(standby.server, standby.folder)
 
     async def stop(self) -> None:
         await self._keeper(self._sandbox.stop)

@@ -87,7 +87,11 @@ class Suite:
 
     @asynccontextmanager
     async def _scene(self, folder: Path) -> AsyncIterator[Scene]:
-        servers = Servers(folder, cables=any(fault.cables for fault in self._plan.faults))
+        servers = Servers(
+            folder,
+            cables=any(fault.cables for fault in self._plan.faults),
+            stepped=any(fault.steps_clock for fault in self._plan.faults),
+        )
         gateway: Gateway | None = None
         phones: Phones | None = None
         disks = contextlib.ExitStack()

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import redis.asyncio
 
+from chaos.faults.processes import kill_node
 from chaos.scene import Fault, Scene, Strike
 from chaos.servers import Servers, Store
 
@@ -59,6 +60,29 @@ async def redis_flush(scene: Scene) -> AsyncIterator[Strike]:
     yield Strike(affected=scene.people, since=since, what=f"{keys} keys flushed")
 
 
+@asynccontextmanager
+async def s3_away_node_lost(scene: Scene) -> AsyncIterator[Strike]:
+    objects = scene.servers.objects
+    await objects.kill()
+    try:
+        async with kill_node(scene) as killed:
+            # Its sessions have nothing to restore from; that is not their fault.
+            await asyncio.sleep(_AWAY_SECONDS / 2)
+            failed = [
+                n
+                for n, one in (await scene.gateway.sessions()).items()
+                if one["status"] == "FAILED"
+            ]
+            if failed:
+                killed.remarks.append(f"{len(failed)} sessions FAILED while S3 was away")
+            await objects.start()
+            killed.since = time.monotonic()
+            yield killed
+    finally:
+        if not objects.running:
+            await objects.start()
+
+
 STORE_FAULTS = [
     Fault("redis_flush", "FLUSHALL", redis_flush, stays_connected=True),
     Fault(
@@ -82,4 +106,5 @@ STORE_FAULTS = [
         _killed(lambda s: s.objects, _AWAY_SECONDS),
         stays_connected=True,
     ),
+    Fault("s3_away_node_lost", "a node killed while S3 is away, for 30 s", s3_away_node_lost),
 ]
