@@ -28,7 +28,7 @@ from cluster.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from cluster.domain.session import DesiredState
+from cluster.domain.session import DesiredState, SessionRecord
 
 __all__ = ["router"]
 
@@ -53,10 +53,28 @@ async def list_sessions(
     all: Annotated[
         bool, Query(description="Return all sessions, including those that are STOPPED.")
     ] = False,
+    search: Annotated[
+        str,
+        Query(
+            max_length=100,
+            description="Only those whose name, number or account's name has it, whatever its "
+            "case. Ours.",
+        ),
+    ] = "",
 ) -> list[SessionInfo]:
-    records = await gateway.list_sessions(all=all)
+    sought = search.casefold()
+    records = [
+        record
+        for record in await gateway.list_sessions(all=all)
+        if not sought or sought in _found_by(record)
+    ]
     smaller = await gateway.smaller_promises(records)
     return [SessionInfo.of(*one) for one in zip(records, smaller, strict=True)]
+
+
+def _found_by(record: SessionRecord) -> str:
+    me = record.me
+    return " ".join([record.name, *((me.push_name, f"+{me.id}", me.lid) if me else ())]).casefold()
 
 
 @router.post(

@@ -6,6 +6,7 @@ import "./styles/parts.css";
 import "./styles/chat.css";
 import "./styles/cluster.css";
 import "./styles/phones.css";
+import "./styles/lists.css";
 
 import { render } from "preact";
 import { App } from "./app";

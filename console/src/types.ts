@@ -115,6 +115,26 @@ export interface DeadLetter {
   diedAt: string;
 }
 
+/** Something that arrived and could not be understood. */
+export interface SetAside {
+  id: number;
+  kind: string;
+  error: string;
+  /** Bytes. */
+  size: number;
+  at: string;
+}
+
+export interface ApiKey {
+  id: string;
+  /** Whole in the answer that made it, else its beginning. */
+  key: string;
+  isActive: boolean;
+  isAdmin: boolean;
+  session: string | null;
+  actions: Record<string, boolean | null> | null;
+}
+
 export interface ClusterNode {
   id: string;
   name: string;

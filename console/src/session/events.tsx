@@ -6,7 +6,8 @@ import { at, get } from "../api";
 import { useEvents, useQuery } from "../hooks";
 import type { GatewayEvent } from "../types";
 import { Button, Empty, Trouble } from "../ui/parts";
-import { clockSeconds, person } from "../words";
+import { clockSeconds } from "../words";
+import { told } from "./told";
 
 const KEPT = 300;
 const PAGE = 100;
@@ -33,11 +34,11 @@ export function EventsTab({ name }: { name: string }) {
   });
   const all = [...new Map([...fresh, ...(history.data ?? [])].map((one) => [one.gateway.seq, one])).values()]
     .sort((a, b) => b.gateway.seq - a.gateway.seq);
-  const listed = (paused ?? all).filter((one) => one.event.includes(only));
+  const listed = (paused ?? all).filter((one) => `${one.event} ${told(one)}`.toLowerCase().includes(only.trim().toLowerCase()));
   return (
     <div class="page">
       <div class="row wrap bar">
-        <input class="input find" type="search" placeholder="Filter: message, ack, status" aria-label="Filter by name" value={only} onInput={(event) => setOnly(event.currentTarget.value)} />
+        <input class="input find" type="search" placeholder="Filter: message, ack, a name" aria-label="Filter events" value={only} onInput={(event) => setOnly(event.currentTarget.value)} />
         <span class="muted small">{paused ? "Paused" : "Newest first, live"}</span>
         <span class="push" />
         <Button icon={paused ? Play : Pause} onClick={() => setPaused(paused ? null : all)}>{paused ? "Go on" : "Pause"}</Button>
@@ -62,9 +63,9 @@ function Line({ event }: { event: GatewayEvent }) {
     <details class="event" data-event={event.event}>
       <summary>
         <span class="mono seq">{event.gateway.seq}</span>
-        <time class="mono">{clockSeconds(event.timestamp)}</time>
+        <time class="mono" dateTime={new Date(event.timestamp).toISOString()}>{clockSeconds(event.timestamp)}</time>
         <span class={`mono name ${tone(event.event)}`}>{event.event}</span>
-        <span class="cut muted">{gist(event)}</span>
+        <span class="cut words">{told(event)}</span>
       </summary>
       <pre class="mono">{JSON.stringify(event, null, 2)}</pre>
     </details>
@@ -75,16 +76,4 @@ function tone(name: string): string {
   if (name.startsWith("session") || name === "state.change") return "status";
   if (name.startsWith("message.ack") || name === "message.status") return "ack";
   return name.startsWith("message") ? "message" : "";
-}
-
-function gist({ event, payload }: GatewayEvent): string {
-  const of = (key: string): string => (typeof payload[key] === "string" ? (payload[key] as string) : "");
-  if (event === "session.status") return of("status");
-  if (event === "state.change") return of("state");
-  if (event === "session.checkpoint") return [of("kind"), of("reason")].filter(Boolean).join(", ");
-  if (event === "message.status") return [of("status"), person(of("chat")), of("error")].filter(Boolean).join(" ");
-  if (event === "session.takeover") return [of("how"), of("node").slice(0, 8)].filter(Boolean).join(" ");
-  if (event.startsWith("message.ack")) return `${of("ackName")} ${person(of("to") || of("from"))}`;
-  if (event.startsWith("message")) return [person(payload["fromMe"] ? of("to") : of("from")), of("body")].filter(Boolean).join(": ");
-  return "";
 }

@@ -1,18 +1,20 @@
 /** One session: its state on top, and its tabs. */
 
-import { Activity, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
+import { Activity, FileQuestion, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { ApiError, at, get, post, remove } from "../api";
 import { useEvents, useNow, useQuery, useThrottled } from "../hooks";
 import { go, type Route, sessionPath, type Tab } from "../route";
 import { Figures } from "../sessions/page";
 import { LinkDialog } from "../sessions/link";
+import { isOwnerless } from "../sessions/owner";
 import type { Access, Session, Vitals } from "../types";
 import { Confirm } from "../ui/dialog";
 import { Menu, type MenuItem } from "../ui/menu";
 import { Bones, Button, Empty, Notice, StatusPill, Trouble } from "../ui/parts";
 import { attempt } from "../ui/toast";
 import { person } from "../words";
+import { AsideTab } from "./aside";
 import { ChatsTab } from "./chats";
 import { EventsTab } from "./events";
 import { SettingsTab } from "./settings";
@@ -22,6 +24,7 @@ const TAB_WORDS = [
   ["chats", "Chats", MessageCircle],
   ["events", "Events", Activity],
   ["webhooks", "Webhooks", Webhook],
+  ["aside", "Set aside", FileQuestion],
   ["settings", "Settings", Settings2],
 ] as const satisfies readonly (readonly [Tab, string, unknown])[];
 
@@ -68,7 +71,7 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
         <div class="cut">
           <div class="row">
             <h1 class="cut">{name}</h1>
-            <StatusPill status={found.status} />
+            <StatusPill status={found.status} ownerless={isOwnerless(found, vitals.data?.[0])} />
           </div>
           <p class="muted small cut">{found.me ? [found.me.pushName, person(found.me.id)].filter(Boolean).join(" · ") : "No account linked"}</p>
         </div>
@@ -97,7 +100,8 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
       ))}
       {tab === "chats" && <ChatsTab name={name} chat={route.chat} status={found.status} link={() => setLinking(true)} />}
       {tab === "events" && <EventsTab name={name} />}
-      {tab === "webhooks" && <WebhooksTab name={name} />}
+      {tab === "webhooks" && <WebhooksTab session={found} saved={session.reload} />}
+      {tab === "aside" && <AsideTab name={name} />}
       {tab === "settings" && <SettingsTab session={found} saved={session.reload} />}
       {linking && <LinkDialog name={name} sandbox={access.sandbox} close={() => setLinking(false)} />}
       {asking === "logout" && (

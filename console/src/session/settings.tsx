@@ -6,13 +6,8 @@ import { at, put } from "../api";
 import type { Session } from "../types";
 import { Button, Notice } from "../ui/parts";
 import { attempt } from "../ui/toast";
+import type { Hook } from "./hook";
 
-interface Hook {
-  url: string;
-  events: string[];
-  hmac?: { key: string };
-  [more: string]: unknown;
-}
 type Config = Record<string, unknown> & { webhooks?: Hook[]; ignore?: Record<string, boolean> };
 
 const IGNORABLE = [["status", "Stories"], ["groups", "Groups"], ["channels", "Channels"], ["broadcast", "Broadcasts"]] as const;

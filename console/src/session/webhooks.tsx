@@ -1,18 +1,22 @@
 /** Receivers of a session's events: how they do, what they were sent, what they did not take. */
 
-import { Inbox, RotateCw, Send, Trash2, Webhook as WebhookIcon } from "lucide-preact";
+import { Inbox, Pencil, Plus, RotateCw, Send, Trash2, Webhook as WebhookIcon } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { at, get, post, remove } from "../api";
 import { useNow, useQuery } from "../hooks";
-import { sessionPath } from "../route";
-import type { DeadLetter, Delivery, Webhook } from "../types";
+import type { DeadLetter, Delivery, Session, Webhook } from "../types";
 import { Button, Empty, Trouble } from "../ui/parts";
 import { attempt, say } from "../ui/toast";
 import { age, clockSeconds } from "../words";
+import { type Hook, HookDialog } from "./hook";
 
 const LOOK_MS = 3_000;
 
-export function WebhooksTab({ name }: { name: string }) {
+export function WebhooksTab({ session, saved }: { session: Session; saved: () => void }) {
+  const { name } = session;
+  const configured = (session.config?.["webhooks"] ?? []) as Hook[];
+  /** Which of the configured ones is open; one past the end: a new one. */
+  const [open, setOpen] = useState<number>();
   const path = at`api/${name}/webhooks`;
   const hooks = useQuery(() => get<Webhook[]>(path), [path], LOOK_MS);
   const letters = useQuery(() => get<DeadLetter[]>(`${path}/dead-letters`), [path], LOOK_MS);
@@ -30,20 +34,42 @@ export function WebhooksTab({ name }: { name: string }) {
     }).then(reload);
   };
   if (hooks.error) return <div class="page"><Trouble error={hooks.error} retry={reload} /></div>;
+  const dialog = open !== undefined && (
+    <HookDialog
+      session={session}
+      hooks={configured}
+      index={open}
+      close={() => setOpen(undefined)}
+      saved={() => {
+        saved();
+        reload();
+      }}
+    />
+  );
   if (hooks.data && !hooks.data.length) {
     return (
       <div class="page">
         <Empty icon={WebhookIcon} title="No webhook">
           <p>A webhook gets this session's events by POST: signed, in order, at least once, with retries.</p>
-          <a class="button primary" href={sessionPath(name, "settings")}>Add one in the settings</a>
+          <Button tone="primary" icon={Plus} onClick={() => setOpen(configured.length)}>Add a webhook</Button>
         </Empty>
+        {dialog}
       </div>
     );
   }
   const dead = letters.data ?? [];
   return (
     <div class="page stack">
-      {(hooks.data ?? []).map((one) => <Receiver key={one.id} hook={one} path={path} now={now} done={reload} />)}
+      <div class="row bar">
+        <span class="muted small">Each gets what it asked for, in order.</span>
+        <span class="push" />
+        <Button icon={Plus} onClick={() => setOpen(configured.length)}>Add a webhook</Button>
+      </div>
+      {dialog}
+      {(hooks.data ?? []).map((one) => {
+        const index = one.origin === "session" ? configured.findIndex((hook) => hook.url === one.url) : -1;
+        return <Receiver key={one.id} hook={one} path={path} now={now} done={reload} edit={index < 0 ? undefined : () => setOpen(index)} />;
+      })}
       {dead.length > 0 && (
         <section class="card" aria-labelledby="dead">
           <div class="section-head">
@@ -102,7 +128,14 @@ export function WebhooksTab({ name }: { name: string }) {
   );
 }
 
-function Receiver({ hook, path, now, done }: { hook: Webhook; path: string; now: number; done: () => void }) {
+function Receiver({ hook, path, now, done, edit }: {
+  hook: Webhook;
+  path: string;
+  now: number;
+  done: () => void;
+  /** Undefined for those that the gateway's settings have. */
+  edit: (() => void) | undefined;
+}) {
   const [busy, setBusy] = useState(false);
   const open = hook.circuitOpenUntil !== null && Date.parse(hook.circuitOpenUntil) > now;
   const [tone, words] = open ? ["bad", "Left alone for now"] : hook.attempts ? ["warn", `Trying again (${hook.attempts})`] : ["ok", "Healthy"];
@@ -122,6 +155,7 @@ function Receiver({ hook, path, now, done }: { hook: Webhook; path: string; now:
         <span class={`pill ${tone}`}><span class="dot" />{words}</span>
         {hook.origin !== "session" && <span class="pill idle">{hook.origin}</span>}
         <span class="push" />
+        {edit && <Button icon={Pencil} onClick={edit}>Edit</Button>}
         <Button icon={Send} busy={busy} onClick={() => void test()}>Send a test</Button>
       </div>
       <p class="muted small">{hook.events.join(", ") || "no events"} · {hook.behind ? `${hook.behind} wait` : "up to date"}{hook.lastError && ` · ${hook.lastError}`}</p>

@@ -30,11 +30,16 @@ export function Button({ icon: Icon, tone = "", compact, busy, label, children, 
   );
 }
 
-export function StatusPill({ status }: { status: Status }) {
+/** `ownerless`: it should run, and no process does. */
+export function StatusPill({ status, ownerless = false }: { status: Status; ownerless?: boolean }) {
   return (
-    <span class={`pill ${STATUS_TONE[status]}`} data-status={status}>
+    <span
+      class={`pill ${ownerless ? "bad" : STATUS_TONE[status]}`}
+      data-status={status}
+      {...(ownerless ? { title: `${STATUS_WORDS[status]} when it was last owned. Another node takes it, when there is one.` } : {})}
+    >
       <span class="dot" />
-      {STATUS_WORDS[status]}
+      {ownerless ? "No owner" : STATUS_WORDS[status]}
     </span>
   );
 }
