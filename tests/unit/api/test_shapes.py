@@ -51,11 +51,11 @@ async def test_a_session_tells_what_its_library_does_not_keep(
     [("WORK", {"working"}), ("+49151000", {"working"}), ("alice", {"working"}), ("nobody", set())],
 )
 async def test_sessions_are_found_by_name_number_and_account(
-    gateway: FakeGateway, client: httpx.AsyncClient, search: str, found: set[str]
+    gateway: FakeGateway, caller: httpx.AsyncClient, search: str, found: set[str]
 ) -> None:
-    answer = await client.get("/api/sessions", params={"all": True, "search": search})
+    answer = await caller.get("/api/sessions", params={"all": True, "search": search})
     assert {one["name"] for one in answer.json()} == found
-    assert len((await client.get("/api/sessions?all=true&search=")).json()) == len(gateway.records)
+    assert len((await caller.get("/api/sessions?all=true&search=")).json()) == len(gateway.records)
 
 
 async def test_the_generated_client_drives_the_slice(
