@@ -218,9 +218,9 @@ def test_keys_webhooks_events_and_what_was_set_aside(served: Any, tmp_path: Path
         expect(page.get_by_role("heading", name="No key but the operator's")).to_be_visible()
         page.get_by_role("button", name="New key").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Session").select_option("shop-3")
+        dialog.get_by_role("combobox").select_option("shop-3")
         for scope in ("Control", "Settings", "Apps", "Send"):
-            dialog.get_by_label(scope).uncheck()
+            dialog.get_by_role("checkbox", name=scope).uncheck()
         window.picture("key-new")
         dialog.get_by_role("button", name="Create").click()
         secret = page.get_by_label("The new key").inner_text()
