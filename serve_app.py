@@ -9,6 +9,7 @@ Ray's dashboard and state API show in clear.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import os
 import ssl
@@ -33,7 +34,7 @@ from cluster.ingress.replica import close_replica
 from cluster.observed import observe
 from cluster.own_tls import own_tls
 from cluster.security.cluster_token import cluster_token
-from cluster.security.config_check import findings
+from cluster.security.config_check import database_findings, findings
 from cluster.settings import HttpSettings, PlacementSettings, Settings
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
@@ -162,7 +163,8 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings()
     if not arguments.stop and settings.front.production:
-        errors = [one for one in findings(settings) if one.level == "error"]
+        found = findings(settings) + asyncio.run(database_findings(settings))
+        errors = [one for one in found if one.level == "error"]
         if errors:
             told = "; ".join(f"{one.variable}: {one.what}" for one in errors)
             sys.exit(f"not fit for production: {told}. See: gateway config check")

@@ -54,7 +54,7 @@ class Supervisor:
         threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
-        retention = Retention(self._settings.history)
+        retention = Retention(self._settings.history, self._settings.outbox)
         self._repeat("history", lambda reconciler: retention.tick(reconciler.stores))
         asyncio.run_coroutine_threadsafe(endless("cut-off", self._end_if_cut_off), self._loop)
 

@@ -12,7 +12,6 @@ from api.gateway import Gateway
 from api.security.caller import gateway_of
 from cluster.client.session import SessionClient
 from cluster.domain.chat_id import ChatId, parse_chat_id
-from cluster.domain.errors import Invalid
 
 __all__ = [
     "MOST",
@@ -20,7 +19,6 @@ __all__ = [
     "GatewayDep",
     "SessionName",
     "SessionPath",
-    "event_number",
     "every_chat_or",
 ]
 
@@ -47,14 +45,6 @@ async def _session(
 
 
 SessionPath = Annotated[SessionClient, Depends(_session)]
-
-
-def event_number(text: str, field: str) -> int:
-    """The number of an event, where no model reads it. Raises `Invalid` naming `field`."""
-    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST))
-    if not digits or int(text) > MOST:
-        raise Invalid(f"{field} is the number of an event", field=field)
-    return int(text)
 
 
 def every_chat_or(chat_id: str) -> ChatId | None:

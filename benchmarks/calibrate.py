@@ -123,7 +123,6 @@ async def _measure(
         message_id = f"3EB0{number:016X}"
         await stores.outbox.accept(
             session_id,
-            epoch=epoch,
             message_id=message_id,
             chat="4915100000002@s.whatsapp.net",
             sender="4915100000001@s.whatsapp.net",

@@ -51,6 +51,12 @@ class StoreSettings(BaseSettings):
     s3_bucket: str = Field("gateway", description="Bucket for checkpoints and media.")
     s3_region: str = Field("us-east-1", description="S3 region.")
     s3_secure: bool = Field(False, description="Use TLS towards the S3 server.")
+    database_durability: Literal["required", "relaxed"] = Field(
+        "required",
+        description="`required`: a PostgreSQL that loses commits in a crash, or in a failover to a "
+        "replica that is not synchronous, is an error of `gateway config check`. `relaxed`: known, "
+        "and a warning.",
+    )
     database_pool_max: int = Field(
         10,
         ge=1,
@@ -152,6 +158,13 @@ class OutboxSettings(BaseSettings):
         gt=0,
         description="An accepted message that could not be sent for so long fails for good; "
         "until then every failure that is not WhatsApp's no is tried again.",
+    )
+    retention_days: float = Field(
+        30.0,
+        ge=0,
+        description="What was sent, or failed, is kept so long in the outbox, with its id and "
+        "`Idempotency-Key`: the same request later is another message. No longer than "
+        "HISTORY_RETENTION_DAYS; 0: as long as that.",
     )
 
 

@@ -33,12 +33,11 @@ class Owned:
         return claim.epoch
 
     async def accept(
-        self, message_id: str, text: str = "hi", *, key: str | None = None, epoch: int | None = None
+        self, message_id: str, text: str = "hi", *, key: str | None = None
     ) -> tuple[OutboxRow, bool]:
         content: dict[str, Any] = {"kind": "text", "text": text}
         return await self.stores.outbox.accept(
             self.id,
-            epoch=epoch or self.epoch,
             message_id=message_id,
             chat=CHAT,
             sender="4915100001@s.whatsapp.net",

@@ -26,15 +26,15 @@ class BatchedOwnership(OwnershipStore):
     def __init__(self, database: Database, *, beat: float) -> None:
         super().__init__(database)
         self._beat = beat
-        self._asked: dict[int, tuple[int, asyncio.Future[bool]]] = {}
+        self._asked: dict[int, tuple[int, asyncio.Future[int | None]]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> bool:
+    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> int | None:
         """See `OwnershipStore.renew`."""
         if session_id in self._asked:
             # Two owners of one session in this process: the epochs decide.
             return await super().renew(session_id, epoch, ttl)
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         first = not self._asked
         self._asked[session_id] = (epoch, answer)
         if first:
@@ -56,4 +56,4 @@ class BatchedOwnership(OwnershipStore):
         for session_id, (_, answer) in asked.items():
             # Who waited too long has gone.
             with contextlib.suppress(asyncio.InvalidStateError):
-                answer.set_result(session_id in owned)
+                answer.set_result(owned.get(session_id))

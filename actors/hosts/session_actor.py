@@ -21,6 +21,7 @@ from cluster.domain.reply import Reply, answer
 from cluster.domain.session import host_name
 from cluster.observed import observe
 from cluster.settings import Settings
+from cluster.stores.outbox import OutboxRow
 from cluster.tracing import Carried, of_caller
 
 __all__ = ["SessionActor", "concurrency_groups"]
@@ -84,6 +85,17 @@ class SessionActor:
         return (
             f"SessionActor(host {facts['host']}: {facts['sessions']} of {facts['capacity']} "
             f"sessions, {working} WORKING)"
+        )
+
+    @ray.method(concurrency_group="send")
+    async def follow(
+        self, carrier: Carried, row: OutboxRow, wait: float, *, session_id: int = 0
+    ) -> Reply:
+        """See `Calls.follow`."""
+        return await self._of(
+            session_id,
+            lambda session: _traced("session.send", carrier, session.calls.follow(row, wait)),
+            turn="sends",
         )
 
     @ray.method(concurrency_group="send")

@@ -19,13 +19,13 @@ from cluster.domain.errors import (
     NotOwner,
     SessionNotWorking,
     Unavailable,
-    WhatsAppRefused,
 )
-from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.message import Followed, OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import SessionStatus
 from cluster.domain.session_config import IgnoreConfig
 from cluster.metrics.meter import METER
+from cluster.stores.outbox import OutboxRow
 from cluster.tracing import carried, span
 
 __all__ = ["Calls"]
@@ -35,6 +35,8 @@ _PATIENCE = 10.0
 #: Messages the library answers retries for, with some distance to its own 256 (whatsmeow retry.go,
 #: recentMessagesSize).
 _LIBRARY_REMEMBERS = 200
+#: Seconds between tries to read what was accepted.
+_FILL_AGAIN = 0.5
 
 
 class Calls:
@@ -44,6 +46,9 @@ class Calls:
         self._owner = owner
         self._ignored = IgnoreConfig.of(owner.record.config)
         self._pacing: SessionPacing | None = None
+        #: Up to this number, what was accepted is in the outbox, or was dealt with.
+        self._seen = 0
+        self._filling = asyncio.Lock()
         #: What the library can still answer a retry for.
         self.sent_here: deque[str] = deque(maxlen=_LIBRARY_REMEMBERS)
         self.outbox = Outbox(
@@ -75,27 +80,54 @@ class Calls:
         await self.fill()
         owner.supervise(self.outbox.start(), "outbox")
 
-    async def fill(self) -> None:
-        """With what waits for the linked account. What waits for another one fails; for nobody's
-        turn, until one is linked. Raises `NotOwner`, `Unavailable`."""
+    async def fill(self, *, everything: bool = True) -> None:
+        """With what waits for the linked account, or with what was accepted since the last time.
+        What waits for another one fails; for nobody's turn, until one is linked. Raises
+        `NotOwner`, `Unavailable`."""
         owner = self._owner
         account = owner.own_jid
         if not account:
             return
-        if failed := await owner.stores.outbox.disown(owner.id, owner.epoch, account):
-            owner.log.warning("session.sends_of_another_account", failed=failed)
-        for row in await owner.stores.outbox.pending(owner.id):
-            self.outbox.add(
-                OutboxEntry(
-                    seq=row.seq,
-                    message_id=row.message_id,
-                    chat=row.chat,
-                    content=row.content,
-                    attempts=0,
-                    trace=row.trace,
-                    accepted_at=row.accepted_at.timestamp(),
-                )
+        async with self._filling:
+            # Numbers are given in the order of the commits: up to this one all can be read.
+            newest = owner.newest_accepted
+            if failed := await owner.stores.outbox.disown(owner.id, owner.epoch, account):
+                owner.log.warning("session.sends_of_another_account", failed=failed)
+            after = 0 if everything else self._seen
+            for row in await owner.stores.outbox.pending(owner.id, after=after):
+                self._add(row)
+                newest = max(newest, row.seq)
+            self._seen = max(self._seen, newest)
+
+    async def keep_filled(self) -> None:
+        """With what was accepted without a word to this owner: its lease tells of that."""
+        owner = self._owner
+        while True:
+            await owner.accepted.wait()
+            owner.accepted.clear()
+            if owner.newest_accepted <= self._seen:
+                continue
+            try:
+                await self.fill(everything=False)
+            except NotOwner as error:
+                await owner.fence(error.detail)
+                return
+            except GatewayError as error:
+                owner.log.warning("session.outbox_unread", error=error.detail)
+                await asyncio.sleep(_FILL_AGAIN)
+                owner.accepted.set()
+
+    def _add(self, row: OutboxRow) -> asyncio.Future[SendOutcome]:
+        return self.outbox.add(
+            OutboxEntry(
+                seq=row.seq,
+                message_id=row.message_id,
+                chat=row.chat,
+                content=row.content,
+                trace=row.trace,
+                accepted_at=row.accepted_at.timestamp(),
             )
+        )
 
     def heard_from(self, chat: str) -> None:
         """A person wrote: that may end what holds their chat back."""
@@ -103,6 +135,46 @@ class Calls:
             self.outbox.look_again(chat)
 
     # -- calls ------------------------------------------------------------------------------------
+
+    async def follow(self, row: OutboxRow, wait: float) -> Followed:
+        """Send an accepted message, and tell what became of it within `wait` seconds; at once when
+        it is not its turn by then. Raises what it failed with, `NotOwner`."""
+        owner = self._owner
+        if owner.ended.done():
+            raise NotOwner("the session is moving to another owner", retry_after=1)
+        owner.newest_accepted = max(owner.newest_accepted, row.seq)
+        done = self.outbox.outcome(row.message_id)
+        if done is None:
+            done = await self._taken(row)
+        if done is None or owner.status is not SessionStatus.WORKING:
+            return Followed(place=await self._place(row.seq, row.chat))
+        place = await self._place(row.seq, row.chat)
+        if place is not None and place.seconds > wait:
+            # It will not be its turn while the caller waits.
+            wait = 0.0
+        with contextlib.suppress(TimeoutError):
+            outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
+            if outcome.error is not None:
+                raise outcome.error
+            return Followed(sent_at=outcome.sent_at)
+        return Followed(place=place)
+
+    async def _taken(self, row: OutboxRow) -> asyncio.Future[SendOutcome] | None:
+        """Have a message in the outbox that is not; None: it is not to be sent here."""
+        owner = self._owner
+        ours = row.account in ("", owner.own_jid)
+        if ours and row.seq == self._seen + 1 and not self._filling.locked():
+            self._seen = row.seq
+            return self._add(row)
+        if row.seq > self._seen:
+            # Others were accepted before it of which nobody told.
+            await self.fill(everything=False)
+            return self.outbox.outcome(row.message_id)
+        # Of long ago, by now it may have been dealt with.
+        now = await owner.stores.outbox.get(owner.id, row.message_id)
+        if not ours or now is None or now.state is not OutboxState.ACCEPTED:
+            return None
+        return self._add(now)
 
     async def send(
         self,
@@ -113,15 +185,14 @@ class Calls:
         idempotency_key: str | None,
         wait: float,
     ) -> SentMessage:
-        """Accept a message durably, then wait up to `wait` seconds for WhatsApp to take it."""
+        """Accept a message here, then `follow` it: for callers of the version before, during an
+        upgrade."""
         owner = self._owner
-        target = parse_chat_id(chat)
         connected = await self._working()
         row, replayed = await owner.stores.outbox.accept(
             owner.id,
-            epoch=owner.epoch,
             message_id=message_id or connected.client.new_message_id(),
-            chat=target.jid,
+            chat=parse_chat_id(chat).jid,
             sender=owner.own_jid,
             kind=str(content["kind"]),
             content=content,
@@ -129,44 +200,18 @@ class Calls:
             idempotency_key=idempotency_key,
             trace=carried().get("traceparent", ""),
         )
-        # In the caller's context: the line that joins its request with this process.
-        owner.log.info("session.accepted", message_id=row.message_id, replayed=replayed)
-        state, timestamp, place = row.state, row.accepted_at, None
-        if state is OutboxState.FAILED:
-            # What it was answered the first time: this key or id has no other outcome.
-            if row.failure is None or isinstance(row.failure, Unavailable):
-                # Of former versions; or it was given up, and is not tried again.
-                raise WhatsAppRefused(row.error or "WhatsApp refused the message")
-            raise row.failure
-        if state is OutboxState.ACCEPTED:
-            done = self.outbox.add(
-                OutboxEntry(
-                    seq=row.seq,
-                    message_id=row.message_id,
-                    chat=row.chat,
-                    content=row.content,
-                    trace=row.trace,
-                    accepted_at=row.accepted_at.timestamp(),
-                )
-            )
-            place = await self._place(row.seq, row.chat)
-            if place is not None and place.seconds > wait:
-                # It will not be its turn while the caller waits.
-                wait = 0.0
-            with contextlib.suppress(TimeoutError):
-                outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
-                if outcome.error is not None:
-                    raise outcome.error
-                state, place = OutboxState.SENT, None
-                timestamp = outcome.sent_at or timestamp
+        row.raise_failure()
+        followed = Followed()
+        if row.state is OutboxState.ACCEPTED:
+            followed = await self.follow(row, wait)
         return SentMessage(
             message_id=row.message_id,
             chat=row.chat,
-            state=state,
-            timestamp=timestamp,
+            state=OutboxState.SENT if followed.sent_at else row.state,
+            timestamp=followed.sent_at or row.accepted_at,
             replayed=replayed,
             content=row.content,
-            place=place,
+            place=followed.place,
         )
 
     async def request_code(self, number: str) -> str:

@@ -63,7 +63,7 @@ class Opening:
             claim=claim,
             keeper=LeaseKeeper(
                 settings=lease,
-                renew=lambda: stores.ownership.renew(session_id, epoch, lease.ttl),
+                renew=owner.renew,
                 on_lost=owner.fence,
                 claimed_at=claimed_at,
                 dead_man=self._dead_man,

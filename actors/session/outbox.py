@@ -194,6 +194,19 @@ class Outbox:
             self._schedule(entry.chat, 0.0)
         return known.done
 
+    def outcome(self, message_id: str) -> asyncio.Future[SendOutcome] | None:
+        """What becomes, or became, of a message; None: it is not known here."""
+        loop = asyncio.get_running_loop()
+        if (entry := self._known.get(message_id)) is not None:
+            if entry.done is None:
+                entry.done = loop.create_future()
+            return entry.done
+        if (finished := self._finished.get(message_id)) is None:
+            return None
+        done: asyncio.Future[SendOutcome] = loop.create_future()
+        done.set_result(finished)
+        return done
+
     def _schedule(self, chat: str, at: float) -> None:
         heapq.heappush(self._ready, (at, next(self._tie), chat))
         self._wake.set()

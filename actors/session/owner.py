@@ -111,6 +111,9 @@ class Owner:
         self.device: Device | None = None
         self.connected: Connected | None = None
         self.changed = asyncio.Condition()
+        #: Number of the newest message that was accepted for the session, as far as anybody told.
+        self.newest_accepted = 0
+        self.accepted = asyncio.Event()
         self.ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         #: Why a part of it ended unexpectedly.
         self.broken: SessionBroken | None = None
@@ -131,13 +134,24 @@ class Owner:
     @property
     def own_jid(self) -> str:
         """The linked account; empty without one."""
-        return self.me.id.replace("@c.us", "@s.whatsapp.net") if self.me else ""
+        return self.me.account if self.me else ""
 
     @property
     def may_connect(self) -> bool:
         """After the client was closed: only the end of the process is sure to prevent a connection
         that follows."""
         return self.connected is not None and not self.connected.client.gone
+
+    async def renew(self) -> bool:
+        """Lengthen the lease; what was accepted meanwhile comes to light with that. Raises
+        `Unavailable`."""
+        newest = await self.stores.ownership.renew(self.id, self.epoch, self.settings.lease.ttl)
+        if newest is None:
+            return False
+        if newest > self.newest_accepted:
+            self.newest_accepted = newest
+        self.accepted.set()
+        return True
 
     async def drain(self, seconds: float = _DRAIN) -> None:
         """After a disconnect: everything that arrived is recorded, or stays in the spool."""

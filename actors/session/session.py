@@ -113,6 +113,7 @@ class Session:
             claimed = await self._opening.claim()
             device = await self._opening.device(claimed)
             await self.calls.open()
+            watchdogs.append(owner.supervised(self.calls.keep_filled(), "outbox filling"))
             if device is not None:
                 self._serving = Serving(
                     owner,

@@ -1,4 +1,4 @@
-"""How long messages are kept: now and then, what is older is deleted."""
+"""How long messages and sends are kept: now and then, what is older is deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from cluster.settings import HistorySettings
+from cluster.settings import HistorySettings, OutboxSettings
 from cluster.stores import Stores
 
 __all__ = ["Retention"]
@@ -16,18 +16,26 @@ log = structlog.get_logger(__name__)
 
 
 class Retention:
-    """Deletes old messages of all sessions, batch by batch; see `HistorySettings`."""
+    """Deletes old messages, and sends that are dealt with, of all sessions, batch by batch; see
+    `HistorySettings` and `OutboxSettings`."""
 
-    def __init__(self, settings: HistorySettings) -> None:
-        self._settings = settings
+    def __init__(self, history: HistorySettings, outbox: OutboxSettings) -> None:
+        self._settings = history
+        #: Days; 0: for ever.
+        self._messages = history.retention_days
+        self._sends = min(filter(None, (history.retention_days, outbox.retention_days)), default=0)
         self._due = 0.0
 
     async def tick(self, stores: Stores) -> None:
         """Do it when it is due. Raises `Unavailable`; what was deleted stays deleted."""
-        if not self._settings.retention_days or time.monotonic() < self._due:
+        if time.monotonic() < self._due or not (self._messages or self._sends):
             return
-        gone = await stores.history.forget_messages(
-            timedelta(days=self._settings.retention_days), batch=self._settings.retention_batch
-        )
+        batch = self._settings.retention_batch
+        messages = sends = 0
+        if self._messages:
+            age = timedelta(days=self._messages)
+            messages = await stores.history.forget_messages(age, batch=batch)
+        if self._sends:
+            sends = await stores.outbox.forget(timedelta(days=self._sends), batch=batch)
         self._due = time.monotonic() + self._settings.retention_every_seconds
-        log.info("history.forgotten", messages=gone)
+        log.info("history.forgotten", messages=messages, sends=sends)

@@ -7,6 +7,7 @@ was delivered or became a dead letter.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,7 @@ from cluster.domain.errors import Unavailable
 from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, body_of
 from cluster.events.poster import Outcome, Poster
+from cluster.events.retry import RetryPolicy
 from cluster.media.links import files_url
 from cluster.metrics.meter import METER
 from cluster.settings import WebhookSettings
@@ -41,6 +43,8 @@ _PAGE, _TURN = 50, 200
 _LEASE_MARGIN = timedelta(seconds=5)
 #: How long the outcome of a POST is tried to be written down while PostgreSQL is away.
 _WRITE_PATIENCE = 120.0
+#: Characters of our own failure that the delivery log tells.
+_TOLD = 200
 
 
 class Courier:
@@ -110,6 +114,20 @@ class Courier:
                 await self._stores.webhooks.let_go(hook, newest if through else hook.cursor)
                 return
 
+    async def crashed(self, hook: LeasedWebhook, error: Exception) -> None:
+        """`deliver` raised what nobody foresaw: a failed try of the event it is at, which waits,
+        or becomes a dead letter, like any other. Raises `Unavailable`."""
+        retries, types = RetryPolicy.of(None), list[str]()
+        with contextlib.suppress(Exception):
+            # Its configuration may be what cannot be read.
+            endpoint = Endpoint.of(hook.config)
+            types, retries = sorted(endpoint.events), endpoint.retries
+        stuck = await self._stores.webhooks.stuck_at(hook, types)
+        if stuck is None:
+            await self._stores.webhooks.wait(hook, self._longest)
+            return
+        await self._not_delivered(retries, *stuck, _crash(error))
+
     async def _batch(
         self, hook: LeasedWebhook, batch: BatchSink, events: list[Event]
     ) -> list[list[Event]]:
@@ -144,7 +162,11 @@ class Courier:
             seq=first.seq,
             attempt=hook.attempts + 1,
         ):
-            outcome = await self._hand_over(hook, endpoint, events)
+            try:
+                outcome = await self._hand_over(hook, endpoint, events)
+            except Exception as error:
+                log.exception("webhook.crashed", hook=hook.key, session_id=hook.session_id)
+                outcome = _crash(error)
         renewed_at = time.monotonic()
         hooks, event = self._stores.webhooks, events[-1]
         METER.count("webhook_deliveries", "delivered" if outcome.delivered else "failed")
@@ -159,26 +181,26 @@ class Courier:
                 )
             )
         else:
-            pause = self._pause(endpoint, hook, outcome)
-            log.info(
-                "webhook.failed", hook=hook.key, seq=event.seq, error=outcome.error, again=pause
-            )
-            if pause is not None:
-                await _written(
-                    lambda: hooks.failed(hook, event, outcome, pause=pause, rule=self.rule)
-                )
-                return None
-            held = await _written(
-                lambda: hooks.buried(hook, event, outcome, rule=self.rule, lease_for=self.lease_for)
-            )
-            if held:
-                # The next event has its turn when the circuit lets it.
-                await hooks.let_go(hook, event.seq)
+            await self._not_delivered(endpoint.retries, hook, event, outcome)
             return None
         if not held:
             log.warning("webhook.lease_lost", hook=hook.key, seq=event.seq)
             return None
         return replace(hook, cursor=event.seq, attempts=0), renewed_at
+
+    async def _not_delivered(
+        self, retries: RetryPolicy, hook: LeasedWebhook, event: Event, outcome: Outcome
+    ) -> None:
+        """Count it, and give the lease back: it is tried again, or becomes a dead letter."""
+        hooks, pause = self._stores.webhooks, self._pause(retries, hook, outcome)
+        log.info("webhook.failed", hook=hook.key, seq=event.seq, error=outcome.error, again=pause)
+        if pause is not None:
+            await _written(lambda: hooks.failed(hook, event, outcome, pause=pause, rule=self.rule))
+        elif await _written(
+            lambda: hooks.buried(hook, event, outcome, rule=self.rule, lease_for=self.lease_for)
+        ):
+            # The next event has its turn when the circuit lets it.
+            await hooks.let_go(hook, event.seq)
 
     async def _hand_over(
         self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]
@@ -209,8 +231,10 @@ class Courier:
         poster = self._poster if inside else self._outside
         return await poster.post(endpoint.url, body, headers)
 
-    def _pause(self, endpoint: Endpoint, hook: LeasedWebhook, outcome: Outcome) -> timedelta | None:
-        pause = endpoint.retries.pause(
+    def _pause(
+        self, retries: RetryPolicy, hook: LeasedWebhook, outcome: Outcome
+    ) -> timedelta | None:
+        pause = retries.pause(
             hook.attempts + 1,
             chance=random.random(),  # noqa: S311 - jitter
             longest=self._longest,
@@ -218,6 +242,11 @@ class Courier:
         if pause is not None and outcome.retry_after is not None:
             pause = max(pause, min(outcome.retry_after, self._longest))
         return pause
+
+
+def _crash(error: Exception) -> Outcome:
+    told = f"the dispatcher failed: {type(error).__name__}: {error}"[:_TOLD]
+    return Outcome(status=None, error=told, took=timedelta())
 
 
 def _until_due(batch: BatchSink, events: Sequence[Event]) -> timedelta:

@@ -17,6 +17,7 @@ import structlog
 
 from actors.apps.configured import Apps
 from actors.apps.owner_files import OwnerFiles
+from actors.endless import endless
 from actors.sinks.configured import Sinks
 from actors.webhooks.courier import Courier
 from cluster.domain.errors import GatewayError
@@ -89,8 +90,10 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until `stop`."""
-        listener = asyncio.create_task(self._listen(), name="webhook-listener")
-        keeper = asyncio.create_task(self._tidy(), name="webhook-keeper")
+        listener = asyncio.create_task(
+            endless("webhook-listener", self._listen), name="webhook-listener"
+        )
+        keeper = asyncio.create_task(endless("webhook-keeper", self._tidy), name="webhook-keeper")
         try:
             while not self._stopping:
                 await self._round()
@@ -208,9 +211,14 @@ class Dispatcher:
         except GatewayError as error:
             # The lease ends by itself; another try then begins where this one was written down.
             log.warning("webhook.interrupted", hook=hook.key, error=error.detail)
-        except Exception:
-            # One endpoint's surprise must not end the others' deliveries.
+        except Exception as error:
+            # One endpoint's surprise must not end the others' deliveries, nor its own.
             log.exception("webhook.crashed", hook=hook.key, session_id=hook.session_id)
+            try:
+                await self._courier.crashed(hook, error)
+            except Exception:
+                # The lease ends by itself.
+                log.exception("webhook.crash_not_counted", hook=hook.key)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         hook = self._under_way.pop(task)

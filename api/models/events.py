@@ -40,6 +40,10 @@ class EventsAnswer(WahaModel):
         description="Each as a webhook would get it; `gateway.seq` numbers them without gaps."
     )
     next: int = Field(description="Ask `after` this number for what follows.")
+    cursor: str = Field(
+        description="The same for `after`; told (409) when the database has lost what was read.",
+        examples=["12-7f3k9x2a"],
+    )
     newest: int = Field(description="Number of the session's newest event.")
 
 

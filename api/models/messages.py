@@ -98,7 +98,7 @@ class WAMessage(WahaModel):
         stored = StoredMessage(
             message_id=sent.message_id,
             chat=sent.chat,
-            sender=me.id.replace("@c.us", "@s.whatsapp.net") if me else "",
+            sender=me.account if me else "",
             from_me=True,
             timestamp=sent.timestamp,
             kind=str(sent.content.get("kind", "text")),

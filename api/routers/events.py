@@ -12,9 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from api.files import FilesUrl
 from api.models.events import EventsAnswer, EventsReplay, QuarantinedInfo, ReplayAnswer
 from api.paging import at_most
-from api.params import MOST, GatewayDep, SessionPath, event_number
+from api.params import GatewayDep, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from cluster.domain.cursor import EventCursor
 from cluster.domain.errors import (
     GatewayError,
     Invalid,
@@ -58,6 +59,15 @@ async def _kinds(
     return [name for part in events or () for name in part.split(",") if name]
 
 
+After = Annotated[
+    str,
+    Query(
+        max_length=28,
+        description="Events behind this one: its number, or `cursor` of an answer, which is "
+        "refused (409) when the database has lost what was read up to it.",
+        examples=["12-7f3k9x2a"],
+    ),
+]
 Kinds = Annotated[list[str], Depends(_kinds)]
 #: What a bigint holds.
 MAX_ID = 2**63 - 1
@@ -75,16 +85,22 @@ async def list_events(
     session: SessionPath,
     kinds: Kinds,
     files: FilesUrl,
-    after: Annotated[int, Query(ge=0, le=MOST, description="Events numbered above this.")] = 0,
+    after: After = "0",
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
     wait: Annotated[
         float, Query(ge=0, le=30, description="Seconds to wait for an event when there is none.")
     ] = 0,
 ) -> EventsAnswer:
     page = await session.events.list(
-        after=after, limit=limit, types=kinds, wait=wait, base_url=files.base
+        after=EventCursor.parse(after, "after"),
+        limit=limit,
+        types=kinds,
+        wait=wait,
+        base_url=files.base,
     )
-    return EventsAnswer(events=page.events, next=page.next, newest=page.newest)
+    return EventsAnswer(
+        events=page.events, next=page.next, cursor=str(page.cursor), newest=page.newest
+    )
 
 
 @router.get(
@@ -103,12 +119,12 @@ async def stream_events(
     session: SessionPath,
     kinds: Kinds,
     files: FilesUrl,
-    after: Annotated[int | None, Query(ge=0, le=MOST)] = None,
+    after: After | None = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> StreamingResponse:
-    start = after
+    start = EventCursor.parse(after, "after") if after is not None else None
     if last_event_id:
-        start = event_number(last_event_id, "Last-Event-ID")
+        start = EventCursor.parse(last_event_id, "Last-Event-ID")
     # Refuses before the stream begins: then it is too late for a status.
     await session.info()
     events = session.events.follow(after=start, types=kinds, base_url=files.base)
@@ -221,7 +237,8 @@ async def _told(events: AsyncIterator[dict[str, Any] | None], *, most: int) -> A
                 continue
             body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
             size += len(body)
-            yield f"id: {event['gateway']['seq']}\nevent: {event['event']}\ndata: {body}\n\n"
+            cursor = EventCursor.at(event["gateway"]["seq"], event["id"])
+            yield f"id: {cursor}\nevent: {event['event']}\ndata: {body}\n\n"
             count += 1
             if count >= _MOST_STREAMED or size >= most:
                 yield ": go on behind the last id\n\n"

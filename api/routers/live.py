@@ -14,10 +14,10 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.files import FilesUrl
 from api.gateway import Gateway
-from api.params import event_number
 from api.reader_budget import Window
 from api.security.caller import gateway_of
-from cluster.domain.errors import GatewayError, Invalid, NotFound
+from cluster.domain.cursor import EventCursor
+from cluster.domain.errors import Conflict, GatewayError, Invalid, NotFound
 
 __all__ = ["router"]
 
@@ -63,7 +63,7 @@ def _wanted(
         if after is not None:
             raise Invalid("after needs one session", field="after")
         return gateway.follow_all(types=kinds, base_url=base_url)
-    start = event_number(after, "after") if after is not None else None
+    start = EventCursor.parse(after, "after") if after is not None else None
     return gateway.session(session).events.follow(after=start, types=kinds, base_url=base_url)
 
 
@@ -83,7 +83,7 @@ async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None])
     except TimeoutError:
         log.info("live.reader_too_slow", last=last)
         await _close(socket, _TRY_LATER, f"Too slow. Go on behind{last}")
-    except (Invalid, NotFound) as error:
+    except (Conflict, Invalid, NotFound) as error:
         # A client that is told to try again later would do so for ever.
         await _close(socket, _BAD, error.detail)
     except GatewayError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -11,8 +12,8 @@ from pydantic import SecretStr
 from rich.table import Column, Table
 
 from cluster.cli.console import console
-from cluster.local.own_settings import groups, variable_of
-from cluster.security.config_check import findings
+from cluster.local.own_settings import OwnSettings, groups, variable_of
+from cluster.security.config_check import database_findings, findings
 from cluster.settings import Settings
 
 __all__ = ["config"]
@@ -42,6 +43,9 @@ def config(
 def check(settings: Settings) -> None:
     """Print what to mend. Exits with 1 when there are errors."""
     found = findings(settings)
+    own = OwnSettings.read()
+    if own.has_database:
+        found += asyncio.run(database_findings(settings))
     for one in found:
         colour = "red" if one.level == "error" else "yellow"
         console.print(f"[{colour}]{one.level}[/] [bold]{one.variable}[/] {one.what}")

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from cluster.domain.errors import Invalid, NotFound
+from cluster.domain.cursor import EventCursor
+from cluster.domain.errors import Conflict, Invalid, NotFound
 from cluster.domain.session import SessionRecord
 from cluster.events.envelope import Teller, envelope
 from cluster.events.names import expand, unknown
 from cluster.media.links import files_url
+from cluster.stores import Stores
 from cluster.stores.quarantine import Quarantined
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class EventPage:
     events: list[dict[str, Any]]
     #: Ask for what comes `after` this next.
     next: int
+    #: The same, and told when the database has lost events that were read.
+    cursor: EventCursor
     #: The newest event of the session has this number.
     newest: int
 
@@ -45,7 +49,7 @@ class Events:
     async def list(
         self,
         *,
-        after: int = 0,
+        after: int | EventCursor = 0,
         limit: int = 100,
         types: Sequence[str] = (),
         wait: float = 0,
@@ -53,9 +57,11 @@ class Events:
     ) -> EventPage:
         """Events numbered above `after`, oldest first; all kinds without `types`. With none there
         it waits up to `wait` seconds for one. `base_url`: how the reader reaches the gateway, for
-        the URLs of files; without it that of the settings. Raises `SessionNotFound`, `Invalid`."""
+        the URLs of files; without it that of the settings. Raises `SessionNotFound`, `Invalid`, and
+        `Conflict` when what was read up to a cursor was lost."""
         stores, record = await self._session.opened()
         only = wanted_types(types)
+        after = await self._resumed(stores, record, after)
         deadline = asyncio.get_running_loop().time() + wait
         live = self._session.gateway.live
         while True:
@@ -71,27 +77,56 @@ class Events:
             await live.changed(record.id, mark, seconds=left)
         teller = teller_of(record, base_url or self._session.gateway.settings.base_url)
         full = len(found) >= min(limit, _MOST)
+        last = found[-1] if found else None
+        following = last.seq if last and full else max(after, newest)
+        if last is not None and last.seq == following:
+            read = last.id
+        else:
+            read = await stores.events.id_at(record.id, following) or ""
         return EventPage(
             events=[envelope(event, teller) for event in found],
-            next=found[-1].seq if full else max(after, newest),
+            next=following,
+            cursor=EventCursor.at(following, read),
             newest=newest,
         )
+
+    async def _resumed(
+        self, stores: Stores, record: SessionRecord, after: int | EventCursor
+    ) -> int:
+        """The number to go on behind. Raises `Conflict`."""
+        if isinstance(after, int):
+            return after
+        if after.check:
+            present = await stores.events.id_at(record.id, after.seq)
+            # One of long ago may be forgotten; what is lost is what was written last.
+            if present is None or (present and not after.fits(present)):
+                raise Conflict(
+                    f"event {after.seq} is not the one that was read: the database has lost what "
+                    "was written last, and other events have these numbers. Go on behind an "
+                    "earlier number",
+                    field="after",
+                    newest=await stores.events.newest(record.id),
+                )
+        return after.seq
 
     async def follow(
         self,
         *,
-        after: int | None = None,
+        after: int | EventCursor | None = None,
         types: Sequence[str] = (),
         beat: float = 15.0,
         base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events as they happen, after the number `after` (None: from now on). None comes when
-        nothing happened for `beat` seconds. `base_url` as in `list`.
+        nothing happened for `beat` seconds. `base_url`, and what is raised, as in `list`.
         Nothing is buffered: who is slow reads later."""
         stores, record = await self._session.opened()
         only, live = wanted_types(types), self._session.gateway.live
         base_url = base_url or self._session.gateway.settings.base_url
-        cursor = await stores.events.newest(record.id) if after is None else after
+        if after is None:
+            cursor = await stores.events.newest(record.id)
+        else:
+            cursor = await self._resumed(stores, record, after)
         clock = asyncio.get_running_loop().time
         told_at = clock()
         while True:

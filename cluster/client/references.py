@@ -82,7 +82,7 @@ async def message_key(
             "{true|false}_{chatId}_{id}[_{participant}]",
             field=field,
         )
-    own = record.me.id.replace("@c.us", "@s.whatsapp.net") if record.me else ""
+    own = record.me.account if record.me else ""
     sender = own if ref.from_me else ref.sender or ref.chat
     return {"id": ref.message_id, "chat": ref.chat, "from_me": ref.from_me, "sender": sender}
 

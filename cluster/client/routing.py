@@ -102,6 +102,22 @@ class Router:
         """
         return await self._carried(record, invoke, timeout, repeatable)
 
+    async def call_once(
+        self, record: SessionRecord, invoke: Callable[[Any], Any], *, timeout: float
+    ) -> Any:
+        """Call the session's actor where it is, or where it has just moved, and carry nothing over
+        a takeover. Raises `Unavailable` as soon as it does not answer, and what it raised."""
+        try:
+            return await self._once(record, invoke, timeout)
+        except (NotOwner, _NoActorError) as error:
+            moved = await self._now(record)
+            if moved is None or moved.actor_name == record.actor_name:
+                raise Unavailable("the session has no owner yet", retry_after=1) from error
+        try:
+            return await self._once(moved, invoke, timeout)
+        except _NoActorError as error:
+            raise Unavailable("the session has no owner yet", retry_after=1) from error
+
     async def supervise(
         self, invoke: Callable[[Any], Any], *, timeout: float, repeatable: bool = True
     ) -> Any:

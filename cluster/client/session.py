@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from cluster.client import references
 from cluster.client.chats import Chats
 from cluster.client.chatting import Chatting
 from cluster.client.media import Media
+from cluster.client.outbox import Outbox
 from cluster.client.status import Status
 from cluster.client.subjects import Subjects
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.cursor import MessageCursor
-from cluster.domain.errors import Conflict, Invalid, NotOwner, SessionNotWorking, Unavailable
-from cluster.domain.message import MessageFilter, MessagePage, SentMessage, StoredMessage
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    Invalid,
+    NotOwner,
+    SessionNotWorking,
+    Unavailable,
+)
+from cluster.domain.message import (
+    Followed,
+    MessageFilter,
+    MessagePage,
+    OutboxState,
+    SentMessage,
+    StoredMessage,
+)
 from cluster.domain.message_id import check_message_id, new_message_id
 from cluster.domain.message_ref import MessageRef
+from cluster.domain.pacing import Place
 from cluster.domain.session import (
     DesiredState,
     Me,
@@ -29,19 +48,25 @@ from cluster.domain.session import (
 )
 from cluster.media.workshop import Workshop
 from cluster.stores import Stores
-from cluster.tracing import with_call
+from cluster.stores.outbox import OutboxRow
+from cluster.tracing import Carried, carried, with_call
 
 if TYPE_CHECKING:
     from cluster.client.gateway import Gateway
 
 __all__ = ["NumberStatus", "QrCode", "SessionClient"]
 
+log = structlog.get_logger(__name__)
+
 #: Longest text WhatsApp's own clients send, characters.
 MAX_TEXT = 65_536
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`.
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
 _LATELY = 0.25
-_SEND_WAIT = 20.0
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; and between
+#: looks whether the owner that it waits for still renews its lease, or has missed so many.
+_SEND_WAIT, _LOOK, _MISSED_RENEWALS = 20.0, 0.5, 2.5
+#: Messages before a new one that are counted for the answer.
+_PLACES = 100
 _CONTROL_TIMEOUT = 45.0
 _REQUEST_TIMEOUT = 40.0
 #: An export or an import, the library's start included.
@@ -238,10 +263,11 @@ class SessionClient(Subjects):
         link's page is looked at, and what it says of itself goes along; `preview` (`url`, `title`,
         `description`, `image`) is used in its place.
 
-        Returns when WhatsApp acknowledged it (state `sent`), or after 20 s with state `accepted`:
-        it is durable then and will be sent. The same `idempotency_key` or `message_id` again is
-        the same message. Raises `Invalid`, `SessionNotFound`, `SessionNotWorking`,
-        `NotOnWhatsApp`, `WhatsAppRefused`, `Unavailable`.
+        Returns when WhatsApp acknowledged it (state `sent`), or with state `accepted`: it is
+        durable then and will be sent. That is after 20 s, and at once while the session connects,
+        or is between two owners. The same `idempotency_key` or `message_id` again is the same
+        message. Raises `Invalid`, `SessionNotFound`, `SessionNotWorking`, `NotOnWhatsApp`,
+        `WhatsAppRefused`, `Unavailable`.
         """
         if not text:
             raise Invalid("text must not be empty", field="text")
@@ -274,23 +300,74 @@ class SessionClient(Subjects):
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
             raise Invalid("Idempotency-Key must have 1 to 255 characters", field="Idempotency-Key")
         chosen = check_message_id(message_id) if message_id else new_message_id()
-        record = await self._running(SessionStatus.WORKING)
-        request = {
-            "chat": target.jid,
-            "content": content,
-            "message_id": chosen,
-            "idempotency_key": idempotency_key,
-            "wait": _SEND_WAIT,
-        }
-        carrier = with_call()
-        sent: SentMessage = await self._gateway.router.call(
-            record,
-            lambda a: a.send.remote(carrier, **request),
-            timeout=_SEND_WAIT + 10,
-            # Safe: the id is chosen here, so a second try is the same message.
-            repeatable=True,
+        record = await self._linked()
+        stores = await self._gateway.stores()
+        row, replayed = await stores.outbox.accept(
+            record.id,
+            message_id=chosen,
+            chat=target.jid,
+            sender=record.me.account if record.me else "",
+            kind=str(content["kind"]),
+            content=content,
+            body=str(content.get("text") or content.get("caption") or ""),
+            idempotency_key=idempotency_key,
+            trace=carried().get("traceparent", ""),
         )
-        return sent
+        log.info(
+            "session.accepted", session=self.name, message_id=row.message_id, replayed=replayed
+        )
+        row.raise_failure()
+        state, timestamp, place = row.state, row.accepted_at, None
+        if state is OutboxState.ACCEPTED:
+            followed = await self._followed(stores, record, row)
+            place = followed.place
+            if followed.sent_at is not None:
+                state, timestamp = OutboxState.SENT, followed.sent_at
+        return SentMessage(
+            message_id=row.message_id,
+            chat=row.chat,
+            state=state,
+            timestamp=timestamp,
+            replayed=replayed,
+            content=row.content,
+            place=place,
+        )
+
+    async def _followed(self, stores: Stores, record: SessionRecord, row: OutboxRow) -> Followed:
+        """Tell the owner of an accepted message, and what it tells of it. It may be gone, or stand
+        still: then it, or the next one, finds the message by itself, and nobody waits for that.
+        Raises what the message failed with."""
+        carrier = with_call()
+        call = asyncio.ensure_future(
+            self._gateway.router.call_once(
+                record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
+            )
+        )
+        lately = _MISSED_RENEWALS * self._gateway.settings.lease.renew_seconds
+        try:
+            while not (await asyncio.wait({call}, timeout=_LOOK))[0]:
+                if not await stores.ownership.renewed_within(record.id, lately):
+                    break
+            else:
+                told: Followed | SentMessage = call.result()
+                if isinstance(told, Followed):
+                    return told
+                sent = told.state is not OutboxState.ACCEPTED
+                return Followed(sent_at=told.timestamp if sent else None, place=told.place)
+        except Unavailable as error:
+            log.info("session.not_told", session=self.name, error=error.detail)
+        finally:
+            call.cancel()
+        return Followed(place=await self._place(row))
+
+    async def _place(self, row: OutboxRow) -> Place | None:
+        """Where an accepted message stands, as far as the stores tell."""
+        try:
+            queue = await Outbox(self).queue(_PLACES)
+        except GatewayError:
+            # It is accepted: that must be the answer.
+            return None
+        return next((one.place for one in queue.entries if one.message_id == row.message_id), None)
 
     async def request(
         self,
@@ -408,6 +485,14 @@ class SessionClient(Subjects):
             raise self._unexpected(record, *expected)
         return record
 
+    async def _linked(self) -> SessionRecord:
+        """The record of a session that has an account and is to run, connected or not: it sends
+        what is accepted now. Raises `SessionNotWorking`."""
+        record = await self._running(SessionStatus.WORKING)
+        if record.me is None and record.status is not SessionStatus.WORKING:
+            raise self._unexpected(record, SessionStatus.WORKING)
+        return record
+
     def _unexpected(self, record: SessionRecord, *expected: SessionStatus) -> Exception:
         if not expected:
             return Conflict("the session's state does not allow this")
@@ -416,3 +501,17 @@ class SessionClient(Subjects):
             status=record.status.value,
             expected=[e.value for e in expected],
         )
+
+
+def _follow(actor: Any, carrier: Carried, row: OutboxRow) -> Any:
+    if hasattr(actor, "follow"):
+        return actor.follow.remote(carrier, row, _SEND_WAIT)
+    # An owner of the version before accepts by itself: by the id it is the same message.
+    return actor.send.remote(
+        carrier,
+        chat=row.chat,
+        content=row.content,
+        message_id=row.message_id,
+        idempotency_key=None,
+        wait=_SEND_WAIT,
+    )

@@ -34,7 +34,7 @@ class Status:
     async def delete(self, message_id: str, **options: Any) -> SentMessage:
         """Take an own story back."""
         own = (await self._session.info()).me
-        sender = own.id.replace("@c.us", "@s.whatsapp.net") if own else ""
+        sender = own.account if own else ""
         key = {"id": message_id, "chat": STATUS, "from_me": True, "sender": sender}
         content = {"kind": "revoke", "reply_to": message_id, "key": key}
         return await self._session.send(STATUS, content, **options)

@@ -54,6 +54,7 @@ async def _postgresql(opened: Stores, settings: Settings) -> AsyncIterator[Check
 
 def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
     """What PostgreSQL told of itself, beside what this gateway needs."""
+    relaxed = settings.stores.database_durability == "relaxed"
     free = facts.max_connections - facts.connections
     most = settings.connections(sessions=facts.sessions, nodes=max(1, facts.nodes))
     skew = abs(facts.ahead)
@@ -68,9 +69,10 @@ def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
         ),
         _check(
             "durability",
-            Verdict.OK if facts.durable else Verdict.ERROR,
-            "commits reach the disk" if facts.durable else "fsync or synchronous_commit is off",
-            "accepted messages would be lost in a crash: switch both on",
+            (Verdict.WARNING if relaxed else Verdict.ERROR) if facts.lacks else Verdict.OK,
+            "; ".join(facts.lacks) or facts.durability,
+            "accepted and received messages would be lost: see docs/operations.md, PostgreSQL; "
+            "DATABASE_DURABILITY=relaxed if that is as you want it",
         ),
         _check(
             "connections",
@@ -95,7 +97,8 @@ def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
             "restores",
             Verdict.OK if facts.knows_its_life or not migrated else Verdict.WARNING,
             "are noticed" if facts.knows_its_life else "are not noticed",
-            "this server does not tell its identity: after a restore follow docs/operations.md",
+            "the database's user may not call pg_control_system() or pg_walfile_name(): grant it "
+            "that, or after a restore or failover follow docs/operations.md",
         ),
     ]
 

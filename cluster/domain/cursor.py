@@ -1,4 +1,4 @@
-"""Where a page of the history ends: the next one begins after exactly this message."""
+"""Where a page of the history, or a reader of events, ends: the next begins after just that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from cluster.domain.errors import Invalid
 
-__all__ = ["MessageCursor"]
+__all__ = ["EventCursor", "MessageCursor"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -63,6 +63,44 @@ class MessageCursor:
             chat=chat,
             from_me=bool(from_me),
         )
+
+
+#: Characters of an event's id that tell it from another one under the same number.
+_CHECK = 8
+#: Digits of the largest number.
+_DIGITS = 19
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventCursor:
+    """How far a reader of a session's events is: `12`, or `12-7f3k9x2a` with the end of the id of
+    that event. A database that lost what was written last (a failover, a restore) gives the same
+    numbers to other events; by the end of the id the reader is told so."""
+
+    seq: int
+    check: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.seq}-{self.check}" if self.check else str(self.seq)
+
+    @classmethod
+    def at(cls, seq: int, event_id: str) -> EventCursor:
+        """Behind this event; an empty id: of none that is kept."""
+        return cls(seq=seq, check=event_id[-_CHECK:])
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> EventCursor:
+        """Raises `Invalid` naming `field`."""
+        number, dash, check = text.partition("-")
+        digits = number.isascii() and number.isdecimal() and len(number) <= _DIGITS
+        right = not dash or (len(check) == _CHECK and check.isascii() and check.isalnum())
+        if not digits or not right or int(number) > 2**63 - 1:
+            raise Invalid(f"{field} is the number of an event", field=field)
+        return cls(seq=int(number), check=check)
+
+    def fits(self, event_id: str) -> bool:
+        """Whether the event under this number now is the one that was read."""
+        return not self.check or event_id.endswith(self.check)
 
 
 def _micros(moment: datetime) -> int:

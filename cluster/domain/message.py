@@ -54,6 +54,16 @@ class SentMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Followed:
+    """What the owner of a session tells of an accepted message."""
+
+    #: Server time of the message; None: it has not gone out yet.
+    sent_at: datetime | None = None
+    #: While sending limits hold it back: where it stands.
+    place: Place | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoredMessage:
     """A message of the history, incoming or outgoing."""
 

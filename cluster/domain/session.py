@@ -58,6 +58,11 @@ class Me:
     #: Device JID, `4915100001:3@s.whatsapp.net`.
     jid: str = ""
 
+    @property
+    def account(self) -> str:
+        """JID of the account, whichever device: `4915100001@s.whatsapp.net`."""
+        return self.id.replace("@c.us", "@s.whatsapp.net")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionRecord:

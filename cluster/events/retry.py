@@ -12,6 +12,8 @@ __all__ = ["Policy", "RetryPolicy"]
 
 #: Of the exponential policy, in both directions (WAHA: 20 %).
 _JITTER = 0.2
+#: Seconds; a pause of it doubled twenty times is still a time.
+_LONGEST = 86_400.0 * 365
 
 
 class Policy(StrEnum):
@@ -43,7 +45,7 @@ class RetryPolicy:
         delay, attempts = configured.get("delaySeconds"), configured.get("attempts")
         return cls(
             policy=Policy(configured.get("policy") or Policy.CONSTANT),
-            delay=timedelta(seconds=2 if delay is None else float(delay)),
+            delay=timedelta(seconds=2 if delay is None else min(float(delay), _LONGEST)),
             attempts=15 if attempts is None else int(attempts),
         )
 

@@ -10,9 +10,12 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
+from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
+from cluster.stores.database import Database
+from cluster.stores.inspection import InspectionStore, ServerFacts
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "database_findings", "durability_findings", "findings"]
 
 _WEAK = frozenset(
     [
@@ -38,6 +41,33 @@ def findings(settings: Settings) -> list[Finding]:
     """Errors first."""
     found = [*_secrets(settings), *_stores(settings), *_front(settings), *_tokens(settings)]
     return sorted(found, key=lambda one: (one.level != "error", one.variable))
+
+
+async def database_findings(settings: Settings) -> list[Finding]:
+    """What only PostgreSQL itself can tell. One that does not answer is a warning."""
+    try:
+        database = await Database.open(settings.stores)
+    except GatewayError as error:
+        return [Finding("warning", "DATABASE_URL", f"not looked at: {error.detail}")]
+    try:
+        facts = await InspectionStore(database).server()
+    except GatewayError as error:
+        return [Finding("warning", "DATABASE_URL", f"not looked at: {error.detail}")]
+    finally:
+        await database.close()
+    return durability_findings(facts, settings)
+
+
+def durability_findings(facts: ServerFacts, settings: Settings) -> list[Finding]:
+    """Whether what is answered 201 survives; errors unless `DATABASE_DURABILITY` is relaxed."""
+    hard = settings.stores.database_durability == "required"
+    found = [
+        Finding("error" if hard else "warning", "DATABASE_DURABILITY", lack) for lack in facts.lacks
+    ]
+    if facts.migrations and not facts.knows_its_life:
+        what = "a restore, or a failover that loses commits, is not noticed (gateway doctor)"
+        found.append(Finding("warning", "DATABASE_URL", what))
+    return found
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

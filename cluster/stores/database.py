@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import select
@@ -34,6 +35,12 @@ _SPOILED = ("08", "0A", "25", "26", "57P", "58", "XX")
 _CANCELED = "57014"
 #: Silence of a transaction that holds a session's fence, milliseconds.
 _HELD_MS = 2000
+#: PgBouncer refuses `options`, or is told to leave them out.
+_POOLER = (
+    "DATABASE_URL leads to a pooler that gives out connections by transaction (or drops the "
+    "options of sessions): bounds of statements, LISTEN, locks and prepared statements need "
+    "PostgreSQL itself"
+)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Row: TypeAlias = DictRow
@@ -63,11 +70,23 @@ class Database:
         url = settings.database_url.get_secret_value()
         try:
             probe = await psycopg.AsyncConnection.connect(
-                url, connect_timeout=max(2, int(timeout)), autocommit=True
+                url,
+                connect_timeout=max(2, int(timeout)),
+                autocommit=True,
+                options=_options(timeout) + plans,
+                prepare_threshold=None,
             )
-            await probe.close()
-        except psycopg.OperationalError as error:
+            async with asyncio.timeout(max(2.0, timeout)), probe:
+                cursor = await probe.execute(
+                    "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
+                )
+                heard = await cursor.fetchone() == (str(int(timeout * 1000)),)
+        except (psycopg.Error, TimeoutError) as error:
+            if "unsupported startup parameter" in str(error):
+                raise Unavailable(_POOLER, retry_after=60) from error
             raise Unavailable("PostgreSQL is away", retry_after=2) from error
+        if not heard:
+            raise Unavailable(_POOLER, retry_after=60)
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=1,

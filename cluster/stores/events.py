@@ -85,6 +85,21 @@ class EventStore:
         )
         return int(row["event_seq"]) if row else 0
 
+    async def id_at(self, session_id: int, seq: int) -> str | None:
+        """Id of the event with this number; empty when it is not kept any more, None when there was
+        none yet."""
+        row = await self._db.one(
+            """
+            SELECT s.event_seq, e.id FROM session_streams s
+            LEFT JOIN events e ON e.session_id = s.session_id AND e.seq = %(seq)s
+            WHERE s.session_id = %(id)s
+            """,
+            {"id": session_id, "seq": seq},
+        )
+        if row is None or (row["id"] is None and seq > row["event_seq"]):
+            return None
+        return row["id"] or ""
+
     async def newest_of(self, session_ids: Sequence[int]) -> dict[int, int]:
         """`newest` of many sessions."""
         rows = await self._db.all(

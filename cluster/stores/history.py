@@ -11,7 +11,7 @@ from cluster.domain.message import StoredMessage
 from cluster.stores.chats import write_timers
 from cluster.stores.database import Connection, Database, hold_fence, jsonb, printable
 from cluster.stores.groups import write_group
-from cluster.stores.people import insert_pairs
+from cluster.stores.people import finish_moves, insert_pairs
 
 __all__ = ["HistoryStore"]
 
@@ -23,13 +23,13 @@ class HistoryStore:
         self._db = database
 
     async def record(self, session_id: int, epoch: int, chunk: HistoryChunk) -> int:
-        """Write a chunk, in one transaction; returns how many messages were new.
+        """Write a chunk, in one transaction, of a part of a second at most; returns how many
+        messages were new.
 
         The same again changes nothing; what is known already is newer and stays, but an own
         message may turn out to have got further. Nothing is told as an event. Raises `NotOwner`.
         """
         async with self._db.connection() as connection, connection.transaction():
-            await connection.execute("SET LOCAL statement_timeout = '60s'")
             await hold_fence(connection, session_id, epoch)
             # First of all: who is who decides under which address everything else is kept.
             if chunk.pairs:
@@ -46,7 +46,9 @@ class HistoryStore:
             known = [row["chat"] for row in await cursor.fetchall()]
             fresh = await _write_messages(connection, session_id, chunk.messages)
             await _write_chats(connection, session_id, chunk.chats, known)
-            return fresh
+        if chunk.pairs:
+            await finish_moves(self._db, session_id, epoch)
+        return fresh
 
     async def forget_messages(self, age: timedelta, *, batch: int) -> int:
         """Delete messages older than `age`, `batch` at a time so that nobody waits for it; returns

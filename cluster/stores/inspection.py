@@ -18,8 +18,14 @@ class ServerFacts:
     version: str
     #: Of `server_version_num`: 180001.
     number: int
-    #: Commits wait for the disk: without it "accepted is durable" is not true.
-    durable: bool
+    #: As the server's settings of these names are for our connections.
+    fsync: bool
+    full_page_writes: bool
+    synchronous_commit: str
+    synchronous_standby_names: str
+    #: Servers that follow it now; of them those that commits wait for.
+    replicas: int
+    synchronous_replicas: int
     max_connections: int
     connections: int
     #: Sessions that are to run, and nodes that are there.
@@ -31,6 +37,41 @@ class ServerFacts:
     migrations: int
     #: It tells lives of the database apart (see `0050`), so that a restore is noticed.
     knows_its_life: bool
+
+    @property
+    def lacks(self) -> list[str]:
+        """Why what was answered 201 may be lost: in a crash of the server, or of its machine, or in
+        a failover to a replica."""
+        named = bool(self.synchronous_standby_names.strip())
+        found = []
+        if not self.fsync:
+            found.append("fsync is off: a crash of the machine can destroy the whole database")
+        if not self.full_page_writes:
+            found.append("full_page_writes is off: a crash of the machine can tear pages")
+        if self.synchronous_commit == "off":
+            found.append("synchronous_commit is off: a crash loses the last commits")
+        if self.replicas and not named:
+            found.append(
+                f"{self.replicas} replicas, and synchronous_standby_names is empty: a failover "
+                "loses the last commits"
+            )
+        if named and self.synchronous_commit == "local":
+            found.append(
+                "synchronous_commit is local, so that synchronous_standby_names has no effect: a "
+                "failover loses the last commits"
+            )
+        return found
+
+    @property
+    def durability(self) -> str:
+        """For people: where a commit is when it is answered."""
+        disk = f"synchronous_commit {self.synchronous_commit}"
+        if self.synchronous_standby_names.strip():
+            names = self.synchronous_standby_names
+            return f"{disk}, waits for {self.synchronous_replicas} of {self.replicas}: {names}"
+        if self.replicas:
+            return f"{disk}, {self.replicas} replicas, none of them waited for"
+        return f"{disk}, no replicas: the disk of one server"
 
 
 class InspectionStore:
@@ -47,8 +88,14 @@ class InspectionStore:
             SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
                    current_setting('server_version') AS version,
                    current_setting('server_version_num')::integer AS number,
-                   current_setting('fsync')::boolean
-                     AND current_setting('synchronous_commit') <> 'off' AS durable,
+                   current_setting('fsync')::boolean AS fsync,
+                   current_setting('full_page_writes')::boolean AS full_page_writes,
+                   current_setting('synchronous_commit') AS synchronous_commit,
+                   current_setting('synchronous_standby_names') AS synchronous_standby_names,
+                   -- Whoever may not see more sees that they are there.
+                   (SELECT count(*) FROM pg_stat_replication)::integer AS replicas,
+                   (SELECT count(*) FROM pg_stat_replication
+                    WHERE sync_state IN ('sync', 'quorum'))::integer AS synchronous_replicas,
                    current_setting('max_connections')::integer AS max_connections,
                    (SELECT count(*) FROM pg_stat_activity)::integer AS connections,
                    to_regclass('_yoyo_migration') IS NOT NULL AS migrated
@@ -73,7 +120,12 @@ class InspectionStore:
         return ServerFacts(
             version=row["version"],
             number=row["number"],
-            durable=row["durable"],
+            fsync=row["fsync"],
+            full_page_writes=row["full_page_writes"],
+            synchronous_commit=row["synchronous_commit"],
+            synchronous_standby_names=row["synchronous_standby_names"],
+            replicas=row["replicas"],
+            synchronous_replicas=row["synchronous_replicas"],
             max_connections=row["max_connections"],
             connections=row["connections"],
             sessions=sessions,

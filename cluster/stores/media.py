@@ -76,7 +76,9 @@ class MediaStore:
                 WHERE expires_at < clock_timestamp() AND NOT EXISTS (
                     SELECT 1 FROM outbox o
                     WHERE o.session_id = m.session_id AND o.state = 'accepted'
-                      AND o.content -> 'file' ->> '_object' = m.object_key
+                      -- Wherever in it: its file, its preview's picture, what comes to be.
+                      AND jsonb_path_exists(o.content, 'strict $.** ? (@ == $key)',
+                                            jsonb_build_object('key', m.object_key))
                 )
                 ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
                 """,

@@ -6,11 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cluster.domain.content import fingerprinted
-from cluster.domain.errors import Conflict, GatewayError, error_from_payload
+from cluster.domain.errors import (
+    Conflict,
+    GatewayError,
+    SessionNotFound,
+    Unavailable,
+    WhatsAppRefused,
+    error_from_payload,
+)
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
@@ -39,6 +46,16 @@ class OutboxRow:
     #: What a failed one was answered, and is answered when it is sent again.
     failure: GatewayError | None = None
 
+    def raise_failure(self) -> None:
+        """Of a failed one, what it was answered the first time: its key or id has no other
+        outcome."""
+        if self.state is not OutboxState.FAILED:
+            return
+        if self.failure is None or isinstance(self.failure, Unavailable):
+            # Of former versions; or it was given up, and is not tried again.
+            raise WhatsAppRefused(self.error or "WhatsApp refused the message")
+        raise self.failure
+
 
 class OutboxStore:
     """Table `outbox`, and the history row of each of its messages."""
@@ -51,7 +68,6 @@ class OutboxStore:
         self,
         session_id: int,
         *,
-        epoch: int,
         message_id: str,
         chat: str,
         sender: str,
@@ -61,16 +77,17 @@ class OutboxStore:
         idempotency_key: str | None = None,
         trace: str = "",
     ) -> tuple[OutboxRow, bool]:
-        """Accept a message, in one transaction with its history row. In a chat with a timer the
-        content gets it, as `_timer`: whoever sends it, and however late, it disappears.
+        """Accept a message, in one transaction with its history row, whoever owns the session: the
+        row of its stream, locked, gives the order. `sender`: JID of the account that is linked; it
+        is sent from no other. In a chat with a timer the content gets it, as `_timer`: whoever
+        sends it, and however late, it disappears.
 
-        The same id or idempotency key again gives the first row and True. Raises `NotOwner`, and
-        `Conflict` when the id or key was used for something else.
+        The same id or idempotency key again gives the first row and True. Raises `SessionNotFound`,
+        and `Conflict` when the id or key was used for something else.
         """
         fingerprint = _fingerprint(chat, content)
         values = {
             "id": session_id,
-            "epoch": epoch,
             "message": message_id,
             "chat": chat,
             "sender": sender,
@@ -82,7 +99,9 @@ class OutboxStore:
             "reply_to": str(content.get("reply_to") or ""),
             "trace": trace or None,
         }
-        row = fenced(await self._db.one(_ACCEPT, values), session_id, epoch)
+        row = await self._db.one(_ACCEPT, values)
+        if row is None:
+            raise SessionNotFound(str(session_id))
         if row["seq"] is not None:
             return _row(row), False
         first = await self._db.one(
@@ -114,15 +133,16 @@ class OutboxStore:
         )
         return _row(row) if row else None
 
-    async def pending(self, session_id: int) -> list[OutboxRow]:
-        """What was accepted and not sent yet, in order."""
+    async def pending(self, session_id: int, *, after: int = 0) -> list[OutboxRow]:
+        """What was accepted and not sent yet, in order; only with a seq above `after`."""
         rows = await self._db.all(
             """
             SELECT seq, message_id, chat, content, state, attempts, error, accepted_at, trace,
                    account
-            FROM outbox WHERE session_id = %(id)s AND state = 'accepted' ORDER BY seq
+            FROM outbox
+            WHERE session_id = %(id)s AND state = 'accepted' AND seq > %(after)s ORDER BY seq
             """,
-            {"id": session_id},
+            {"id": session_id, "after": after},
         )
         return [_row(row) for row in rows]
 
@@ -150,6 +170,30 @@ class OutboxStore:
             total += failed
             if failed < _AT_ONCE:
                 return total
+
+    async def forget(self, age: timedelta, *, batch: int) -> int:
+        """Delete what was accepted longer than `age` ago and is dealt with, of all sessions,
+        `batch` at a time so that nobody waits for it; returns how many. Their ids and idempotency
+        keys are free again."""
+        sessions = await self._db.all("SELECT id FROM sessions ORDER BY id", {})
+        gone = 0
+        for session in sessions:
+            while True:
+                deleted = await self._db.run(
+                    """
+                    DELETE FROM outbox WHERE session_id = %(id)s AND seq IN (
+                        SELECT seq FROM (
+                            SELECT seq, accepted_at FROM outbox
+                            WHERE session_id = %(id)s AND state <> 'accepted'
+                            ORDER BY seq LIMIT %(batch)s) AS oldest
+                        WHERE accepted_at < clock_timestamp() - %(age)s::interval)
+                    """,
+                    {"id": session["id"], "age": age, "batch": batch},
+                )
+                gone += deleted
+                if deleted < batch:
+                    break
+        return gone
 
     async def traces(self, session_id: int, message_ids: Sequence[str]) -> list[str]:
         """`traceparent` of the requests that sent these messages, where they were traced."""
@@ -220,9 +264,8 @@ class OutboxStore:
 _AT_ONCE = 200
 
 _ACCEPT = """
-    WITH fence AS (
-        UPDATE session_streams SET outbox_seq = outbox_seq + 1
-        WHERE session_id = %(id)s AND epoch = %(epoch)s
+    WITH stream AS (
+        UPDATE session_streams SET outbox_seq = outbox_seq + 1 WHERE session_id = %(id)s
         RETURNING outbox_seq
     ), entry AS (
         INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,
@@ -235,7 +278,7 @@ _ACCEPT = """
                    WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s) AND seconds > 0
                ), '{}'),
                %(fingerprint)s, %(key)s, %(trace)s, %(sender)s
-        FROM fence
+        FROM stream
         ON CONFLICT DO NOTHING
         RETURNING session_id, seq, message_id, chat, kind, content, state, attempts, error,
                   accepted_at, trace, account
@@ -247,10 +290,9 @@ _ACCEPT = """
         FROM entry
         ON CONFLICT DO NOTHING
     )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner, entry.seq, entry.message_id, entry.chat,
-           entry.content, entry.state, entry.attempts, entry.error, entry.accepted_at, entry.trace,
-           entry.account
-    FROM (SELECT 1) AS always LEFT JOIN entry ON true
+    SELECT entry.seq, entry.message_id, entry.chat, entry.content, entry.state, entry.attempts,
+           entry.error, entry.accepted_at, entry.trace, entry.account
+    FROM stream LEFT JOIN entry ON true
 """
 
 

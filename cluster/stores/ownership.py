@@ -128,22 +128,25 @@ class OwnershipStore:
         )
         return touched > 0
 
-    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> bool:
-        """Lengthen the lease; False when a newer epoch exists."""
-        touched = await self._db.run(
+    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> int | None:
+        """Lengthen the lease; None when a newer epoch exists. Otherwise the seq of the newest
+        message that was accepted for the session: of what nobody told it, an owner learns so."""
+        row = await self._db.one(
             """
             UPDATE ownership SET lease_ttl = greatest(lease_ttl, %(ttl)s),
                    lease_until = clock_timestamp() + greatest(lease_ttl, %(ttl)s),
                    renewals = renewals + 1
             WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
+            RETURNING (SELECT outbox_seq FROM session_streams s
+                       WHERE s.session_id = ownership.session_id) AS accepted
             """,
             {"id": session_id, "epoch": epoch, "ttl": ttl},
         )
-        return touched > 0
+        return int(row["accepted"]) if row else None
 
-    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> frozenset[int]:
-        """Lengthen the leases of many sessions (id → epoch) in one statement; returns the ids of
-        those that are still owned under that epoch."""
+    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> dict[int, int]:
+        """Lengthen the leases of many sessions (id → epoch) in one statement; of those that are
+        still owned under that epoch returns what `renew` does, by id."""
         rows = await self._db.all(
             """
             UPDATE ownership o SET
@@ -151,11 +154,24 @@ class OwnershipStore:
                 lease_until = clock_timestamp() + greatest(o.lease_ttl, %(ttl)s)
             FROM unnest(%(ids)s::bigint[], %(epochs)s::bigint[]) AS r(session_id, epoch)
             WHERE o.session_id = r.session_id AND o.epoch = r.epoch AND NOT o.released
-            RETURNING o.session_id
+            RETURNING o.session_id, (SELECT outbox_seq FROM session_streams s
+                                     WHERE s.session_id = o.session_id) AS accepted
             """,
             {"ids": list(epochs), "epochs": list(epochs.values()), "ttl": ttl},
         )
-        return frozenset(row["session_id"] for row in rows)
+        return {row["session_id"]: int(row["accepted"]) for row in rows}
+
+    async def renewed_within(self, session_id: int, seconds: float) -> bool:
+        """An owner has said so lately that it lives; a guess, for who waits for its answer."""
+        row = await self._db.one(
+            """
+            SELECT NOT released AND lease_until - lease_ttl
+                   > clock_timestamp() - make_interval(secs => %(seconds)s) AS lately
+            FROM ownership WHERE session_id = %(id)s
+            """,
+            {"id": session_id, "seconds": seconds},
+        )
+        return bool(row and row["lately"])
 
     async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
         """Let go. `clean`: the last checkpoint is the very latest store. Of an owner that had not

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from cluster.domain.contact import Contact
 from cluster.stores.database import Connection, Database, Row, hold_fence, printable
 
-__all__ = ["PeopleStore", "insert_pairs"]
+__all__ = ["PeopleStore", "finish_moves", "insert_pairs"]
 
-#: Moving a chat of a hundred thousand messages takes longer than a statement usually may.
-_PATIENCE = "SET LOCAL statement_timeout = '60s'"
+#: Pairs, and messages, that are dealt with in one transaction: some tens of milliseconds.
+_PAIRS, _MOVED = 20, 500
 
 
 class PeopleStore:
@@ -20,12 +20,14 @@ class PeopleStore:
         self._db = database
 
     async def paired(self, session_id: int, epoch: int, pairs: Sequence[tuple[str, str]]) -> None:
-        """LID and phone number of persons became known: one contact and one chat from now on.
-        Raises `NotOwner`."""
-        async with self._db.connection() as connection, connection.transaction():
-            await connection.execute(_PATIENCE)
-            await hold_fence(connection, session_id, epoch)
-            await insert_pairs(connection, session_id, pairs)
+        """LID and phone number of persons became known: one contact and one chat from now on. What
+        is in a long chat follows part by part, so that sends and what arrives get their turn
+        between. Raises `NotOwner`."""
+        for start in range(0, len(pairs), _PAIRS):
+            async with self._db.connection() as connection, connection.transaction():
+                await hold_fence(connection, session_id, epoch)
+                await insert_pairs(connection, session_id, pairs[start : start + _PAIRS])
+        await finish_moves(self._db, session_id, epoch)
 
     async def named(self, session_id: int, names: Mapping[str, tuple[str, str]]) -> None:
         """What people are called in the address book and call themselves, by JID: where it is
@@ -68,6 +70,20 @@ class PeopleStore:
             {"id": session_id},
         )
         return [_contact(row) for row in rows]
+
+
+async def finish_moves(database: Database, session_id: int, epoch: int) -> None:
+    """What `insert_pairs` left under a LID, also in an earlier process, moves to the number. Raises
+    `NotOwner`."""
+    more = True
+    while more:
+        async with database.connection() as connection, connection.transaction():
+            await hold_fence(connection, session_id, epoch)
+            cursor = await connection.execute(
+                "SELECT move_lids(%(id)s, %(most)s) AS more", {"id": session_id, "most": _MOVED}
+            )
+            row = await cursor.fetchone()
+        more = bool(row and row["more"])
 
 
 async def insert_pairs(

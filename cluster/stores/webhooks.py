@@ -9,7 +9,7 @@ seen it at the same place for that long (`leased`, `take_away`), whatever the se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -232,6 +232,34 @@ class WebhookStore:
             "url": hook.config["url"],
         }
         return await self._held(_BURIED, hook, event, outcome, values | _rule(rule))
+
+    async def stuck_at(
+        self, hook: LeasedWebhook, types: Sequence[str]
+    ) -> tuple[LeasedWebhook, Event] | None:
+        """The next event that `hook` has to deliver, without its payload, and the row as it is now;
+        None when there is none, or the lease went to somebody else."""
+        row = await self._db.one(
+            """
+            SELECT w.cursor, w.attempts, e.id, e.session_id, e.seq, e.type, e.happened_at
+            FROM webhooks w JOIN events e ON e.session_id = w.session_id AND e.seq > w.cursor
+            WHERE w.id = %(id)s AND w.lease = %(lease)s
+              AND (w.until IS NULL OR e.seq <= w.until)
+              AND (%(types)s::text[] = '{}' OR e.type = ANY(%(types)s))
+            ORDER BY e.seq LIMIT 1
+            """,
+            {"id": hook.id, "lease": hook.lease, "types": list(types)},
+        )
+        if row is None:
+            return None
+        event = Event(
+            id=row["id"],
+            session_id=row["session_id"],
+            seq=row["seq"],
+            type=row["type"],
+            payload={},
+            happened_at=row["happened_at"],
+        )
+        return replace(hook, cursor=row["cursor"], attempts=row["attempts"]), event
 
     async def let_go(self, hook: LeasedWebhook, dealt_with: int) -> None:
         """Give the lease back; nothing up to `dealt_with` is wanted any more. A replay that is
@@ -548,7 +576,7 @@ _DELIVERED = _sql(
         UPDATE webhooks SET cursor = %(seq)s, attempts = 0, error = '',
                lease_until = clock_timestamp() + %(lease_for)s
         WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
-        RETURNING session_id, key, target, origin, url
+        RETURNING session_id, key, target, origin
     ), broken AS (
         SELECT target, failures FROM webhook_breakers
         WHERE target IN (SELECT target FROM mine) AND failures > 0 FOR UPDATE
@@ -564,7 +592,9 @@ _DELIVERED = _sql(
             FOR UPDATE SKIP LOCKED)
     ), resolved AS (
         UPDATE webhook_dead_letters d SET resolved_at = clock_timestamp() FROM mine
-        WHERE mine.origin = 'replay' AND d.session_id = mine.session_id AND d.url = mine.url
+        WHERE mine.origin = 'replay' AND d.session_id = mine.session_id
+          -- The endpoint's key, which stays when its URL changes.
+          AND d.key = split_part(mine.key, '/', 2)
           AND d.seq = %(seq)s AND d.resolved_at IS NULL
     ), """,
     _LOG,

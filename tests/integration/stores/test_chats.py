@@ -72,7 +72,6 @@ async def test_an_own_edit_counts_once_whatsapp_has_it(owned: Owned) -> None:
     content = {"kind": "edit", "text": "first", "reply_to": "3EB0AAAAAAAAAAAAAAAAA1"}
     await owned.stores.outbox.accept(
         owned.id,
-        epoch=owned.epoch,
         message_id="3EB0AAAAAAAAAAAAAAAAA2",
         chat=CHAT,
         sender="4915100001@s.whatsapp.net",
@@ -90,7 +89,6 @@ async def test_the_gateways_own_additions_make_no_other_message(owned: Owned) ->
     async def accept(secret: str, text: str) -> bool:
         _, replayed = await owned.stores.outbox.accept(
             owned.id,
-            epoch=owned.epoch,
             message_id="3EB0AAAAAAAAAAAAAAAAA3",
             chat=CHAT,
             sender="",
@@ -106,17 +104,34 @@ async def test_the_gateways_own_additions_make_no_other_message(owned: Owned) ->
 
 async def test_files_go_when_their_time_is_over_and_nobody_needs_them(owned: Owned) -> None:
     media = owned.stores.media
-    for name, seconds in (("needed", 0.001), ("over", 0.001), ("kept", 0.0), ("young", 99.0)):
+    unsent = ("needed", "picture", "deeper")
+    for name, seconds in (
+        *((name, 0.001) for name in unsent),
+        *(("over", 0.001), ("kept", 0.0), ("young", 99.0)),
+    ):
         file = StoredFile(key=f"media/{owned.id}/{name}", mimetype="x/y", filename="", size=1)
         await media.put(owned.id, file, seconds=seconds)
     await owned.stores.outbox.accept(
         owned.id,
-        epoch=owned.epoch,
         message_id="3EB0AAAAAAAAAAAAAAAAA4",
         chat=CHAT,
         sender="",
         kind="image",
         content={"kind": "image", "file": {"_object": f"media/{owned.id}/needed"}},
+        body="",
+    )
+    await owned.stores.outbox.accept(
+        owned.id,
+        message_id="3EB0AAAAAAAAAAAAAAAAA5",
+        chat=CHAT,
+        sender="",
+        kind="text",
+        content={
+            "kind": "text",
+            "text": "https://example.com",
+            "_preview_image": {"_object": f"media/{owned.id}/picture"},
+            "cards": [{"of": {"key": f"media/{owned.id}/deeper"}}],
+        },
         body="",
     )
     deleted: list[str] = []
@@ -127,8 +142,9 @@ async def test_files_go_when_their_time_is_over_and_nobody_needs_them(owned: Own
     gone = await media.collect(100, delete)
     assert f"media/{owned.id}/over" in gone
     assert deleted == gone
-    left = [name for name in ("needed", "over", "kept", "young") if await _stored(owned, name)]
-    assert left == ["needed", "kept", "young"]
+    names = (*unsent, "over", "kept", "young")
+    left = [name for name in names if await _stored(owned, name)]
+    assert left == [*unsent, "kept", "young"]
 
 
 async def _stored(owned: Owned, name: str) -> bool:

@@ -19,7 +19,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 WRITERS: dict[str, Callable[[Owned], Awaitable[object]]] = {
     "set_status": lambda o: o.stores.sessions.set_status(o.id, o.epoch, SessionStatus.FAILED),
-    "accept": lambda o: o.accept("3EB0ZOMBIE00000000"),
     "mark_sent": lambda o: o.stores.outbox.mark_sent(o.id, o.epoch, "3EB0FIRST000000000", NOW),
     "mark_failed": lambda o: o.stores.outbox.mark_failed(
         o.id, o.epoch, "3EB0FIRST000000000", GatewayError("no"), 1
@@ -92,9 +91,9 @@ async def test_a_zombie_owner_never_writes_after_takeover(owned: Owned, writer: 
 async def test_a_zombie_owner_cannot_keep_or_release_the_lease(owned: Owned) -> None:
     newer = await owned.taken_over()
 
-    assert not await owned.stores.ownership.renew(owned.id, owned.epoch, TTL)
+    assert await owned.stores.ownership.renew(owned.id, owned.epoch, TTL) is None
     assert not await owned.stores.ownership.release(owned.id, owned.epoch, clean=True)
-    assert await owned.stores.ownership.renew(owned.id, newer, TTL)
+    assert await owned.stores.ownership.renew(owned.id, newer, TTL) is not None
 
 
 async def test_concurrent_claims_never_share_an_epoch(

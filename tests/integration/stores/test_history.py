@@ -109,7 +109,6 @@ async def test_a_person_with_two_addresses_becomes_one_chat_and_contact(owned: O
     assert {c.jid for c in await owned.stores.chats.list(owned.id)} == {CHAT, GROUP}
     await owned.stores.outbox.accept(
         owned.id,
-        epoch=owned.epoch,
         message_id="3EB0BBBBBBBBBBBBBB",
         chat=LID,
         sender="4915100001@s.whatsapp.net",
@@ -249,3 +248,73 @@ async def test_what_is_too_old_is_forgotten_and_chats_stay(owned: Owned) -> None
     left = await owned.stores.messages.list(owned.id, MessageFilter())
     assert [m.message_id for m in left] == ["N1"]
     assert len(await owned.stores.chats.list(owned.id)) == 2
+
+
+async def test_a_long_chat_moves_to_its_number_while_sends_go_on(owned: Owned) -> None:
+    stores, many = owned.stores, 10_000
+    for first in range(1, many, 1000):
+        await stores.db.run(
+            """
+            INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind,
+                                  body)
+            SELECT %(id)s, '777@lid', 'L' || n, false, '777@lid', now() - n * interval '1 minute',
+                   'text', 'message ' || n
+            FROM generate_series(%(first)s::integer, %(first)s + 999) n
+            """,
+            {"id": owned.id, "first": first},
+        )
+    # One is there twice, under both.
+    await stores.db.run(
+        """
+        INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body)
+        VALUES (%(id)s, '4917777@s.whatsapp.net', 'L7', false, '4917777@s.whatsapp.net', now(),
+                'text', 'message 7')
+        """,
+        {"id": owned.id},
+    )
+    moving = asyncio.create_task(
+        stores.people.paired(owned.id, owned.epoch, [("777@lid", "4917777@s.whatsapp.net")])
+    )
+    sent = 0
+    while not moving.done():
+        await owned.accept(f"3EB0{sent:016d}")
+        sent += 1
+        await asyncio.sleep(0.01)
+    await moving
+    # As one transaction, it let none or one through.
+    assert sent >= 5
+    row = await stores.db.one(
+        """
+        SELECT count(*) FILTER (WHERE chat = '4917777@s.whatsapp.net'
+                                  AND sender = '4917777@s.whatsapp.net') AS moved,
+               count(*) FILTER (WHERE chat LIKE '%%@lid' OR sender LIKE '%%@lid') AS left
+        FROM messages WHERE session_id = %(id)s
+        """,
+        {"id": owned.id},
+    )
+    assert row == {"moved": many, "left": 0}
+    chats = await stores.chats.list(owned.id, limit=10)
+    assert "4917777@s.whatsapp.net" in [chat.jid for chat in chats]
+    assert not any(chat.jid.endswith("@lid") for chat in chats)
+
+
+async def test_a_move_that_was_interrupted_is_finished_by_the_next_owner(owned: Owned) -> None:
+    stores = owned.stores
+    await stores.db.run(
+        """
+        INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body)
+        SELECT %(id)s, '778@lid', 'L' || n, false, '778@lid', now(), 'text', 'x'
+        FROM generate_series(1, 900) n
+        """,
+        {"id": owned.id},
+    )
+    # As the first step leaves it.
+    await stores.db.run(
+        "INSERT INTO lid_pairs (session_id, lid, phone) VALUES (%(id)s, '778@lid', '49@c')",
+        {"id": owned.id},
+    )
+    left = "SELECT count(*) AS n FROM messages WHERE session_id = %(id)s AND chat = '778@lid'"
+    assert await stores.db.one(left, {"id": owned.id}) == {"n": 700}
+    newer = await owned.taken_over()
+    await stores.people.paired(owned.id, newer, [("779@lid", "4917779@s.whatsapp.net")])
+    assert await stores.db.one(left, {"id": owned.id}) == {"n": 0}

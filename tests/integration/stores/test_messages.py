@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from owned_session import CHAT, Owned, incoming
@@ -152,3 +152,26 @@ async def test_events_are_numbered_without_gaps_from_many_writers(owned: Owned) 
     assert [e.seq for e in events] == list(range(1, 41))
     assert len({e.id for e in events}) == 40
     assert [e.seq for e in await stores.events.list(owned.id, after=38)] == [39, 40]
+
+
+async def test_what_was_dealt_with_long_ago_leaves_the_outbox(owned: Owned) -> None:
+    outbox = owned.stores.outbox
+    ids = [f"3EB0OLD{number:013d}" for number in range(7)]
+    for message_id in ids:
+        await owned.accept(message_id, key=f"key {message_id}")
+    for message_id in ids[:5]:
+        await outbox.mark_sent(owned.id, owned.epoch, message_id, datetime.now(UTC))
+    await owned.stores.db.run(
+        "UPDATE outbox SET accepted_at = accepted_at - interval '31 days' "
+        "WHERE session_id = %(id)s AND message_id <> %(young)s",
+        {"id": owned.id, "young": ids[4]},
+    )
+    assert await outbox.forget(timedelta(days=30), batch=2) >= 4
+    left = [one for one in ids if await outbox.get(owned.id, one) is not None]
+    # The young one, and what still waits, however long.
+    assert left == ids[4:]
+    assert [row.message_id for row in await outbox.pending(owned.id)] == ids[5:]
+    with pytest.raises(Conflict):
+        await owned.accept("3EB0NEW0000000000000", "another", key=f"key {ids[4]}")
+    _, replayed = await owned.accept("3EB0NEW0000000000000", "another", key=f"key {ids[0]}")
+    assert not replayed

@@ -129,7 +129,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         await s.sessions.update_config(number, owned.record.config)
 
     async def ownership() -> None:
-        assert await s.ownership.renew(number, epoch, TTL)
+        assert await s.ownership.renew(number, epoch, TTL) is not None
         assert await s.ownership.renew_all({number: epoch}, TTL)
         other = await _owned(s)
         await s.starts.begin(other.id, "node", _POLICY)

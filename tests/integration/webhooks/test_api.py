@@ -92,6 +92,8 @@ async def test_pulling_gives_every_event_once_and_a_long_poll_waits_for_the_next
     assert [e["gateway"]["seq"] for e in (await waiting).json()["events"]] == [8]
 
     none = (await caller.get(path, params={"events": "message,message.ack"})).json()
+    cursor = none.pop("cursor")
+    assert cursor.startswith("8-")
     assert none == {"events": [], "next": 8, "newest": 8}
     assert (await caller.get(path, params={"events": "nonsense"})).status_code == 422
     assert (await caller.get("/api/nobody/events")).status_code == 404
@@ -127,7 +129,7 @@ async def test_a_stream_resumes_where_it_broke_off_and_outlasts_the_request_time
             await asyncio.sleep(_PATIENCE + 1)
             await say(stores, session, 1)
             got += await reading
-    assert [line["id"] for line in got] == ["1", "2", "3", "4"]
+    assert [line["id"].partition("-")[0] for line in got] == ["1", "2", "3", "4"]
     assert {line["event"] for line in got} == {"state.change"}
     assert json.loads(got[-1]["data"])["session"] == session.name
 
@@ -237,7 +239,6 @@ async def test_the_bodies_are_wahas(
     sent = "3EB0CCCCCCCCCCCC0001"
     await stores.outbox.accept(
         session.id,
-        epoch=epoch,
         message_id=sent,
         chat=chat,
         sender="4915100001@s.whatsapp.net",
@@ -290,3 +291,42 @@ async def test_the_bodies_are_wahas(
         "ackName": "READ",
         "_data": payloads["message.ack"]["_data"],
     }
+
+
+async def test_a_reader_is_told_when_the_database_lost_what_it_has_read(
+    stores: Stores, caller: httpx.AsyncClient, hooked: Hooked
+) -> None:
+    session = await hooked()
+    await say(stores, session, 5)
+    path = f"/api/{session.name}/events"
+    cursor = (await caller.get(path)).json()["cursor"]
+    assert cursor.startswith("5-")
+    # A failover to a replica that had the first three only.
+    await stores.db.run(
+        "DELETE FROM events WHERE session_id = %(id)s AND seq > 3", {"id": session.id}
+    )
+    await stores.db.run(
+        "UPDATE session_streams SET event_seq = 3 WHERE session_id = %(id)s", {"id": session.id}
+    )
+
+    async def told() -> None:
+        answer = await caller.get(path, params={"after": cursor})
+        assert answer.status_code == 409, answer.text
+        headers = {"Last-Event-ID": cursor}
+        async with caller.stream("GET", f"{path}/stream", headers=headers) as stream:
+            text = "".join([part async for part in stream.aiter_text()])
+        assert "event: gateway.error" in text
+
+    await told()
+    # Other events have the numbers by now.
+    await say(stores, session, 4)
+    await told()
+    for known in ("3", cursor.replace("5-", "3-", 1)):
+        # A number alone is taken as it is; the cursor of another event is none of this one.
+        answer = await caller.get(path, params={"after": known})
+        assert answer.status_code == (200 if known == "3" else 409)
+    page = (await caller.get(path, params={"after": "3"})).json()
+    again = await caller.get(path, params={"after": page["cursor"]})
+    assert (again.status_code, again.json()["events"]) == (200, [])
+    refused = await caller.get(path, params={"after": "5-x"})
+    assert refused.status_code == 422

@@ -24,17 +24,17 @@ class Recorded(BatchedOwnership):
         self.sent: list[dict[int, int]] = []
         self.away = False
 
-    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> frozenset[int]:
+    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> dict[int, int]:
         self.sent.append(dict(epochs))
         if self.away:
             raise Unavailable("PostgreSQL is away")
-        return frozenset(i for i in epochs if i <= 100)
+        return {i: 7 * i for i in epochs if i <= 100}
 
 
 async def test_those_that_ask_at_about_the_same_time_go_together() -> None:
     ownership = Recorded()
     answers = await asyncio.gather(*(ownership.renew(i, i * 10, TTL) for i in (1, 2, 101)))
-    assert answers == [True, True, False]
+    assert answers == [7, 14, None]
     assert ownership.sent == [{1: 10, 2: 20, 101: 1010}]
     assert await ownership.renew(1, 10, TTL)
     assert len(ownership.sent) == 2

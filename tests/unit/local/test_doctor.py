@@ -78,7 +78,12 @@ def test_connections_that_the_sessions_may_take_are_counted(
     facts = ServerFacts(
         version="18",
         number=180000,
-        durable=True,
+        fsync=True,
+        full_page_writes=True,
+        synchronous_commit="on",
+        synchronous_standby_names="",
+        replicas=0,
+        synchronous_replicas=0,
         max_connections=100,
         connections=30,
         sessions=sessions,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
 import serve_app
 from cluster.cli.application import application
+from cluster.security.config_check import durability_findings
+from cluster.settings import Settings
+from cluster.stores.inspection import ServerFacts
 
 GOOD = {
     "GATEWAY_ENV_FILE": "/dev/null",
@@ -70,3 +75,59 @@ def test_production_does_not_come_up_with_a_weak_key(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["serve_app"])
     with pytest.raises(SystemExit, match="not fit for production: HTTP_API_KEY"):
         serve_app.main()
+
+
+FACTS = ServerFacts(
+    version="18.1",
+    number=180001,
+    fsync=True,
+    full_page_writes=True,
+    synchronous_commit="on",
+    synchronous_standby_names="",
+    replicas=0,
+    synchronous_replicas=0,
+    max_connections=100,
+    connections=1,
+    ahead=0.0,
+    migrations=1,
+    knows_its_life=True,
+    sessions=0,
+    nodes=1,
+)
+SYNCHRONOUS = replace(
+    FACTS, synchronous_standby_names="ANY 1 (a, b)", replicas=2, synchronous_replicas=2
+)
+
+
+@pytest.mark.parametrize(
+    "facts", [FACTS, SYNCHRONOUS, replace(SYNCHRONOUS, synchronous_commit="remote_apply")]
+)
+def test_a_database_that_keeps_what_it_is_told_is_fit(facts: ServerFacts) -> None:
+    assert durability_findings(facts, Settings()) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FACTS, fsync=False),
+        replace(FACTS, full_page_writes=False),
+        replace(FACTS, synchronous_commit="off"),
+        replace(FACTS, replicas=1),
+        replace(SYNCHRONOUS, synchronous_commit="local"),
+        replace(SYNCHRONOUS, synchronous_commit="off"),
+    ],
+)
+def test_a_database_that_may_lose_what_was_accepted_is_refused_unless_told_otherwise(
+    facts: ServerFacts,
+) -> None:
+    settings = Settings()
+    (found,) = durability_findings(facts, settings)
+    assert (found.level, found.variable) == ("error", "DATABASE_DURABILITY")
+    settings.stores.database_durability = "relaxed"
+    (found,) = durability_findings(facts, settings)
+    assert found.level == "warning"
+
+
+def test_a_database_that_does_not_tell_its_life_is_told() -> None:
+    (found,) = durability_findings(replace(FACTS, knows_its_life=False), Settings())
+    assert (found.level, found.variable) == ("warning", "DATABASE_URL")

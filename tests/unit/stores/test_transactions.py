@@ -16,6 +16,7 @@ _FENCED = {
     ("groups.py", "told"),
     ("chats.py", "timer_told"),
     ("people.py", "paired"),
+    ("people.py", "finish_moves"),
 }
 _OTHERS = {
     ("media.py", "collect"): "files whose time is over; who stores one of them again waits",

@@ -1,0 +1,295 @@
+"""A send is accepted whether anybody owns the session or not; whoever owns it then, sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from unplugged import Running, Unplugged, start
+
+from cluster.client.gateway import Gateway
+from cluster.client.session import SessionClient
+from cluster.domain.errors import SessionNotWorking, Unavailable
+from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
+from cluster.settings import LeaseSettings, Settings
+from cluster.stores import Stores
+
+ALICE = Me(id="4915100001@c.us", jid="4915100001:3@s.whatsapp.net")
+BOB = Me(id="4915100009@c.us", jid="4915100009:3@s.whatsapp.net")
+CHAT, OTHER = "4915100002@c.us", "4915100003@c.us"
+
+
+@dataclass
+class Direct:
+    """The router without Ray: the owner of the session is in this process, or there is none."""
+
+    running: Running | None = None
+    told: list[str] = field(default_factory=list)
+
+    async def call_once(self, record: SessionRecord, invoke: Any, *, timeout: float) -> Any:
+        owner = self.running
+        if owner is None:
+            raise Unavailable("the session has no owner yet", retry_after=1)
+
+        def follow(carrier: Any, row: Any, wait: float) -> Awaitable[Any]:
+            self.told.append(row.message_id)
+            return owner.session.calls.follow(row, wait)
+
+        return await invoke(SimpleNamespace(follow=SimpleNamespace(remote=follow)))
+
+
+class Front(Gateway):
+    """A replica of the HTTP front."""
+
+    def __init__(self, settings: Settings, stores: Stores, router: Direct) -> None:
+        super().__init__(settings, tenant="default")
+        self._stores = stores
+        self.router = cast(Any, router)
+
+
+@pytest.fixture
+def router() -> Direct:
+    return Direct()
+
+
+@pytest.fixture
+def session(
+    record: SessionRecord, stores: Stores, settings: Settings, router: Direct
+) -> SessionClient:
+    return Front(settings, stores, router).session(record.name)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What goes out, by its text."""
+    out: list[str] = []
+
+    async def send(self: Any, *, chat: str, content: dict[str, Any], message_id: str) -> datetime:
+        out.append(str(content["text"]))
+        return datetime.now(UTC)
+
+    monkeypatch.setattr(Unplugged, "send", send)
+    return out
+
+
+async def linked(stores: Stores, record: SessionRecord, me: Me | None, status: str) -> None:
+    claim = await stores.ownership.claim(
+        record.id, "before", "before", LeaseSettings(ttl_seconds=60).ttl
+    )
+    await stores.ownership.waited(record.id, claim.epoch)
+    await stores.sessions.set_status(record.id, claim.epoch, SessionStatus(status), me=me)
+    await stores.ownership.release(record.id, claim.epoch, clean=True)
+
+
+Owning = Callable[[], Awaitable[Running]]
+
+
+@pytest_asyncio.fixture
+async def owning(record: SessionRecord, stores: Stores, settings: Settings, router: Direct) -> Any:
+    """Have the session owned in this process, until the test ends."""
+    all_of_them: list[Running] = []
+
+    async def own() -> Running:
+        settings.lease.renew_seconds = 0.2
+        one = start(await stores.sessions.get_by_id(record.id), stores, settings)
+        all_of_them.append(one)
+        await one.works()
+        router.running = one
+        return one
+
+    yield own
+    for one in all_of_them:
+        one.session.stop()
+        await one.task
+
+
+async def sent(wire: list[str], *texts: str) -> None:
+    async with asyncio.timeout(20):
+        while len(wire) < len(texts):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    assert wire == [*texts]
+
+
+@pytest.mark.parametrize("status", ["STARTING", "WORKING"])
+async def test_between_two_owners_sends_are_accepted_at_once_and_go_out_in_order_later(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    wire: list[str],
+    owning: Owning,
+    status: str,
+) -> None:
+    await linked(stores, record, ALICE, status)
+    answers: list[SentMessage] = []
+    for text in ("one", "two", "three"):
+        began = time.monotonic()
+        answers.append(await session.send_text(CHAT, text, link_preview=False))
+        assert time.monotonic() - began < 1
+    assert [one.state for one in answers] == [OutboxState.ACCEPTED] * 3
+    assert [one.place.ahead for one in answers if one.place] == [0, 1, 2]
+    assert wire == []
+
+    await owning()
+    await sent(wire, "one", "two", "three")
+    again = await session.send_text(
+        CHAT, "one", link_preview=False, message_id=answers[0].message_id
+    )
+    assert (again.replayed, again.state) == (True, OutboxState.SENT)
+    await sent(wire, "one", "two", "three")
+
+
+async def test_a_connected_owner_is_told_and_tells_what_became_of_it(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    wire: list[str],
+    owning: Owning,
+) -> None:
+    await linked(stores, record, ALICE, "STARTING")
+    await owning()
+    answer = await session.send_text(CHAT, "hello", link_preview=False)
+    assert answer.state is OutboxState.SENT
+    assert router.told == [answer.message_id]
+    assert wire == ["hello"]
+
+
+async def test_an_owner_finds_what_nobody_told_it_of_before_what_came_later(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    wire: list[str],
+    owning: Owning,
+) -> None:
+    await linked(stores, record, ALICE, "STARTING")
+    running = await owning()
+    router.running = None
+    await session.send_text(CHAT, "untold", link_preview=False)
+    router.running = running
+    # Told of the second one, before its lease tells of the first.
+    answer = await session.send_text(CHAT, "told", link_preview=False)
+    assert answer.state is OutboxState.SENT
+    assert wire == ["untold", "told"]
+    # Nobody tells of anything: the renewals do.
+    router.running = None
+    await session.send_text(CHAT, "found", link_preview=False)
+    await sent(wire, "untold", "told", "found")
+
+
+async def test_two_replicas_with_one_key_accept_one_message(
+    record: SessionRecord,
+    stores: Stores,
+    settings: Settings,
+    router: Direct,
+    wire: list[str],
+    owning: Owning,
+) -> None:
+    await linked(stores, record, ALICE, "WORKING")
+    fronts = [Front(settings, stores, router).session(record.name) for _ in range(8)]
+
+    async def both(text: str) -> list[SentMessage]:
+        return await asyncio.gather(
+            *(
+                front.send_text(CHAT, text, link_preview=False, idempotency_key=f"key-{text}")
+                for front in fronts
+            )
+        )
+
+    first = await both("unowned")
+    await owning()
+    second = await both("owned")
+    for answers in (first, second):
+        assert len({one.message_id for one in answers}) == 1
+        assert sorted(one.replayed for one in answers) == [False] + [True] * 7
+    await sent(wire, "unowned", "owned")
+
+
+async def test_what_a_stopped_session_has_accepted_goes_out_when_it_runs_again(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    wire: list[str],
+    owning: Owning,
+) -> None:
+    await linked(stores, record, ALICE, "WORKING")
+    await session.send_text(CHAT, "before", link_preview=False)
+    await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
+    with pytest.raises(SessionNotWorking):
+        await SessionClient(session.gateway, record.name).send_text(
+            CHAT, "stopped", link_preview=False
+        )
+    await stores.sessions.set_desired(record.id, DesiredState.RUNNING)
+    await owning()
+    await sent(wire, "before")
+
+
+async def test_nothing_goes_out_from_another_account_than_it_was_accepted_for(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    wire: list[str],
+    owning: Owning,
+) -> None:
+    await linked(stores, record, ALICE, "WORKING")
+    alices = await session.send_text(CHAT, "Alice's", link_preview=False)
+    await linked(stores, record, BOB, "WORKING")
+    await SessionClient(session.gateway, record.name).send_text(CHAT, "Bob's", link_preview=False)
+    await owning()
+    # By a replica that had read the record before: committed after the new account was linked.
+    late = await stores.outbox.accept(
+        record.id,
+        message_id="3EB0LATE000000000000",
+        chat="4915100002@s.whatsapp.net",
+        sender=ALICE.account,
+        kind="text",
+        content={"kind": "text", "text": "late"},
+        body="late",
+    )
+    await sent(wire, "Bob's")
+    for one in (alices.message_id, late[0].message_id):
+        row = await stores.outbox.get(record.id, one)
+        assert row is not None
+        assert row.state is OutboxState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("me", "status"),
+    [(None, "STARTING"), (None, "SCAN_QR_CODE"), (ALICE, "FAILED"), (None, "FAILED")],
+)
+async def test_a_session_that_cannot_send_accepts_nothing(
+    record: SessionRecord, stores: Stores, session: SessionClient, me: Me | None, status: str
+) -> None:
+    await linked(stores, record, me, status)
+    with pytest.raises(SessionNotWorking):
+        await session.send_text(CHAT, "no", link_preview=False)
+    assert await stores.outbox.pending(record.id) == []
+
+
+async def test_an_owner_that_stands_still_is_not_waited_for(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await linked(stores, record, ALICE, "WORKING")
+
+    async def hangs(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(router, "call_once", hangs)
+    began = time.monotonic()
+    answer = await session.send_text(CHAT, "hello", link_preview=False)
+    assert answer.state is OutboxState.ACCEPTED
+    assert time.monotonic() - began < 5
