@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,12 +194,15 @@ class LocalGateway:
         return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
     def _start_application(self) -> None:
-        with self._phase(Phase.SUPERVISOR):
-            self._supervised = True
-            self._module("actors.bootstrap", timeout=_STEP_SECONDS)
-        with self._phase(Phase.HTTP):
-            self._module("serve_app", timeout=_STEP_SECONDS)
-            self._served = True
+        # Beside each other: neither needs the other, and each waits for Ray most of the time.
+        with ThreadPoolExecutor(1, thread_name_prefix="http") as beside:
+            front = beside.submit(self._module, "serve_app", timeout=_STEP_SECONDS)
+            with self._phase(Phase.SUPERVISOR):
+                self._supervised = True
+                self._module("actors.bootstrap", timeout=_STEP_SECONDS)
+            with self._phase(Phase.HTTP):
+                front.result()
+                self._served = True
 
     def _check_closed(self) -> None:
         """Whether others of this machine are kept out, now that everything has made its files.
