@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.hosts.session_actor import SessionActor, concurrency_groups
 from actors.lean import SESSION_PROCESS
 from actors.prestart import prestart
+from actors.spare import taken
 from actors.zygote.launch import FORK
 from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
@@ -21,9 +22,12 @@ from cluster.settings import Settings
 __all__ = [
     "NODE_LABEL",
     "HostActor",
+    "become_control",
+    "control_options",
     "create_host_actor",
     "forks",
     "off_nodes",
+    "own_cert_file",
     "session_environment",
     "start_spare",
 ]
@@ -52,6 +56,31 @@ def session_environment(settings: Settings) -> dict[str, str]:
 def forks(settings: Settings) -> bool:
     """Whether processes that host sessions are forked, where nothing hinders that."""
     return settings.placement.fork and sys.platform == "linux"
+
+
+def control_options(settings: Settings) -> dict[str, Any]:
+    """Options of an actor that is none of a session, and starts as quickly: it is forked as well,
+    or placed in a spare process. It calls `become_control`."""
+    if not forks(settings):
+        return {}
+    return {"runtime_env": {"env_vars": session_environment(settings)}}
+
+
+def become_control(cert_file: str | None) -> None:
+    """In a process made with `control_options`, before anything else: it is no session's.
+    `cert_file`: `SSL_CERT_FILE` of its node; None: it was not made so."""
+    if cert_file is None:
+        return
+    taken()
+    os.environ.pop(SESSION_PROCESS, None)
+    os.environ.pop("SSL_CERT_FILE", None)
+    if cert_file:
+        os.environ["SSL_CERT_FILE"] = cert_file
+
+
+def own_cert_file(settings: Settings) -> str | None:
+    """See `become_control`."""
+    return os.environ.get("SSL_CERT_FILE", "") if forks(settings) else None
 
 
 def start_spare(settings: Settings, node: str) -> None:

@@ -13,6 +13,7 @@ import ray
 import structlog
 
 from actors.endless import endless
+from actors.placement import become_control
 from actors.supervision.cut_off import CutOff
 from actors.supervision.going_down import GoingDown
 from actors.supervision.host_actors import HostActors
@@ -42,7 +43,9 @@ _CUT_OFF = 72
 class Supervisor:
     """Detached actor `supervisor`."""
 
-    def __init__(self) -> None:
+    def __init__(self, cert_file: str | None = None) -> None:
+        """`cert_file`: see `become_control`."""
+        become_control(cert_file)
         self._settings = Settings()
         observe(self._settings, "supervisor")
         self._actors = HostActors(self._settings)

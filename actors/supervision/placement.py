@@ -9,7 +9,7 @@ import ray
 import structlog
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from actors.placement import off_nodes
+from actors.placement import control_options, off_nodes, own_cert_file
 from actors.supervisor import Supervisor
 from cluster.domain.session import SUPERVISOR
 from cluster.settings import Settings
@@ -34,7 +34,8 @@ def start_supervisor(settings: Settings, off: str = "") -> Any:
         max_concurrency=100,
         num_cpus=0,
         **off_nodes([off] if off else []),
-    ).remote()
+        **control_options(settings),
+    ).remote(own_cert_file(settings))
 
 
 def take_supervisor(settings: Settings, off: str) -> None:

@@ -8,6 +8,7 @@ import threading
 
 import structlog
 
+from actors.placement import become_control
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.domain.errors import Unavailable
 from cluster.observed import observe
@@ -26,7 +27,9 @@ _AWAY_SECONDS = 1.0
 class WebhookDispatcher:
     """One of the dispatchers. Its name is `webhook-dispatcher:<n>`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cert_file: str | None = None) -> None:
+        """`cert_file`: see `become_control`."""
+        become_control(cert_file)
         self._name = name
         self._dispatcher: Dispatcher | None = None
         self._stopped = False

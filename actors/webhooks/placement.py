@@ -8,6 +8,7 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
+from actors.placement import control_options, own_cert_file
 from actors.webhooks.dispatcher_actor import WebhookDispatcher
 from cluster.settings import Settings
 
@@ -36,7 +37,8 @@ def start_dispatchers(settings: Settings) -> list[Any]:
                 max_concurrency=10,
                 num_cpus=0,
                 scheduling_strategy="SPREAD",
-            ).remote(name)
+                **control_options(settings),
+            ).remote(name, own_cert_file(settings))
         )
     return dispatchers
 

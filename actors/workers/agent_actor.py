@@ -14,7 +14,13 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.endless import endless
-from actors.placement import forks, start_spare
+from actors.placement import (
+    become_control,
+    control_options,
+    forks,
+    own_cert_file,
+    start_spare,
+)
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.lapsed import Lapsed
@@ -52,7 +58,9 @@ _CRASHED = 71
 class WorkerAgentActor:
     """Name `node-agent:<node id>`. Agents see to it that every node has one, new ones too."""
 
-    def __init__(self) -> None:
+    def __init__(self, cert_file: str | None = None) -> None:
+        """`cert_file`: see `become_control`."""
+        become_control(cert_file)
         self._settings = settings = Settings()
         settings.stores = settings.stores.model_copy(
             update={"database_pool_max": settings.stores.connections_of_agent}
@@ -255,7 +263,8 @@ def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
                 max_restarts=-1,
                 num_cpus=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-            ).remote()
+                **control_options(settings),
+            ).remote(own_cert_file(settings))
         )
     return made
 

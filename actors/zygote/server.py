@@ -39,11 +39,15 @@ _READ, _GO = 5.0, 60.0
 _LOOK = 15.0
 #: Zygotes of one node at the same time, each with an environment of its own.
 _MOST = 6
-#: What a session imports, redis when it shows a QR code: in a zygote it costs no session anything.
+#: What a session imports, redis when it shows a QR code, and what the node's other actors do: in a
+#: zygote it costs no session anything.
 _MODULES = (
     "actors.hosts.session_actor",
     "actors.whatsapp.neonize_client",
     "redis.asyncio",
+    "actors.supervisor",
+    "actors.workers.agent_actor",
+    "actors.webhooks.dispatcher_actor",
 )
 #: What Ray 2.60 imports in every worker while it connects.
 _IN_WORKERS = (
