@@ -41,6 +41,7 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from neonize.utils.enum import MediaType
 from pydantic import ValidationError
 
+from actors.endless import endless
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
@@ -249,7 +250,7 @@ class NeonizeClient:
         if (ring := app_state_ring.PATCH.made()) is not None:
             self._seen = AppStateSeen(ring, self.rows, self._stream.accept)
             self._settings_watch = asyncio.create_task(
-                self._seen.watch(), name=f"settings:{self._key}"
+                endless("settings", self._seen.watch), name=f"settings:{self._key}"
             )
         if self._settings.sandbox:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))

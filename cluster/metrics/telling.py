@@ -33,14 +33,16 @@ async def tell(measures: Measures) -> None:
     exported = _RayMetrics()
     while True:
         await asyncio.sleep(_EVERY * (0.5 + random.random() / 2))  # noqa: S311 - jitter
-        taken = METER.take()
         try:
+            taken = METER.take()
             await measures.add(taken, shard)
+            exported.tell(taken)
         except Unavailable as error:
             METER.give_back(taken)
             log.debug("measures.not_told", error=error.detail)
-        else:
-            exported.tell(taken)
+        except Exception:
+            # Figures are lost; counting goes on.
+            log.exception("measures.failed")
 
 
 class _RayMetrics:

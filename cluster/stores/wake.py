@@ -11,7 +11,6 @@ import asyncio
 
 import structlog
 
-from cluster.domain.errors import Unavailable
 from cluster.stores.database import Database
 
 __all__ = ["CHANNEL", "EventWaker"]
@@ -53,6 +52,7 @@ class EventWaker:
                     "SELECT pg_notify(%(channel)s, %(payload)s)",
                     {"channel": CHANNEL, "payload": payload},
                 )
-            except Unavailable as error:
-                log.debug("events.hint_lost", error=error.detail)
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is: the next event has a hint of its own.
+                log.debug("events.hint_lost", error=repr(error))
         self._task = None
