@@ -202,6 +202,15 @@ class ChatwootBridge:
             fields["phone_number"] = phone
         if person.picture:
             fields["avatar_url"] = person.picture
+        if person.lid and person.lid != chat:
+            # Known by the LID alone until now: it is the same person.
+            before = await self._api.contact(person.lid)
+            if before is not None:
+                told = {"identifier": chat, "custom_attributes": fields["custom_attributes"]}
+                if phone:
+                    told["phone_number"] = phone
+                await self._api.update_contact(int(before["id"]), **told)
+                return before
         try:
             return await self._api.create_contact(**fields)
         except ChatwootError as error:
