@@ -241,39 +241,6 @@ async def test_a_number_that_agents_know_is_the_same_person(
     assert chatwoot.contacts[5]["name"] == "Customer"
 
 
-async def test_a_person_whose_number_becomes_known_stays_one_contact(
-    stores: Stores, dispatcher: Dispatcher, bridged: Made, chatwoot: Chatwoot
-) -> None:
-    session, _ = await bridged()
-    await happens(stores, session, message("3EB0I1", "hidden", chat="2000@lid", sender="2000@lid"))
-    await until(lambda: chatwoot.texts("2000@lid") == ["hidden"])
-    await happens(stores, session, message("3EB0I2", "known"))
-    await until(lambda: chatwoot.texts(BOB) == ["hidden", "known"])
-    assert len(chatwoot.contacts) == len(chatwoot.conversations) == 1
-    assert chatwoot.contact(BOB)["phone_number"] == "+4915100002"  # type: ignore[index]
-
-
-async def test_what_happened_before_is_brought_over_once(
-    stores: Stores, dispatcher: Dispatcher, hooked: Hooked, bridged: Made, chatwoot: Chatwoot
-) -> None:
-    session, app = await bridged()
-    await stores.apps.update("default", app.id, enabled=False, config=app.config)
-    for n in range(3):
-        await happens(stores, session, message(f"3EB0J{n}", f"old {n}"))
-    await stores.apps.update("default", app.id, enabled=True, config=app.config)
-    await happens(stores, session, message("3EB0J9", "new"))
-    await until(lambda: chatwoot.texts(BOB) == ["new"])
-    key = (await stores.webhooks.states(session.id))[0].key
-    newest = await stores.events.newest(session.id)
-    for nth in range(2):
-        name = f"replay_{nth}/{key}"
-        await stores.webhooks.replay(session.id, key, replay_key=name, after=0, until=newest)
-        stores.events.hint(session.id)
-        await until(lambda: chatwoot.texts(BOB) == ["new", "old 0", "old 1", "old 2"])
-    await asyncio.sleep(0.5)
-    assert chatwoot.texts(BOB) == ["new", "old 0", "old 1", "old 2"]
-
-
 async def test_an_app_that_is_off_or_gone_is_told_nothing(
     stores: Stores, dispatcher: Dispatcher, bridged: Made, chatwoot: Chatwoot
 ) -> None:
