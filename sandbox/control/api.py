@@ -177,7 +177,11 @@ async def send_any(one: Chosen, body: models.AnyMessage) -> models.Sent:
         message = wa.Message.FromString(base64.b64decode(body.data, validate=True))
     except (binascii.Error, DecodeError):
         raise SandboxError("data is no message as base64", status=422) from None
-    return models.Sent(id=await one.send_message(one.address(body.to), message))
+    word, becomes = body.word.encode(), bytes.fromhex(body.becomes)
+    if len(word) != len(becomes):
+        raise SandboxError("`becomes` must be as long as `word`", status=422)
+    sent = await one.send_message(one.address(body.to), message, swapped=(word, becomes))
+    return models.Sent(id=sent)
 
 
 @_routes.get("/phones/{number}/inbox")

@@ -71,6 +71,13 @@ class AnyMessage(_Body):
         description="`Message` of waE2E.proto, base64; fields that the sandbox does "
         "not know go along."
     )
+    word: str = Field("", description="A text of it that is sent as other bytes.")
+    becomes: str = Field(
+        "",
+        pattern="^([0-9a-f]{2})*$",
+        description="Those, as hex, as many as the word has: protobuf takes no text that is no "
+        "UTF-8, and WhatsApp passes it on.",
+    )
 
 
 class NewPoll(_Body):

@@ -57,6 +57,8 @@ class Phone:
         #: whether incoming messages are answered with receipts
         self.sends_receipts = True
         #: so many of the next messages reach others damaged; asked again, they are whole
+        #: Of the message that is sent: see `send_message`.
+        self._swapped = (b"", b"")
         self.spoils = 0
         self._server = server
         self._cipher = Cipher(server.store, account.number, self.identity)
@@ -307,13 +309,22 @@ class Phone:
     # -- sending --------------------------------------------------------------------------------
 
     async def send_message(
-        self, to: Jid, message: Any, *, kind: str = "text", edit: str = "", peer: int | None = None
+        self,
+        to: Jid,
+        message: Any,
+        *,
+        kind: str = "text",
+        edit: str = "",
+        peer: int | None = None,
+        swapped: tuple[bytes, bytes] = (b"", b""),
     ) -> str:
         """Encrypt for every device concerned and send; returns the id once it is acknowledged.
 
-        `peer`: only to this device of the own account (keys, history). Raises `SandboxError`.
+        `peer`: only to this device of the own account (keys, history); `swapped`: bytes in the
+        plain text, and as many in their place. Raises `SandboxError`.
         """
         async with self._sending:
+            self._swapped = swapped
             message_id = "3A" + notifications.new_id()[:16].upper() + "AA"
             node = Node.make("message", to=to, id=message_id, type=kind, edit=edit or None)
             if peer is not None:
@@ -390,7 +401,10 @@ class Phone:
         session = self._session(device)
         if not await self._cipher.knows(session):
             await self._begin(device)
-        return await self._cipher.encrypt(session, padding.pad(message.SerializeToString()))
+        plain = message.SerializeToString()
+        if self._swapped[0]:
+            plain = plain.replace(*self._swapped)
+        return await self._cipher.encrypt(session, padding.pad(plain))
 
     async def _begin(self, device: Jid) -> None:
         answer = await self._ask(

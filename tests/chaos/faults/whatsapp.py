@@ -146,11 +146,7 @@ def _poisons() -> list[str]:
         wa.Message(documentMessage=wa.DocumentMessage(fileLength=2**64 - 1, fileName=_PLACEHOLDER)),
         wa.Message(),
     )
-    spoilt = _NO_UTF8.ljust(len(_PLACEHOLDER), b"\xff")
-    return [
-        base64.b64encode(one.SerializeToString().replace(_PLACEHOLDER.encode(), spoilt)).decode()
-        for one in texts
-    ]
+    return [base64.b64encode(one.SerializeToString()).decode() for one in texts]
 
 
 @asynccontextmanager
@@ -163,7 +159,11 @@ async def poisoned_message(scene: Scene) -> AsyncIterator[Strike]:
         for data in _poisons():
             try:
                 await scene.phones.post(
-                    f"/phones/{stranger.number}/messages/any", to=person.number, data=data
+                    f"/phones/{stranger.number}/messages/any",
+                    to=person.number,
+                    data=data,
+                    word=_PLACEHOLDER,
+                    becomes=_NO_UTF8.ljust(len(_PLACEHOLDER), b"\xff").hex(),
                 )
             except httpx.HTTPStatusError:
                 refused += 1
