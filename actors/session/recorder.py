@@ -22,6 +22,7 @@ from actors.whatsapp.port import (
     Undecryptable,
     Unprocessed,
 )
+from cluster.domain import event_answer
 from cluster.domain.chat_timer import ChatTimer, timer_of
 from cluster.domain.errors import NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.domain.history import GroupNews, HistoryChunk
@@ -129,7 +130,7 @@ class Recorder:
             return
 
         async def write() -> None:
-            told = await self._counted(message)
+            told = await self._answered(await self._counted(message))
             names = _names(told)
             await self._stores.inbox.record_incoming(self._session_id, self._epoch, told, *names)
 
@@ -286,6 +287,18 @@ class Recorder:
         texts = chosen(options, hashes)
         return replace(message, body=", ".join(texts), payload=message.payload | {SELECTED: texts})
 
+    async def _answered(self, message: StoredMessage) -> StoredMessage:
+        """An answer to an event message with what it says, where the history has that event."""
+        if message.kind != "event_response":
+            return message
+        for event in await self._stores.messages.find(self._session_id, message.reply_to):
+            if event.kind != "event" or event.chat != message.chat:
+                continue
+            if (answer := event_answer.answered(message, event)) is not None:
+                payload = message.payload | {event_answer.ANSWER: answer}
+                return replace(message, body=answer["response"], payload=payload)
+        return message
+
     async def set_aside(self, event: Unprocessed) -> None:
         """What could not be understood or recorded is kept as it came, and told."""
         kind = event.kind
@@ -356,6 +369,9 @@ def _names(message: StoredMessage) -> tuple[str, ...]:
     """WAHA's events of a message: `message` is an incoming one, `message.any` every one."""
     if message.kind in _EVENTS:
         return (_EVENTS[message.kind],)
+    if message.kind == "event_response":
+        opened = event_answer.ANSWER in message.payload
+        return ("event.response" if opened else "event.response.failed",)
     if message.kind == "poll_vote":
         return ("poll.vote" if SELECTED in message.payload else "poll.vote.failed",)
     return ("message.any",) if message.from_me else ("message", "message.any")

@@ -23,6 +23,7 @@ _KEYS = {
     "reaction": "key",
     "pin": "key",
     "poll_vote": "pollCreationMessageKey",
+    "event_response": "eventCreationMessageKey",
 }
 #: ProtocolMessage.Type, waE2E.proto; the first is what a message without one means.
 _CHANGES = {"REVOKE": "revoke", "MESSAGE_EDIT": "edit"}

@@ -32,6 +32,7 @@ EDIT_WINDOW = 20 * 60
 #: Kinds that stand for themselves: about other messages, or sealed with a secret of their chat.
 _NOT_FORWARDED = {
     *("reaction", "edit", "revoke", "pin", "poll", "poll_vote", "protocol", "event"),
+    "event_response",
 }
 
 

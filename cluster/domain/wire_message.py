@@ -50,6 +50,7 @@ KINDS = {
     "pollCreationMessageV6": "poll",
     "pollUpdateMessage": "poll_vote",
     "eventMessage": "event",
+    "encEventResponseMessage": "event_response",
     "listMessage": "list",
     "buttonsMessage": "buttons",
     "listResponseMessage": "list_response",
@@ -219,7 +220,8 @@ def people_in(raw: Raw) -> set[str]:
     part = main_part(raw)[1]
     if not isinstance(part, dict):
         return set()
-    named = (part.get(key) for key in ("contextInfo", "key", "pollCreationMessageKey"))
+    keys = ("contextInfo", "key", "pollCreationMessageKey", "eventCreationMessageKey")
+    named = (part.get(key) for key in keys)
     found = {str(one.get("participant") or "") for one in named if isinstance(one, dict)}
     return found - {""}
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cluster.domain.message import Ack, StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
-from cluster.events import message_shape, poll_shape
+from cluster.events import event_shape, message_shape, poll_shape
 from cluster.events.environment import ENGINE, environment
 from cluster.events.stored_message import from_event
 
@@ -141,4 +141,6 @@ _SHAPES: dict[str, Callable[[dict[str, Any], Teller], dict[str, Any]]] = {
     "message.waiting": _waiting,
     "poll.vote": _of_message(poll_shape.vote_payload),
     "poll.vote.failed": _of_message(poll_shape.vote_payload),
+    "event.response": _of_message(event_shape.response_payload),
+    "event.response.failed": _of_message(event_shape.response_payload),
 }

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 #: Kinds that act on a message: `reply_to` is their target, not a quoted message.
-_ACTS = {"reaction", "revoke", "edit", "poll_vote", "pin"}
+_ACTS = {"reaction", "revoke", "edit", "poll_vote", "event_response", "pin"}
 #: `_data.Info` of a message of which nothing else is known.
 _INFO = {
     "ServerID": 0,
@@ -42,9 +42,9 @@ def message_payload(message: StoredMessage, me: Me | None, *, files: str = "") -
     files are (`https://host/api/files/{session}`): without it no file has a URL."""
     quotes = bool(message.reply_to) and message.kind not in _ACTS
     place = location_of(message) if message.revoked_at is None else None
-    head = _head(message, me)
-    media = media_of(message, head["id"], files)
-    return head | {
+    begin = head(message, me)
+    media = media_of(message, begin["id"], files)
+    return begin | {
         "body": message.body,
         "hasMedia": media is not None or (message.has_media and message.revoked_at is None),
         "media": media,
@@ -71,7 +71,7 @@ def reaction_payload(message: StoredMessage, me: Me | None, *, files: str = "") 
         own_target = me is not None and author == me.id
     if not author and is_shared(message.chat):
         author = waha_id(message.sender) if by_them else ""
-    return _head(message, me) | {
+    return head(message, me) | {
         "reaction": {
             "text": message.body,
             "messageId": format_message_id(
@@ -98,7 +98,8 @@ def revoked_payload(message: StoredMessage, me: Me | None, *, files: str = "") -
     }
 
 
-def _head(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+def head(message: StoredMessage, me: Me | None) -> dict[str, Any]:
+    """What WAHA's shapes of messages begin with: id, time, who and whom."""
     own, chat, sender = (me.id if me else ""), waha_id(message.chat), waha_id(message.sender)
     return {
         "id": format_message_id(

@@ -10,7 +10,7 @@ from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 from cluster.domain.wire_message import part_of
 from cluster.events.message_parts import told_id
 
-__all__ = ["SELECTED", "vote_payload"]
+__all__ = ["SELECTED", "asked_for", "vote_payload"]
 
 #: Key of a vote's `payload` with the chosen options' texts; missing when it was not decrypted.
 SELECTED = "selected_options"
@@ -19,17 +19,8 @@ SELECTED = "selected_options"
 def vote_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """`vote` is who voted what, `poll` the message that asked."""
     key, options = _key_and_options(message)
-    asked_by_voter = bool(key.get("fromMe"))
     chat, own = waha_id(message.chat), me.id if me else "me"
-    voter = waha_id(message.sender)
-    shared = is_shared(message.chat)
-    asker = told_id(str(key.get("participant", "")), message, me)
-    if shared:
-        asker = voter if asked_by_voter else asker
-        own_poll = (asked_by_voter and message.from_me) or (me is not None and asker == me.id)
-    else:
-        own_poll = asked_by_voter is message.from_me
-        asker = own if own_poll else chat
+    voter, shared = waha_id(message.sender), is_shared(message.chat)
     return {
         "vote": {
             "id": format_message_id(
@@ -45,16 +36,33 @@ def vote_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> d
             "selectedOptions": options,
             "timestamp": _voted_at(message),
         },
-        "poll": {
-            "id": format_message_id(
-                message.chat, str(key.get("ID", "")), from_me=own_poll, participant=asker
-            ),
-            "to": chat if own_poll or shared else own,
-            "from": own if own_poll else asker or chat,
-            "fromMe": own_poll,
-            "participant": (asker or None) if shared else None,
-        },
+        "poll": asked_for(message, key, me),
         "_data": message.payload,
+    }
+
+
+def asked_for(message: StoredMessage, key: dict[str, Any], me: Me | None) -> dict[str, Any]:
+    """WAHA's `MessageDestination` of what `message` answers: a poll, an event. `key` is the
+    protobuf's, from the answerer's point of view."""
+    asked_by_voter = bool(key.get("fromMe"))
+    chat, own = waha_id(message.chat), me.id if me else "me"
+    voter = waha_id(message.sender)
+    shared = is_shared(message.chat)
+    asker = told_id(str(key.get("participant", "")), message, me)
+    if shared:
+        asker = voter if asked_by_voter else asker
+        own_poll = (asked_by_voter and message.from_me) or (me is not None and asker == me.id)
+    else:
+        own_poll = asked_by_voter is message.from_me
+        asker = own if own_poll else chat
+    return {
+        "id": format_message_id(
+            message.chat, str(key.get("ID", "")), from_me=own_poll, participant=asker
+        ),
+        "to": chat if own_poll or shared else own,
+        "from": own if own_poll else asker or chat,
+        "fromMe": own_poll,
+        "participant": (asker or None) if shared else None,
     }
 
 

@@ -230,6 +230,11 @@ async def votes(one: Chosen, message_id: str) -> models.Entries:
     return models.Entries(entries=one.votes(message_id))
 
 
+@_routes.post("/phones/{number}/events/{message_id}/answers", status_code=201)
+async def answer_event(one: Chosen, message_id: str, body: models.EventAnswer) -> models.Sent:
+    return models.Sent(id=await one.answer_event(message_id, body.response, body.guests))
+
+
 @_routes.post("/phones/{number}/react", status_code=201)
 async def react(one: Chosen, body: models.Reaction) -> models.Sent:
     return models.Sent(id=await one.react(body.message_id, body.emoji))

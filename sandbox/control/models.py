@@ -94,6 +94,13 @@ class NewVote(_Body):
     options: list[str]
 
 
+class EventAnswer(_Body):
+    """An answer to an event message of the inbox."""
+
+    response: Literal["GOING", "NOT_GOING", "MAYBE"]
+    guests: int = Field(0, ge=0, le=99)
+
+
 class Reaction(_Body):
     """A reaction to a message of the inbox."""
 

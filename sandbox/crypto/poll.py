@@ -1,4 +1,5 @@
-"""Votes in polls: encrypted with the poll's secret (whatsmeow: msgsecret.go)."""
+"""Votes in polls, and answers to events: encrypted with the secret of what is answered (whatsmeow:
+msgsecret.go)."""
 
 from __future__ import annotations
 
@@ -34,10 +35,10 @@ def open_vote(
 
 
 def seal_vote(
-    secret: bytes, plain: bytes, *, poll_id: str, author: str, voter: str
+    secret: bytes, plain: bytes, *, poll_id: str, author: str, voter: str, use: str = "Poll Vote"
 ) -> tuple[bytes, bytes]:
-    """(iv, payload) of a serialised `PollVoteMessage`."""
-    cipher, bound = _cipher(secret, poll_id, author, voter)
+    """(iv, payload) of a serialised `PollVoteMessage`, or of what else `use` names."""
+    cipher, bound = _cipher(secret, poll_id, author, voter, use)
     iv = os.urandom(12)
     return iv, cipher.encrypt(iv, plain, bound)
 
@@ -47,8 +48,10 @@ def hashes(options: Iterable[str]) -> list[bytes]:
     return [hashlib.sha256(option.encode()).digest() for option in options]
 
 
-def _cipher(secret: bytes, poll_id: str, author: str, voter: str) -> tuple[AESGCM, bytes]:
-    info = f"{poll_id}{author}{voter}Poll Vote".encode()
+def _cipher(
+    secret: bytes, poll_id: str, author: str, voter: str, use: str = "Poll Vote"
+) -> tuple[AESGCM, bytes]:
+    info = f"{poll_id}{author}{voter}{use}".encode()
     return AESGCM(hkdf.derive(secret, 32, info=info)), f"{poll_id}\x00{voter}".encode()
 
 

@@ -123,6 +123,40 @@ def vote(
     )
 
 
+def event_answer(
+    response: str,
+    *,
+    guests: int,
+    secret: bytes,
+    event_id: str,
+    chat: str,
+    author: str,
+    answerer: str,
+    participant: str = "",
+) -> Any:
+    """An answer to somebody else's event: GOING, NOT_GOING or MAYBE; JIDs without device."""
+    kind = wa.Message.EventResponseMessage
+    plain = kind(
+        response=kind.EventResponseType.Value(response),
+        timestampMs=int(time.time() * 1000),
+        extraGuestCount=guests,
+    )
+    iv, payload = poll_crypto.seal_vote(
+        *(secret, plain.SerializeToString()),
+        poll_id=event_id,
+        author=author,
+        voter=answerer,
+        use="Event Response",
+    )
+    return wa.Message(
+        encEventResponseMessage=wa.Message.EncEventResponseMessage(
+            eventCreationMessageKey=_key(chat, event_id, from_me=False, participant=participant),
+            encPayload=payload,
+            encIv=iv,
+        )
+    )
+
+
 def attachment_kind(kind: str) -> MediaType:
     """Raises KeyError for an unknown kind."""
     return _ATTACHMENTS[kind][0]

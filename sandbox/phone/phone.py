@@ -163,21 +163,33 @@ class Phone:
 
     async def vote(self, message_id: str, options: Sequence[str]) -> str:
         """Vote in a poll of the inbox; returns the message's id."""
-        entry = self._entry(message_id)
-        secret = self._poll(message_id).messageContextInfo.messageSecret
-        author = jid_of(self._server.directory.account(entry["sender_number"]))
-        chat = self.address(entry["chat"])
-        grouped = chat.server == GROUP
+        chat, people = self._asked(message_id)
         message = content.vote(
-            options,
-            secret=secret,
-            poll_id=message_id,
-            chat=str(chat) if grouped else str(author),
-            author=str(author),
-            voter=str(jid_of(self.account)),
-            participant=str(author) if grouped else "",
+            options, poll_id=message_id, voter=str(jid_of(self.account)), **people
         )
         return await self.send_message(chat, message, kind="poll")
+
+    async def answer_event(self, message_id: str, response: str, guests: int = 0) -> str:
+        """Answer an event of the inbox: GOING, NOT_GOING or MAYBE; returns the message's id."""
+        chat, people = self._asked(message_id)
+        own = str(jid_of(self.account))
+        message = content.event_answer(
+            response, guests=guests, event_id=message_id, answerer=own, **people
+        )
+        return await self.send_message(chat, message, kind="event")
+
+    def _asked(self, message_id: str) -> tuple[Jid, dict[str, Any]]:
+        """The chat of a poll or an event of the inbox, and what an answer to it is sealed with."""
+        entry = self._entry(message_id)
+        author = str(jid_of(self._server.directory.account(entry["sender_number"])))
+        chat = self.address(entry["chat"])
+        grouped = chat.server == GROUP
+        return chat, {
+            "secret": self._poll(message_id).messageContextInfo.messageSecret,
+            "chat": str(chat) if grouped else author,
+            "author": author,
+            "participant": author if grouped else "",
+        }
 
     def votes(self, message_id: str) -> list[dict[str, Any]]:
         """Votes of others in a poll that this phone sent or got: who chose what, in that order."""

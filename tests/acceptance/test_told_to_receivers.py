@@ -16,6 +16,7 @@ from event_receiver import Receiver
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
     ButtonsResponseMessage,
     DocumentMessage,
+    EncEventResponseMessage,
     Message,
     ProtocolMessage,
     TemplateButtonReplyMessage,
@@ -23,6 +24,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 from people import People, Person
 from running_gateway import RunningGateway, until
 from sample_media import photo
+from waha.generated.models import EventResponsePayload
 from websockets.sync.client import connect
 
 PDF = b"%PDF-1.4 a document"
@@ -252,6 +254,51 @@ def test_a_groups_changes_say_who(told: Told) -> None:
     joined = told.event("group.v2.join", lambda p: told.group in p["group"]["id"], told.people.bob)
     assert joined["timestamp"] <= time.time()
     assert joined["timestamp"] >= time.time() - 600
+
+
+def test_answers_to_events_are_told(told: Told) -> None:
+    alice, carol = told.people.alice, told.people.carol
+    event = {"name": "Nails", "startTime": 2063137000, "extraGuestsAllowed": True}
+
+    def sent(who: Person, chat: str) -> tuple[str, str]:
+        made = told.post(f"/api/{who.session}/events", chatId=chat, event=event)
+        told.arrived(made, carol)
+        return made["id"], made["id"].split("_")[2]
+
+    def answer(wire_id: str, response: str, guests: int, who: Person) -> dict[str, Any]:
+        body = {"response": response, "guests": guests}
+        carol.phone.post(f"/events/{wire_id}/answers", **body)
+        payload = told.event(
+            "event.response", lambda p: wire_id in p["eventCreationKey"]["id"], who
+        )
+        got = payload["eventResponse"]
+        assert (got["response"], got["extraGuestCount"]) == (response, guests)
+        assert abs(got["timestampMs"] / 1000 - time.time()) < 120
+        EventResponsePayload.model_validate(payload)
+        return dict(payload)
+
+    waha_id, wire_id = sent(alice, carol.chat)
+    payload = answer(wire_id, "GOING", 2, alice)
+    assert payload["eventCreationKey"] == {
+        "id": waha_id, "to": carol.chat, "from": alice.chat, "fromMe": True, "participant": None,
+    }  # fmt: skip
+    assert (payload["from"], payload["fromMe"]) == (carol.chat, False)
+
+    waha_id, wire_id = sent(alice, told.group)
+    payload = answer(wire_id, "NOT_GOING", 0, alice)
+    key = payload["eventCreationKey"]
+    assert (key["id"], key["fromMe"], key["participant"]) == (waha_id, True, alice.chat)
+    assert payload["participant"] == carol.chat
+
+
+def test_an_answer_to_an_event_that_nobody_knows_is_told_as_failed(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    part = EncEventResponseMessage(encPayload=b"x" * 40, encIV=b"i" * 12)
+    part.eventCreationMessageKey.ID = "3EB0NOBODYKNOWSIT00"
+    part.eventCreationMessageKey.remoteJID = "1@lid"
+    wire_id = told.any(bob, alice, Message(encEventResponseMessage=part))
+    payload = told.event("event.response.failed", lambda p: wire_id in p["id"], alice)
+    assert payload["eventResponse"] is None
 
 
 def test_what_is_forwarded_has_its_file(told: Told) -> None:
