@@ -287,8 +287,9 @@ async def test_a_vote_is_for_a_poll_of_its_own_chat(running: Running) -> None:
     running.hears(17, wire(message(poll, ID="3EB0POLL", MessageSource=_source(GROUP, AUTHOR))))
     await running.still_hears()
     (asked,) = await running.stores.messages.find(running.session.record.id, "3EB0POLL")
-    recorder = running.session._recorder
-    assert recorder is not None
+    serving = running.session._serving
+    assert serving is not None
+    recorder = serving._recorder
     for chat, known in ((GROUP, True), (_text(MEMBER), False), (OTHER_GROUP, False)):
         vote = StoredMessage(
             message_id="3EB0VOTE",

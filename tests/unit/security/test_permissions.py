@@ -58,6 +58,8 @@ async def test_every_route_is_behind_the_table() -> None:
         ("get", "/api/version"),
         ("get", "/api/server/version"),
         ("get", "/api/server/status"),
+        # What its tools ask for comes to the table again, as requests of the same caller.
+        ("post", "/mcp"),
     }
     assert {"/ping", "/health"} <= PUBLIC_TEMPLATES
 
