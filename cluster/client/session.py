@@ -356,6 +356,11 @@ class SessionClient(Subjects):
                 return Followed(sent_at=told.timestamp if sent else None, place=told.place)
         except Unavailable as error:
             log.info("session.not_told", session=self.name, error=error.detail)
+        except GatewayError:
+            raise
+        except Exception:
+            # It is accepted: that must be the answer.
+            log.exception("session.not_followed", session=self.name)
         finally:
             call.cancel()
         return Followed(place=await self._place(row))

@@ -293,3 +293,21 @@ async def test_an_owner_that_stands_still_is_not_waited_for(
     answer = await session.send_text(CHAT, "hello", link_preview=False)
     assert answer.state is OutboxState.ACCEPTED
     assert time.monotonic() - began < 5
+
+
+async def test_whatever_goes_wrong_in_telling_the_owner_it_is_accepted(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await linked(stores, record, ALICE, "WORKING")
+
+    async def breaks(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("an owner that answers nonsense")
+
+    monkeypatch.setattr(router, "call_once", breaks)
+    answer = await session.send_text(CHAT, "hello", link_preview=False)
+    assert answer.state is OutboxState.ACCEPTED
+    assert len(await stores.outbox.pending(record.id)) == 1
