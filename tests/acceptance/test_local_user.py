@@ -183,7 +183,7 @@ def test_the_doctor_finds_nothing_open_and_says_what_it_looked_at(gateway: Runni
     assert {one["group"] for one in checks.values()} == {"security"}
     assert checks.keys() == {
         *("files and sockets", "ports", "command lines", "users"),
-        *("Ray's token", "Ray's dashboard", "Ray's pages"),
+        *("Ray's token", "Ray's dashboard", "Ray's pages", "decoders"),
     }
     assert int(checks["command lines"]["found"].split()[2]) >= 6, "the secrets it looked for"
 

@@ -129,8 +129,8 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         "asyncio": asyncio,
     }
 
-    async def perform(code: str, values: dict[str, Any]) -> Any:
-        value = eval(code, {**known, **values})  # noqa: S307
+    async def perform(code: str, values: dict[str, Any] | None = None) -> Any:
+        value = eval(code, {**known, **(values or {})})  # noqa: S307
         return await value if inspect.isawaitable(value) else value
 
     await serve(perform)
