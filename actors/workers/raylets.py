@@ -30,6 +30,8 @@ _LOOK_SECONDS, _TELL_SECONDS = 1.0, 3.0
 _HEALTH = "/grpc.health.v1.Health/Check"
 #: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
 _UNEXPECTED = 2
+#: A resource that Ray gives to the head.
+_HEAD = "node:__internal_head__"
 #: Of its own: Ray's calls hold the threads of others for a minute while the GCS is away.
 _THREADS = ThreadPoolExecutor(8, "raylets")
 
@@ -57,7 +59,8 @@ class Raylet:
 
 
 def alive_raylets() -> list[Raylet]:
-    """Of all nodes, by Ray; blocks while the GCS is away."""
+    """Of all nodes but the head, by Ray; blocks while the GCS is away. The head is lost with its
+    GCS, which could not be told; the next head that registers has it called dead."""
     return [
         Raylet(
             node=node["NodeID"],
@@ -66,7 +69,7 @@ def alive_raylets() -> list[Raylet]:
             port=node["NodeManagerPort"],
         )
         for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"]
+        if node["Alive"] and _HEAD not in node["Resources"]
     ]
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cluster.stores.database import Database
 
 __all__ = ["NodeReport", "Worker", "WorkerStore"]
+
+
+#: A node's agent speaks this long after its node joined, at the latest.
+_FIRST_BEAT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,13 +98,15 @@ class WorkerStore:
         )
 
     async def silence(self) -> dict[str, float]:
-        """Seconds since the last beat of each node, lost ones too."""
+        """Seconds since the last beat of each node, lost ones too; of one whose agent never
+        spoke, since it should have."""
         rows = await self._db.all(
             """
-            SELECT node, extract(epoch FROM clock_timestamp() - beat_at)::float8 AS seconds
-            FROM workers WHERE beat_at IS NOT NULL
+            SELECT node, extract(epoch FROM clock_timestamp()
+                                 - coalesce(beat_at, started_at + %(grace)s))::float8 AS seconds
+            FROM workers
             """,
-            {},
+            {"grace": timedelta(seconds=_FIRST_BEAT_SECONDS)},
         )
         return {row["node"]: row["seconds"] for row in rows}
 

@@ -4,11 +4,21 @@ PostgreSQL. Small, and whole."""
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.webhook_delivery import run
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """As root, PostgreSQL runs as another user and has to get through."""
+    with tempfile.TemporaryDirectory(prefix="gateway-fire-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
 
 
 @pytest.mark.parametrize(
@@ -26,13 +36,10 @@ from benchmarks.webhook_delivery import run
     ],
 )
 async def test_nothing_is_missing_or_out_of_order_across_a_kill_and_a_restart(
-    tmp_path: Path, sessions: int, events: int, away: float
+    folder: Path, sessions: int, events: int, away: float
 ) -> None:
-    # As root, PostgreSQL runs as another user and has to get through.
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
     report = await run(
-        tmp_path, sessions=sessions, events=events, fire=True, dispatchers=2, away=away
+        folder, sessions=sessions, events=events, fire=True, dispatchers=2, away=away
     )
     assert (report.missing, report.out_of_order, report.dead_letters) == (0, 0, 0)
     assert report.refused > 0
