@@ -300,7 +300,7 @@ def test_a_zygote_that_cannot_get_ready_is_tried_once(node: Path, tmp_path: Path
         ray.kill(first)
 
 
-def test_a_folder_that_others_may_enter_is_not_used(node: Path) -> None:
+def test_a_folder_that_others_may_enter_is_not_used(node: Path, fork: Any) -> None:
     folder = node / "zygote"
     folder.chmod(0o755)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import Any
 
@@ -49,3 +50,8 @@ def test_tiers(
     assert environment.get("GATEWAY_SLOW_TESTS", "") == ("1" if slow else "")
     if given in (["unit"], ["fast"]):
         assert tests[-1] == "tests/unit"
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_the_tests_of_a_file_stay_with_one_worker(request: pytest.FixtureRequest) -> None:
+    assert request.node.nodeid.endswith(f"@{request.path}")
