@@ -41,7 +41,9 @@ def test_a_leaf_of_another_intermediate_is_refused() -> None:
         verify_chain(mixed.SerializeToString(), STATIC.public, ROOT.public, now=NOW)
 
 
-@pytest.mark.parametrize("chain", [b"", b"\xff", CHAIN[:-1]])
+@pytest.mark.parametrize(
+    "chain", [b"", b"\xff", CHAIN[:-1]], ids=["empty", "no message", "cut off"]
+)
 def test_a_broken_chain_is_refused(chain: bytes) -> None:
     with pytest.raises(CertificateError):
         verify_chain(chain, STATIC.public, ROOT.public, now=NOW)
