@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from cluster.domain.errors import GatewayError, NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
+from cluster.stores.group_commit import GroupCommit, RolledBackError
 
 __all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
 
@@ -33,6 +34,12 @@ _VALUES = frozenset({"21", "22", "23", "44", "54", "P0"})
 _SPOILED = ("08", "0A", "25", "26", "57P", "58", "XX")
 #: query_canceled: what `statement_timeout` does.
 _CANCELED = "57014"
+#: What a transaction of many statements waits for one of them, milliseconds: for a row that is
+#: locked, and altogether. Planned once: see `Database.open`.
+_BOUNDS = """
+    SELECT set_config('lock_timeout', '50', true), set_config('statement_timeout', '1000', true),
+           set_config('plan_cache_mode', 'force_generic_plan', true)
+"""
 #: Silence of a transaction that holds a session's fence, milliseconds.
 _HELD_MS = 2000
 #: PgBouncer refuses `options`, or is told to leave them out.
@@ -54,9 +61,14 @@ class Database:
     lost before, as all are after a restart of the server, is noticed when it is taken.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], timeout: float) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Connection], timeout: float, *, plans_once: bool = False
+    ) -> None:
         self._pool = pool
         self._timeout = timeout
+        #: See `open`.
+        self.plans_once = plans_once
+        self._group = GroupCommit(self, timeout)
 
     @classmethod
     async def open(cls, settings: StoreSettings, *, plan_once: bool = False) -> Self:
@@ -114,9 +126,10 @@ class Database:
         except PoolTimeout as error:
             await pool.close()
             raise Unavailable("PostgreSQL is away", retry_after=2) from error
-        return cls(pool, timeout)
+        return cls(pool, timeout, plans_once=plan_once)
 
     async def close(self) -> None:
+        await self._group.close()
         await self._pool.close()
 
     @asynccontextmanager
@@ -145,6 +158,42 @@ class Database:
         async with self.connection() as connection:
             cursor = await _execute(connection, query, values)
             return await cursor.fetchone()
+
+    async def grouped(
+        self, session_id: int, query: LiteralString, values: Mapping[str, Any]
+    ) -> Row | None:
+        """The first row of a statement about one session that locks the row of its stream before
+        any other, as `one`: those that wait at the same time share a transaction."""
+        return await self._group.one(session_id, query, values)
+
+    async def together(
+        self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]]
+    ) -> list[Row | None]:
+        """The first row of each statement, all in one transaction and one round trip. Raises
+        `RolledBackError` when one of them failed: then nothing was done. `Unavailable`: nobody
+        knows."""
+        ends = False
+        try:
+            async with self._pool.connection(timeout=self._timeout) as connection:
+                try:
+                    async with connection.pipeline():
+                        await connection.execute("BEGIN")
+                        await connection.execute(_BOUNDS)
+                        cursors = [await connection.execute(*one) for one in statements]
+                        ends = True
+                        await connection.execute("COMMIT")
+                    return [await cursor.fetchone() for cursor in cursors]
+                except psycopg.Error as error:
+                    if (error.sqlstate or "").startswith(_SPOILED):
+                        await connection.close()
+                    raise
+        except Exception as error:
+            if _was_refused(error, ends=ends):
+                log.info(
+                    "database.group_rolled_back", error=repr(error), statements=len(statements)
+                )
+                raise RolledBackError from error
+            raise _named(error) from error
 
     async def run(self, query: LiteralString, values: Mapping[str, Any]) -> int:
         """Run one statement; returns how many rows it touched."""
@@ -196,6 +245,15 @@ def _named(error: Exception) -> GatewayError:
     if sqlstate == _CANCELED:
         return TooSlow("PostgreSQL took too long", retry_after=2)
     return Unavailable("PostgreSQL is away", retry_after=2)
+
+
+def _was_refused(error: Exception, *, ends: bool) -> bool:
+    """Whether it is certain that a transaction was not committed. `ends`: it was asked to be."""
+    sqlstate = getattr(error, "sqlstate", None)
+    if sqlstate is None:
+        # No word of the server's: refused before it was asked, or nobody knows.
+        return not ends and not isinstance(error, psycopg.OperationalError | PoolTimeout)
+    return not sqlstate.startswith(("08", "57P", "58", "XX"))
 
 
 def _about_values(error: Exception, sqlstate: str | None) -> bool:

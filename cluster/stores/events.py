@@ -29,7 +29,8 @@ class EventStore:
 
         A `session.status` is kept with WAHA's `statuses`: the last three with their times.
         """
-        row = await self._db.one(
+        row = await self._db.grouped(
+            session_id,
             _APPEND_STATUS if type == "session.status" else _APPEND,
             {
                 "id": session_id,

@@ -31,7 +31,8 @@ class InboxStore:
 
         Raises `NotOwner`.
         """
-        row = await self._db.one(
+        row = await self._db.grouped(
+            session_id,
             """
             WITH fence AS (
                 SELECT session_id FROM session_streams
@@ -107,7 +108,8 @@ class InboxStore:
         so what somebody tells of messages to others counts for nothing. An ack never goes down.
         Each raised one is told (with `told`); in groups, what each member did. Raises `NotOwner`.
         """
-        row = await self._db.one(
+        row = await self._db.grouped(
+            session_id,
             """
             WITH fence AS (
                 SELECT session_id FROM session_streams

@@ -99,7 +99,7 @@ class OutboxStore:
             "reply_to": str(content.get("reply_to") or ""),
             "trace": trace or None,
         }
-        row = await self._db.one(_ACCEPT, values)
+        row = await self._db.grouped(session_id, _ACCEPT, values)
         if row is None:
             raise SessionNotFound(str(session_id))
         if row["seq"] is not None:
@@ -217,7 +217,8 @@ class OutboxStore:
     ) -> None:
         """WhatsApp took it: the first time this is told as an event, with `told`. Raises
         `NotOwner`."""
-        row = await self._db.one(
+        row = await self._db.grouped(
+            session_id,
             _MARK_SENT,
             {
                 "id": session_id,
@@ -243,7 +244,8 @@ class OutboxStore:
     ) -> None:
         """It cannot be sent, for good: that is told as an event, with `told`, and answered to who
         sends it again. Raises `NotOwner`."""
-        row = await self._db.one(
+        row = await self._db.grouped(
+            session_id,
             _MARK_FAILED,
             {
                 "id": session_id,
