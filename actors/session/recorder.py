@@ -31,6 +31,7 @@ from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
 from cluster.domain.session_config import IgnoreConfig
 from cluster.events import setting_shape
+from cluster.events.event_id import EventIds
 from cluster.events.poll_shape import SELECTED
 from cluster.metrics.meter import METER
 from cluster.stores import Stores
@@ -148,16 +149,18 @@ class Recorder:
             self._timers.clear()
         self._timers[timer.chat, by] = timer
 
-    async def receipt(self, event: ReceiptSeen) -> None:
+    async def receipt(self, event: ReceiptSeen, ids: EventIds) -> None:
         known = _ACKS.get(event.kind)
         if known is None:
             return
         ack, state = known
         for start in range(0, len(event.message_ids), _RECEIPTS):
-            ids = event.message_ids[start : start + _RECEIPTS]
-            await self._receipt(replace(event, message_ids=ids), ack, state)
+            some = event.message_ids[start : start + _RECEIPTS]
+            await self._receipt(replace(event, message_ids=some), ack, state, ids)
 
-    async def _receipt(self, event: ReceiptSeen, ack: Ack, state: OutboxState | None) -> None:
+    async def _receipt(
+        self, event: ReceiptSeen, ack: Ack, state: OutboxState | None, ids: EventIds
+    ) -> None:
         async def write() -> None:
             with span("whatsapp.receipt", await self._traced(event), kind="consumer", ack=int(ack)):
                 await self._stores.inbox.record_receipt(
@@ -170,6 +173,7 @@ class Recorder:
                     state=state,
                     timestamp=event.timestamp,
                     told=not self._ignored.ignores(event.chat),
+                    event_of=ids.of,
                 )
 
         await self.paired(
@@ -184,10 +188,10 @@ class Recorder:
         found = await self._stores.outbox.traces(self._session_id, event.message_ids)
         return {"traceparent": found[0]} if found else None
 
-    async def happened(self, event: Happened) -> None:
+    async def happened(self, event: Happened, ids: EventIds) -> None:
         for timer in event.timers:
             await self._timed(timer)
-        for name, payload in event.told:
+        for nth, (name, payload) in enumerate(event.told):
             if (news := news_of(name, payload, datetime.now(UTC))) is not None:
 
                 async def keep(news: GroupNews = news) -> None:
@@ -197,26 +201,24 @@ class Recorder:
             if self._ignored.ignores(_chat_of(payload)):
                 continue
 
-            async def write(name: str = name, payload: dict[str, Any] = payload) -> None:
-                await self._tell(name, payload)
+            async def write(
+                name: str = name, payload: dict[str, Any] = payload, part: str = str(nth)
+            ) -> None:
+                await self._tell(name, payload, ids, part)
 
             await self.while_away(write)
 
-    async def undecryptable(self, event: Undecryptable) -> None:
+    async def undecryptable(self, event: Undecryptable, ids: EventIds) -> None:
         if self._ignored.ignores(event.chat):
             return
 
         async def write() -> None:
-            await self._stores.events.append(
-                self._session_id,
-                "message.waiting",
-                {"id": event.message_id, "chat": event.chat, "from": event.sender},
-                epoch=self._epoch,
-            )
+            payload = {"id": event.message_id, "chat": event.chat, "from": event.sender}
+            await self._tell("message.waiting", payload, ids)
 
         await self.while_away(write)
 
-    async def label(self, event: LabelChanged) -> None:
+    async def label(self, event: LabelChanged, ids: EventIds) -> None:
         """Made, changed or deleted: kept, then told."""
         label = Label(id=event.id, name=event.name, color=event.color)
 
@@ -226,17 +228,17 @@ class Recorder:
                 # WhatsApp does not say what it was.
                 known = await labels.list(self._session_id)
                 was = next((one for one in known if one.id == label.id), label)
-                await self._tell("label.deleted", setting_shape.label(was))
+                await self._tell("label.deleted", setting_shape.label(was), ids)
                 await labels.delete(self._session_id, label.id, epoch=self._epoch)
             else:
                 await labels.put(self._session_id, label, epoch=self._epoch)
-                await self._tell("label.upsert", setting_shape.label(label))
+                await self._tell("label.upsert", setting_shape.label(label), ids)
 
         # Anything else would be no label of WhatsApp's.
         if label.id.isdecimal() and len(label.id) < _DIGITS:
             await self.while_away(write)
 
-    async def chat_labeled(self, event: ChatLabeled) -> None:
+    async def chat_labeled(self, event: ChatLabeled, ids: EventIds) -> None:
         """Of a label that is not known, the name is told as empty."""
 
         async def write() -> None:
@@ -254,24 +256,29 @@ class Recorder:
                 return
             label = label or Label(id=event.label, name="", color=0)
             name = "label.chat.added" if event.labeled else "label.chat.deleted"
-            await self._tell(name, setting_shape.chat_label(label, event.chat))
+            await self._tell(name, setting_shape.chat_label(label, event.chat), ids)
 
         await self.while_away(write)
 
-    async def archived(self, event: ChatArchived) -> None:
+    async def archived(self, event: ChatArchived, ids: EventIds) -> None:
         if self._ignored.ignores(event.chat):
             return
         payload = setting_shape.archived(
             event.chat, archived=event.archived, timestamp_ms=event.timestamp_ms
         )
-        await self.while_away(lambda: self._tell("chat.archive", payload))
+        await self.while_away(lambda: self._tell("chat.archive", payload, ids))
 
     async def tell(self, name: str, payload: dict[str, Any]) -> None:
         """An event of the gateway's own. Raises `NotOwner`; waits while PostgreSQL is away."""
-        await self.while_away(lambda: self._tell(name, payload))
+        ids = EventIds()
+        await self.while_away(lambda: self._tell(name, payload, ids))
 
-    async def _tell(self, name: str, payload: dict[str, Any]) -> None:
-        await self._stores.events.append(self._session_id, name, payload, epoch=self._epoch)
+    async def _tell(
+        self, name: str, payload: dict[str, Any], ids: EventIds, part: str = ""
+    ) -> None:
+        await self._stores.events.append(
+            self._session_id, name, payload, epoch=self._epoch, event=ids.of(part)
+        )
 
     async def _counted(self, message: StoredMessage) -> StoredMessage:
         """A vote with the texts of the options chosen, where the history has the poll."""

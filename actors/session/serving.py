@@ -36,6 +36,7 @@ from actors.whatsapp.port import (
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.domain.message import OutboxState
 from cluster.domain.session import SessionRecord, SessionStatus
+from cluster.events.event_id import EventIds
 from cluster.events.names import ENGINE_EVENT
 from cluster.metrics.meter import METER
 from cluster.settings import Settings
@@ -44,7 +45,7 @@ __all__ = ["ClientFactory", "Serving"]
 
 #: (device store, unique key, receiver of events, spool)
 ClientFactory = Callable[
-    [Path, str, Callable[[WhatsAppEvent], Awaitable[None]], EventSpool], WhatsAppClient
+    [Path, str, Callable[[WhatsAppEvent, bytes], Awaitable[None]], EventSpool], WhatsAppClient
 ]
 #: What is written down as it comes, whatever the session's status.
 _RECORDED = (
@@ -181,22 +182,23 @@ class Serving:
         event = client.decode(entry, self._owner.own_jid)
         if event is None:
             return
+        ids = EventIds(entry, recorded_before=True)
         try:
-            await self._record(event)
+            await self._record(event, ids)
         except NotOwner:
             raise
         except Exception as error:
             self._owner.log.exception("session.entry_not_recorded", kind=type(event).__name__)
             METER.count("events_failed", type(event).__name__)
-            await self._record(client.unprocessed(entry, error))
+            await self._record(client.unprocessed(entry, error), ids)
 
     # -- events -----------------------------------------------------------------------------------
 
-    async def _on_event(self, event: WhatsAppEvent) -> None:
+    async def _on_event(self, event: WhatsAppEvent, entry: bytes) -> None:
         owner = self._owner
         if isinstance(event, _RECORDED):
             try:
-                await self._record(event)
+                await self._record(event, EventIds(entry))
             except NotOwner as error:
                 await owner.fence(error.detail)
                 raise
@@ -229,7 +231,7 @@ class Serving:
         if following is not None:
             await self._take_step(following)
 
-    async def _record(self, event: WhatsAppEvent) -> None:
+    async def _record(self, event: WhatsAppEvent, ids: EventIds) -> None:
         """Raises `NotOwner`; waits while PostgreSQL is away."""
         recorder = self._recorder
         match event:
@@ -243,20 +245,20 @@ class Serving:
             case ReceiptSeen(kind="retry"):
                 await recorder.while_away(lambda: self._send_again(event.message_ids))
             case ReceiptSeen():
-                await recorder.receipt(event)
+                await recorder.receipt(event, ids)
             case Undecryptable():
-                await recorder.undecryptable(event)
+                await recorder.undecryptable(event, ids)
             case Happened():
-                await recorder.happened(event)
+                await recorder.happened(event, ids)
             case HistoryArrived():
                 await recorder.history(event)
                 self._device.vault.changed()
             case LabelChanged():
-                await recorder.label(event)
+                await recorder.label(event, ids)
             case ChatLabeled():
-                await recorder.chat_labeled(event)
+                await recorder.chat_labeled(event, ids)
             case ChatArchived():
-                await recorder.archived(event)
+                await recorder.archived(event, ids)
             case Unprocessed():
                 await recorder.set_aside(event)
 

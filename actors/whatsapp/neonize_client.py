@@ -126,7 +126,7 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     **happenings.SUBSCRIBED,
 }
 #: What nobody sends again once the library has acknowledged it.
-_KEPT = frozenset({13, 17, 18, 44})
+_KEPT = frozenset({13, 17, 18, 44, *happenings.SUBSCRIBED})
 #: Seconds without an event after which a closed library is taken to have told everything.
 _QUIET = 0.2
 #: Seconds that a change of settings waits for its own event to be handled.
@@ -189,7 +189,7 @@ class NeonizeClient:
         store: Path,
         key: str,
         settings: WhatsAppSettings,
-        on_event: Callable[[WhatsAppEvent], Awaitable[None]],
+        on_event: Callable[[WhatsAppEvent, bytes], Awaitable[None]],
         uploads: Uploads | None = None,
         spool: EventSpool | None = None,
         proxy_allow: str = "",
@@ -225,7 +225,7 @@ class NeonizeClient:
             name=lambda code: _SUBSCRIBED[code].__name__ if code in _SUBSCRIBED else str(code),
             kept=_KEPT,
             complete=self._with_phones,
-            handle=lambda event: self.on_event(event),
+            handle=lambda event, entry: self.on_event(event, entry),
             spool=spool,
         )
         self._seen: AppStateSeen | None = None

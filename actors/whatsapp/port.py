@@ -252,9 +252,10 @@ class EventSpool(Protocol):
 
 
 class WhatsAppClient(Protocol):
-    """One linked device. Events reach `on_event` in order, on the session's loop."""
+    """One linked device. Events reach `on_event` in order, on the session's loop, each with what
+    the library said (its entry in the spool; empty for events of our own)."""
 
-    on_event: Callable[[WhatsAppEvent], Awaitable[None]]
+    on_event: Callable[[WhatsAppEvent, bytes], Awaitable[None]]
     me: Me | None = field(default=None)
     #: Tell of everything that the library says, as `engine.event`. Set it before `connect`.
     engine_events: bool = False

@@ -47,12 +47,13 @@ class EventStream:
         name: Callable[[int], str],
         kept: frozenset[int],
         complete: Callable[[WhatsAppEvent], Awaitable[WhatsAppEvent]],
-        handle: Callable[[WhatsAppEvent], Awaitable[None]],
+        handle: Callable[[WhatsAppEvent, bytes], Awaitable[None]],
         spool: EventSpool | None = None,
     ) -> None:
         """`translate`: of a code and a protobuf, in the thread that calls `said`; `name`: what the
         library calls a code; `kept`: codes of what nobody sends again, kept in `spool` until
-        `handle` returned; `complete` adds what only the loop can ask for."""
+        `handle` returned, which is given the entry too; `complete` adds what only the loop can ask
+        for."""
         self._key = key
         self._translate = translate
         self._name = name
@@ -148,7 +149,7 @@ class EventStream:
     async def _delivered(self, event: WhatsAppEvent, entry: bytes) -> bool:
         """False: it stays in the spool, for whoever owns the session next."""
         try:
-            await self._handle(await self._complete(event))
+            await self._handle(await self._complete(event), entry)
         except NotOwner as error:
             log.info("whatsapp.left_to_the_owner", key=self._key, error=error.detail)
             return False

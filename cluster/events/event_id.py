@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
+from dataclasses import dataclass, field
 
-__all__ = ["new_event_id"]
+__all__ = ["EventIds", "new_event_id"]
 
+#: Bits behind the time.
+_RANDOM = 80
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_event_id() -> str:
     """48 bits of milliseconds, then 80 random ones, in Crockford's base 32."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return _event_id(secrets.randbits(_RANDOM))
+
+
+def _event_id(low: int) -> str:
+    value = (time.time_ns() // 1_000_000) << _RANDOM | low
     return "evt_" + "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+@dataclass(slots=True)
+class EventIds:
+    """Ids of the events that one entry of the spool becomes. Instead of random bits they end in a
+    digest of it, so that an event that was recorded before is found again."""
+
+    #: What the library said; empty: an event of our own, that is nowhere but in memory.
+    entry: bytes = b""
+    #: An earlier owner may have recorded it.
+    recorded_before: bool = False
+    _attempted: dict[str, str] = field(default_factory=dict)
+
+    def of(self, part: str) -> tuple[str, bool]:
+        """The id of the entry's event `part`, and whether it may be recorded by now: because this
+        was asked before, so that a commit whose answer was lost counts."""
+        known = self._attempted.get(part)
+        if known is not None:
+            return known, True
+        if not self.entry:
+            made = new_event_id()
+        else:
+            digest = hashlib.sha256(len(part).to_bytes(4) + part.encode() + self.entry).digest()
+            made = _event_id(int.from_bytes(digest[: _RANDOM // 8]))
+        self._attempted[part] = made
+        return made, self.recorded_before

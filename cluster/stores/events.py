@@ -23,9 +23,18 @@ class EventStore:
         self._waker = waker
 
     async def append(
-        self, session_id: int, type: str, payload: dict[str, Any], *, epoch: int | None = None
-    ) -> Event:
+        self,
+        session_id: int,
+        type: str,
+        payload: dict[str, Any],
+        *,
+        epoch: int | None = None,
+        event: tuple[str, bool] | None = None,
+    ) -> Event | None:
         """Append an event; with `epoch`, as the owner: raises `NotOwner` when it is stale.
+
+        `event`: its id, and whether it may be there already (`EventIds`); None is returned when it
+        is.
 
         A `session.status` is kept with WAHA's `statuses`: the last three with their times.
         """
@@ -35,17 +44,27 @@ class EventStore:
             {
                 "id": session_id,
                 "epoch": epoch,
-                "event": new_event_id(),
+                "event": event[0] if event else new_event_id(),
+                "again": event is not None and event[1],
                 "type": type,
                 "payload": jsonb(payload),
             },
         )
         if row is None:
+            if event is not None and event[1] and await self._owned(session_id, epoch):
+                return None
             if epoch is None:
                 raise SessionNotFound(str(session_id))
             raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest")
         self._waker.touch(session_id)
         return Event(**row)
+
+    async def _owned(self, session_id: int, epoch: int | None) -> bool:
+        row = await self._db.one(
+            "SELECT 1 AS one FROM session_streams WHERE session_id = %(id)s AND epoch = %(epoch)s",
+            {"id": session_id, "epoch": epoch},
+        )
+        return row is not None
 
     def hint(self, session_id: int) -> None:
         """Wake who delivers the session's events: there is something to do."""
@@ -151,6 +170,7 @@ _APPEND = """
     WITH stream AS (
         UPDATE session_streams SET event_seq = event_seq + 1
         WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+          AND NOT (%(again)s AND recorded_lately(%(id)s, %(event)s))
         RETURNING event_seq
     )
     INSERT INTO events (session_id, seq, id, type, payload)
@@ -162,6 +182,7 @@ _APPEND_STATUS = """
     WITH stream AS (
         UPDATE session_streams SET event_seq = event_seq + 1
         WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+          AND NOT (%(again)s AND recorded_lately(%(id)s, %(event)s))
         RETURNING event_seq
     ), recent AS (
         SELECT seq, status, happened_at FROM (

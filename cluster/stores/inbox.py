@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cluster.domain.message import Ack, OutboxState, StoredMessage
@@ -101,13 +101,16 @@ class InboxStore:
         state: OutboxState | None,
         timestamp: datetime,
         told: bool = True,
+        event_of: Callable[[str], tuple[str, bool]] | None = None,
     ) -> int:
         """Raise the acks of own messages of a chat; returns how many were raised.
 
         The ids are the sender's word, the chat is WhatsApp's: it says where a receipt comes from,
         so what somebody tells of messages to others counts for nothing. An ack never goes down.
         Each raised one is told (with `told`); in groups, what each member did. Raises `NotOwner`.
+        `event_of` gives the id of a message's event, and whether it may be there (`EventIds`).
         """
+        events = [event_of(one) if event_of else (new_event_id(), False) for one in message_ids]
         row = await self._db.grouped(
             session_id,
             """
@@ -134,9 +137,14 @@ class InboxStore:
                 WHERE %(told)s AND NOT %(shared)s
                 UNION ALL
                 SELECT message_id, chat, 'message.ack.group' FROM named
-                WHERE %(told)s AND %(shared)s
+                WHERE %(told)s AND %(shared)s AND NOT (%(again)s AND EXISTS (
+                    SELECT 1 FROM unnest(%(messages)s::text[], %(ids)s::text[]) AS one(message, id)
+                    WHERE one.message = named.message_id
+                      AND recorded_lately(%(id)s, one.id)))
             ), numbered AS (
-                SELECT message_id, chat, type, row_number() OVER () AS n FROM told
+                SELECT message_id, chat, type, row_number() OVER () AS n,
+                       (%(ids)s::text[])[array_position(%(messages)s::text[], message_id)] AS event
+                FROM told
             ), stream AS (
                 UPDATE session_streams
                 SET event_seq = event_seq + (SELECT count(*) FROM told)
@@ -145,7 +153,7 @@ class InboxStore:
                 RETURNING event_seq - (SELECT count(*) FROM told) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload, trace)
-                SELECT %(id)s, stream.before + n, (%(ids)s::text[])[n], type,
+                SELECT %(id)s, stream.before + n, event, type,
                        jsonb_build_object('id', message_id, 'chat', chat, 'ack', %(ack)s::int,
                                           'by', %(sender)s::text,
                                           'timestamp', %(timestamp)s::timestamptz),
@@ -167,7 +175,8 @@ class InboxStore:
                 "state": state.value if state else None,
                 "sender": sender,
                 "timestamp": timestamp,
-                "ids": [new_event_id() for _ in message_ids],
+                "ids": [id for id, _ in events],
+                "again": any(again for _, again in events),
             },
         )
         done = fenced(row, session_id, epoch)

@@ -95,7 +95,7 @@ class Trial:
         await self.client.drained()
         await self._control.aclose()
 
-    async def _on_event(self, event: Any) -> None:
+    async def _on_event(self, event: Any, _entry: bytes) -> None:
         async with self._happened:
             self._events.append(event)
             self._happened.notify_all()

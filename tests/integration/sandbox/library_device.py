@@ -78,7 +78,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(32))
 
-    async def on_event(event: Any) -> None:
+    async def on_event(event: Any, _entry: bytes) -> None:
         if isinstance(event, HistoryArrived):
             event = dataclasses.replace(event, chunks=list(event.chunks))
         facts = dataclasses.asdict(event)

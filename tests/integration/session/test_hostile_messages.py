@@ -306,7 +306,7 @@ async def test_the_spool_of_a_dead_process_may_hold_anything(
     first = start(record, stores, settings)
     await first.works()
     handled = asyncio.Event()
-    first.clients[-1].on_event = lambda _: asyncio.wait_for(handled.wait(), 60)  # type: ignore[assignment]
+    first.clients[-1].on_event = lambda *_: asyncio.wait_for(handled.wait(), 60)  # type: ignore[assignment]
     long = message(Message(conversation="long"), ID=_long())
     for raw in (wire(long), b"\xff\xff", wire(message(Message(conversation=PLACEHOLDER)))):
         first.hears(17, raw)
