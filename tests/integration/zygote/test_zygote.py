@@ -27,6 +27,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data folder of a node with its cluster."""
     patch = pytest.MonkeyPatch()
     data = tmp_path_factory.mktemp("data")
+    # Ignored where a shell runs the tests in the background, and then by all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     patch.setenv("PYTHONPATH", str(ROOT))
     patch.setenv("GATEWAY_ENV_FILE", os.devnull)
     patch.setenv("GATEWAY_DATA_DIR", str(data))

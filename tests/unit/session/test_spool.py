@@ -274,7 +274,7 @@ async def test_the_library_goes_on_when_its_message_is_safe_or_committed(
     async def complete(event: WhatsAppEvent) -> WhatsAppEvent:
         return event
 
-    async def handle(_event: WhatsAppEvent) -> None:
+    async def handle(_event: WhatsAppEvent, _entry: bytes) -> None:
         arrived.set()
         await commit.wait()
 
