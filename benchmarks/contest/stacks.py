@@ -46,14 +46,14 @@ class Stack:
     api_key: str
     control_url: str
     control_token: str
-    #: the processes, when they are few
-    pids: tuple[int, ...] = ()
-    #: the gateway's run, by which its processes are known
+    #: the processes that started all others, which are counted with them
+    pids: tuple[int, ...]
+    #: the gateway's run, by which those are known that are nobody's children any more
     run: str = ""
 
     def session(self, name: str, webhook: str) -> dict[str, object]:
         """The body that creates a session."""
-        if self.pids:
+        if not self.run:
             return {"name": name}
         hook = {"url": webhook, "events": ["message"]}
         return {"name": name, "config": {"webhooks": [hook]}}
@@ -82,19 +82,17 @@ class Stack:
         return found
 
     def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
-        ours, others = set(self.pids), []
+        # PostgreSQL's processes write their titles over their environment, and Valkey's forks too:
+        # they are known by who started them.
+        ours: dict[int, psutil.Process] = {}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.pid in ours or self._is_marked(process):
-                    ours.add(process.pid)
-                    yield _part(process), process
-                else:
-                    others.append(process)
-        for process in others:
+                if process.pid in self.pids or self._is_marked(process):
+                    ours[process.pid] = process
+                    ours |= {child.pid: child for child in process.children(recursive=True)}
+        for process in ours.values():
             with contextlib.suppress(psutil.Error):
-                # PostgreSQL's processes write their titles over their environment.
-                if process.ppid() in ours:
-                    yield _part(process), process
+                yield _part(process), process
 
     def _is_marked(self, process: psutil.Process) -> bool:
         return bool(self.run) and process.environ().get(RUN_VARIABLE) == self.run
@@ -176,6 +174,7 @@ def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[St
             api_key=state.api_key,
             control_url=state.sandbox_control_url,
             control_token=state.sandbox_control_token,
+            pids=(state.host.pid,),
             run=state.run,
         )
     finally:
