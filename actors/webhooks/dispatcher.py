@@ -65,7 +65,7 @@ class Dispatcher:
             hooks,
             settings.base_url,
         )
-        self._signals = EventSignals(settings.stores)
+        self._signals = EventSignals(settings.stores, deliveries=True)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
         #: More may wait than there was room for.
         self._full = False
@@ -74,6 +74,8 @@ class Dispatcher:
         #: Leases of others, and since when each is where it is.
         self._seen: dict[Holding, float] = {}
         self._looked_at = float("-inf")
+        #: When all sessions were looked at last; monotonic seconds.
+        self._looked_at_all = float("-inf")
         #: Sessions that somebody told of; None: look at all.
         self._hinted: set[int] | None = None
         self._stopping = False
@@ -124,6 +126,9 @@ class Dispatcher:
         await asyncio.sleep(max(0.0, self._next_look - time.monotonic()))
         self._next_look = time.monotonic() + _BETWEEN_LOOKS
         hinted, self._hinted = self._hinted, set()
+        if time.monotonic() - self._looked_at_all >= self._poll.total_seconds():
+            # Who is told of a session all the time would never come to what is due elsewhere.
+            hinted = None
         self._wake.clear()
         try:
             taken = await self._take(hinted)
@@ -162,6 +167,7 @@ class Dispatcher:
         busy = Counter(hook.target for hook in self._under_way.values())
         lease, asked_at = uuid.uuid4().hex, time.monotonic()
         if hinted is None:
+            self._looked_at_all = asked_at
             await self._free_lapsed()
         taken = await self._stores.webhooks.take(
             lease=lease,

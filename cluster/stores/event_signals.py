@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from cluster.settings import StoreSettings
-from cluster.stores.wake import CHANNEL
+from cluster.stores.wake import DELIVERIES, EVENTS
 
 __all__ = ["EVERY", "EventSignals"]
 
@@ -24,7 +24,9 @@ _RECONNECT_SECONDS = 1.0
 class EventSignals:
     """Which sessions have new events, as a stream that never ends."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, deliveries: bool = False) -> None:
+        """`deliveries`: only of those that an endpoint of the session wants."""
+        self._channel = DELIVERIES if deliveries else EVENTS
         self._url = settings.database_url.get_secret_value()
 
     async def hints(self, *, at_least_every: float) -> AsyncIterator[frozenset[int] | None]:
@@ -35,7 +37,7 @@ class EventSignals:
                 async with await psycopg.AsyncConnection.connect(
                     self._url, autocommit=True, connect_timeout=5, application_name="gateway-events"
                 ) as connection:
-                    await connection.execute("LISTEN " + CHANNEL)
+                    await connection.execute(f"LISTEN {self._channel}")
                     yield EVERY
                     while True:
                         heard = False

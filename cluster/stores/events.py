@@ -56,7 +56,7 @@ class EventStore:
             if epoch is None:
                 raise SessionNotFound(str(session_id))
             raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest")
-        self._waker.touch(session_id)
+        self._waker.touch(session_id, type)
         return Event(**row)
 
     async def _owned(self, session_id: int, epoch: int | None) -> bool:

@@ -85,8 +85,8 @@ class InboxStore:
             },
         )
         fresh = bool(fenced(row, session_id, epoch)["fresh"])
-        if fresh:
-            self._waker.touch(session_id)
+        if fresh and events:
+            self._waker.touch(session_id, *events, "message.change.refused")
         return fresh
 
     async def record_receipt(
@@ -181,5 +181,5 @@ class InboxStore:
         )
         done = fenced(row, session_id, epoch)
         if done["told"]:
-            self._waker.touch(session_id)
+            self._waker.touch(session_id, "message.ack.group" if is_shared(chat) else "message.ack")
         return int(done["raised"])

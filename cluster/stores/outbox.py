@@ -166,7 +166,7 @@ class OutboxStore:
             )
             failed = int(fenced(row, session_id, epoch)["failed"])
             if failed:
-                self._waker.touch(session_id)
+                self._waker.touch(session_id, "message.ack", "message.status")
             total += failed
             if failed < _AT_ONCE:
                 return total
@@ -229,8 +229,8 @@ class OutboxStore:
                 "events": [new_event_id(), new_event_id()],
             },
         )
-        if fenced(row, session_id, epoch)["told"]:
-            self._waker.touch(session_id)
+        if told_of := fenced(row, session_id, epoch)["told"]:
+            self._waker.touch(session_id, *told_of)
 
     async def mark_failed(
         self,
@@ -258,8 +258,8 @@ class OutboxStore:
                 "events": [new_event_id(), new_event_id()],
             },
         )
-        if fenced(row, session_id, epoch)["told"]:
-            self._waker.touch(session_id)
+        if told_of := fenced(row, session_id, epoch)["told"]:
+            self._waker.touch(session_id, *told_of)
 
 
 #: Messages that fail in one statement: the next accepted send waits for it.
@@ -343,7 +343,8 @@ _MARK_SENT = """
                (SELECT trace FROM entry)
         FROM told, stream
     )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+           (SELECT array_agg(type) FROM told) AS told
 """
 
 _MARK_FAILED = """
@@ -385,7 +386,8 @@ _MARK_FAILED = """
                (SELECT trace FROM entry)
         FROM told, stream
     )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner, EXISTS (SELECT 1 FROM told) AS told
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+           (SELECT array_agg(type) FROM told) AS told
 """
 
 

@@ -88,7 +88,7 @@ class QuarantineStore:
             },
         )
         fenced(row, session_id, epoch)
-        self._waker.touch(session_id)
+        self._waker.touch(session_id, "event.quarantined")
 
     async def list(self, session_id: int, *, before: int | None, limit: int) -> list[Quarantined]:
         """Newest first, with ids below `before`."""

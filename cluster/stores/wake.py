@@ -1,4 +1,7 @@
-"""A hint after each commit of events: who delivers them need not poll often.
+"""A hint after each commit of events: who waits for them need not poll often.
+
+Who follows events live hears of all; who delivers them, of those that some endpoint of the session
+wants: to look for others would cost more than the events themselves.
 
 PostgreSQL serialises commits that notify (a lock over the flush to disk); so the hint is a
 statement of its own after the commit, for all sessions of the last milliseconds. A lost hint
@@ -11,13 +14,15 @@ import asyncio
 
 import structlog
 
+from cluster.events.names import expand
 from cluster.stores.database import Database
 
-__all__ = ["CHANNEL", "EventWaker"]
+__all__ = ["DELIVERIES", "EVENTS", "EventWaker"]
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "gateway_events"
+#: Channels: of every event, and of those that an endpoint wants.
+EVENTS, DELIVERIES = "gateway_events", "gateway_deliveries"
 _GATHER_SECONDS = 0.005
 #: A payload holds 8,000 bytes; more sessions than this are told as `*`.
 _MOST = 300
@@ -28,12 +33,14 @@ class EventWaker:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._touched: set[int] = set()
+        #: (session, type of the event; empty: whoever delivers shall look)
+        self._touched: set[tuple[int, str]] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def touch(self, session_id: int) -> None:
-        """The session has a committed new event."""
-        self._touched.add(session_id)
+    def touch(self, session_id: int, *types: str) -> None:
+        """The session has committed new events of these types; without any, there is something to
+        deliver, whoever wants it."""
+        self._touched.update((session_id, one) for one in types or ("",))
         if self._task is None:
             self._task = asyncio.create_task(self._tell(), name="event-waker")
 
@@ -45,14 +52,45 @@ class EventWaker:
     async def _tell(self) -> None:
         while self._touched:
             await asyncio.sleep(_GATHER_SECONDS)
-            sessions, self._touched = self._touched, set()
-            payload = "*" if len(sessions) > _MOST else ",".join(map(str, sorted(sessions)))
+            touched, self._touched = sorted(self._touched), set()
             try:
                 await self._db.run(
-                    "SELECT pg_notify(%(channel)s, %(payload)s)",
-                    {"channel": CHANNEL, "payload": payload},
+                    _TELL,
+                    {
+                        "ids": [session_id for session_id, _ in touched],
+                        "types": [type for _, type in touched],
+                        "all": _ALL,
+                        "events": EVENTS,
+                        "deliveries": DELIVERIES,
+                        "most": _MOST,
+                    },
                 )
             except Exception as error:  # noqa: BLE001
                 # Whatever it is: the next event has a hint of its own.
                 log.debug("events.hint_lost", error=repr(error))
         self._task = None
+
+
+#: What `*` means.
+_ALL = sorted(expand(["*"]))
+
+_TELL = """
+    WITH told AS (
+        SELECT id, type FROM unnest(%(ids)s::bigint[], %(types)s::text[]) AS told(id, type)
+    ), wanted AS (
+        SELECT id FROM told
+        WHERE type = '' OR EXISTS (
+            SELECT 1 FROM webhooks w, jsonb_array_elements_text(
+                CASE jsonb_typeof(w.config->'events') WHEN 'array' THEN w.config->'events'
+                                                      ELSE '[]' END) AS name
+            WHERE w.session_id = told.id
+              AND (btrim(name) = type OR (btrim(name) = '*' AND type = ANY(%(all)s))))
+    ), hints AS (
+        SELECT %(events)s AS channel, array_agg(DISTINCT id) AS ids FROM told
+        UNION ALL
+        SELECT %(deliveries)s, array_agg(DISTINCT id) FROM wanted
+    )
+    SELECT pg_notify(channel, CASE WHEN cardinality(ids) > %(most)s THEN '*'
+                                   ELSE array_to_string(ids, ',') END)
+    FROM hints WHERE ids IS NOT NULL
+"""
