@@ -21,7 +21,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SUITE, PYTHON = "bookworm", "3.11"
-MIRROR = "http://deb.debian.org/debian"
 QEMU = "/usr/bin/qemu-aarch64-static"
 #: Of the lock: what a linked device does not load, and which is large.
 _NOT_NEEDED = ("ray",)
@@ -84,7 +83,7 @@ def make_root(root: Path) -> None:
     run(
         [
             *("debootstrap", "--foreign", "--arch=arm64", "--variant=minbase"),
-            *(f"--include={include}", SUITE, str(root), MIRROR),
+            *(f"--include={include}", SUITE, str(root)),
         ]
     )
     for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
