@@ -696,6 +696,12 @@ class PlacementSettings(BaseSettings):
         "17 MB each, 65 MB otherwise. Empty: as many as the node gets when the fullest of the "
         "others is lost, or 1 where processes are not forked.",
     )
+    spares_after_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="From a node's start to its first spare process: what serves has the processor "
+        "first.",
+    )
     fork: bool = Field(
         True,
         description="Session processes are forked from one of their node that has imported "

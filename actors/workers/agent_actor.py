@@ -137,7 +137,12 @@ class WorkerAgentActor:
                 await asyncio.sleep(1)
         self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
         leftovers = Leftovers(stores, self._settings.data_dir, me.id, self._adopt)
-        spares = Spares(self._settings.data_dir, partial(self._wanted_spares, stores), self._spare)
+        spares = Spares(
+            self._settings.data_dir,
+            partial(self._wanted_spares, stores),
+            self._spare,
+            after=self._settings.placement.spares_after_seconds,
+        )
         lost = LostNodes(
             me.id,
             raylets=lambda: self._raylets,

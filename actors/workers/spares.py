@@ -18,8 +18,6 @@ __all__ = ["Spares", "needed"]
 log = structlog.get_logger(__name__)
 
 _EVERY = 1.0
-#: Seconds from a node's start to its first spare: what serves has the processor first.
-_FIRST = 60.0
 #: However many sessions another node has.
 _MOST = 50
 #: Looks in a row that must find too few: those who take over now need the processor themselves.
@@ -43,13 +41,16 @@ class Spares:
         root: Path,
         wanted: Callable[[], Awaitable[int]],
         start: Callable[[], Awaitable[None]],
+        *,
+        after: float,
     ) -> None:
         """`root`: the node's data folder; `wanted`: how many there shall be; `start` has Ray start
-        one. Both may raise `GatewayError`.
+        one. Both may raise `GatewayError`. `after`: seconds from `run` to the first.
         Asked for more than the node has processors, Ray starts so many and forgets the others."""
         self._root = root
         self._wanted = wanted
         self._start = start
+        self._after = after
         self._newest = 0
 
     async def run(self) -> None:
@@ -58,7 +59,7 @@ class Spares:
         few = in_vain = 0
         #: What a start that is under way will have brought, and until when.
         due, until = 0, 0.0
-        await asyncio.sleep(_FIRST)
+        await asyncio.sleep(self._after)
         while in_vain < _IN_VAIN:
             there = await asyncio.to_thread(spares, self._root)
             if there >= await self._how_many():

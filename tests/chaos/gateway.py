@@ -279,6 +279,8 @@ class Gateway:
                 "HTTP_REPLICAS": "2",
                 # Enough for the sessions of one lost node on the others.
                 "PLACEMENT_SPARE_PROCESSES": str(self._spares),
+                # A node in life is older than these when something breaks.
+                "PLACEMENT_SPARES_AFTER_SECONDS": "20",
                 # A busy machine is not a fault; Ray's 30 s are.
                 "RAY_raylet_start_wait_time_s": "120",
                 **self._environment,

@@ -41,7 +41,6 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.01)
-    monkeypatch.setattr(keeper, "_FIRST", 0.0)
     there = looks = 0
     asked: list[tuple[int, int]] = []
 
@@ -61,7 +60,7 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
         there += 1
 
     monkeypatch.setattr(keeper, "spares", count)
-    task = asyncio.create_task(Spares(tmp_path, _always(3), start).run())
+    task = asyncio.create_task(Spares(tmp_path, _always(3), start, after=0.0).run())
     await asyncio.sleep(0.6)
     assert [before for _, before in asked] == [0, 1, 2]
     assert asked[0][0] == keeper._LOOKS
@@ -73,7 +72,6 @@ async def test_starts_that_bring_nothing_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.001)
-    monkeypatch.setattr(keeper, "_FIRST", 0.0)
     monkeypatch.setattr(keeper, "_PATIENCE", 0.01)
     asked = 0
 
@@ -81,7 +79,7 @@ async def test_starts_that_bring_nothing_end(
         nonlocal asked
         asked += 1
 
-    await asyncio.wait_for(Spares(tmp_path, _always(2), start).run(), 5)
+    await asyncio.wait_for(Spares(tmp_path, _always(2), start, after=0.0).run(), 5)
     assert asked == keeper._IN_VAIN
 
 
