@@ -10,19 +10,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
+import json
 import math
 import os
 import ssl
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 import ray
 from fastapi import FastAPI
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import HTTPOptions, ProxyLocation
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
 from ray.serve.schema import LoggingConfig
 
 from api.app import create_app
@@ -45,6 +52,7 @@ APPLICATION = "gateway"
 _ONGOING = 256
 _QUEUED = 1024
 _ANSWER_SECONDS = 15.0
+_ROOT = Path(__file__).parent
 
 
 def build() -> FastAPI:
@@ -66,17 +74,19 @@ def build() -> FastAPI:
 def deploy(http: HttpSettings) -> str:
     """Deploy on the connected cluster, wait until every replica runs, return the URL.
     Raises `RuntimeError` when the deployment fails or nothing answers at the URL."""
+    options = HTTPOptions(
+        host=http.host,
+        port=http.port,
+        ssl_certfile=http.tls_cert_file or None,
+        ssl_keyfile=http.tls_key_file or None,
+    )
+    _end_elsewhere(options)
     serve.start(
         # Nodes that listen on loopback share one machine, where one HAProxy can have the port.
         proxy_location=ProxyLocation.HeadOnly
         if haproxy.in_front() and http.host.startswith("127.")
         else ProxyLocation.EveryNode,
-        http_options=HTTPOptions(
-            host=http.host,
-            port=http.port,
-            ssl_certfile=http.tls_cert_file or None,
-            ssl_keyfile=http.tls_key_file or None,
-        ),
+        http_options=options,
         logging_config=_quiet(),
     )
     serve.run(application(http), name=APPLICATION, route_prefix="/")
@@ -85,17 +95,32 @@ def deploy(http: HttpSettings) -> str:
     return url
 
 
+def _end_elsewhere(wanted: HTTPOptions) -> None:
+    """A Serve that is there listens where it was first told, and says nothing of another wish but a
+    warning: it is ended, and begun at the new address."""
+    try:
+        present = _get_global_client()
+    except RayServeException:
+        return
+    now = present.http_config if present is not None else wanted
+    names = ("host", "port", "ssl_certfile", "ssl_keyfile")
+    if any(getattr(now, name) != getattr(wanted, name) for name in names):
+        sys.stderr.write(f"the front moves from {now.host}:{now.port}\n")
+        serve.shutdown()  # type: ignore[no-untyped-call]
+
+
 def application(http: HttpSettings | dict[str, str]) -> Application:
     """The bound application. Serve's own configuration files (KubeRay's `serveConfigV2`) name it
     as `import_path: serve_app:application`; it is then called with their `args`, of which there
     are none: the settings come from the environment."""
     if not isinstance(http, HttpSettings):
         http = HttpSettings()
+    replicas = _replicas(http)
     configure = serve.deployment(
         name="ingress",
-        num_replicas=http.replicas,
+        num_replicas=replicas,
         # A node that is cut off or frozen must not take all of them along.
-        max_replicas_per_node=_share(http.replicas),
+        max_replicas_per_node=_share(replicas),
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
@@ -108,15 +133,47 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         logging_config=_quiet(),
     )
     # A builder: the application is made in the replica, in its own event loop.
-    return configure(serve.ingress(build)()).bind()
+    # Deployed again, for other nodes say, replicas that are as they should be go on.
+    deployment = configure(serve.ingress(build)()).options(version=_version(), _internal=True)
+    return deployment.bind()
+
+
+def _version() -> str:
+    """Of our code, and of the settings that are no secrets (Serve shows it)."""
+    settings = [
+        (type(group).__name__, group.model_dump(mode="json", exclude=_secret_fields(group)))
+        for group in vars(Settings()).values()
+    ]
+    code = sorted(
+        (str(path.relative_to(_ROOT)), path.stat().st_mtime_ns)
+        for folder in ("api", "cluster")
+        for path in (_ROOT / folder).rglob("*.py")
+    )
+    return hashlib.sha256(json.dumps([settings, code]).encode()).hexdigest()[:16]
+
+
+def _secret_fields(group: BaseSettings) -> set[str]:
+    return {name for name, value in group if isinstance(value, SecretStr)}
+
+
+def _replicas(http: HttpSettings) -> int:
+    """As HTTP_REPLICAS says; unsaid, one on each machine."""
+    if "replicas" in http.model_fields_set:
+        return http.replicas
+    return max(http.replicas, len({node["NodeManagerAddress"] for node in _nodes()}))
 
 
 def _share(replicas: int) -> int:
     """Of the replicas, those that a node may have: as few as the nodes of the moment allow."""
-    known: list[dict[str, Any]] = []
-    if ray.is_initialized():
-        known = ray.nodes()  # type: ignore[no-untyped-call]
-    return math.ceil(replicas / max(1, sum(bool(node["Alive"]) for node in known)))
+    return math.ceil(replicas / max(1, len(_nodes())))
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """Of the moment; none where this process is not connected."""
+    if not ray.is_initialized():
+        return []
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node for node in known if node["Alive"]]
 
 
 def _quiet() -> LoggingConfig:

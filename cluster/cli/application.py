@@ -19,6 +19,7 @@ from cluster.cli import (
     library,
     lock,
     logs,
+    node,
     run,
     sandbox,
     show_config,
@@ -41,7 +42,7 @@ application = typer.Typer(
 for command in (
     *(demo.demo, up.up, down.down, status.status, doctor.doctor, logs.logs, sandbox.sandbox),
     *(tail.tail, send),
-    *(drain.nodes, drain.drain, drain.undrain),
+    *(node.node, drain.nodes, drain.drain, drain.undrain),
     *(show_config.config, version.version, lock.lock, audit.audit, docs.docs),
     dev.dev,
 ):

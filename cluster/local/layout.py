@@ -82,6 +82,11 @@ class Layout:
         return self.short / "r"
 
     @property
+    def control(self) -> Path:
+        """What the control store of a cluster of many machines knows, where it has no Redis."""
+        return self.data / "control"
+
+    @property
     def haproxy(self) -> Path:
         """Sockets and configuration of HAProxy: who writes to them has every caller's key."""
         return self.short / "h"

@@ -1,4 +1,4 @@
-"""One Ray node: `ray start --block` on loopback with ports of its own, and what is under it."""
+"""One Ray node: `ray start --block`, and what is under it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import dataclass
 
 from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.layout import Layout
@@ -14,7 +15,7 @@ from cluster.local.part import Part
 from cluster.local.processes import ProcessId, descendants, end_all
 from cluster.local.state import PartState
 
-__all__ = ["RayNode"]
+__all__ = ["GCS_PORT", "OF_A_MACHINE", "Ports", "RayNode"]
 
 _OBJECT_STORE_BYTES = 100_000_000
 _LOOPBACK = "127.0.0.1"
@@ -24,23 +25,86 @@ _REST_SECONDS = 20.0
 _FAMILY_SECONDS = 1.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """What a node listens on, beside its workers' ports (0: any)."""
+
+    manager: int
+    objects: int
+    agent: int
+    agent_grpc: int
+    runtime_env: int
+    metrics: int
+    first_worker: int = 0
+    last_worker: int = 0
+
+    @classmethod
+    def free(cls) -> Ports:
+        """For nodes that share a machine."""
+        manager, objects, agent, agent_grpc, runtime_env, metrics = free_ports(6)
+        return cls(
+            manager=manager,
+            objects=objects,
+            agent=agent,
+            agent_grpc=agent_grpc,
+            runtime_env=runtime_env,
+            metrics=metrics,
+        )
+
+
+#: Of a machine of its own: what its firewall opens to the cluster (docs/operations.md).
+OF_A_MACHINE = Ports(
+    manager=6380,
+    objects=6381,
+    agent=6382,
+    agent_grpc=6383,
+    runtime_env=6384,
+    metrics=6385,
+    first_worker=10002,
+    last_worker=19999,
+)
+GCS_PORT, DASHBOARD_PORT = 6379, 8265
+
+
 class RayNode(Part):
-    """The head (without `head`), or a further node of the head at `head`'s address."""
+    """The head (without `head` and `cluster`), a further node of the head `head` on this machine,
+    or a node of the cluster at `cluster` (host:port).
+
+    On loopback it has ports that are free, elsewhere those of `OF_A_MACHINE`. A head of its own
+    machine (`lasting`) keeps what its control store knows over its own end."""
 
     def __init__(
-        self, name: str, layout: Layout, *, slots: int, head: RayNode | None = None
+        self,
+        name: str,
+        layout: Layout,
+        *,
+        slots: int,
+        head: RayNode | None = None,
+        cluster: str = "",
+        host: str = _LOOPBACK,
+        gcs_port: int = 0,
+        lasting: bool = False,
     ) -> None:
         self._name = name
         self._layout = layout
         self._slots = slots
         self._head = head
+        self._cluster = cluster
+        self._host = host
+        self._lasting = lasting
         self._folder = layout.node(name)
         self._process = ServerProcess("ray", self._folder)
         self._family: frozenset[ProcessId] = frozenset()
         self._started = self._ever_started = False
         self._restarts = 0
         # The head keeps these: its address is in everybody's environment.
-        self._gcs_port, self._dashboard_port = (0, 0) if head else free_ports(2)
+        if head or cluster:
+            self._gcs_port = self._dashboard_port = 0
+        elif host == _LOOPBACK:
+            self._gcs_port, self._dashboard_port = free_ports(2)
+        else:
+            self._gcs_port, self._dashboard_port = GCS_PORT, DASHBOARD_PORT
+        self._gcs_port = gcs_port or self._gcs_port
         # The sessions that lost their node need the processor now, and its start takes much of it.
         self.rest = _REST_SECONDS if head else 0.0
 
@@ -51,7 +115,9 @@ class RayNode(Part):
     @property
     def address(self) -> str:
         """Of the cluster."""
-        return f"{_LOOPBACK}:{(self._head or self)._gcs_port}"
+        if self._cluster:
+            return self._cluster
+        return f"{self._host}:{(self._head or self)._gcs_port}"
 
     @property
     def dashboard_url(self) -> str:
@@ -64,7 +130,7 @@ class RayNode(Part):
     def answers(self) -> bool:
         """Whether its GCS takes connections (the head's)."""
         try:
-            with socket.create_connection((_LOOPBACK, self._gcs_port), timeout=1):
+            with socket.create_connection((self._host, self._gcs_port), timeout=1):
                 return True
         except OSError:
             return False
@@ -75,10 +141,11 @@ class RayNode(Part):
         self._end_family()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = {"GATEWAY_DATA_DIR": str(self._folder)}
-        if self._head is None:
+        if not self._joins and not os.environ.get("RAY_REDIS_ADDRESS"):
             # The control store can be killed: what it knows is here, for as long as the head lives.
-            control = self._layout.ray / "control"
-            shutil.rmtree(control, ignore_errors=True)
+            control = self._layout.control if self._lasting else self._layout.ray / "control"
+            if not self._lasting:
+                shutil.rmtree(control, ignore_errors=True)
             environment |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(control)}
         self._process.start(self._command(), answers=lambda: True, environment=environment)
         self._started = self._ever_started = True
@@ -101,6 +168,10 @@ class RayNode(Part):
             family=sorted(self._family, key=lambda one: one.pid),
         )
 
+    @property
+    def _joins(self) -> bool:
+        return self._head is not None or bool(self._cluster)
+
     def _note_family(self) -> None:
         """Remember what is under it, while it can be asked."""
         if self._process.pid and (root := ProcessId.of(self._process.pid)):
@@ -111,27 +182,28 @@ class RayNode(Part):
         self._family = frozenset()
 
     def _command(self) -> list[str]:
-        manager, objects, agent, agent_grpc, runtime_env, metrics = free_ports(6)
+        ports = Ports.free() if self._host == _LOOPBACK else OF_A_MACHINE
         command = [
             *(sys.executable, "-m", "cluster.local.ray_start"),
             *("--block", "--disable-usage-stats", "--log-color=false"),
-            f"--node-ip-address={_LOOPBACK}",
+            f"--node-ip-address={self._host}",
             f"--node-name={self._name}",
             f"--num-cpus={max(2, os.cpu_count() or 1)}",
             f"--resources={json.dumps({'session_slots': self._slots})}",
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
-            f"--node-manager-port={manager}",
-            f"--object-manager-port={objects}",
-            f"--dashboard-agent-listen-port={agent}",
-            f"--dashboard-agent-grpc-port={agent_grpc}",
-            f"--runtime-env-agent-port={runtime_env}",
-            f"--metrics-export-port={metrics}",
-            *("--min-worker-port=0", "--max-worker-port=0"),
+            f"--node-manager-port={ports.manager}",
+            f"--object-manager-port={ports.objects}",
+            f"--dashboard-agent-listen-port={ports.agent}",
+            f"--dashboard-agent-grpc-port={ports.agent_grpc}",
+            f"--runtime-env-agent-port={ports.runtime_env}",
+            f"--metrics-export-port={ports.metrics}",
+            f"--min-worker-port={ports.first_worker}",
+            f"--max-worker-port={ports.last_worker}",
             # It reads every process's log, each node all of the machine's, for drivers that print
             # them; the gateway's do not.
             "--include-log-monitor=false",
         ]
-        if self._head is not None:
+        if self._joins:
             return [*command, f"--address={self.address}"]
         return [
             *command,

@@ -84,6 +84,14 @@ class _Node(node.Node):
         return True
 
 
+def _arguments() -> list[str]:
+    """With the password of the control store's Redis, which `ray start` does not read from the
+    environment; others of this machine see command lines."""
+    password = os.environ.get("RAY_REDIS_PASSWORD")
+    head = "--head" in sys.argv and bool(os.environ.get("RAY_REDIS_ADDRESS"))
+    return [*sys.argv[1:], *([f"--redis-password={password}"] if head and password else [])]
+
+
 def _same(host: str) -> str:
     return host
 
@@ -104,4 +112,4 @@ if __name__ == "__main__":
     setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
     _adopt_orphans()
-    start()
+    start(_arguments())
