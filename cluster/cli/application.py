@@ -19,6 +19,7 @@ from cluster.cli import (
     library,
     lock,
     logs,
+    machines,
     node,
     run,
     sandbox,
@@ -56,5 +57,10 @@ application.command(
     add_help_option=False,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(chaos.chaos)
+application.command(
+    "machines",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(machines.machines)
 application.command(context_settings={"ignore_unknown_options": True})(bench.bench)
 application.command("test", context_settings={"ignore_unknown_options": True})(checks.run_checks)

@@ -58,6 +58,9 @@ def node(
     drain: Annotated[
         float, typer.Option(min=0, help="Seconds to hand sessions over when it is stopped.")
     ] = 240.0,
+    autoscaling_config: Annotated[
+        Path | None, typer.Option(help="Of Ray's cluster launcher, on the head.")
+    ] = None,
     port: Annotated[int, typer.Option(help="Of the head's control store.")] = GCS_PORT,
     check: Annotated[bool, typer.Option("--check", help="Look at the settings only.")] = False,
     detach: Annotated[
@@ -94,6 +97,7 @@ def node(
         join=reach,
         port=port if head else 0,
         slots=slots,
+        autoscaling=autoscaling_config.expanduser() if autoscaling_config else None,
         drain_seconds=drain,
     )
     raise typer.Exit(_run(wanted))
@@ -123,7 +127,8 @@ def _run(wanted: NodeWanted) -> int:
 
 def _take(path: Path | None) -> None:
     """The settings file into the environment, which goes before it."""
-    if path is None and not _SETTINGS.exists():
+    # systemd has read it as root, and given it on.
+    if path is None and not os.access(_SETTINGS, os.R_OK):
         return
     for name, value in read_settings(path or _SETTINGS).items():
         os.environ.setdefault(name, value)

@@ -24,11 +24,15 @@ POSTGRES_UID = 65534
 
 
 class EmbeddedPostgres:
-    """Loopback TCP, scram passwords. Data in `<data_dir>/cluster`."""
+    """TCP at one address of this machine, scram passwords. Data in `<data_dir>/cluster`."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """`environment`: what the server gets besides this process's."""
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
+        """`environment`: what the server gets besides this process's. Beside loopback it lets in
+        the networks of `host`, by password."""
         self._environment = environment or {}
+        self._host = host
         self._process: ServerProcess | None = None
         self._password = ""
         self._port = 0
@@ -56,7 +60,7 @@ class EmbeddedPostgres:
                 str(postgres_binary("postgres")),
                 "-D",
                 str(cluster),
-                *("-c", "listen_addresses=127.0.0.1"),
+                *("-c", f"listen_addresses={self._host}"),
                 *("-c", f"port={self._port}"),
                 *("-c", "unix_socket_directories="),
                 *("-c", "max_connections=200"),
@@ -89,7 +93,7 @@ class EmbeddedPostgres:
     def _url(self, database: str) -> str:
         # SCRAM shows the password to nobody, and that the server has it, too: whoever takes the
         # port while PostgreSQL is down gets neither a password nor a client.
-        address = f"{_USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+        address = f"{_USER}:{self._password}@{self._host}:{self._port}/{database}"
         return f"postgresql://{address}?require_auth=scram-sha-256"
 
     def _ensure_database(self) -> None:
@@ -133,6 +137,9 @@ class EmbeddedPostgres:
             ) from error
         finally:
             password_file.unlink()
+        if self._host != "127.0.0.1":
+            with (cluster / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
 
 
 def postgres_binary(name: str) -> Path:

@@ -14,9 +14,10 @@ __all__ = ["EmbeddedValkey"]
 
 
 class EmbeddedValkey:
-    """Loopback TCP, password, append-only file in `data_dir`."""
+    """TCP at one address of this machine, password, append-only file in `data_dir`."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._process: ServerProcess | None = None
         self._password = ""
         self._port = 0
@@ -36,7 +37,7 @@ class EmbeddedValkey:
         # A file and not arguments: those are visible to every user of the machine.
         private_file(
             settings,
-            f"bind 127.0.0.1\nport {self._port}\nprotected-mode yes\n"
+            f"bind {self._host}\nport {self._port}\nprotected-mode yes\n"
             f"requirepass {self._password}\nappendonly yes\nappendfsync everysec\nsave ''\n"
             f'dir "{data_dir}"\ndaemonize no\n',
         )
@@ -48,7 +49,7 @@ class EmbeddedValkey:
             self._process.stop()
 
     def env(self) -> dict[str, str]:
-        return {"REDIS_URL": f"redis://:{self._password}@127.0.0.1:{self._port}/0"}
+        return {"REDIS_URL": f"redis://:{self._password}@{self._host}:{self._port}/0"}
 
     def healthy(self) -> bool:
         """Whether it answers with our password."""

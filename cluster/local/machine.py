@@ -58,6 +58,8 @@ class NodeWanted:
     #: Of the head's control store, on the head; 0: 6379, or any on loopback.
     port: int = 0
     slots: int = 0
+    #: What Ray's cluster launcher left on the head, for its autoscaler.
+    autoscaling: Path | None = None
     #: Seconds that a stop may take to hand sessions over.
     drain_seconds: float = 240.0
 
@@ -107,6 +109,7 @@ class Machine:
             host=self._wanted.host,
             gcs_port=self._wanted.port,
             lasting=True,
+            autoscaling=self._wanted.autoscaling,
         )
         os.environ["RAY_ADDRESS"] = self._state.ray_address = self._node.address
         self._state.dashboard_url = self._node.dashboard_url if self._head else ""

@@ -58,9 +58,9 @@ def problems(environment: Mapping[str, str], *, own_machine: bool) -> list[str]:
         cluster_token({**environment, "RAY_AUTH_MODE": "token"})
     except Invalid as error:
         found.append(f"RAY_AUTH_TOKEN, the same on all nodes: {error.detail}")
-    found += _misspelt(environment)
     try:
         Settings()
+        found += _misspelt(environment)
     except ValidationError as error:
         found += [
             f"{error.title}: {'.'.join(str(part) for part in one['loc'])}: {one['msg']}"

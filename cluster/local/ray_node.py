@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.layout import Layout
@@ -84,6 +85,7 @@ class RayNode(Part):
         host: str = _LOOPBACK,
         gcs_port: int = 0,
         lasting: bool = False,
+        autoscaling: Path | None = None,
     ) -> None:
         self._name = name
         self._layout = layout
@@ -92,6 +94,7 @@ class RayNode(Part):
         self._cluster = cluster
         self._host = host
         self._lasting = lasting
+        self._autoscaling = autoscaling
         self._folder = layout.node(name)
         self._process = ServerProcess("ray", self._folder)
         self._family: frozenset[ProcessId] = frozenset()
@@ -211,4 +214,5 @@ class RayNode(Part):
             *("--include-dashboard=true", f"--dashboard-host={_LOOPBACK}"),
             f"--dashboard-port={self._dashboard_port}",
             f"--temp-dir={self._layout.ray}",
+            *([f"--autoscaling-config={self._autoscaling}"] if self._autoscaling else []),
         ]

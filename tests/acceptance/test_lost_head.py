@@ -73,6 +73,8 @@ def launched() -> Iterator[_Running]:
                 "HTTP_PORT": url.rpartition(":")[2],
                 # One on a node: the head's goes with it.
                 "HTTP_REPLICAS": "2",
+                # One HAProxy would have the port of this machine, the head's.
+                "HTTP_INGRESS": "serve",
                 "CHECKPOINT_KEYS": "k1:" + base64.b64encode(os.urandom(32)).decode(),
                 "GATEWAY_ENV_FILE": os.devnull,
             }
@@ -91,7 +93,6 @@ def launched() -> Iterator[_Running]:
                 cluster.start_head()
                 for worker in ("worker-1", "worker-2"):
                     cluster.start_worker(worker)
-                cluster.start_application()
                 yield _Running(cluster, api, control)
             finally:
                 cluster.stop()
@@ -124,7 +125,6 @@ def test_sessions_outlive_the_head_and_obey_the_next(launched: _Running) -> None
     without = time.monotonic() - killed
     bob.post("/messages", to=alice.number, text="answered without a head")
     launched.cluster.start_head()
-    launched.cluster.start_application()
     until(lambda: launched.sends("support", bob, "with the next head"), 60, "a send")
     back = time.monotonic() - killed
     after = launched.info("support")["gateway"]

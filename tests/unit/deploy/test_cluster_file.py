@@ -8,7 +8,10 @@ from pathlib import Path
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from cluster.local.ray_cluster import RAY_SETTINGS
+
 FILE = Path(__file__).parents[3] / "ray-cluster.yaml"
+DEPLOY = FILE.parent / "deploy"
 
 
 def test_ray_accepts_the_cluster_file() -> None:
@@ -27,50 +30,25 @@ def test_no_secret_is_in_the_cluster_file() -> None:
 
 
 def test_rays_settings_are_the_same_everywhere() -> None:
-    def settings(text: str) -> set[tuple[str, str]]:
-        found = re.findall(r"(RAY_(?:health_check|preload|gcs)\w+)[:=]\s*\"?([\w.]+)", text)
-        return set(found)
-
-    launcher = settings(FILE.read_text())
-    assert len(launcher) == 6
-    deploy = FILE.parent / "deploy"
-    for other in (
-        deploy / "kubernetes" / "base" / "configmap.yaml",
-        deploy / "systemd" / "gateway-head.service",
-        deploy / "systemd" / "gateway-worker.service",
-    ):
-        assert settings(other.read_text()) == launcher, other.name
+    """Kubernetes starts Ray by itself; all others by `gateway node`, which has them."""
+    service = yaml.safe_load((DEPLOY / "kubernetes" / "base" / "configmap.yaml").read_text())
+    for name, value in service["data"].items():
+        if name.startswith(("RAY_health_check", "RAY_gcs", "RAY_preload")):
+            assert RAY_SETTINGS[name] == value, name
 
 
-def test_no_cluster_is_open_to_whoever_reaches_its_ports() -> None:
-    """Each way of starting Ray asks for the cluster's token, and closes Ray's folder."""
+def test_every_way_of_starting_a_node_is_the_same() -> None:
     config = yaml.safe_load(FILE.read_text())
-    starts = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
-    deploy = FILE.parent / "deploy"
-    units = {path.name: path.read_text() for path in (deploy / "systemd").glob("*.service")}
-    joining = ("ray start", "actors.bootstrap", "serve_app", "ray health-check")
-    by_hand = (FILE.parent / "docs" / "operations.md").read_text()
-    begin = by_hand.index("By hand, on each machine:")
-    starts += [by_hand[begin : by_hand.index("Settings reach", begin)]]
-    starts += [text for text in units.values() if any(one in text for one in joining)]
-    found = [text for text in starts if any(one in text for one in joining)]
-    assert len(found) == 7
-    for text in found:
-        assert "RAY_AUTH_MODE=token" in text
-        assert "RAY_TMPDIR=/var/lib/gateway" in text
-        assert "FORWARDED_ALLOW_IPS=nobody" in text
-        assert "RAY_AUTH_TOKEN=" not in text.replace("RAY_AUTH_TOKEN=$", "")
-        assert re.search(r"umask 0?077|UMask=0077", text)
-    service = yaml.safe_load((deploy / "kubernetes" / "base" / "rayservice.yaml").read_text())
+    (head,), (worker,) = (config[f"{one}_start_ray_commands"] for one in ("head", "worker"))
+    units = {path.name: path.read_text() for path in (DEPLOY / "systemd").glob("*.service")}
+    assert re.search(r"gateway node --head\b", head)
+    assert re.search(r"gateway node --join \$RAY_HEAD_IP\b", worker)
+    assert "gateway node --head\n" in units["gateway-head.service"]
+    assert "gateway node --join ${HEAD}\n" in units["gateway-worker.service"]
+    # Whoever starts Ray otherwise would have to know of its token, its folders, its settings.
+    texts = {**units, "head": head, "worker": worker}
+    texts["operations.md"] = (FILE.parent / "docs" / "operations.md").read_text()
+    for name, text in texts.items():
+        assert "ray start" not in text.replace("`ray start", ""), name
+    service = yaml.safe_load((DEPLOY / "kubernetes" / "base" / "rayservice.yaml").read_text())
     assert service["spec"]["rayClusterConfig"]["authOptions"] == {"mode": "token"}
-
-
-def test_the_control_store_can_come_back() -> None:
-    config = yaml.safe_load(FILE.read_text())
-    head = " ".join(config["head_start_ray_commands"])
-    workers = " ".join(config["worker_start_ray_commands"])
-    assert "RAY_external_storage_namespace=gateway" in head
-    assert "RAY_gcs_rpc_server_reconnect_timeout_s=3600" in head
-    for commands in (head, workers):
-        assert "RAY_health_check_failure_threshold" in commands
-        assert "RAY_gcs_rpc_server_reconnect_timeout_s=3600" in commands
