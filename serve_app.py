@@ -53,6 +53,8 @@ _ONGOING = 256
 _QUEUED = 1024
 _ANSWER_SECONDS = 15.0
 _ROOT = Path(__file__).parent
+#: Only nodes with slots offer a part of one.
+_SLOTS, _PART = "session_slots", 0.001
 
 
 def build() -> FastAPI:
@@ -113,14 +115,16 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     """The bound application. Serve's own configuration files (KubeRay's `serveConfigV2`) name it
     as `import_path: serve_app:application`; it is then called with their `args`, of which there
     are none: the settings come from the environment."""
+    declared = not isinstance(http, HttpSettings)
     if not isinstance(http, HttpSettings):
         http = HttpSettings()
-    replicas = _replicas(http)
+    replicas = http.replicas if declared else _replicas(http)
     configure = serve.deployment(
         name="ingress",
         num_replicas=replicas,
         # A node that is cut off or frozen must not take all of them along.
-        max_replicas_per_node=_share(replicas),
+        # Serve was told of it before the nodes came: they are not there to be counted.
+        max_replicas_per_node=1 if declared else _share(replicas),
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
@@ -129,7 +133,8 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         health_check_timeout_s=15,
         # Sends under way end first.
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
-        ray_actor_options={"num_cpus": 0},
+        # On the nodes that take sessions: the head of a declared cluster is in front of nobody.
+        ray_actor_options={"num_cpus": 0, **({"resources": {_SLOTS: _PART}} if declared else {})},
         logging_config=_quiet(),
     )
     # A builder: the application is made in the replica, in its own event loop.

@@ -16,6 +16,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from ray.serve.schema import ServeDeploySchema
 
+import serve_app
+
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 SCHEMA = Path(__file__).parent / "schemas" / "kuberay-rayservice-v1.json"
 OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
@@ -125,3 +127,23 @@ def test_it_is_safe_by_its_own_words() -> None:
             assert not container["securityContext"]["allowPrivilegeEscalation"]
     secret = (FOLDER / "secrets.env.example").read_text()
     assert all("…" in line for line in secret.splitlines() if not line.startswith("#"))
+
+
+def test_the_front_is_on_the_nodes_of_the_service_one_on_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """KubeRay declares it before the workers are there, and leaves the head out of the service."""
+    spec = BASE["RayService/gateway"]["spec"]
+    assert spec["excludeHeadPodFromServeSvc"]
+    replicas = BASE["ConfigMap/gateway-settings"]["data"]["HTTP_REPLICAS"]
+    monkeypatch.setenv("HTTP_REPLICAS", replicas)
+    deployment = serve_app.application({})._bound_deployment
+    assert deployment.num_replicas == int(replicas)
+    assert deployment._replica_config.max_replicas_per_node == 1
+    (slots,) = deployment.ray_actor_options["resources"]
+    (workers,) = spec["rayClusterConfig"]["workerGroupSpecs"]
+    assert slots in workers["rayStartParams"]["resources"]
+    assert slots not in spec["rayClusterConfig"]["headGroupSpec"]["rayStartParams"].get(
+        "resources", ""
+    )
+    assert workers["minReplicas"] >= int(replicas), "none waits for a node"
