@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -222,6 +223,8 @@ def main(
     folder.chmod(0o711)
     bed = Bed(folder, workers)
     clean = False
+    # What was made is removed, however it ends.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         bed.start({})
         bed.enter_clients()

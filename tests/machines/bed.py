@@ -156,6 +156,9 @@ class Bed:
         _run(*switch, "link", "set", "br0", "up")
         for host in (self.stores, self.whatsapp, self.clients, *self.nodes):
             host.plug_in()
+        names = "".join(f"{host.address} {host.name}\n" for host in self.nodes)
+        (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        (self.folder / "resolv.conf").touch()
         store_folder = self.stores.folder / "d"
         store_folder.mkdir(mode=0o711)
         self.stores.beside(

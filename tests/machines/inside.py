@@ -27,6 +27,9 @@ def main(name: str, folder: Path) -> None:
         ["mount", "-t", "tmpfs", "-o", "mode=755,size=16m", "tmpfs", "/var/lib"],
         ["mkdir", "-p", "/var/lib/gateway"],
         ["mount", "--bind", str(data), "/var/lib/gateway"],
+        # Names of the machines, and no server to ask for others: none could be reached.
+        ["mount", "--bind", str(folder.parent / "hosts"), "/etc/hosts"],
+        ["mount", "--bind", str(folder.parent / "resolv.conf"), "/etc/resolv.conf"],
     ):
         subprocess.run(command, check=True)
     Path("/var/lib/gateway").chmod(0o700)
