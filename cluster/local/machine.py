@@ -149,7 +149,7 @@ class Machine:
             return
         if self._head:
             self._deploy(node)
-        elif self._state.phase is not Phase.UP:
+        elif self._state.phase is not Phase.UP and node.joined():
             self._note(Phase.UP)
         if time.monotonic() - self._recorded > _RECORD_SECONDS:
             self._note(self._state.phase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.layout import Layout
@@ -129,6 +132,15 @@ class RayNode(Part):
     @property
     def ended(self) -> bool:
         return self._started and self._process.pid is None
+
+    def joined(self) -> bool:
+        """Whether its raylet is there: `ray start` waits for the head before it starts one."""
+        self._note_family()
+        for one in self._family:
+            with contextlib.suppress(psutil.Error):
+                if (process := one.find()) is not None and process.name() == "raylet":
+                    return True
+        return False
 
     def answers(self) -> bool:
         """Whether its GCS takes connections (the head's)."""
