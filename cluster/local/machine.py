@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.5
 _RECORD_SECONDS = 3.0
 _STEP_SECONDS = 180.0
+#: A head's raylet is there after so long.
+_START_SECONDS = 45.0
 #: From one look at which nodes there are to the next, and how long they must be the same before the
 #: front is spread over them again.
 _NODES_SECONDS, _SETTLED_SECONDS = 5.0, 15.0
@@ -83,7 +85,7 @@ class Machine:
         self._token = ""
         self._node: RayNode | None = None
         self._restarts = Restarts()
-        self._recorded = self._looked = 0.0
+        self._recorded = self._looked = self._began = 0.0
         #: Names that the front was spread over, those seen last, and since when.
         self._served: set[str] | None = None
         self._seen: tuple[set[str], float] = (set(), 0.0)
@@ -115,6 +117,7 @@ class Machine:
         self._state.dashboard_url = self._node.dashboard_url if self._head else ""
         self._note(Phase.RAY)
         self._node.start()
+        self._began = time.monotonic()
         while True:
             self._look()
             time.sleep(_LOOK_SECONDS)
@@ -140,12 +143,15 @@ class Machine:
     def _look(self) -> None:
         node = self._node
         assert node is not None  # noqa: S101 - made before
-        if node.ended:
+        if node.ended or self._hangs(node):
             if self._restarts.due("node"):
                 log.warning("machine.node_ended", node=node.name)
                 self._deployed = False
                 self._note(Phase.RAY)
+                if not node.ended:
+                    node.stop()
                 self._restarts.attempt("node", node.start)
+                self._began = time.monotonic()
             return
         if self._head:
             self._deploy(node)
@@ -153,6 +159,13 @@ class Machine:
             self._note(Phase.UP)
         if time.monotonic() - self._recorded > _RECORD_SECONDS:
             self._note(self._state.phase)
+
+    def _hangs(self, node: RayNode) -> bool:
+        """`ray start` waits for minutes for a raylet that ended while it started (on a machine that
+        is too busy, say). A node that joins waits for its head meanwhile: that is no hang."""
+        if self._state.phase is Phase.UP or time.monotonic() - self._began < _START_SECONDS:
+            return False
+        return self._head and not node.joined()
 
     def _deploy(self, node: RayNode) -> None:
         """Supervisor and front, when they are not there (any more), or nodes came or went."""

@@ -20,12 +20,13 @@ import psutil
 
 from cluster.local.layout import ROOT
 from cluster.local.sandbox import SandboxAddresses, sandbox_command
+from cluster.local.state import Phase, State
 
 __all__ = ["Bed", "Host", "until"]
 
 _NETWORK = "10.77.0"
 _CLONE_NEWNET = 0x40000000
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 #: Nobody on the bridge has it: what is sent there is swallowed.
 _NOBODY = "02:00:00:00:00:ff"
 
@@ -188,6 +189,12 @@ class Bed:
         for host in self.nodes:
             host.boot()
             self.start_node(host)
+            # One after the other: they share this machine's processors.
+            self.wait(lambda host=host: self._is_up(host), f"{host.name} is not up")
+
+    def _is_up(self, host: Host) -> bool:
+        state = State.read(host.folder / "data" / "state.json")
+        return state is not None and state.phase is Phase.UP
 
     def start_node(self, host: Host) -> None:
         """As systemd does."""
