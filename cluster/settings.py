@@ -301,12 +301,12 @@ class HttpSettings(BaseSettings):
         "", description="PEM file of the certificate chain, for TLS at Serve; empty: plain HTTP."
     )
     tls_key_file: str = Field("", description="PEM file of its private key.")
-    replicas: int = Field(1, ge=1, description="Ingress replicas.")
+    replicas: int = Field(1, ge=1, description="Ingress replicas; unset: one on each machine.")
     ingress: Literal["auto", "haproxy", "serve"] = Field(
         "auto",
         description="What listens in front of the replicas: HAProxy (on Linux it comes with Ray), "
-        "Serve's own proxy, or `auto`: HAProxy where it is installed. `gateway up` sees to it; "
-        "elsewhere Ray's nodes need what `python -m cluster.ingress` prints in their environment.",
+        "Serve's own proxy, or `auto`: HAProxy where it is installed. `gateway up` and `gateway "
+        "node` see to it.",
     )
     request_timeout_seconds: float = Field(60.0, gt=0, description="Bound on one request.")
     live_bytes: int = Field(
