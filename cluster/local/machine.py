@@ -85,7 +85,9 @@ class Machine:
         self._token = ""
         self._node: RayNode | None = None
         self._restarts = Restarts()
-        self._recorded = self._looked = self._began = 0.0
+        self._recorded = self._looked = self._began = self._asked = 0.0
+        #: Its raylet was there since it was started.
+        self._joined = False
         #: Names that the front was spread over, those seen last, and since when.
         self._served: set[str] | None = None
         self._seen: tuple[set[str], float] = (set(), 0.0)
@@ -151,11 +153,11 @@ class Machine:
                 if not node.ended:
                     node.stop()
                 self._restarts.attempt("node", node.start)
-                self._began = time.monotonic()
+                self._began, self._joined = time.monotonic(), False
             return
         if self._head:
             self._deploy(node)
-        elif self._state.phase is not Phase.UP and node.joined():
+        elif self._state.phase is not Phase.UP and self._joined:
             self._note(Phase.UP)
         if time.monotonic() - self._recorded > _RECORD_SECONDS:
             self._note(self._state.phase)
@@ -163,9 +165,14 @@ class Machine:
     def _hangs(self, node: RayNode) -> bool:
         """`ray start` waits for minutes for a raylet that ended while it started (on a machine that
         is too busy, say). A node that joins waits for its head meanwhile: that is no hang."""
-        if self._state.phase is Phase.UP or time.monotonic() - self._began < _START_SECONDS:
+        now = time.monotonic()
+        if now - self._asked < _RECORD_SECONDS:
             return False
-        return self._head and not node.joined()
+        self._asked = now
+        if node.joined():
+            self._joined = True
+            return False
+        return self._joined or (self._head and now - self._began > _START_SECONDS)
 
     def _deploy(self, node: RayNode) -> None:
         """Supervisor and front, when they are not there (any more), or nodes came or went."""
