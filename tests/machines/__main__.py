@@ -55,7 +55,7 @@ class _Suite:
                 names = set((await self.front.nodes()).values())
             except (GatewayError, ValueError):
                 return False
-            return names >= wanted
+            return names >= wanted and len(self.front.healthy) == len(wanted)
 
         seconds = await until(all_there, _READY_SECONDS, f"not all of {wanted} joined")
         self.say(f"all nodes are there after {seconds:.0f} s; fronts: {self.front.healthy}")
