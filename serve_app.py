@@ -52,6 +52,8 @@ APPLICATION = "gateway"
 _ONGOING = 256
 _QUEUED = 1024
 _ANSWER_SECONDS = 15.0
+#: Serve replaces a replica that does not answer three times so long, seconds.
+_PATIENT = 300
 _ROOT = Path(__file__).parent
 #: Only nodes with slots offer a part of one.
 _SLOTS, _PART = "session_slots", 0.001
@@ -130,7 +132,9 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
         # would not bring them back, and `/health/ready` tells of them.
         health_check_period_s=5,
-        health_check_timeout_s=15,
+        # On many machines it may be the asking one, the head, that is cut off. HAProxy leaves out
+        # who stands still within seconds either way.
+        health_check_timeout_s=_PATIENT if len(_machines()) > 1 or declared else 15,
         # Sends under way end first.
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
         # On the nodes that take sessions: the head of a declared cluster is in front of nobody.
@@ -165,7 +169,12 @@ def _replicas(http: HttpSettings) -> int:
     """As HTTP_REPLICAS says; unsaid, one on each machine."""
     if "replicas" in http.model_fields_set:
         return http.replicas
-    return max(http.replicas, len({node["NodeManagerAddress"] for node in _nodes()}))
+    return max(http.replicas, len(_machines()))
+
+
+def _machines() -> set[str]:
+    """Addresses of the nodes of the moment."""
+    return {node["NodeManagerAddress"] for node in _nodes()}
 
 
 def _share(replicas: int) -> int:

@@ -234,6 +234,8 @@ class Machine:
             "RAY_AUTH_MODE": "token",
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_external_storage_namespace": "gateway",
+            # As replicas (serve_app.py): a head that is cut off ends no HAProxy of another node.
+            "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "300",
             "HTTP_HOST": os.environ.get("HTTP_HOST") or (_LOOPBACK if alone else "0.0.0.0"),  # noqa: S104
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
         }
