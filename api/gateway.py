@@ -88,6 +88,9 @@ class Gateway(Protocol):
     async def health(self) -> dict[str, dict[str, Any]]:
         """Per store `{"ok": true, …}`."""
 
+    async def ownerless(self) -> int:
+        """How many sessions of all that are to run nobody owns at the moment."""
+
     async def library(self) -> list[dict[str, Any]]:
         """What the WhatsApp libraries of the cluster's processes keep, each kind once:
         `{"version": …, "machine": …, "kept": […], "smaller": {…}}`."""

@@ -93,8 +93,14 @@ class Readiness(WahaModel):
         "what holds instead (docs/promises.md).",
     )
 
+    ownerlessSessions: int = Field(
+        0, description="Sessions that are to run, and that nobody owns: they are taken over."
+    )
+
     @classmethod
-    def of(cls, health: Health, smaller: dict[str, str] | None = None) -> Self:
+    def of(
+        cls, health: Health, smaller: dict[str, str] | None = None, *, ownerless: int = 0
+    ) -> Self:
         """`smaller`: promises that are not kept."""
         parts = {
             name: Part(
@@ -107,11 +113,14 @@ class Readiness(WahaModel):
             for name, facts in health.details.items()
         }
         down = {name for name, part in parts.items() if part.status == "down"}
-        status: Literal["ready", "degraded", "unready"] = "degraded" if down or smaller else "ready"
+        status: Literal["ready", "degraded", "unready"] = (
+            "degraded" if down or smaller or ownerless else "ready"
+        )
         return cls(
             status="unready" if down - _EFFECTS.keys() else status,
             parts=parts,
             smallerPromises=smaller or {},
+            ownerlessSessions=ownerless,
         )
 
     def minimal(self) -> Readiness:

@@ -38,12 +38,15 @@ class HealthProbe:
         self._last: Health | None = None
         #: Promises that the library of some process does not keep, as of then.
         self.smaller: dict[str, str] = {}
+        #: Sessions that are to run and that nobody owned then.
+        self.ownerless = 0
 
     async def take(self, gateway: Gateway) -> Health:
         now = time.monotonic()
         if self._last is None or now - self._taken >= self._interval:
             try:
                 self._last = Health.of(await gateway.health())
+                self.ownerless = await gateway.ownerless()
                 told = await gateway.library()
                 self.smaller = {k: v for facts in told for k, v in facts["smaller"].items()}
             except Unavailable as error:
@@ -101,7 +104,7 @@ async def live() -> Ping:
 async def ready(request: Request) -> JSONResponse:
     probe: HealthProbe = request.app.state.health
     health = await probe.take(request.app.state.gateway)
-    found = Readiness.of(health, probe.smaller)
+    found = Readiness.of(health, probe.smaller, ownerless=probe.ownerless)
     told = found if operator(request) else found.minimal()
     return JSONResponse(told.model_dump(), 503 if found.status == "unready" else 200)
 

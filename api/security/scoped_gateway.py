@@ -127,6 +127,9 @@ class ScopedGateway:
     async def health(self) -> dict[str, dict[str, Any]]:
         return await self._whole.health()
 
+    async def ownerless(self) -> int:
+        return await self._whole.ownerless()
+
     async def library(self) -> list[dict[str, Any]]:
         return await self._whole.library()
 

@@ -206,6 +206,10 @@ class Gateway:
         stores = await self.stores()
         return await stores.health()
 
+    async def ownerless(self) -> int:
+        """How many sessions of all that are to run nobody owns at the moment."""
+        return await (await self.stores()).ownership.ownerless()
+
     async def library(self) -> list[dict[str, Any]]:
         """What the libraries of the cluster's processes keep, each kind once:
         `{"version": "0.5.2", "machine": "linux/aarch64", "kept": […], "smaller": {…}}`."""

@@ -236,6 +236,8 @@ class Machine:
             "RAY_external_storage_namespace": "gateway",
             # As replicas (serve_app.py): a head that is cut off ends no HAProxy of another node.
             "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "300",
+            # On a busy machine five seconds are too few for it to start, and it is begun anew.
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
             "HTTP_HOST": os.environ.get("HTTP_HOST") or (_LOOPBACK if alone else "0.0.0.0"),  # noqa: S104
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
         }

@@ -200,6 +200,18 @@ class OwnershipStore:
         )
         return [Lease(**row) for row in rows]
 
+    async def ownerless(self) -> int:
+        """How many sessions that ran, and are to run, nobody has owned for two seconds."""
+        row = await self._db.one(
+            """
+            SELECT count(*) AS sessions FROM ownership o JOIN sessions s ON s.id = o.session_id
+            WHERE s.desired = 'RUNNING' AND s.status <> 'FAILED' AND o.epoch > 0
+              AND NOT lease_runs(o) AND o.lease_until < clock_timestamp() - interval '2 seconds'
+            """,
+            {},
+        )
+        return int(row["sessions"]) if row else 0
+
     async def newest_epoch(self, session_id: int) -> int:
         """Raises `SessionNotFound`."""
         row = await self._db.one(

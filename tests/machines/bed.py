@@ -26,7 +26,7 @@ __all__ = ["Bed", "Host", "until"]
 
 _NETWORK = "10.77.0"
 _CLONE_NEWNET = 0x40000000
-_START_SECONDS = 240.0
+_START_SECONDS = 480.0
 #: Nobody on the bridge has it: what is sent there is swallowed.
 _NOBODY = "02:00:00:00:00:ff"
 

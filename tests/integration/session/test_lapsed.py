@@ -44,6 +44,12 @@ async def test_a_session_that_nobody_owns_is_shown_as_starting_and_told_once(
         for agent in agents:
             await agent.once()
     assert await _shown(stores, record) == (SessionStatus.STARTING, REASON)
+    await stores.db.run(
+        "UPDATE ownership SET lease_until = clock_timestamp() - interval '3 seconds' "
+        "WHERE session_id = %(id)s",
+        {"id": record.id},
+    )
+    assert await stores.ownership.ownerless() >= 1
     events = await stores.events.list(record.id, after=0, limit=100)
     told = [e for e in events if e.type == "session.status" and e.payload["reason"] == REASON]
     assert len(told) == 1

@@ -59,6 +59,7 @@ class FakeGateway:
     store_ok: bool = True
     libraries: list[dict[str, Any]] = field(default_factory=list)
     smaller: dict[str, dict[str, str]] = field(default_factory=dict)
+    without_owner: int = 0
     keys: FakeKeys = field(default_factory=FakeKeys)
     #: (verb, arguments) of everything that was asked of sessions' owners.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -101,6 +102,9 @@ class FakeGateway:
 
     async def health(self) -> dict[str, dict[str, Any]]:
         return {"postgresql": {"ok": self.store_ok, "latency_ms": 1.2}, "redis": {"ok": True}}
+
+    async def ownerless(self) -> int:
+        return self.without_owner
 
     async def library(self) -> list[dict[str, Any]]:
         return self.libraries

@@ -37,3 +37,11 @@ def test_a_promise_that_the_library_does_not_keep_degrades_a_replica() -> None:
     assert found.smallerPromises == smaller
     assert found.minimal().smallerPromises == {}
     assert Readiness.of(Health.of({"postgresql": {"ok": False}}), smaller).status == "unready"
+
+
+def test_sessions_that_nobody_owns_degrade_it() -> None:
+    health = Health.of({"postgresql": {"ok": True}})
+    assert Readiness.of(health).status == "ready"
+    found = Readiness.of(health, ownerless=2)
+    assert (found.status, found.ownerlessSessions) == ("degraded", 2)
+    assert found.minimal().ownerlessSessions == 0, "told to the operator only"
