@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from cluster.cli.application import application
 from cluster.domain.errors import Invalid
+from cluster.local.layout import Layout
+from cluster.local.machine import Machine, NodeWanted
 from cluster.local.node_settings import problems, read_settings
 
 _GOOD = {
@@ -99,3 +101,21 @@ def test_head_or_join(arguments: list[str]) -> None:
     result = CliRunner().invoke(application, ["node", *arguments])
     assert result.exit_code == 1
     assert "--join HEAD" in result.output
+
+
+def test_no_cluster_is_open_to_whoever_reaches_its_ports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What every process of a node has: the units, the cluster file and the docs start nodes by
+    this command alone (tests/unit/deploy/test_cluster_file.py)."""
+    for name, value in _GOOD.items():
+        monkeypatch.setenv(name, value)
+    data = tmp_path / "node"
+    machine = Machine(NodeWanted(data=data, name="one", host="10.0.0.7"))
+    environment = machine._environment()
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["FORWARDED_ALLOW_IPS"] == "nobody"
+    assert not Layout.at(data).exposures()
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+    with pytest.raises(Invalid):
+        machine._environment()
