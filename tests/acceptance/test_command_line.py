@@ -166,7 +166,7 @@ def test_status_doctor_and_probes_agree_that_all_is_well(gateway: RunningGateway
     stranger = httpx.Client(base_url=gateway.state.url, timeout=30)
     assert stranger.get("/health/live").status_code == 200
     ready = stranger.get("/health/ready")
-    told = {"status": "ready", "parts": {}, "smallerPromises": {}}
+    told = {"status": "ready", "parts": {}, "smallerPromises": {}, "ownerlessSessions": 0}
     assert (ready.status_code, ready.json()) == (200, told)
 
 
