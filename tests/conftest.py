@@ -18,6 +18,7 @@ from cluster.stores import Stores
 from cluster.stores.migrate import migrate
 
 _names = itertools.count()
+_ATTACKS = Path(__file__).parent / "attack"
 # Workers are given the width of a terminal that they do not have; rich takes it for good.
 os.environ.pop("COLUMNS", None)
 
@@ -29,10 +30,12 @@ hypothesis.settings.load_profile("gateway")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What one worker runs when tests run side by side: a file, or all that shares the gateway of
-    the acceptance tests."""
+    the acceptance tests. And what belongs to the attack suite by its place."""
     for item in items:
         shared = "gateway" in getattr(item, "fixturenames", ()) and "acceptance" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("gateway" if shared else str(item.path)))
+        if item.path.is_relative_to(_ATTACKS):
+            item.add_marker(pytest.mark.attack)
 
 
 @pytest.fixture(scope="session")

@@ -94,10 +94,12 @@ class RateLimits:
                 ("stranger", settings.per_stranger),
             )
         }
+        # That package's name for `unix://` is its own.
+        url = stores.redis_url.get_secret_value().replace("unix://", "redis+unix://", 1)
         # A connection is made by the first request.
         self._redis = SlidingWindowCounterRateLimiter(
             RedisStorage(
-                f"async+{stores.redis_url.get_secret_value()}",
+                f"async+{url}",
                 implementation="redispy",
                 key_prefix="limit",
                 socket_timeout=_REDIS_SECONDS,

@@ -29,8 +29,14 @@ _CHECKS = {
 }
 
 
-#: What can be asked for by name, and the folder of its tests.
-_TIERS = {"unit": "tests/unit", "fast": "tests/unit", "all": "tests"}
+#: What can be asked for by name, and what pytest is told then.
+_TIERS = {
+    "unit": ["tests/unit"],
+    "fast": ["tests/unit"],
+    "attack": ["-m", "attack", "tests"],
+    "all": ["tests"],
+}
+_UNCHECKED = {"unit", "attack"}
 #: One file to a worker; the order stays, as the longest come first.
 _BESIDE = ["--dist", "loadgroup", "--no-loadscope-reorder"]
 _MOST_WORKERS = 4
@@ -41,8 +47,8 @@ def run_checks(
 ) -> None:
     """Lint, format, types, import directions, tests; stops at the first that fails.
 
-    `unit`: the unit tests alone; `fast`: they and the checks; `all`: the slow tests too. Whatever
-    else is given goes to pytest.
+    `unit`: the unit tests alone; `fast`: they and the checks; `attack`: what an attacker would try;
+    `all`: the slow tests too. Whatever else is given goes to pytest.
     """
     given = list(arguments or [])
     tier = given.pop(0) if given and given[0] in _TIERS else None
@@ -50,8 +56,8 @@ def run_checks(
     if tier or not given:
         tests += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), *_BESIDE]
     checks = {
-        **({} if tier == "unit" else _CHECKS),
-        "pytest": [*tests, *([_TIERS[tier]] if tier else []), *given],
+        **({} if tier in _UNCHECKED else _CHECKS),
+        "pytest": [*tests, *(_TIERS[tier] if tier else []), *given],
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if tier == "all":

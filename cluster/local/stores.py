@@ -27,11 +27,14 @@ class _Server(Protocol):
 class StorePart(Part):
     """One embedded server; it keeps its port for as long as the host lives."""
 
-    def __init__(self, name: str, log_name: str, server: _Server, folder: Path) -> None:
+    def __init__(
+        self, name: str, log_name: str, server: _Server, folder: Path, *, on_port: bool = True
+    ) -> None:
         self._name = name
         self._server = server
         self._folder = folder
         self._log = folder / log_name
+        self._on_port = on_port
         self._port: int | None = None
         self._started = False
         self._restarts = 0
@@ -47,7 +50,7 @@ class StorePart(Part):
     def start(self) -> None:
         if self._started:
             self._restarts += 1
-        port = self._port or free_ports(1)[0]
+        port = (self._port or free_ports(1)[0]) if self._on_port else None
         self._server.start(self._folder, port=port)
         self._port = port
         self._started = True
@@ -80,7 +83,8 @@ def needed_stores(own: OwnSettings, layout: Layout) -> list[StorePart]:
         server = EmbeddedPostgres()
         found.append(StorePart("postgres", "postgres.log", server, layout.store("postgres")))
     if not own.has_redis:
-        found.append(StorePart("valkey", "valkey.log", EmbeddedValkey(), layout.store("valkey")))
+        valkey, folder = EmbeddedValkey(sockets=layout.valkey), layout.store("valkey")
+        found.append(StorePart("valkey", "valkey.log", valkey, folder, on_port=False))
     if not own.has_objects:
         found.append(StorePart("seaweed", "weed.log", EmbeddedSeaweed(), layout.store("seaweed")))
     return found

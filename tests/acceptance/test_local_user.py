@@ -21,6 +21,8 @@ from running_gateway import RunningGateway
 from cluster.local.layout import ROOT, Layout
 from cluster.local.processes import ProcessId
 
+pytestmark = pytest.mark.attack
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 #: What is everybody's on a machine, or no file.
@@ -78,7 +80,14 @@ def test_another_user_reaches_no_file_folder_or_socket(gateway: RunningGateway) 
     processes = _processes(gateway)
     paths = {*_present(layout.short, layout.data), *_opened(processes)}
     names = {path.name for path in paths}
-    assert {"a.s", "haproxy.cfg", "gcs_server.out", "state.json", "http-api-key"} <= names
+    assert {
+        "a.s",
+        "valkey.sock",
+        "haproxy.cfg",
+        "gcs_server.out",
+        "state.json",
+        "http-api-key",
+    } <= names
     paths |= {
         Path(f"/proc/{process.pid}/{secret}")
         for process in processes

@@ -25,6 +25,7 @@ def _sandbox_proxy(gateway: RunningGateway) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 0
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "server",
     [
@@ -57,6 +58,7 @@ def test_what_cannot_be_done_is_refused(gateway: RunningGateway, config: dict[st
     assert gateway.api.post("/api/sessions", json=body).status_code == 422
 
 
+@pytest.mark.attack
 def test_all_traffic_of_a_session_goes_by_its_own_proxy(
     gateway: RunningGateway, people: People, session_name: Callable[[], str]
 ) -> None:

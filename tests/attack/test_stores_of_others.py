@@ -11,6 +11,7 @@ import ssl
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import other_user
@@ -67,7 +68,7 @@ def own(embedded_stores: EmbeddedStores) -> Certificates:
 
 
 def test_every_port_is_on_loopback(embedded_stores: EmbeddedStores) -> None:
-    for server in (embedded_stores.postgres, embedded_stores.valkey, embedded_stores.seaweed):
+    for server in (embedded_stores.postgres, embedded_stores.seaweed):
         assert set(_listening(server.pid).values()) == {"127.0.0.1"}
 
 
@@ -154,12 +155,26 @@ def test_who_takes_the_databases_port_gets_no_password(embedded_stores: Embedded
 
 
 def test_valkey_wants_its_password(embedded_stores: EmbeddedStores) -> None:
-    _, _, address = embedded_stores.env()["REDIS_URL"].rpartition("@")
+    path = unquote(urlsplit(embedded_stores.env()["REDIS_URL"]).path)
     for stranger in ("", ":wrong@", "default:@"):
-        client = redis.Redis.from_url(f"redis://{stranger}{address}")
+        client = redis.Redis.from_url(f"unix://{stranger}{path}")
         with pytest.raises(redis.AuthenticationError):
             client.keys("*")
         client.close()
+
+
+def test_nobody_can_take_the_place_where_valkey_is_told_its_password(
+    embedded_stores: EmbeddedStores,
+) -> None:
+    """Its protocol sends the password as it is, to whoever answers (`AUTH`): a port is anybody's
+    while the server is down, a folder that is closed is not."""
+    assert not _listening(embedded_stores.valkey.pid)
+    url = urlsplit(embedded_stores.env()["REDIS_URL"])
+    assert (url.scheme, url.hostname) == ("unix", None)
+    folder = Path(unquote(url.path)).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    if os.geteuid() == 0:
+        assert not other_user.reached([folder, Path(unquote(url.path))])
 
 
 def test_no_file_of_theirs_is_open(embedded_stores: EmbeddedStores) -> None:

@@ -22,6 +22,8 @@ from sandbox.phone import history
 from sandbox.phone.phone import Phone
 from sandbox.server.directory import jid_of
 
+pytestmark = pytest.mark.attack
+
 Link = Callable[[Phone], Awaitable[LibraryDevice]]
 _UNPACKED = 256 << 20
 

@@ -11,6 +11,8 @@ import sandbox.phone.phone as phone_module
 from sandbox.crypto import padding
 from sandbox.phone.phone import Phone
 
+pytestmark = pytest.mark.attack
+
 Link = Callable[[Phone], Awaitable[LibraryDevice]]
 _WORD, _NO_UTF8 = "TEXTTEXT", b"hello\xf0\x9f\x98"
 

@@ -19,6 +19,8 @@ from sandbox.server.directory import jid_of
 from sandbox.wire.jid import Jid
 from sandbox.wire.node import Node
 
+pytestmark = pytest.mark.attack
+
 Link = Callable[[Phone], Awaitable[LibraryDevice]]
 
 

@@ -22,6 +22,8 @@ from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
 
+pytestmark = pytest.mark.attack
+
 #: Those of what only a server says.
 _SERVERS = {
     2: pb.PairStatus,

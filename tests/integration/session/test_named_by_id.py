@@ -25,6 +25,8 @@ from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import VOTE
 from cluster.domain.wire_message import KINDS
 
+pytestmark = pytest.mark.attack
+
 AUTHOR, ADMIN, MEMBER, STRANGER = (
     pb.JID(User=f"491510000{n}", Server="s.whatsapp.net") for n in (2, 3, 5, 9)
 )

@@ -35,6 +35,7 @@ ABOUT_THE_SERVER = {
 }
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("sqlstate", ABOUT_VALUES)
 async def test_values_that_postgresql_does_not_take(stores: Stores, sqlstate: str) -> None:
     with pytest.raises(Unstorable) as caught:

@@ -15,6 +15,8 @@ from cluster.domain.message import Ack, MessageFilter
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.stores import Stores
 
+pytestmark = pytest.mark.attack
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 WRITERS: dict[str, Callable[[Owned], Awaitable[object]]] = {

@@ -67,8 +67,8 @@ async def test_no_store_answers_without_its_credentials(
     wrong = store_settings.stores.model_copy(update={"s3_secret_key": SecretStr("wrong")})
     with pytest.raises(Unavailable):
         await ObjectStore(wrong).put("intruder", b"x")
-    host = stores_env["REDIS_URL"].rpartition("@")[2]
-    with pytest.raises(redis.AuthenticationError), redis.Redis.from_url(f"redis://{host}") as open_:
+    place = stores_env["REDIS_URL"].rpartition("@")[2]
+    with pytest.raises(redis.AuthenticationError), redis.Redis.from_url(f"unix://{place}") as open_:
         open_.ping()
     host = stores_env["DATABASE_URL"].rpartition("@")[2]
     with pytest.raises(psycopg.OperationalError):

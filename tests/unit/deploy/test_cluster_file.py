@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -39,6 +40,7 @@ def test_rays_settings_are_the_same_everywhere() -> None:
         assert service["data"][name] == RAY_SETTINGS[name], name
 
 
+@pytest.mark.attack
 def test_every_way_of_starting_a_node_is_the_same() -> None:
     config = yaml.safe_load(FILE.read_text())
     (head,), (worker,) = (config[f"{one}_start_ray_commands"] for one in ("head", "worker"))

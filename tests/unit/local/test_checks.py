@@ -32,6 +32,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]
         ([], True, True, False),
         (["unit"], False, True, False),
         (["fast"], True, True, False),
+        (["attack"], False, True, False),
         (["all"], True, True, True),
         (["tests/unit/api", "-x"], True, False, False),
     ],
@@ -50,6 +51,8 @@ def test_tiers(
     assert environment.get("GATEWAY_SLOW_TESTS", "") == ("1" if slow else "")
     if given in (["unit"], ["fast"]):
         assert tests[-1] == "tests/unit"
+    if given == ["attack"]:
+        assert tests[-3:] == ["-m", "attack", "tests"]
 
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")

@@ -16,6 +16,8 @@ from cluster.doctor.security import running
 from cluster.local.processes import ProcessId
 from cluster.local.state import State
 
+pytestmark = pytest.mark.attack
+
 _ENVIRONMENT = {
     "DATABASE_URL": "postgresql://gateway:very-secret-password@127.0.0.1:1/gateway",
     "CHECKPOINT_KEYS": "k1:first-key-of-checkpoints,k2:second-key-of-checkpoints",

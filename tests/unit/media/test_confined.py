@@ -12,6 +12,8 @@ import pytest
 
 from cluster.confined import walls
 
+pytestmark = pytest.mark.attack
+
 _ROOT = Path(__file__).parents[3]
 #: What taken over code would try first; each names the wall that is in its way.
 ATTEMPTS = {

@@ -11,6 +11,8 @@ import pytest
 from cluster.domain.errors import Invalid
 from cluster.security.exposure import exposures, private_folder
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.fixture
 def passable(tmp_path: Path) -> Path:
