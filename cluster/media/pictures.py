@@ -11,11 +11,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cluster.media.refused import Refused
 
-__all__ = ["image", "jpeg_thumbnail", "sticker", "thumbnail"]
+__all__ = ["image", "jpeg_thumbnail", "square", "sticker", "thumbnail"]
 
 #: Longer side of a thumbnail and of a link preview's inline one, pixels.
 _THUMBNAIL = 200
 _STICKER = 512
+#: Side of a profile's picture, as WhatsApp's own clients upload it.
+_SQUARE = 640
 _MAX_PIXELS = 100_000_000
 #: What WhatsApp's clients show as images as it is.
 _AS_IS = {"JPEG": "image/jpeg", "PNG": "image/png"}
@@ -57,6 +59,17 @@ def sticker(source: str, target: str | None) -> dict[str, Any]:
         "animated": False,
         "converted": True,
     }
+
+
+def square(source: str, target: str | None) -> dict[str, Any]:
+    """The middle square, as JPEG at `target`: what profiles, groups and channels have."""
+    if target is None:
+        raise Refused("a square is made, whatever there is")
+    picture = _open(source)
+    upright = _flat(ImageOps.exif_transpose(picture) or picture)
+    side = min(upright.width, upright.height, _SQUARE)
+    ImageOps.fit(upright, (side, side)).save(target, "JPEG", quality=85)
+    return {"mimetype": "image/jpeg", "width": side, "height": side, "converted": True}
 
 
 def thumbnail(source: str, target: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["Kind", "Preparer"]
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["image", "sticker", "thumbnail", "audio", "video", "page"]
+Kind = Literal["image", "square", "sticker", "thumbnail", "audio", "video", "page"]
 #: Conversions at a time in one process: they are heavy, and what waits costs nothing.
 _AT_ONCE = 2
 
@@ -66,5 +66,7 @@ class Preparer:
                 log.warning("media.worker_failed", kind=kind, error=str(error))
                 raise Unavailable("the media worker failed", retry_after=2) from error
         if "refused" in answer:
+            if "error" in answer:
+                log.warning("media.decoder_failed", kind=kind, error=answer["error"])
             raise Invalid(str(answer["refused"]), field=field)
         return dict(answer["facts"])

@@ -39,6 +39,9 @@ def main() -> int:
         facts = _work(job["do"])(job["source"], target)
     except Refused as error:
         json.dump({"refused": str(error)}, answers)
+    except Exception as error:  # noqa: BLE001
+        # Decoders raise anything, and memory has its bound: with this file it would be so again.
+        json.dump({"refused": "the file could not be decoded", "error": repr(error)[:500]}, answers)
     else:
         json.dump({"facts": facts}, answers)
     answers.close()
@@ -59,6 +62,7 @@ def _work(kind: str) -> Callable[[str, str | None], dict[str, Any]]:
 
     return {
         "image": pictures.image,
+        "square": pictures.square,
         "sticker": pictures.sticker,
         "thumbnail": pictures.thumbnail,
     }[kind]

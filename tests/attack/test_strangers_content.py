@@ -3,14 +3,18 @@ refused; they reach no other file, and stop nobody."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gzip
 import json
 import math
+import resource
 import socket
+import struct
 import time
 import tracemalloc
 import wave
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +27,7 @@ from aiohttp import web
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.events.message_parts import location_of
 from cluster.events.poster import Poster
+from cluster.local.layout import ROOT
 from cluster.media.fetch import Fetcher
 from cluster.media.pages import read_page
 from cluster.media.prepare import Preparer
@@ -123,7 +128,7 @@ async def test_real_sound_is_still_read(tmp_path: Path) -> None:
         b"P6 99999999 99999999 255\n",
     ],
 )
-@pytest.mark.parametrize("kind", ["image", "audio", "video"])
+@pytest.mark.parametrize("kind", ["image", "square", "audio", "video"])
 async def test_crafted_media_are_refused_in_a_process_of_their_own(
     tmp_path: Path, head: bytes, kind: Any
 ) -> None:
@@ -133,6 +138,65 @@ async def test_crafted_media_are_refused_in_a_process_of_their_own(
     (answer,) = await asyncio.gather(work, return_exceptions=True)
     assert isinstance(answer, dict | Invalid), "never a failure of the worker"
     assert str(tmp_path) not in str(answer)
+
+
+def _png(width: int, height: int, *, depth: int = 8, colour: int = 6) -> bytes:
+    """Black, of any size: a thousandth of what it unpacks to."""
+    row = width * depth * {0: 1, 2: 3, 6: 4}[colour] // 8 + 1
+    packer = zlib.compressobj(9)
+    lines, rows = bytes(row * 64), height
+    packed = b"".join(packer.compress(lines) for _ in range(rows // 64)) + packer.flush()
+    made = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    for name, data in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")):
+        made += struct.pack(">I", len(data)) + name + data
+        made += struct.pack(">I", zlib.crc32(name + data))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depth", "colour"),
+    [
+        # What a header may say, and what stays just below the bound of pixels.
+        *((2**31 - 1, 2**31 - 1, 8, 6), (2**31 - 1, 64, 8, 0), (1 << 15, 1 << 15, 8, 2)),
+        *((9984, 9984, 8, 6), (90_000_000, 1, 8, 6)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["image", "square"])
+async def test_pictures_that_unpack_to_gigabytes(
+    tmp_path: Path, kind: Any, width: int, height: int, depth: int, colour: int
+) -> None:
+    """Refused, or done in a process that has its bounds; never in the one that answers."""
+    whole = width * height < 1 << 30 and max(width, height) < 1 << 17
+    shown = _png(width, height, depth=depth, colour=colour) if whole else _png(64, 64)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    source = tmp_path / "bomb.png"
+    source.write_bytes(shown[:16] + header + _crc(header) + shown[33:])
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    work = Preparer(MediaSettings()).prepare(kind, source, tmp_path / "out", seconds=40)
+    (answer,) = await asyncio.gather(work, return_exceptions=True)
+    assert isinstance(answer, dict | Invalid)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 50 << 10
+
+
+def _crc(header: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(b"IHDR" + header))
+
+
+def test_nothing_but_the_confined_program_decodes() -> None:
+    """Pillow and FFmpeg are in its reach alone, whoever sent the file."""
+    decoders, own = {"PIL", "av"}, {"cluster.media.pictures", "cluster.media.moving"}
+    found = set()
+    for folder in ("actors", "api", "cluster"):
+        for path in (ROOT / folder).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
+                if any(name.partition(".")[0] in decoders or name in own for name in names):
+                    found.add(module)
+    assert found == own | {"cluster.media.worker"}
 
 
 async def test_a_conversion_fills_no_disk(tmp_path: Path) -> None:
