@@ -7,7 +7,6 @@ forms that address books of phones write: quoted-printable, other charsets, fold
 from __future__ import annotations
 
 import base64
-import binascii
 import quopri
 import re
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ from cluster.domain.errors import Invalid
 
 __all__ = ["cards_of"]
 
-_CARD = re.compile(r"^[ \t]*BEGIN:VCARD[ \t]*$.*?^[ \t]*END:VCARD[ \t]*$", re.I | re.M | re.S)
-_PROPERTY = re.compile(r"\s*(?:[\w-]+\.)?([\w-]+)((?:;[^:]*)?):(.*)\Z", re.S)
+_PROPERTY = re.compile(r"\A\s*(?:[\w-]+\.)?([\w-]+)((?:;[^:]*)?):(.*)\Z", re.S)
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _LONGEST_NAME = 1024
 #: Cards in one request.
@@ -36,7 +34,7 @@ def cards_of(
     `contacts`."""
     if vcard:
         text = vcard.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
-        found = _CARD.findall(text)
+        found = list(_cards(text))
         if not found or len(found) > _MOST:
             raise Invalid("vcard is no vCard", field="contacts")
         if len(found) == 1:
@@ -51,6 +49,18 @@ def cards_of(
     parameters = f";waid={waid}" if waid else ""
     lines += [f"TEL;type=CELL;type=VOICE{parameters}:{_escaped(phone)}", "END:VCARD"]
     return [(name, "\n".join(lines))]
+
+
+def _cards(text: str) -> Iterator[str]:
+    """From each BEGIN:VCARD to the next END:VCARD."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        word = line.strip(" \t").upper()
+        if lines or word == "BEGIN:VCARD":
+            lines.append(line)
+        if lines and word == "END:VCARD":
+            yield "\n".join(lines)
+            lines = []
 
 
 def _number(whatsapp_id: str) -> str:
@@ -120,11 +130,12 @@ def _decoded(value: str, parameters: list[str]) -> str:
             raw = base64.b64decode("".join(value.split()))
         else:
             return value
-    except binascii.Error:
+    except ValueError:
         return value
     try:
         return raw.decode(charset)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):
+        # Python has charsets that no card has, and says more than that it cannot.
         return raw.decode("utf-8", "replace")
 
 

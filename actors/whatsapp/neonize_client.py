@@ -692,7 +692,10 @@ class NeonizeClient:
 
     async def _members(self, group: dict[str, Any]) -> list[dict[str, Any]]:
         members = []
-        for one in group["participants"]:
+        # Of very many, or with long names, what is over the bounds of an event is cut.
+        for one in group.get("participants") or ():
+            if not isinstance(one, dict) or not one.get("id"):
+                continue
             phone = one.get("pn") or waha_id(await self.by_phone(one["id"]))
             members.append(one | {"pn": phone if phone.endswith("@c.us") else None})
         return members

@@ -13,6 +13,8 @@ __all__ = ["Presences", "Seen"]
 
 #: Chats that are remembered; the longest untouched go first.
 _MOST = 10_000
+#: People of one chat: what WhatsApp lets into a group, and some.
+_MOST_PEOPLE = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,9 @@ class Presences:
 
     def _put(self, chat: str, jid: str, seen: Seen) -> None:
         people = self._chats.pop(chat, {})
-        self._chats[chat] = people | {jid: seen}
-        while len(self._chats) > _MOST:
-            del self._chats[next(iter(self._chats))]
+        people.pop(jid, None)
+        people[jid] = seen
+        self._chats[chat] = people
+        for known, most in ((people, _MOST_PEOPLE), (self._chats, _MOST)):
+            while len(known) > most:
+                del known[next(iter(known))]

@@ -11,7 +11,7 @@ __all__ = ["to_markdown", "to_whatsapp"]
 _KEPT = re.compile(r"(```.*?```|`[^`\n]*`|https?://\S+)", re.S)
 _BOLD_HERE = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]*?\S)\*(?![\w*])")
 _STRUCK_HERE = re.compile(r"(?<![\w~])~(?=\S)([^~\n]*?\S)~(?![\w~])")
-_BOLD_THERE = re.compile(r"\*\*(?=\S)([^\n]+?\S|\S)\*\*")
+_BOLD_THERE = re.compile(r"\*\*(?=\S)((?:(?!\*\*)[^\n])*?\S)\*\*(?!\*)")
 _ITALIC_THERE = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]*?\S)\*(?![\w*])")
 _STRUCK_THERE = re.compile(r"~~(?=\S)([^~\n]*?\S)~~")
 _LINK_THERE = re.compile(r"\[([^\]\n]{1,500})\]\((https?://[^)\s]{1,2000})\)")

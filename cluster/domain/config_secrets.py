@@ -19,7 +19,7 @@ __all__ = ["MASK", "masked", "masked_url", "unmasked"]
 MASK = "***"
 _URL = re.compile(r"(?P<scheme>[a-z]+://)(?P<place>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.S)
 #: A part of a path that looks drawn by chance: the secret of a hook (Slack, Discord, Telegram).
-_DRAWN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w:.%~-]{20,}")
+_DRAWN = re.compile(r"\A(?=.*\d)(?=.*[A-Za-z])[\w:.%~-]{20,}")
 #: Names, in settings of engines, of what is nobody's business.
 _SECRET_NAMES = re.compile(r"(?i)(password|passwd|secret|token|api_?-?key|authorization)$")
 _OWN = frozenset({"webhooks", "proxy", "metadata"})

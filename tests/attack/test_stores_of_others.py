@@ -42,13 +42,14 @@ _SECONDS = 5.0
 def _listening(pid: int | None) -> dict[int, str]:
     """Port to address of everything that a server and its children listen on."""
     assert pid is not None
-    process = psutil.Process(pid)
-    return {
-        one.laddr.port: one.laddr.ip
-        for member in (process, *process.children(recursive=True))
-        for one in member.net_connections(kind="inet")
-        if one.status == psutil.CONN_LISTEN
-    }
+    process, found = psutil.Process(pid), dict[int, str]()
+    for member in (process, *process.children(recursive=True)):
+        # PostgreSQL's come and go.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for one in member.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN:
+                    found[one.laddr.port] = one.laddr.ip
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -251,6 +251,95 @@ async def test_a_receipt_of_very_many_messages(running: Running) -> None:
     await running.still_hears()
 
 
+def _crowded() -> Iterator[tuple[str, Message]]:
+    """Kinds that hold as many of something as their sender likes."""
+    many = 200_000
+    poll = Message()
+    poll.pollCreationMessageV3.name = "poll"
+    for n in range(many):
+        poll.pollCreationMessageV3.options.add(optionName=f"option {n}")
+    yield "poll", poll
+    cards = Message()
+    for n in range(many // 4):
+        cards.contactsArrayMessage.contacts.add(displayName=f"card {n}", vcard="BEGIN:VCARD\n" * 9)
+    yield "cards", cards
+    menu = Message()
+    menu.listMessage.description = "menu"
+    for n in range(many // 100):
+        section = menu.listMessage.sections.add(title=f"section {n}")
+        for row in range(20):
+            section.rows.add(title=f"row {row}", rowID=f"{n}-{row}")
+    yield "menu", menu
+    reaction = Message()
+    reaction.reactionMessage.text = "👍" * many
+    reaction.reactionMessage.key.ID = "A" * many
+    yield "reaction", reaction
+    nested = Message()
+    nested.extendedTextMessage.text = "quotes"
+    context = nested.extendedTextMessage.contextInfo
+    for _ in range(30):
+        context.stanzaID, context.participant = "B" * 5000, "C" * 5000
+        context.quotedMessage.extendedTextMessage.text = "quoted"
+        context = context.quotedMessage.extendedTextMessage.contextInfo
+    yield "quotes", nested
+    vote = Message()
+    vote.pollUpdateMessage.vote.encPayload = b"\xff" * 5_000_000
+    vote.pollUpdateMessage.pollCreationMessageKey.ID = "D" * 5000
+    yield "vote", vote
+
+
+async def test_kinds_that_hold_as_many_as_their_sender_likes(running: Running) -> None:
+    said = [wire(message(content)) for _, content in _crowded()]
+    await running.hears_all((17, raw) for raw in said)
+    await running.still_hears(120)
+
+    assert await running.count("messages", "true") + await running.count(
+        "quarantine", "true"
+    ) >= len(said)
+    assert not await running.count("events", "octet_length(payload::text) > %(most)s", most=_EVENT)
+    assert not await running.count(
+        "messages", "octet_length(payload::text) > %(most)s", most=_EVENT
+    )
+
+
+async def test_a_flood_of_presences(running: Running) -> None:
+    """Nobody asked for them, and they are cheap to send: what is remembered has its bounds."""
+    group = pb.JID(User="120363000000000009", Server="g.us")
+
+    def flood() -> Iterator[tuple[int, bytes]]:
+        for n in range(6000):
+            one = pb.JID(User=f"4915{n:09}", Server="s.whatsapp.net")
+            yield 20, wire(pb.Presence(From=one, Unavailable=bool(n % 2), LastSeen=2**62))
+            source = pb.MessageSource(Chat=group, Sender=one, IsFromMe=False, IsGroup=True)
+            yield 19, wire(pb.ChatPresence(MessageSource=source, State=1, Media=1))
+
+    await running.hears_all(flood())
+    await running.still_hears(120)
+
+    presences = running.clients[-1].presences
+    assert len(presences.chats()) <= 10_000
+    assert 0 < len(presences.of_chat("120363000000000009@g.us")) <= 2_000
+
+
+async def test_a_group_of_very_many(running: Running) -> None:
+    joined = pb.JoinedGroup(Reason="x" * 100_000, Type="y" * 100_000, CreateKey="z" * 100_000)
+    changed = pb.GroupInfoEvent()
+    for n in range(50_000):
+        one = joined.GroupInfo.Participants.add(IsAdmin=True)
+        one.JID.User, one.JID.Server = f"4915{n:09}", "s.whatsapp.net"
+        for people in (changed.Join, changed.Leave, changed.Promote, changed.Demote):
+            people.add(User=f"4915{n:09}", Server="s.whatsapp.net")
+    joined.GroupInfo.GroupName.Name = "n" * 1_000_000
+    joined.GroupInfo.GroupTopic.Topic = "t" * 1_000_000
+    for said in (joined.GroupInfo.JID, changed.JID):
+        said.User, said.Server = "120363000000000010", "g.us"
+    await running.hears_all([(21, wire(joined)), (22, wire(changed))])
+    await running.still_hears(120)
+
+    assert await running.count("events", "type LIKE 'group.v2.%%'") >= 1
+    assert not await running.count("events", "octet_length(payload::text) > %(most)s", most=_EVENT)
+
+
 async def test_a_history_of_absurd_counts(running: Running) -> None:
     """What a phone packs small: very many names, chats and people, and numbers beyond any count."""
     told = pb.HistorySync()

@@ -32,6 +32,12 @@ QP = "CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE"
         (card("FN;QUOTED-PRINTABLE;CHARSET=UTF-8:=4A=C3=B6=72=67"), "Jörg"),
         (card("FN;CHARSET=NONSENSE;ENCODING=QUOTED-PRINTABLE:J=C3=B6rg"), "Jörg"),
         (card("FN;ENCODING=B:SsO2cmc="), "Jörg"),
+        (card("FN;ENCODING=B:Jörg"), "Jörg"),
+        (card("FN;ENCODING=B:A"), "A"),
+        *(
+            (card(f"FN;CHARSET={charset};ENCODING=QUOTED-PRINTABLE:J=C3=B6rg"), "Jörg")
+            for charset in ("undefined", "idna", "a\0b", "zlib", "rot13", '"utf-8"', "", "x" * 500)
+        ),
         (card(r"FN:Doe\, John\; Jr"), "Doe, John; Jr"),
         (card(r"FN:one\\two\nthree"), r"one\two three"),
         (card("FN:Ana ", " Maria"), "Ana Maria"),
