@@ -307,7 +307,7 @@ async def test_a_flood_of_presences(running: Running) -> None:
     group = pb.JID(User="120363000000000009", Server="g.us")
 
     def flood() -> Iterator[tuple[int, bytes]]:
-        for n in range(6000):
+        for n in range(2500):
             one = pb.JID(User=f"4915{n:09}", Server="s.whatsapp.net")
             yield 20, wire(pb.Presence(From=one, Unavailable=bool(n % 2), LastSeen=2**62))
             source = pb.MessageSource(Chat=group, Sender=one, IsFromMe=False, IsGroup=True)
