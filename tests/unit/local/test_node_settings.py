@@ -103,6 +103,7 @@ def test_head_or_join(arguments: list[str]) -> None:
     assert "--join HEAD" in result.output
 
 
+@pytest.mark.attack
 def test_no_cluster_is_open_to_whoever_reaches_its_ports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
