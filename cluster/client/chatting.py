@@ -16,7 +16,7 @@ from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import options_of
-from cluster.domain.wire_message import has_text, kind_and_text, raw_of
+from cluster.domain.wire_message import has_text, is_view_once, kind_and_text, raw_of
 
 if TYPE_CHECKING:
     from cluster.client.session import SessionClient
@@ -202,6 +202,8 @@ class Chatting:
         original = references.shown(known)
         if original is None:
             return await self._session.send(chat_id, _again(known), **options)
+        if is_view_once(original):
+            raise Invalid("messages that are viewed once cannot be forwarded", field="messageId")
         content = {
             "kind": "forward",
             "forwarded": message.message_id,

@@ -9,7 +9,7 @@ from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.message import StoredMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import SessionRecord
-from cluster.domain.wire_message import main_part, raw_of, with_text
+from cluster.domain.wire_message import is_view_once, main_part, raw_of, with_text
 from cluster.stores import Stores
 
 __all__ = [
@@ -143,6 +143,9 @@ def shown(message: StoredMessage) -> dict[str, Any] | None:
 def _within_bounds(raw: dict[str, Any]) -> dict[str, Any] | None:
     """Without what a quotation does not need; the picture goes when it is too large."""
     name, part = main_part(raw)
+    if is_view_once(raw):
+        # By its kind, as WhatsApp's apps do.
+        return {name: {"viewOnce": True}}
     if isinstance(part, dict):
         context = part.get("contextInfo") or {}
         if "quotedMessage" in context:

@@ -18,6 +18,7 @@ __all__ = [
     "context_of",
     "file_part",
     "has_text",
+    "is_view_once",
     "kind_and_text",
     "main_part",
     "part_of",
@@ -162,12 +163,27 @@ FILES = {
     "documentMessage": "document",
     "stickerMessage": "image",
 }
-#: Parts that have a file, a text or a place beside others of their own.
+#: Pictures of products.
+_PICTURES = ("productImage", "catalogImage")
+_TEMPLATES = (
+    *("hydratedTemplate", "hydratedFourRowTemplate", "fourRowTemplate"),
+    "interactiveMessageTemplate.header",
+    "interactiveMessageTemplate.header.productMessage.product",
+    "interactiveMessageTemplate.header.productMessage.catalog",
+    "interactiveMessageTemplate.footer",
+)
+#: Parts that have a file beside others of their own, and where. Of a carousel's cards none is told.
 _HOLDERS = {
     "buttonsMessage": ("",),
-    "templateMessage": ("hydratedTemplate", "hydratedFourRowTemplate"),
-    "interactiveMessage": ("header",),
+    "templateMessage": _TEMPLATES,
+    "highlyStructuredMessage": tuple(f"hydratedHsm.{path}" for path in _TEMPLATES),
+    "interactiveMessage": (
+        *("header", "header.productMessage.product", "header.productMessage.catalog", "footer"),
+    ),
+    "productMessage": ("product", "catalog"),
 }
+#: Files under other names than their kind's.
+_HELD = {**{name: name for name in FILES}, **dict.fromkeys(_PICTURES, "imageMessage")}
 _QUIET = {"messageContextInfo", "senderKeyDistributionMessage"}
 #: Wrappings in wrappings that are looked through: all that protobuf reads (it ends at 100 levels).
 _DEPTH = 100
@@ -234,11 +250,25 @@ def file_part(raw: Raw) -> tuple[str, Raw] | None:
     if name in FILES:
         return name, part
     for path in _HOLDERS.get(name, ()):
-        held = part.get(path) if path else part
-        for inner in FILES if isinstance(held, dict) else ():
-            if isinstance(held, dict) and isinstance(found := held.get(inner), dict):
-                return inner, found
+        held = part_of(part, *path.split(".")) if path else part
+        for inner, kind in _HELD.items():
+            if isinstance(found := held.get(inner), dict):
+                return kind, found
     return None
+
+
+def is_view_once(raw: Raw) -> bool:
+    """Whether its sender let it be looked at once: it is passed on to nobody."""
+    for _ in range(_DEPTH):
+        name = next((n for n in raw if n not in _QUIET), "")
+        part = raw.get(name)
+        if name.startswith("viewOnce") or (isinstance(part, dict) and part.get("viewOnce") is True):
+            return True
+        inner = _wrapped(name, part)
+        if inner is None:
+            return False
+        raw = inner
+    return False
 
 
 def has_text(kind: str) -> bool:

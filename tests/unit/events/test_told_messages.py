@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,15 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import FutureProofMessage, Messag
 from actors.whatsapp.incoming import as_json, describe
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
-from cluster.domain.wire_message import FILES, TEXTS, WORDLESS, has_text, kind_and_text, with_text
+from cluster.domain.wire_message import (
+    FILES,
+    TEXTS,
+    WORDLESS,
+    has_text,
+    is_view_once,
+    kind_and_text,
+    with_text,
+)
 from cluster.events.envelope import Event, Teller, envelope
 from cluster.events.message_shape import message_payload, reaction_payload
 from cluster.events.poll_shape import vote_payload
@@ -129,6 +138,65 @@ def test_files_have_a_url_in_events(name: str) -> None:
     assert told["media"]["url"] == f"{FILES_URL}/false_4915100000002@c.us_3EB0A.png"
     assert told["mediaUrl"] == told["media"]["url"]
     assert told["hasMedia"]
+
+
+def _places(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where a message can have a file of its own: not in what it quotes, wraps or lists."""
+    files = {Message.DESCRIPTOR.fields_by_name[name].message_type for name in FILES}
+    for field in part.fields:
+        kind = field.message_type
+        if kind is None or field.is_repeated or len(path) > 5 or field.name in path:
+            continue
+        if kind in files:
+            yield (*path, field.name)
+        elif kind not in {Message.DESCRIPTOR, FutureProofMessage.DESCRIPTOR} and not (
+            # A template in a template is no longer told by any app.
+            field.name in {"contextInfo", "messageContextInfo", "protocolMessage"}
+            or (path and field.name in {"highlyStructuredMessage", "content", "carouselMessage"})
+            or (field.name == "footer" and "fourRowTemplate" in path)
+        ):
+            yield from _places(kind, (*path, field.name))
+
+
+def test_every_place_of_a_file_is_known() -> None:
+    """A new library's, too."""
+    places = list(_places(Message.DESCRIPTOR))
+    assert len(places) > 25
+    for name in ("message", "message.any", "message.edited"):
+        for place in places:
+            part: dict[str, Any] = IMAGE
+            for step in reversed(place):
+                part = {step: part}
+            for raw in (part, {"ephemeralMessage": {"message": part}}):
+                event = Event(
+                    id="evt_1", session_id=1, seq=1, type=name,
+                    payload=to_event(received(raw)), happened_at=datetime.now(UTC),
+                )  # fmt: skip
+                told = envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["payload"]
+                assert (told["hasMedia"], bool(told["mediaUrl"])) == (True, True), place
+                context = {"stanzaID": "3EB0B", "participant": BOB, "quotedMessage": raw}
+                reply = {"extendedTextMessage": {"text": "x", "contextInfo": context}}
+                quoted = message_payload(received(reply), ME, files=FILES_URL)["replyTo"]
+                assert quoted["hasMedia"], place
+                assert quoted["media"]["url"], place
+
+
+@pytest.mark.parametrize(
+    ("raw", "once"),
+    [
+        ({"imageMessage": IMAGE}, False),
+        ({"imageMessage": IMAGE | {"viewOnce": True}}, True),
+        ({"viewOnceMessage": {"message": {"imageMessage": IMAGE}}}, True),
+        ({"viewOnceMessageV2": {"message": {"videoMessage": IMAGE}}}, True),
+        ({"viewOnceMessageV2Extension": {"message": {"audioMessage": IMAGE}}}, True),
+        ({"ephemeralMessage": {"message": {"viewOnceMessageV2": {"message": {}}}}}, True),
+        ({"ephemeralMessage": {"message": {"conversation": "x"}}}, False),
+        ({"extendedTextMessage": {"viewOnce": "true"}}, False),
+        ({}, False),
+    ],
+)
+def test_what_may_be_viewed_once(raw: dict[str, Any], once: bool) -> None:
+    assert is_view_once(raw) is once
 
 
 def test_a_deleted_message_has_no_file() -> None:
