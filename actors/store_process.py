@@ -44,6 +44,8 @@ while select.select([sys.stdin], [], [], float(sys.argv[1]))[0] and (line := sys
                     copy.execute("PRAGMA journal_mode=DELETE")
             else:
                 live.execute("PRAGMA query_only=ON")
+                # Names are kept as their owners wrote them, which need not be UTF-8.
+                live.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 rows = live.execute(argument).fetchall()
     except (sqlite3.Error, OSError) as error:
         said = f"{type(error).__name__}: {error}"

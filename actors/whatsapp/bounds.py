@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,9 +20,10 @@ from actors.whatsapp.port import HistoryArrived, WhatsAppEvent
 from cluster.domain.history import HistoryChunk
 from cluster.stores.database import printable
 
-__all__ = ["bounded", "bounded_chunk", "bounded_id", "repaired"]
+__all__ = ["bounded", "bounded_chunk", "bounded_id", "repaired", "repaired_answer"]
 
 P = TypeVar("P", bound=Protobuf)
+T = TypeVar("T")
 
 #: Bytes of an id or a JID. WhatsApp's own have 16 to 80.
 ID = 256
@@ -91,6 +92,17 @@ def repaired(message: P) -> P:
             elif isinstance(value, bytes):
                 setattr(message, field.name, printable(value))
     return message
+
+
+def repaired_answer(answer: T) -> T:
+    """What the library answered, each message in it with text in every text field: names of people
+    and groups are their owners' choice."""
+    if isinstance(answer, Protobuf):
+        repaired(answer)
+    elif isinstance(answer, Sequence) and not isinstance(answer, str | bytes):
+        for one in answer:
+            repaired_answer(one)
+    return answer
 
 
 def _value(value: Any, name: str) -> Any:

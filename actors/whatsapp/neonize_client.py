@@ -48,7 +48,7 @@ from actors.media.uploads import Uploads
 from actors.store_process import StoreProcesses
 from actors.whatsapp import happenings, history, incoming, jids, verbs
 from actors.whatsapp.app_state_seen import AppStateSeen
-from actors.whatsapp.bounds import bounded, repaired
+from actors.whatsapp.bounds import bounded, repaired, repaired_answer
 from actors.whatsapp.content import compose
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.library import app_state_ring, decrypt_txn, message_id, promises
@@ -454,7 +454,7 @@ class NeonizeClient:
     async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
         """See `actors.whatsapp.verbs.Device`."""
         try:
-            return await self._call(lambda: use(self._client))
+            return repaired_answer(await self._call(lambda: use(self._client)))
         except NeonizeError as error:
             raise classify(str(error)) from error
 

@@ -290,6 +290,15 @@ def test_answers_to_events_are_told(told: Told) -> None:
     assert (key["id"], key["fromMe"], key["participant"]) == (waha_id, True, alice.chat)
     assert payload["participant"] == carol.chat
 
+    # Of two others, whom the group knows by LID.
+    told_id, wire_id = sent(told.people.bob, told.group)
+    told.message(wire_id, alice)
+    payload = answer(wire_id, "GOING", 1, alice)
+    key = payload["eventCreationKey"]
+    assert key["id"] == told_id.replace("true_", "false_")
+    assert (key["fromMe"], key["participant"]) == (False, told.people.bob.chat)
+    assert payload["participant"] == carol.chat
+
 
 def test_an_answer_to_an_event_that_nobody_knows_is_told_as_failed(told: Told) -> None:
     alice, bob = told.people.alice, told.people.bob

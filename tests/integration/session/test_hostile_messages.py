@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from google.protobuf.message import Message as Protobuf
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
-from unplugged import PLACEHOLDER, Running, message, start, wire
+from unplugged import NO_UTF8, PLACEHOLDER, Running, message, start, wire
 
 from actors.whatsapp.bounds import BODY, ID
 from actors.whatsapp.neonize_client import _SUBSCRIBED
@@ -338,6 +340,35 @@ async def test_a_group_of_very_many(running: Running) -> None:
 
     assert await running.count("events", "type LIKE 'group.v2.%%'") >= 1
     assert not await running.count("events", "octet_length(payload::text) > %(most)s", most=_EVENT)
+
+
+async def test_names_in_answers_of_the_library_that_are_no_text(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One person, or one group, must not keep the list of all from being told as JSON."""
+    client = running.clients[-1]
+    monkeypatch.setattr(client, "_client_known", lambda: True)
+    raw = wire(pb.GroupInfo(GroupName=pb.GroupName(Name=PLACEHOLDER)))
+    person = wire(pb.Contact(Info=pb.ContactInfo(PushName=PLACEHOLDER, FullName=PLACEHOLDER)))
+
+    async def groups(_: Any) -> list[pb.GroupInfo]:
+        return [pb.GroupInfo.FromString(raw)]
+
+    async def people(_: Any) -> Any:
+        return pb.ContactsGetAllContactsReturnFunction(
+            Contact=[pb.Contact.FromString(person)]
+        ).Contact
+
+    (group,) = await client.call(groups)
+    assert group.GroupName.Name == "hi\ufffd\ufffd\ufffd\ufffd"
+    (one,) = await client.call(people)
+    assert one.Info.PushName == one.Info.FullName == group.GroupName.Name
+
+    store = client._store
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute("CREATE TABLE IF NOT EXISTS names (name TEXT)")
+        db.execute("INSERT INTO names VALUES (CAST(? AS TEXT))", (NO_UTF8,))
+    assert await client.rows("SELECT name FROM names") == [["hi\ufffd\ufffd\ufffd\ufffd"]]
 
 
 async def test_a_history_of_absurd_counts(running: Running) -> None:
