@@ -1,4 +1,4 @@
-"""The wall clock of one server, stepped at will, by a preloaded library."""
+"""The wall clock of some processes, stepped at will, by a preloaded library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ _SOURCE = Path(__file__).with_suffix(".c")
 
 
 class SteppedClock:
-    """Start a server with `environment`, and its gettimeofday() is off by what `step` says.
-
-    PostgreSQL's `now()` and `clock_timestamp()` are made of it. Needs a C compiler.
+    """Start a program with `environment`, and its clock is off by what `step` says: PostgreSQL's
+    `now()` and `clock_timestamp()`, and Python's `time.time()`. Needs a C compiler.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +34,7 @@ class SteppedClock:
 
     def step(self, seconds: int) -> None:
         """From now on the clock is so far off the real one."""
-        fresh = self._steps.with_suffix(".new")
-        fresh.write_text(str(seconds))
-        fresh.chmod(0o644)
-        fresh.replace(self._steps)
+        # In place: processes have it mapped.
+        with self._steps.open("r+b" if self._steps.exists() else "w+b") as steps:
+            steps.write(str(seconds).encode().ljust(32, b"\0"))
+        self._steps.chmod(0o644)

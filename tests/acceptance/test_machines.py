@@ -36,4 +36,5 @@ def test_nothing_is_lost_when_a_worker_and_then_the_head_are_cut_off(tmp_path: P
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     link, head = json.loads(figures.read_text())
     assert link["accepted"]
-    assert not head["logins"], "a head that is away is nobody's reason to log in again"
+    assert link["works"], "its sessions work elsewhere"
+    assert not head["needless_logins"], "a head that is away is nobody's reason to log in again"

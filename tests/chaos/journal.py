@@ -15,6 +15,7 @@ __all__ = ["JournalWatch"]
 
 _LOOK_SECONDS = 2.0
 _TROUBLES = ("retry asked", "retry unknown", "old counter")
+_CONNECTED = ("login", "logout", "message", "receipt")
 
 
 class JournalWatch:
@@ -31,6 +32,8 @@ class JournalWatch:
         self.doubles: list[str] = []
         #: What phones could not decrypt, since `reset`: evidence where something is missing.
         self.troubles: list[dict[str, Any]] = []
+        #: Entries of connections and of what came through them, since `reset`.
+        self.connected: list[dict[str, Any]] = []
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch())
@@ -46,11 +49,14 @@ class JournalWatch:
         self.logins.clear()
         self.doubles = []
         self.troubles = []
+        self.connected = []
 
     async def read(self) -> None:
         async with self._reading:
             for entry in (await self._phones.get("/journal", after=self._last))["entries"]:
                 self._last = max(self._last, entry["number"])
+                if entry["kind"] in _CONNECTED:
+                    self.connected.append(entry)
                 if entry["kind"] in ("login", "login refused"):
                     self.logins[entry["device"]] += 1
                 elif entry["kind"] == "replaced":

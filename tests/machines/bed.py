@@ -14,9 +14,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
+from stepped_clock import SteppedClock
 
 from cluster.local.layout import ROOT
 from cluster.local.sandbox import SandboxAddresses, sandbox_command
@@ -27,8 +30,6 @@ __all__ = ["Bed", "Host", "until"]
 _NETWORK = "10.77.0"
 _CLONE_NEWNET = 0x40000000
 _START_SECONDS = 480.0
-#: Nobody on the bridge has it: what is sent there is swallowed.
-_NOBODY = "02:00:00:00:00:ff"
 
 
 class Host:
@@ -63,15 +64,20 @@ class Host:
         state = "up" if up else "down"
         _run("ip", "-n", self.bed.switch, "link", "set", f"p-{self.name}", state)
 
-    def swallow(self, other: Host, on: bool = True) -> None:
-        """Whatever these two send each other gets nowhere, and nobody is told."""
-        for one, to in ((self, other), (other, self)):
-            entry = ["ip", "-n", one.namespace, "neigh"]
-            if on:
-                where = [to.address, "lladdr", _NOBODY, "dev", "eth0", "nud", "permanent"]
-                _run(*entry, "replace", *where)
-            else:
-                _run(*entry, "del", to.address, "dev", "eth0")
+    def drop(self, inwards: Sequence[str] = (), outwards: Sequence[str] = ()) -> None:
+        """Lose what these rules of nftables say of packets that come, and that go; nobody is told.
+        None: everything gets through again."""
+        rules = [
+            "table inet cut",
+            "delete table inet cut",
+            *(
+                f"table inet cut {{ chain {chain} {{ type filter hook {chain} priority 0; "
+                f"{way} eth0 {rule} drop; }} }}"
+                for chain, way, those in (("input", "iif", inwards), ("output", "oif", outwards))
+                for rule in those
+            ),
+        ]
+        _run("ip", "netns", "exec", self.namespace, "nft", "\n".join(rules))
 
     # -- processes ------------------------------------------------------------------------------
 
@@ -88,9 +94,14 @@ class Host:
         )
         self.bed.wait(ready.exists, f"{self.name} does not boot")
 
+    @property
+    def pid(self) -> int:
+        """A process in its network namespace, as this machine counts them; 0: it has no power."""
+        return self._init.pid if self._init else 0
+
     def run(self, *command: str, environment: dict[str, str] | None = None) -> None:
         """Start a program in the machine."""
-        (first,) = psutil.Process(self._init.pid if self._init else 0).children()
+        (first,) = psutil.Process(self.pid).children()
         self.processes.append(
             self.bed.popen(
                 self,
@@ -127,7 +138,8 @@ class Host:
 class Bed:
     """Everything together. `stop` ends and removes what was made, by what was noted of it."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, *, stepped: bool = False) -> None:
+        """`stepped`: the clocks of machines can be."""
         self.folder = folder
         self.tag = f"gw{os.getpid()}"
         self.namespaces: list[str] = []
@@ -141,6 +153,9 @@ class Bed:
         self.api_key = secrets.token_urlsafe(24)
         self.sandbox: SandboxAddresses | None = None
         self.settings = folder / "gateway.env"
+        #: Of the stores.
+        self.ports: dict[str, int] = {}
+        self.clocks = {host.name: SteppedClock(host.folder) for host in self.nodes if stepped}
 
     @property
     def nodes(self) -> list[Host]:
@@ -173,10 +188,15 @@ class Bed:
             )
         )
         self.wait(lambda: found.exists() and told.exists(), "stores and sandbox do not start")
+        stores = json.loads(found.read_text())
+        self.ports = {
+            "postgresql": urlsplit(stores["DATABASE_URL"]).port or 0,
+            "s3": urlsplit(f"//{stores['S3_ENDPOINT']}").port or 0,
+        }
         self.sandbox = SandboxAddresses.model_validate_json(told.read_text())
         self.settings.touch(mode=0o600)
         settings = {
-            **json.loads(found.read_text()),
+            **stores,
             **self.sandbox.env(),
             "HTTP_API_KEY": self.api_key,
             "CHECKPOINT_KEYS": "k1:" + base64.b64encode(os.urandom(32)).decode(),
@@ -190,19 +210,21 @@ class Bed:
             host.boot()
             self.start_node(host)
             # One after the other: they share this machine's processors.
-            self.wait(lambda host=host: self._is_up(host), f"{host.name} is not up")
+            self.wait(lambda host=host: self.is_up(host), f"{host.name} is not up")
 
-    def _is_up(self, host: Host) -> bool:
+    def is_up(self, host: Host) -> bool:
+        """Its node is, as it says itself."""
         state = State.read(host.folder / "data" / "state.json")
         return state is not None and state.phase is Phase.UP
 
     def start_node(self, host: Host) -> None:
         """As systemd does."""
+        clock = self.clocks.get(host.name)
         place = ["--head"] if host is self.head else ["--join", self.head.address]
         host.run(
             *(sys.executable, "-m", "cluster.cli", "node", *place),
             *("--settings", str(self.settings)),
-            environment={"HOME": "/var/lib/gateway"},
+            environment={"HOME": "/var/lib/gateway", **(clock.environment if clock else {})},
         )
 
     def enter_clients(self) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from machines.bed import Bed, Host
 
 __all__ = ["FAULTS", "NetFault"]
 
-#: Started again by hand, as it were: the machine's own start takes longer.
-_REBOOT_SECONDS = 20.0
+Mend = Callable[[], Awaitable[None]]
+
+_TEN_MINUTES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,18 @@ class NetFault:
     name: str
     what: str
     #: Strikes; returns what puts it right.
-    strike: Callable[[Bed, Host], Awaitable[Callable[[], Awaitable[None]]]]
+    strike: Callable[[Bed, Host], Awaitable[Mend]]
     #: From the strike to putting it right, seconds.
     lasts: float
-    #: Of the head: every session is concerned, and none has a reason to log in again.
-    of_head: bool = False
+    #: Every session is concerned: of the head, or of everybody.
+    of_all: bool = False
+    #: No session has a reason to log in again.
+    stays_connected: bool = False
+    #: The clocks of machines must be ones that can be stepped.
+    steps_clock: bool = False
 
 
-async def _link(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
+async def _link(bed: Bed, host: Host) -> Mend:
     host.link(False)
 
     async def mend() -> None:
@@ -37,44 +43,78 @@ async def _link(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
     return mend
 
 
-async def _power(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
+async def _power(bed: Bed, host: Host) -> Mend:
     await asyncio.to_thread(host.kill)
 
     async def mend() -> None:
-        await asyncio.to_thread(host.boot)
-        bed.start_node(host)
+        await _boot(bed, host)
 
     return mend
 
 
-def _without(other: str) -> Callable[[Bed, Host], Awaitable[Callable[[], Awaitable[None]]]]:
-    async def strike(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
-        there: Host = getattr(bed, other)
-        host.swallow(there)
+async def _anew(bed: Bed, host: Host) -> Mend:
+    await asyncio.to_thread(host.kill)
+
+    async def mend() -> None:
+        await asyncio.to_thread(shutil.rmtree, host.folder / "data")
+        await _boot(bed, host)
+
+    return mend
+
+
+async def _boot(bed: Bed, host: Host) -> None:
+    await asyncio.to_thread(host.boot)
+    bed.start_node(host)
+
+
+def _lossy(
+    inwards: Sequence[str], outwards: Sequence[str]
+) -> Callable[[Bed, Host], Awaitable[Mend]]:
+    async def strike(bed: Bed, host: Host) -> Mend:
+        host.drop(inwards, outwards)
 
         async def mend() -> None:
-            host.swallow(there, on=False)
+            host.drop()
 
         return mend
 
     return strike
 
 
-async def _halves(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
+def _loses(percent: int) -> str:
+    return f"numgen random mod 100 < {percent}"
+
+
+def _without_store(name: str) -> Callable[[Bed, Host], Awaitable[Mend]]:
+    async def strike(bed: Bed, host: Host) -> Mend:
+        address, port = bed.stores.address, bed.ports[name]
+        return await _lossy(
+            [f"ip saddr {address} tcp sport {port}"], [f"ip daddr {address} tcp dport {port}"]
+        )(bed, host)
+
+    return strike
+
+
+async def _without_whatsapp(bed: Bed, host: Host) -> Mend:
+    there = bed.whatsapp.address
+    return await _lossy([f"ip saddr {there}"], [f"ip daddr {there}"])(bed, host)
+
+
+async def _halves(bed: Bed, host: Host) -> Mend:
     """The head and one worker here, the others there; all reach stores and WhatsApp."""
     here, there = [bed.head, bed.workers[0]], bed.workers[1:]
-    pairs = [(one, other) for one in here for other in there]
-    for one, other in pairs:
-        one.swallow(other)
+    others = " , ".join(one.address for one in there)
+    for one in here:
+        one.drop([f"ip saddr {{ {others} }}"], [f"ip daddr {{ {others} }}"])
 
     async def mend() -> None:
-        for one, other in pairs:
-            one.swallow(other, on=False)
+        for one in here:
+            one.drop()
 
     return mend
 
 
-async def _drain(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
+async def _drain(bed: Bed, host: Host) -> Mend:
     await asyncio.to_thread(host.terminate)
 
     async def mend() -> None:
@@ -83,26 +123,107 @@ async def _drain(bed: Bed, host: Host) -> Callable[[], Awaitable[None]]:
     return mend
 
 
+async def _upgrade(bed: Bed, host: Host) -> Mend:
+    """Node after node, the head last, as docs/operations.md says."""
+    for one in (*bed.workers, bed.head):
+        await asyncio.to_thread(one.terminate)
+        bed.start_node(one)
+        await asyncio.to_thread(bed.wait, lambda one=one: bed.is_up(one), f"{one.name} is not up")
+
+    async def mend() -> None:
+        pass
+
+    return mend
+
+
+async def _clock(bed: Bed, host: Host) -> Mend:
+    bed.clocks[host.name].step(_TEN_MINUTES)
+
+    async def mend() -> None:
+        bed.clocks[host.name].step(0)
+
+    return mend
+
+
 FAULTS = {
     fault.name: fault
     for fault in (
         NetFault("worker_link", "a worker's cable is out for 30 s", _link, 30),
+        NetFault("worker_swallow", "a worker's packets get nowhere, 30 s", _lossy([""], [""]), 30),
+        NetFault("worker_one_way", "nothing reaches a worker for 30 s", _lossy([""], []), 30),
+        NetFault(
+            "worker_loss_10",
+            "a tenth of a worker's packets is lost, each way, 30 s",
+            _lossy([_loses(10)], [_loses(10)]),
+            30,
+        ),
+        NetFault(
+            "worker_loss_30",
+            "of a worker's packets 30 % are lost that come, 5 % that go, 30 s",
+            _lossy([_loses(30)], [_loses(5)]),
+            30,
+        ),
         NetFault("worker_power", "a worker loses its power, and boots after 20 s", _power, 20),
-        NetFault("head_link", "the head's cable is out for 60 s", _link, 60, of_head=True),
-        NetFault("head_power", "the head loses its power, and boots after 60 s", _power, 60, True),
         NetFault(
             "worker_without_postgresql",
             "a worker alone does not reach PostgreSQL for 30 s",
-            _without("stores"),
+            _without_store("postgresql"),
             30,
         ),
         NetFault(
             "worker_without_whatsapp",
             "a worker alone does not reach WhatsApp for 30 s",
-            _without("whatsapp"),
+            _without_whatsapp,
             30,
         ),
-        NetFault("halves", "head and one worker against the others, 60 s", _halves, 60, True),
+        NetFault(
+            "worker_without_s3",
+            "a worker alone does not reach S3 for 30 s",
+            _without_store("s3"),
+            30,
+            stays_connected=True,
+        ),
+        NetFault(
+            "head_link",
+            "the head's cable is out for 60 s",
+            _link,
+            60,
+            of_all=True,
+            stays_connected=True,
+        ),
+        NetFault(
+            "head_power",
+            "the head loses its power, and boots after 60 s",
+            _power,
+            60,
+            of_all=True,
+            stays_connected=True,
+        ),
+        NetFault(
+            "head_anew",
+            "the head is lost; 20 s later another machine with an empty disk has its address",
+            _anew,
+            20,
+            of_all=True,
+            stays_connected=True,
+        ),
+        NetFault(
+            "halves",
+            "head and one worker against the others, 60 s",
+            _halves,
+            60,
+            of_all=True,
+            stays_connected=True,
+        ),
         NetFault("drain", "SIGTERM to a worker's node, started again when it is down", _drain, 0),
+        NetFault("upgrade", "every node is stopped and started, the head last", _upgrade, 0, True),
+        NetFault(
+            "clock",
+            "a worker's clock is ten minutes ahead for 30 s (its Python, by a preloaded library)",
+            _clock,
+            30,
+            stays_connected=True,
+            steps_clock=True,
+        ),
     )
 }

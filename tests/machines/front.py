@@ -15,12 +15,15 @@ from cluster.domain.errors import Unavailable
 __all__ = ["Front"]
 
 _MISSES = 2
+#: Bounds on a connection, and on the answer to a check; seconds.
+_CONNECT_SECONDS, _CHECK_SECONDS = 0.5, 1.0
 _PORT = 3000
 
 
 class _Balanced(httpx.AsyncBaseTransport):
     def __init__(self, addresses: list[str]) -> None:
-        limits = httpx.Limits(max_connections=None)
+        # A connection that is kept may lead to a machine that is gone: each request makes one.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         self._ways = {one: httpx.AsyncHTTPTransport(limits=limits) for one in addresses}
         self.misses = dict.fromkeys(addresses, _MISSES)
         self._under_way: dict[str, set[asyncio.Task[httpx.Response]]] = {
@@ -36,6 +39,7 @@ class _Balanced(httpx.AsyncBaseTransport):
         for number in range(len(open_ways)):
             address = open_ways[(first + number) % len(open_ways)]
             request.url = request.url.copy_with(host=address, port=_PORT)
+            request.extensions["timeout"]["connect"] = _CONNECT_SECONDS
             task = asyncio.ensure_future(self._ways[address].handle_async_request(request))
             self._under_way[address].add(task)
             try:
@@ -100,7 +104,7 @@ class Front:
         await self.api.aclose()
 
     async def _look_after(self, address: str) -> None:
-        async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=_CHECK_SECONDS, trust_env=False) as client:
             while True:
                 well = False
                 with contextlib.suppress(httpx.HTTPError):

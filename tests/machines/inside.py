@@ -4,6 +4,7 @@ own, says so in FOLDER/ready, and reaps."""
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,11 +19,16 @@ def main(name: str, folder: Path) -> None:
     boot.write_text(f"{uuid.uuid4()}\n")
     data = folder / "data"
     data.mkdir(mode=0o700, exist_ok=True)
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    temporary.chmod(0o1777)
     for command in (
         ["mount", "-t", "proc", "proc", "/proc"],
         ["mount", "--bind", str(boot), "/proc/sys/kernel/random/boot_id"],
         ["mount", "-t", "tmpfs", "-o", "mode=1777,size=2g", "tmpfs", "/dev/shm"],  # noqa: S108
-        ["mount", "-t", "tmpfs", "-o", "mode=1777,size=512m", "tmpfs", "/tmp"],  # noqa: S108
+        # Not of memory, as its logs are read when something went wrong.
+        ["mount", "--bind", str(temporary), "/tmp"],  # noqa: S108
         ["mount", "-t", "tmpfs", "-o", "mode=755,size=16m", "tmpfs", "/run"],
         ["mount", "-t", "tmpfs", "-o", "mode=755,size=16m", "tmpfs", "/var/lib"],
         ["mkdir", "-p", "/var/lib/gateway"],
