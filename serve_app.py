@@ -121,12 +121,13 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     if not isinstance(http, HttpSettings):
         http = HttpSettings()
     replicas = http.replicas if declared else _replicas(http)
+    # Serve was told of a declared one before the nodes came: they are not there to be counted.
+    share = 1 if declared else _share(replicas)
     configure = serve.deployment(
         name="ingress",
         num_replicas=replicas,
         # A node that is cut off or frozen must not take all of them along.
-        # Serve was told of it before the nodes came: they are not there to be counted.
-        max_replicas_per_node=1 if declared else _share(replicas),
+        max_replicas_per_node=share,
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
@@ -143,12 +144,14 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     )
     # A builder: the application is made in the replica, in its own event loop.
     # Deployed again, for other nodes say, replicas that are as they should be go on.
-    deployment = configure(serve.ingress(build)()).options(version=_version(), _internal=True)
+    # They are made anew where a node may have fewer: Serve looks at that when it places one.
+    deployment = configure(serve.ingress(build)()).options(version=_version(share), _internal=True)
     return deployment.bind()
 
 
-def _version() -> str:
-    """Of our code, and of the settings that are no secrets (Serve shows it)."""
+def _version(share: int) -> str:
+    """Of our code, of the settings that are no secrets (Serve shows it), and of the replicas that a
+    node may have."""
     settings = [
         (type(group).__name__, group.model_dump(mode="json", exclude=_secret_fields(group)))
         for group in vars(Settings()).values()
@@ -158,7 +161,7 @@ def _version() -> str:
         for folder in ("api", "cluster")
         for path in (_ROOT / folder).rglob("*.py")
     )
-    return hashlib.sha256(json.dumps([settings, code]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([settings, code, share]).encode()).hexdigest()[:16]
 
 
 def _secret_fields(group: BaseSettings) -> set[str]:

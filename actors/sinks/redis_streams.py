@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from redis import asyncio as redis
-from redis.exceptions import RedisError
 
 from actors.sinks.sink import SinkError, Told
+from cluster.stores.redis_away import REDIS_AWAY
 
 __all__ = ["RedisStreamSink"]
 
@@ -34,7 +34,7 @@ class RedisStreamSink:
                 maxlen=self._length,
                 approximate=True,
             )
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             raise SinkError(f"Redis: {error}") from error
 
     async def close(self) -> None:

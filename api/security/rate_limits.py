@@ -18,10 +18,10 @@ import structlog
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.exceptions import RedisError
 
 from cluster.domain.errors import RateLimited, Unavailable
 from cluster.settings import LimitSettings, StoreSettings
+from cluster.stores.redis_away import REDIS_AWAY
 
 __all__ = ["RateLimits", "Standing", "sessions_of"]
 
@@ -145,7 +145,7 @@ class RateLimits:
             raise Unavailable("requests cannot be counted: Redis is away", retry_after=2)
         try:
             size, standing = await self._count(limiter, item, kind, whose, size, asked=asked)
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             self._away(error)
             return await self._hit(item, kind, whose, asked=asked)
         block = _Block(size, size - 1, now, now + 2 * _BLOCK_SECONDS, standing)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -26,6 +27,8 @@ __all__ = ["OfHost", "Router", "ensure_ray"]
 log = structlog.get_logger(__name__)
 
 _LOOKUP_SECONDS = 5.0
+#: Of its own: a lookup holds its thread for a minute while the control store is away.
+_LOOKUPS = ThreadPoolExecutor(8, "lookups")
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
 _CARRY_SECONDS = 30.0
 _PAUSE = 0.25
@@ -80,10 +83,25 @@ class Router:
         self._namespace = settings.placement.namespace
         self._find = find
         self._handles: dict[str, Any] = {}
+        #: Under way; whoever gave up waiting finds the handle the next time.
+        self._lookups: dict[str, asyncio.Future[Any]] = {}
 
     def forget(self, record: SessionRecord) -> None:
         """The session's actor was ended or made anew on purpose: look it up for the next call."""
         self._handles.pop(record.actor_name, None)
+        self._lookups.pop(record.actor_name, None)
+
+    async def answers(self, record: SessionRecord) -> bool:
+        """Returns when the process that the session is in has answered: False where there is none,
+        or it is not known. Waits as long as it is silent."""
+        handle = self._handles.get(record.actor_name)
+        if handle is None:
+            return False
+        try:
+            await _reference(handle.describe.remote())
+        except RayError:
+            return False
+        return True
 
     async def call(
         self,
@@ -188,16 +206,26 @@ class Router:
     async def _handle(self, name: str) -> Any:
         if name in self._handles:
             return self._handles[name]
+        lookup = self._lookups.get(name)
+        if lookup is None:
+            loop = asyncio.get_running_loop()
+            lookup = loop.run_in_executor(_LOOKUPS, ray.get_actor, name, self._namespace)
+            self._lookups[name] = lookup
+            lookup.add_done_callback(lambda done: self._found(name, done))
         try:
-            handle = await asyncio.wait_for(
-                asyncio.to_thread(ray.get_actor, name, self._namespace), _LOOKUP_SECONDS
-            )
+            return await asyncio.wait_for(asyncio.shield(lookup), _LOOKUP_SECONDS)
         except ValueError as error:
             raise _NoActorError(name) from error
         except (TimeoutError, RayError) as error:
             raise Unavailable("the cluster's directory is away", retry_after=2) from error
-        self._handles[name] = handle
-        return handle
+
+    def _found(self, name: str, lookup: asyncio.Future[Any]) -> None:
+        """Keep the handle, unless it was forgotten meanwhile."""
+        if self._lookups.get(name) is not lookup:
+            return
+        del self._lookups[name]
+        if not lookup.cancelled() and lookup.exception() is None:
+            self._handles[name] = lookup.result()
 
 
 async def _reference(reference: Any) -> Any:

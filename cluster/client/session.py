@@ -62,9 +62,11 @@ log = structlog.get_logger(__name__)
 MAX_TEXT = 65_536
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
 _LATELY = 0.25
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; and between
-#: looks whether the owner that it waits for still renews its lease, or has missed so many.
-_SEND_WAIT, _LOOK, _MISSED_RENEWALS = 20.0, 0.5, 2.5
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between looks
+#: whether the owner that it waits for still lives; and that its process may take for an answer.
+_SEND_WAIT, _LOOK, _SILENT = 20.0, 0.25, 0.75
+#: An owner renews its lease once in a while: it is late by half of that.
+_MISSED_RENEWALS = 1.5
 #: Messages before a new one that are counted for the answer.
 _PLACES = 100
 _CONTROL_TIMEOUT = 45.0
@@ -343,12 +345,8 @@ class SessionClient(Subjects):
                 record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
             )
         )
-        lately = _MISSED_RENEWALS * self._gateway.settings.lease.renew_seconds
         try:
-            while not (await asyncio.wait({call}, timeout=_LOOK))[0]:
-                if not await stores.ownership.renewed_within(record.id, lately):
-                    break
-            else:
+            if await self._answered_by_owner(stores, record, call):
                 told: Followed | SentMessage = call.result()
                 if isinstance(told, Followed):
                     return told
@@ -364,6 +362,26 @@ class SessionClient(Subjects):
         finally:
             call.cancel()
         return Followed(place=await self._place(row))
+
+    async def _answered_by_owner(
+        self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any]
+    ) -> bool:
+        """Wait for the call; False as soon as its owner seems to be gone, or to stand still."""
+        lately = _MISSED_RENEWALS * self._gateway.settings.lease.renew_seconds
+        began = time.monotonic()
+        if (await asyncio.wait({call}, timeout=_LOOK))[0]:
+            return True
+        alive = asyncio.ensure_future(self._gateway.router.answers(record))
+        try:
+            while not (await asyncio.wait({call}, timeout=_LOOK))[0]:
+                heard = alive.done() and alive.result()
+                if not heard and time.monotonic() - began >= _SILENT:
+                    return False
+                if not await stores.ownership.renewed_within(record.id, lately):
+                    return False
+        finally:
+            alive.cancel()
+        return True
 
     async def _place(self, row: OutboxRow) -> Place | None:
         """Where an accepted message stands, as far as the stores tell."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from redis import asyncio as redis
-from redis.exceptions import RedisError
 
 from cluster.doctor.check import Check, Verdict
 from cluster.domain.errors import GatewayError
@@ -15,6 +14,7 @@ from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores import migrate as migrations
 from cluster.stores.inspection import ServerFacts
+from cluster.stores.redis_away import REDIS_AWAY
 
 __all__ = ["judged", "stores"]
 
@@ -130,7 +130,7 @@ async def _redis(settings: Settings) -> Check:
     )
     try:
         facts = await client.info("server")
-    except (RedisError, OSError) as error:
+    except REDIS_AWAY as error:
         # A cache: the gateway works without it.
         return _check("redis", Verdict.WARNING, str(error) or type(error).__name__, "see REDIS_URL")
     finally:

@@ -192,10 +192,11 @@ class Machine:
         before, since = self._seen
         if names != before:
             self._seen = names, time.monotonic()
-        elif names != self._served and time.monotonic() - since > _SETTLED_SECONDS:
-            log.info("machine.spreads_the_front", nodes=sorted(names))
-            if self._restarts.attempt("front", self._start_front):
-                self._served = names
+            return
+        settled = names != self._served and time.monotonic() - since > _SETTLED_SECONDS
+        if settled and self._restarts.attempt("front", self._start_front):
+            self._served = names
+            log.info("machine.front_spread", nodes=sorted(names))
 
     def _start_application(self) -> None:
         self._note(Phase.SUPERVISOR)

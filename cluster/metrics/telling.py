@@ -62,8 +62,12 @@ class _RayMetrics:
         for (name, label), value in taken.totals.items():
             metric = self._metric(ray_metrics.Counter, name, ("label",))
             metric.inc(value, tags={"label": label})
+        most: dict[str, float] = {}
         for (name, _), value in taken.gauges.items():
-            self._metric(ray_metrics.Gauge, name, ()).set(value)
+            most[name] = max(value, most.get(name, value))
+        for name, value in most.items():
+            # A name of its own: there may be a total of the same.
+            self._metric(ray_metrics.Gauge, f"{name}_max", ()).set(value)
 
     def _metric(self, kind: Any, name: str, tags: tuple[str, ...]) -> Any:
         if name not in self._made:

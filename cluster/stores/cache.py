@@ -151,10 +151,10 @@ class Cache:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    from redis.exceptions import RedisError
+    from cluster.stores.redis_away import REDIS_AWAY
 
     try:
         yield
-    except (RedisError, OSError) as error:
+    except REDIS_AWAY as error:
         METER.count("store_errors", "redis")
         raise Unavailable("Redis is away", retry_after=2) from error

@@ -63,6 +63,18 @@ class LaunchedCluster:
         self._start(name, start, "--drain=0")
         self._until_up(name)
 
+    def until_spread(self) -> None:
+        """Returns when the front is on the nodes that were started."""
+        names = {f'"{name}"' for name in self._nodes}
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            told = (self._folder / "head.log").read_text(errors="replace").splitlines()
+            spread = [line for line in told if "machine.front_spread" in line]
+            if spread and all(name in spread[-1] for name in names):
+                return
+            assert time.monotonic() < deadline, spread
+            time.sleep(0.5)
+
     def kill(self, name: str) -> None:
         """SIGKILL every process of a node, by the ids that are under what was started."""
         started = self._nodes.pop(name)

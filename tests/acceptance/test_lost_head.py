@@ -93,6 +93,7 @@ def launched() -> Iterator[_Running]:
                 cluster.start_head()
                 for worker in ("worker-1", "worker-2"):
                     cluster.start_worker(worker)
+                cluster.until_spread()
                 yield _Running(cluster, api, control)
             finally:
                 cluster.stop()

@@ -34,6 +34,9 @@ class Direct:
     running: Running | None = None
     told: list[str] = field(default_factory=list)
 
+    async def answers(self, record: SessionRecord) -> bool:
+        return self.running is not None
+
     async def call_once(self, record: SessionRecord, invoke: Any, *, timeout: float) -> Any:
         owner = self.running
         if owner is None:
@@ -293,6 +296,38 @@ async def test_an_owner_that_stands_still_is_not_waited_for(
     answer = await session.send_text(CHAT, "hello", link_preview=False)
     assert answer.state is OutboxState.ACCEPTED
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["its process is silent", "is not known"])
+async def test_an_owner_that_was_cut_off_a_moment_ago_is_not_waited_for(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: bool,
+) -> None:
+    """Its lease was renewed just now, and is for some seconds: nobody can know it from that."""
+    await linked(stores, record, ALICE, "WORKING")
+    lease = LeaseSettings(ttl_seconds=60)
+    await stores.ownership.claim(record.id, "owner", "owner", lease.ttl)
+
+    async def hangs(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(60)
+
+    async def unknown(*_: Any) -> bool:
+        return False
+
+    async def renewed(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(router, "call_once", hangs)
+    monkeypatch.setattr(router, "answers", hangs if silent else unknown)
+    monkeypatch.setattr(stores.ownership, "renewed_within", renewed)
+    began = time.monotonic()
+    answer = await session.send_text(CHAT, "hello", link_preview=False)
+    assert answer.state is OutboxState.ACCEPTED
+    assert time.monotonic() - began < 4, "20 s is how long WhatsApp may take"
 
 
 async def test_whatever_goes_wrong_in_telling_the_owner_it_is_accepted(

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cluster.metrics import telling
+from cluster.metrics.meter import Meter
 from cluster.stores.wake import EventWaker
 
 
@@ -46,3 +47,31 @@ async def test_figures_are_told_after_an_error(monkeypatch: pytest.MonkeyPatch) 
             await asyncio.sleep(0.01)
     assert not task.done()
     task.cancel()
+
+
+def test_a_name_may_be_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's exporter takes one kind of figure for a name."""
+    told: list[tuple[str, str, float]] = []
+
+    class Metric:
+        def __init__(self, name: str, **_: Any) -> None:
+            self.name = name
+
+    class Counter(Metric):
+        def inc(self, value: float, **_: Any) -> None:
+            told.append(("total", self.name, value))
+
+    class Gauge(Metric):
+        def set(self, value: float) -> None:
+            told.append(("gauge", self.name, value))
+
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.util.metrics.Counter", Counter)
+    monkeypatch.setattr("ray.util.metrics.Gauge", Gauge)
+    meter = Meter()
+    meter.observe("lag", 0.2)
+    meter.gauge("lag", "a", lambda: 2.0)
+    meter.gauge("lag", "b", lambda: 3.0)
+    telling._RayMetrics().tell(meter.take())
+    assert [one for one in told if one[0] == "gauge"] == [("gauge", "gateway_process_lag_max", 3.0)]
+    assert {one[1] for one in told if one[0] == "total"} == {"gateway_process_lag"}

@@ -50,6 +50,7 @@ _KNOWN = {
     ("api/routers/live.py", "events_over_websocket"): _AWAITED,
     ("api/security/middleware.py", "_watched"): _AWAITED,
     ("cluster/client/live.py", "changed"): "readers poll, and begin it again when it has ended",
+    ("cluster/client/session.py", "_answered_by_owner"): _AWAITED,
     ("cluster/client/session.py", "_followed"): _AWAITED,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
     ("cluster/stores/wake.py", "touch"): "catches all; the next hint begins it again",

@@ -1,0 +1,10 @@
+"""What Redis' client raises while Redis is away, or was."""
+
+from __future__ import annotations
+
+from redis.exceptions import RedisError
+
+__all__ = ["REDIS_AWAY"]
+
+#: `RuntimeError`: uvloop's, when a connection is written to that broke since it was used last.
+REDIS_AWAY = (RedisError, OSError, RuntimeError)
