@@ -16,9 +16,10 @@ from actors.moving import ask_to_move
 from actors.session.session import Session
 from actors.spare import taken
 from actors.zygote.started import started
-from cluster.domain.errors import GatewayError
+from cluster.domain.errors import GatewayError, NotSupported
 from cluster.domain.reply import Reply, answer
 from cluster.domain.session import host_name
+from cluster.local_calls import local_socket, serve_local_calls
 from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.outbox import OutboxRow
@@ -61,6 +62,22 @@ class SessionActor:
             hand_over=self._hand_over,
             move_away=ask_to_move,
         )
+        path = local_socket(settings.data_dir, host=host, session_id=session_id)
+        self._serving = self._host.submit(lambda: serve_local_calls(path, self._local))
+
+    async def _local(self, name: str, arguments: dict[str, Any]) -> Any:
+        """What is asked over the node's socket, in the sessions' loop."""
+        if name != "follow":
+            raise NotSupported(name)
+        row, carrier = OutboxRow.of_json(arguments["row"]), arguments["carrier"]
+        told = await self._host.call(
+            arguments["session_id"],
+            lambda session: _traced(
+                "session.send", carrier, session.calls.follow(row, arguments["wait"])
+            ),
+            turn="sends",
+        )
+        return told.to_json()
 
     @staticmethod
     async def _hand_over(session_id: int, host: int, entries: list[bytes]) -> bool:

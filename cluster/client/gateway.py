@@ -26,6 +26,7 @@ from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, c
 from cluster.domain.session_config import SessionConfig
 from cluster.domain.vitals import SessionVitals
 from cluster.effective_settings import effective
+from cluster.local_calls import LocalCalls
 from cluster.media.addresses import allowed_networks, permitted_proxy
 from cluster.media.workshop import Workshop
 from cluster.metrics.exposition import exposition
@@ -53,6 +54,8 @@ class Gateway:
         self.tenant = tenant
         self.settings = settings
         self.router = Router(settings, self._find)
+        #: To sessions on the same node.
+        self.local = LocalCalls(settings.data_dir)
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
         self.workshop = Workshop(settings.media)
@@ -73,6 +76,7 @@ class Gateway:
     async def close(self) -> None:
         """Close the stores. The Ray connection of the process stays."""
         await self.live.close()
+        await self.local.close()
         if self._stores is not None:
             await self._stores.close()
             self._stores = None
@@ -242,6 +246,7 @@ class _OfTenant(Gateway):
         self.tenant = tenant
         self.settings = whole.settings
         self.router = whole.router
+        self.local = whole.local
         self.workshop = whole.workshop
         self.live = whole.live
         self._whole = whole

@@ -46,6 +46,7 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
+from cluster.local_calls import NoWayError
 from cluster.media.workshop import Workshop
 from cluster.stores import Stores
 from cluster.stores.outbox import OutboxRow
@@ -339,12 +340,7 @@ class SessionClient(Subjects):
         """Tell the owner of an accepted message, and what it tells of it. It may be gone, or stand
         still: then it, or the next one, finds the message by itself, and nobody waits for that.
         Raises what the message failed with."""
-        carrier = with_call()
-        call = asyncio.ensure_future(
-            self._gateway.router.call_once(
-                record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
-            )
-        )
+        call = asyncio.ensure_future(self._ask_to_follow(record, row))
         try:
             if await self._answered_by_owner(stores, record, call):
                 told: Followed | SentMessage = call.result()
@@ -382,6 +378,28 @@ class SessionClient(Subjects):
         finally:
             alive.cancel()
         return True
+
+    async def _ask_to_follow(self, record: SessionRecord, row: OutboxRow) -> Any:
+        """By the short way, where the owner is on this node; else, or when it is not the owner any
+        more, by Ray: to be told of a message twice does no harm."""
+        carrier = with_call()
+        try:
+            async with asyncio.timeout(_SEND_WAIT + 10):
+                told = await self._gateway.local.call(
+                    record.host,
+                    record.id,
+                    "follow",
+                    carrier=carrier,
+                    row=row.to_json(),
+                    wait=_SEND_WAIT,
+                )
+            return Followed.of_json(told)
+        except TimeoutError as error:
+            raise Unavailable("the session did not answer in time", retry_after=5) from error
+        except (NoWayError, NotOwner, Unavailable):
+            return await self._gateway.router.call_once(
+                record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
+            )
 
     async def _place(self, row: OutboxRow) -> Place | None:
         """Where an accepted message stands, as far as the stores tell."""

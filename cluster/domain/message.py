@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Self
 
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.pacing import Place
@@ -61,6 +61,22 @@ class Followed:
     sent_at: datetime | None = None
     #: While sending limits hold it back: where it stands.
     place: Place | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "sent_at": self.sent_at.isoformat() if self.sent_at else None,
+            "place": asdict(self.place) if self.place else None,
+        }
+
+    @classmethod
+    def of_json(cls, told: dict[str, Any]) -> Self:
+        """What `to_json` made."""
+        sent_at, place = told["sent_at"], told["place"]
+        return cls(
+            sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
+            place=Place(**place) if place else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from cluster.domain.content import fingerprinted
 from cluster.domain.errors import (
@@ -46,6 +46,33 @@ class OutboxRow:
     #: What a failed one was answered, and is answered when it is sent again.
     failure: GatewayError | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; `failure` is left out, which who sends it has seen."""
+        return {
+            "seq": self.seq,
+            "message_id": self.message_id,
+            "chat": self.chat,
+            "content": self.content,
+            "state": self.state.value,
+            "attempts": self.attempts,
+            "error": self.error,
+            "accepted_at": self.accepted_at.isoformat(),
+            "trace": self.trace,
+            "account": self.account,
+        }
+
+    @classmethod
+    def of_json(cls, row: dict[str, Any]) -> Self:
+        """What `to_json` made, by this version or another one."""
+        known = {name: row[name] for name in _FIELDS if name in row}
+        return cls(
+            **known
+            | {
+                "state": OutboxState(row["state"]),
+                "accepted_at": datetime.fromisoformat(row["accepted_at"]),
+            }
+        )
+
     def raise_failure(self) -> None:
         """Of a failed one, what it was answered the first time: its key or id has no other
         outcome."""
@@ -55,6 +82,9 @@ class OutboxRow:
             # Of former versions; or it was given up, and is not tried again.
             raise WhatsAppRefused(self.error or "WhatsApp refused the message")
         raise self.failure
+
+
+_FIELDS = tuple(field.name for field in fields(OutboxRow) if field.name != "failure")
 
 
 class OutboxStore:
