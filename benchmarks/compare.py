@@ -1,8 +1,9 @@
-"""The gateway against Express over Baileys: the same load on the same machine, one after the other.
+"""The gateway against Express over Baileys, bare and with all that the original stack has around
+it: the same load on the same machine, one after the other.
 
-`python -m benchmarks.compare [--sessions 10] [--seconds 10] [--workers 8] [--packed]`. Each
-stack has a sandbox of its own. Needs Node.js; npm installs the baseline's packages on first use.
-The gateway's settings come from the environment.
+`python -m benchmarks.compare [--sessions 10] [--seconds 10] [--workers 8] [--packed]`. Each stack
+has a sandbox of its own. Needs Node.js; npm installs the baseline's packages on first use. The
+gateway's settings come from the environment.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_baseline, the_gateway
 from benchmarks.shared.folder import working_folder
 
-STACKS = ("baseline", "gateway")
+STACKS = ("baseline", "original", "gateway")
+_NAMES = {
+    "baseline": "Express + Baileys",
+    "original": "the original's whole stack",
+    "gateway": "gateway",
+}
 #: The most that one process takes.
 _PACKED = 200
 #: Figure -> (label, whether more is better).
@@ -81,22 +87,24 @@ async def run(
     *,
     packed: bool = False,
     rates: Sequence[float] = (),
+    stacks: Sequence[str] = STACKS,
 ) -> dict[str, Any]:
-    """Both stacks, the baseline first, with their data in `folder`. `packed`: all sessions of the
+    """The stacks one after the other, with their data in `folder`. `packed`: all sessions of the
     gateway in one process, else as its settings say."""
     found: dict[str, Any] = {
         "sessions": sessions,
         "seconds": seconds,
         "workers": workers,
         "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
     }
-    for key in STACKS:
+    for key in stacks:
         receiver = Receiver()
         await receiver.start()
         made: AbstractContextManager[Stack] = (
-            the_baseline(folder, receiver.url)
-            if key == "baseline"
-            else the_gateway(folder, packed=_PACKED if packed else 0)
+            the_gateway(folder, packed=_PACKED if packed else 0)
+            if key == "gateway"
+            else the_baseline(folder / key, receiver.url, full=key == "original")
         )
         stack = await asyncio.to_thread(made.__enter__)
         try:
@@ -115,23 +123,35 @@ async def run(
 
 
 def table(found: dict[str, Any]) -> str:
-    """Markdown: both figures and how many times better the gateway is."""
+    """Markdown: the figures of each stack, and how many times better the gateway is."""
+    stacks = [key for key in STACKS if key in found]
+    others = [key for key in stacks if key != "gateway" and "gateway" in stacks]
+    names = [_NAMES[key] for key in stacks]
+    titles = [*names, *(f"gateway to {_NAMES[key]}" for key in others)]
     lines = [
         f"| {found['sessions']} sessions, {found['workers']} workers, {found['seconds']:g} s each, "
-        f"{found['cpus']} cores | Express + Baileys | gateway | gateway is better by |",
-        "|---|---|---|---|",
+        f"{found['cpus']} cores, load {found['load']} | " + " | ".join(titles) + " |",
+        "|---" * (len(titles) + 1) + "|",
     ]
     for path, (label, more) in _ROWS.items():
-        theirs, ours = at(found["baseline"], path), at(found["gateway"], path)
-        better = ours / theirs if more else theirs / ours
-        lines.append(f"| {label} | {theirs:.1f} | {ours:.1f} | {better:.2f} × |")
+        values = {key: at(found[key], path) for key in stacks}
+        cells = [f"{value:.1f}" for value in values.values()]
+        for key in others:
+            ours, theirs = values["gateway"], values[key]
+            cells.append(f"{ours / theirs if more else theirs / ours:.2f} × better")
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    empty = " |" * len(others)
     for what in ("send", "receive"):
-        for key in STACKS:
+        lost = [
+            f"{found[key][what]['sent'] - found[key][what]['arrived']} of "
+            f"{found[key][what]['sent']}"
+            for key in stacks
+        ]
+        lines.append(f"| {what}: lost | " + " | ".join(lost) + f" |{empty}")
+        for key in stacks:
             parts = found[key][what]["processor_ms"].items()
             told = ", ".join(f"{part} {each:g}" for part, each in parts)
-            lines.append(f"| {what}: processor ms each, {key} | {told} | | |")
-        lost = [found[key][what]["sent"] - found[key][what]["arrived"] for key in STACKS]
-        lines.append(f"| {what}: lost | {lost[0]} | {lost[1]} | |")
+            lines.append(f"| {what}: processor ms each, {_NAMES[key]} | {told} |")
     return "\n".join(lines)
 
 
@@ -149,11 +169,19 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--packed", action="store_true", help="the gateway in its packed form")
+    parser.add_argument("--only", action="append", choices=STACKS, help="of the stacks; repeatable")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
     with working_folder() as folder:
         figures = asyncio.run(
-            run(folder, given.sessions, given.seconds, given.workers, packed=given.packed)
+            run(
+                folder,
+                given.sessions,
+                given.seconds,
+                given.workers,
+                packed=given.packed,
+                stacks=given.only or STACKS,
+            )
         )
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

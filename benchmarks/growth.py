@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import STACKS, at, run
+from benchmarks.compare import at, run
 from benchmarks.shared.folder import working_folder
 
 _DOCS = Path(__file__).parents[1] / "docs"
 _BEGIN, _END = "<!-- tables: gateway bench growth --write -->", "<!-- end of tables -->"
+STACKS = ("baseline", "gateway")
 _NAMES = {"baseline": "Express + Baileys", "gateway": "gateway, packed"}
 #: Figure -> label, over the number of sessions.
 _GROWN = {
@@ -49,7 +50,13 @@ async def grow(given: argparse.Namespace) -> dict[str, Any]:
     for sessions, rates in steps:
         with working_folder() as folder:
             figures = await run(
-                folder, sessions, given.seconds, given.workers, packed=True, rates=rates
+                folder,
+                sessions,
+                given.seconds,
+                given.workers,
+                packed=True,
+                rates=rates,
+                stacks=STACKS,
             )
         if rates:
             found["rates"] = figures

@@ -6,15 +6,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Baseline", "NotInstalled", "baseline", "install"]
+__all__ = ["JWT_SECRET", "Baseline", "NotInstalled", "baseline", "install"]
 
 _FOLDER = Path(__file__).parent
 _INSTALL_SECONDS = 300
+#: Of the tokens that the whole stack takes; it listens on loopback, for the time of a benchmark.
+JWT_SECRET = "of-this-benchmark-" * 2
 
 
 class NotInstalled(RuntimeError):
@@ -31,7 +33,9 @@ class Baseline:
 
 def install() -> None:
     """`npm ci`, unless that was done. Raises `NotInstalled`."""
-    if (_FOLDER / "node_modules" / "@whiskeysockets").is_dir():
+    # npm writes it last, with what is there.
+    done_for = _FOLDER / "node_modules" / ".package-lock.json"
+    if done_for.exists() and done_for.stat().st_mtime >= (_FOLDER / "package.json").stat().st_mtime:
         return
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
@@ -50,9 +54,15 @@ def install() -> None:
 
 @contextmanager
 def baseline(
-    data: Path, *, websocket_url: str, ca_bundle: str, webhook_url: str = ""
+    data: Path,
+    *,
+    websocket_url: str,
+    ca_bundle: str,
+    webhook_url: str = "",
+    stores: Mapping[str, str] | None = None,
 ) -> Iterator[Baseline]:
-    """Started, and ended afterwards. `data`: the folder of its sessions."""
+    """Started, and ended afterwards. `data`: the folder of its sessions. `stores`: the way to
+    PostgreSQL, Redis and S3, for the whole of the original stack (see `parts.mjs`)."""
     install()
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("wb") as log:
@@ -68,6 +78,7 @@ def baseline(
                 "WA_CA": ca_bundle,
                 "WEBHOOK_URL": webhook_url,
                 "NODE_ENV": "production",
+                **({"FULL": "1", "JWT_SECRET": JWT_SECRET, **stores} if stores else {}),
             },
         )
         try:

@@ -1,4 +1,5 @@
-// The original stack: Express over Baileys, many sessions in one process, file auth state.
+// Express over Baileys, many sessions in one process, file auth state; with FULL also what the
+// original stack has around them (parts.mjs).
 //
 // Environment: PORT, DATA (folder of the sessions), WEBHOOK_URL (where messages are posted),
 // WA_URL (websocket of the sandbox), WA_CA (PEM file with its roots). Prints one line when it
@@ -15,6 +16,21 @@ const { PORT, DATA, WEBHOOK_URL, WA_URL, WA_CA } = process.env;
 const logger = pino({ level: process.env.LOG_LEVEL ?? "silent" }, pino.destination(2));
 const agent = WA_CA ? new https.Agent({ ca: fs.readFileSync(WA_CA) }) : undefined;
 const sessions = new Map();
+const parts = process.env.FULL ? await (await import("./parts.mjs")).open() : null;
+// By session and chat: its sends, one after the other. Baileys uses a message key twice when two
+// are under way ("old counter" at the receiver).
+const turns = new Map();
+
+function inTurn(chat, work) {
+  const turn = (turns.get(chat) ?? Promise.resolve()).then(work);
+  const over = turn.catch(() => {}).then(() => turns.get(chat) === over && turns.delete(chat));
+  turns.set(chat, over);
+  return turn;
+}
+
+function note(work) {
+  work?.catch((error) => parts.failed(error));
+}
 
 async function start(name) {
   const session = sessions.get(name) ?? { name, status: "STARTING", qr: null, socket: null };
@@ -31,6 +47,7 @@ async function start(name) {
   session.socket = socket;
   socket.ev.on("creds.update", (update) => {
     saveCreds();
+    note(parts?.credentials(name, state.creds));
     // Baileys tells of messages only after the first history, which it cannot download: without the
     // sandbox's proxy there is no way to WhatsApp's media hosts, and it asks no other.
     if (update.myAppStateKeyId) socket.ev.flush();
@@ -43,6 +60,7 @@ async function start(name) {
     if (connection === "open") {
       session.qr = null;
       session.status = "WORKING";
+      note(parts?.state(name, session.status));
     }
     if (connection === "close") {
       const code = lastDisconnect?.error?.output?.statusCode;
@@ -54,17 +72,31 @@ async function start(name) {
       start(name).catch((error) => logger.error(error));
     }
   });
-  socket.ev.on("messages.upsert", ({ messages, type }) => {
+  if (parts) {
+    socket.ev.on("messages.update", (updates) => {
+      for (const { key, update } of updates)
+        if (key.fromMe && update.status) note(parts.status(name, key.id, String(update.status)));
+    });
+  }
+  socket.ev.on("messages.upsert", async ({ messages, type }) => {
     if (type !== "notify") return;
     for (const message of messages) {
       if (message.key.fromMe || !message.message) continue;
+      const body =
+        message.message.conversation ?? message.message.extendedTextMessage?.text ?? "";
+      const { id, remoteJid } = message.key;
+      try {
+        await parts?.received(name, remoteJid, id, body, Number(message.messageTimestamp));
+      } catch (error) {
+        parts.failed(error);
+      }
       post({
         event: "message",
         session: name,
         payload: {
-          id: message.key.id,
-          from: message.key.remoteJid,
-          body: message.message.conversation ?? message.message.extendedTextMessage?.text ?? "",
+          id,
+          from: remoteJid,
+          body,
           timestamp: Number(message.messageTimestamp),
         },
       });
@@ -90,6 +122,7 @@ function jid(chatId) {
 }
 
 const app = express();
+parts?.protect(app);
 app.use(express.json());
 
 function known(request, response) {
@@ -117,9 +150,10 @@ app.post("/api/sendText", async (request, response) => {
   const session = known(request, response);
   if (!session) return;
   try {
-    const sent = await session.socket.sendMessage(jid(request.body.chatId), {
-      text: request.body.text,
-    });
+    const { chatId, text } = request.body;
+    const send = () => session.socket.sendMessage(jid(chatId), { text });
+    const sent = parts ? await inTurn(`${session.name} ${chatId}`, send) : await send();
+    await parts?.sent(session.name, jid(chatId), sent.key.id, text);
     response.status(201).json({ id: sent.key.id });
   } catch (error) {
     response.status(500).json({ error: String(error) });

@@ -52,7 +52,7 @@ class Load:
         self._texts = itertools.count()
         many = httpx.Limits(max_connections=200)
         self._api = httpx.AsyncClient(
-            base_url=stack.url, headers={"X-Api-Key": stack.api_key}, timeout=60, limits=many
+            base_url=stack.url, headers=stack.headers, timeout=60, limits=many
         )
         self._control = httpx.AsyncClient(
             base_url=stack.control_url,

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import psutil
 
-from benchmarks.baseline.process import baseline
+from benchmarks.baseline.process import JWT_SECRET, baseline
+from cluster.embedded import EmbeddedStores
 from cluster.local.layout import ROOT, Layout
 from cluster.local.leftovers import RUN_VARIABLE
 from cluster.local.state import State
@@ -43,7 +45,8 @@ class Stack:
 
     name: str
     url: str
-    api_key: str
+    #: headers of each request
+    headers: dict[str, str]
     control_url: str
     control_token: str
     #: the processes that started all others, which are counted with them
@@ -122,25 +125,43 @@ def the_sandbox(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def the_baseline(folder: Path, webhook: str) -> Iterator[Stack]:
-    """Express over Baileys, in one process."""
-    with (
-        the_sandbox(folder) as ends,
-        baseline(
-            folder / "baseline",
-            websocket_url=ends["websocket_url"],
-            ca_bundle=ends["ca_bundle"],
-            webhook_url=webhook,
-        ) as running,
-    ):
+def the_baseline(folder: Path, webhook: str, *, full: bool = False) -> Iterator[Stack]:
+    """Express over Baileys, in one process; with `full` the original's whole stack: its history in
+    PostgreSQL, limits and states in Redis, credentials in S3, tokens, a log."""
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    stores = EmbeddedStores(folder / "stores") if full else None
+    with contextlib.ExitStack() as running_parts:
+        if stores is not None:
+            running_parts.enter_context(stores)
+        ends = running_parts.enter_context(the_sandbox(folder))
+        running = running_parts.enter_context(
+            baseline(
+                folder / "baseline",
+                websocket_url=ends["websocket_url"],
+                ca_bundle=ends["ca_bundle"],
+                webhook_url=webhook,
+                stores=stores.env() if stores is not None else None,
+            )
+        )
         yield Stack(
-            name="baileys",
+            name="original" if full else "baileys",
             url=running.url,
-            api_key="",
+            headers={"Authorization": f"Bearer {_token()}"} if full else {},
             control_url=ends["control_url"],
             control_token=ends["control_token"],
-            pids=(running.pid, ends["pid"]),
+            pids=(running.pid, ends["pid"], *_children(stores)),
         )
+
+
+def _token() -> str:
+    return jwt.encode({"sub": "benchmark"}, JWT_SECRET, algorithm="HS256")
+
+
+def _children(stores: EmbeddedStores | None) -> Iterator[int]:
+    for process in psutil.Process().children() if stores is not None else ():
+        with contextlib.suppress(psutil.Error):
+            if _part(process) == "stores":
+                yield process.pid
 
 
 @contextmanager
@@ -171,7 +192,7 @@ def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[St
         yield Stack(
             name="gateway",
             url=state.url,
-            api_key=state.api_key,
+            headers={"X-Api-Key": state.api_key},
             control_url=state.sandbox_control_url,
             control_token=state.sandbox_control_token,
             pids=(state.host.pid,),

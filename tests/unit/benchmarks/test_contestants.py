@@ -48,7 +48,7 @@ def parent(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def _stack(pid: int, run: str) -> Stack:
     return Stack(
-        name="x", url="", api_key="", control_url="", control_token="", pids=(pid,), run=run
+        name="x", url="", headers={}, control_url="", control_token="", pids=(pid,), run=run
     )
 
 
