@@ -87,20 +87,16 @@ class Courier:
         page = batch.most if batch else _PAGE
         turn = 0
         while True:
-            # Read before the events: all up to here are visible then.
-            newest = await self._stores.events.newest(hook.session_id)
-            if hook.until is not None:
-                newest = min(newest, hook.until)
-            events = await self._stores.events.list(
+            newest, events = await self._stores.events.waiting(
                 hook.session_id,
                 after=hook.cursor,
-                until=newest,
+                until=hook.until,
                 limit=page,
-                types=sorted(endpoint.events) or ["-"],
+                types=sorted(endpoint.events),
             )
             steps = [[event] for event in events]
             if batch and events:
-                steps = await self._batch(hook, batch, events)
+                steps = await self._batch(hook, batch, list(events))
                 if not steps:
                     return
             for some in steps:

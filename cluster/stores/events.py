@@ -98,6 +98,37 @@ class EventStore:
         )
         return [Event(**row) for row in rows]
 
+    async def waiting(
+        self, session_id: int, *, after: int, until: int | None, limit: int, types: Sequence[str]
+    ) -> tuple[int, Sequence[Event]]:
+        """Events of these types with a seq above `after` and up to `until`, in order; and up to
+        which seq they were looked for."""
+        rows = await self._db.all(
+            """
+            SELECT s.newest, e.id, e.session_id, e.seq, e.type, e.payload, e.happened_at, e.trace
+            FROM (SELECT session_id, least(event_seq, %(until)s) AS newest
+                  FROM session_streams WHERE session_id = %(id)s) AS s
+            LEFT JOIN LATERAL (
+                SELECT id, session_id, seq, type, payload, happened_at, trace FROM events
+                WHERE session_id = %(id)s AND seq > %(after)s AND seq <= s.newest
+                  AND type = ANY(%(types)s)
+                ORDER BY seq LIMIT %(limit)s
+            ) AS e ON true
+            ORDER BY e.seq
+            """,
+            {
+                "id": session_id,
+                "after": after,
+                "until": until,
+                "limit": limit,
+                "types": list(types),
+            },
+        )
+        newest = 0
+        for row in rows:
+            newest = row.pop("newest")
+        return newest, [Event(**row) for row in rows if row["seq"] is not None]
+
     async def newest(self, session_id: int) -> int:
         """Seq of the session's newest event; 0 when there is none."""
         row = await self._db.one(

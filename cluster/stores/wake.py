@@ -11,6 +11,7 @@ costs a little delay: whoever listens polls too.
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 #: Channels: of every event, and of those that an endpoint wants.
 EVENTS, DELIVERIES = "gateway_events", "gateway_deliveries"
 _GATHER_SECONDS = 0.005
+#: From one hint to the next: dispatchers look no more often (`actors.webhooks.dispatcher`).
+_BETWEEN_SECONDS = 0.02
 #: A payload holds 8,000 bytes; more sessions than this are told as `*`.
 _MOST = 300
 
@@ -36,6 +39,8 @@ class EventWaker:
         #: (session, type of the event; empty: whoever delivers shall look)
         self._touched: set[tuple[int, str]] = set()
         self._task: asyncio.Task[None] | None = None
+        #: Monotonic seconds.
+        self._told_at = float("-inf")
 
     def touch(self, session_id: int, *types: str) -> None:
         """The session has committed new events of these types; without any, there is something to
@@ -51,7 +56,9 @@ class EventWaker:
 
     async def _tell(self) -> None:
         while self._touched:
-            await asyncio.sleep(_GATHER_SECONDS)
+            since = time.monotonic() - self._told_at
+            await asyncio.sleep(max(_GATHER_SECONDS, _BETWEEN_SECONDS - since))
+            self._told_at = time.monotonic()
             touched, self._touched = sorted(self._touched), set()
             try:
                 await self._db.run(
