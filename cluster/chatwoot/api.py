@@ -67,7 +67,9 @@ class ChatwootConnections:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=self.resolver, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(total=self.timeout),
-                headers={"User-Agent": "whatsapp-session-gateway"},
+                # Unpacking has no bound of its own: what comes packed all the same is no JSON.
+                headers={"User-Agent": "whatsapp-session-gateway", "Accept-Encoding": "identity"},
+                auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

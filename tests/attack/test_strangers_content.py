@@ -24,6 +24,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from cluster.chatwoot.api import ChatwootApi, ChatwootConnections, ChatwootError
+from cluster.chatwoot.config import ChatwootConfig
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.events.message_parts import location_of
 from cluster.events.poster import Poster
@@ -374,6 +376,38 @@ async def test_answers_of_webhooks_are_not_unpacked(serve: Serve, encoding: str)
         tracemalloc.stop()
         await poster.close()
     assert (outcome.status, outcome.error, asked) == (500, "answered 500", ["identity"])
+    assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_answers_of_a_chatwoot_are_not_unpacked(serve: Serve, status: int) -> None:
+    """Its URL is its tenant's choice, as a webhook's is."""
+    packed = gzip.compress(b" " * (64 << 20), 6)
+
+    async def bomb(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(packed)
+        return response
+
+    config = ChatwootConfig.of(
+        {
+            "url": (await serve(bomb)).rstrip("/"),
+            "accountId": 1,
+            "accountToken": "t",
+            "inboxId": 1,
+            "inboxIdentifier": "i",
+        }
+    )
+    connections = ChatwootConnections(timeout=10, allow="127.0.0.0/8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ChatwootError):
+            await ChatwootApi(connections, config).contact("a")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        await connections.close()
     assert peak < 8 << 20
 
 
