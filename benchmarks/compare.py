@@ -37,6 +37,8 @@ _ROWS = {
     "idle.sessions.uss_each": ("idle, MB USS per session: the sessions' processes", False),
     "idle.sessions.pss_each": ("idle, MB PSS per session: the sessions' processes", False),
     "idle.all.uss_each": ("idle, MB USS per session: everything but the sandbox", False),
+    "idle.around.uss": ("idle, MB USS: everything but the sandbox and those", False),
+    "resting.all": ("idle, processor ms a second: everything but the sandbox", False),
     "send.per_second": ("texts HTTP → phone /s", True),
     "send.answer_p50_ms": ("answer to the caller, p50 ms", False),
     "send.answer_p99_ms": ("answer to the caller, p99 ms", False),
@@ -71,7 +73,11 @@ async def measure(
         }
         for part in parts.values():
             part["uss_each"], part["pss_each"] = part["uss"] / sessions, part["pss"] / sessions
+        parts["around"] = {"uss": parts["all"]["uss"] - parts["sessions"]["uss"]}
         found["idle"] = parts
+        rests = await load.resting()
+        rests["all"] = round(sum(rests.values()) - rests.get("sandbox", 0.0), 1)
+        found["resting"] = rests
         found["send"] = await load.send(workers)
         found["receive"] = await load.receive(workers)
         return found
@@ -137,10 +143,15 @@ def table(found: dict[str, Any]) -> str:
         values = {key: at(found[key], path) for key in stacks}
         cells = [f"{value:.1f}" for value in values.values()]
         for key in others:
-            ours, theirs = values["gateway"], values[key]
-            cells.append(f"{ours / theirs if more else theirs / ours:.2f} × better")
+            better, worse = values["gateway"], values[key]
+            if not more:
+                better, worse = worse, better
+            cells.append(f"{better / worse:.2f} × better" if worse else "")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     empty = " |" * len(others)
+    for key in stacks:
+        told = ", ".join(f"{part} {ms:g}" for part, ms in found[key]["resting"].items())
+        lines.append(f"| idle: processor ms a second, {_NAMES[key]} | {told} |")
     for what in ("send", "receive"):
         lost = [
             f"{found[key][what]['sent'] - found[key][what]['arrived']} of "

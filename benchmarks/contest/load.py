@@ -21,6 +21,7 @@ _READY_SECONDS = 120.0
 #: For what is under way when the time is over.
 _LATE_SECONDS = 20.0
 _SETTLED_SECONDS = 5.0
+_RESTING_SECONDS = 10.0
 _FRIENDS = 4
 
 
@@ -40,7 +41,7 @@ def each(before: dict[str, float], after: dict[str, float], times: int) -> dict[
 
 
 class Load:
-    """One stack under load. Use it in the order: `pair`, `idle`, `send`, `receive`."""
+    """One stack under load. Use it in the order: `pair`, `idle`, `resting`, `send`, `receive`."""
 
     def __init__(self, stack: Stack, receiver: Receiver, *, sessions: int, seconds: float) -> None:
         self._stack = stack
@@ -88,6 +89,18 @@ class Load:
         """Memory once nothing happens any more."""
         await asyncio.sleep(_SETTLED_SECONDS)
         return await asyncio.to_thread(self._stack.memory)
+
+    async def resting(self) -> dict[str, float]:
+        """Processor milliseconds a second of each part while nobody asks for anything."""
+        before = await asyncio.to_thread(self._stack.processor)
+        began = time.monotonic()
+        await asyncio.sleep(_RESTING_SECONDS)
+        after = await asyncio.to_thread(self._stack.processor)
+        seconds = time.monotonic() - began
+        return {
+            part: round(1e3 * (used - before.get(part, 0.0)) / seconds, 1)
+            for part, used in after.items()
+        }
 
     async def send(self, workers: int) -> dict[str, Any]:
         """Texts by HTTP until the time is over, each worker one after the other."""
