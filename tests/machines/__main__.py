@@ -61,6 +61,7 @@ def main(
     folder.chmod(0o711)
     bed = Bed(folder, workers, stepped=any(one.steps_clock for one in chosen))
     measured: list[Round] = []
+    broken: list[str] = []
 
     def note(found: list[Round]) -> None:
         measured[:] = found
@@ -77,9 +78,10 @@ def main(
         async def work() -> None:
             suite = Suite(bed, console, pause, note)
             await asyncio.wait_for(suite.run(chosen, rounds=rounds, sessions=sessions), seconds)
+            broken.extend(suite.broken)
 
         asyncio.run(work())
-        clean = all(one.clean for one in measured)
+        clean = not broken and all(one.clean for one in measured)
     except (TimeoutError, GatewayError) as error:
         console.print(f"the suite could not go on: {error}", markup=False, soft_wrap=True)
     finally:

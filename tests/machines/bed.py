@@ -72,12 +72,12 @@ class Host:
             "delete table inet cut",
             *(
                 f"table inet cut {{ chain {chain} {{ type filter hook {chain} priority 0; "
-                f"{way} eth0 {rule} drop; }} }}"
+                f"{way} eth0 {rule} drop\n}}\n}}"
                 for chain, way, those in (("input", "iif", inwards), ("output", "oif", outwards))
                 for rule in those
             ),
         ]
-        _run("ip", "netns", "exec", self.namespace, "nft", "\n".join(rules))
+        _run("ip", "netns", "exec", self.namespace, "nft", "-f", "-", told="\n".join(rules) + "\n")
 
     # -- processes ------------------------------------------------------------------------------
 
@@ -280,8 +280,8 @@ def _end(host: Host) -> None:
     host.processes = []
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str, told: str = "") -> None:
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{shlex.join(command)}: {done.stderr.strip()}")
 

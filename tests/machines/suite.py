@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import httpx
 from chaos.journal import JournalWatch
 from chaos.judge import Judge, calm
 from chaos.ledger import Ledger
@@ -49,6 +50,8 @@ class Suite:
         self.people: list[Person] = []
         self.unlinked: set[Person] = set()
         self.rounds: list[Round] = []
+        #: Rounds of which nothing is known.
+        self.broken: list[str] = []
 
     async def run(self, faults: Sequence[NetFault], *, rounds: int, sessions: int) -> None:
         """Raises `TimeoutError`, `GatewayError` when it cannot go on."""
@@ -64,7 +67,13 @@ class Suite:
             for fault, _ in itertools.product(faults, range(rounds)):
                 await self._ready()
                 await self._working()
-                self.rounds.append(await self._round(fault, traffic, judge, watch))
+                try:
+                    self.rounds.append(await self._round(fault, traffic, judge, watch))
+                except (GatewayError, httpx.HTTPError, OSError) as error:
+                    self.broken.append(f"{fault.name}: {error!r}")
+                    self._say(f"a round that broke off: {self.broken[-1]}")
+                    await traffic.pause()
+                    continue
                 self._say(str(self.rounds[-1]))
                 self._noted(self.rounds)
         finally:
