@@ -46,13 +46,21 @@ class HealthProbe:
         if self._last is None or now - self._taken >= self._interval:
             try:
                 self._last = Health.of(await gateway.health())
-                self.ownerless = await gateway.ownerless()
+                self.ownerless = await _ownerless(gateway)
                 told = await gateway.library()
                 self.smaller = {k: v for facts in told for k, v in facts["smaller"].items()}
             except Unavailable as error:
                 self._last = Health.of({"gateway": {"ok": False, "message": error.detail}})
             self._taken = time.monotonic()
         return self._last
+
+
+async def _ownerless(gateway: Gateway) -> int:
+    """None are known while PostgreSQL is away, which is told as that."""
+    try:
+        return await gateway.ownerless()
+    except Unavailable:
+        return 0
 
 
 @router.get(

@@ -108,7 +108,7 @@ class Front:
             while True:
                 well = False
                 with contextlib.suppress(httpx.HTTPError):
-                    well = (await client.get(f"http://{address}:{_PORT}/ping")).is_success
+                    well = (await client.get(f"http://{address}:{_PORT}/health/ready")).is_success
                 missed = 0 if well else self._transport.misses[address] + 1
                 self._transport.misses[address] = missed
                 if missed == _MISSES:

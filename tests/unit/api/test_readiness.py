@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import cast
 
+import pytest
+from fake_gateway import FakeGateway
+
+from api.gateway import Gateway
 from api.models.observability import Health, Readiness
+from api.routers.observability import HealthProbe
+from cluster.domain.errors import Unavailable
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,14 @@ def test_sessions_that_nobody_owns_degrade_it() -> None:
     found = Readiness.of(health, ownerless=2)
     assert (found.status, found.ownerlessSessions) == ("degraded", 2)
     assert found.minimal().ownerlessSessions == 0, "told to the operator only"
+
+
+async def test_each_store_is_told_while_owners_cannot_be_counted() -> None:
+    class WithoutPostgresql(FakeGateway):
+        async def ownerless(self) -> int:
+            raise Unavailable("PostgreSQL is away")
+
+    probe = HealthProbe()
+    health = await probe.take(cast(Gateway, WithoutPostgresql(store_ok=False)))
+    assert not health.details["postgresql"]["ok"]
+    assert health.details["redis"]["ok"]
