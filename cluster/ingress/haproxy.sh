@@ -40,4 +40,10 @@ for argument; do
     fi
     previous=$argument
 done
+# A connection takes two descriptors. Where a process may have fewer than Ray's 4096 connections need,
+# and not raise that, HAProxy would not start: it takes fewer.
+most=$(ulimit -H -n)
+if [ "$most" != unlimited ] && [ "$most" -lt 8400 ]; then
+    set -- -n $(((most - 100) / 2)) "$@"
+fi
 exec "$GATEWAY_HAPROXY" "$@"

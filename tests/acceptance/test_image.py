@@ -127,8 +127,9 @@ def test_the_image_is_built_and_its_container_works(images: Images) -> None:
         state = json.loads((data / "data" / "sandbox" / "state.json").read_text())
         _talks(state, port)
     finally:
-        for child in _children(started.pid):
-            os.kill(child, signal.SIGTERM)
+        if started.poll() is None:
+            for child in _children(started.pid):
+                os.kill(child, signal.SIGTERM)
         started.wait(120)
         log.close()
 

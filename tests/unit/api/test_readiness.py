@@ -60,5 +60,5 @@ async def test_each_store_is_told_while_owners_cannot_be_counted() -> None:
 
     probe = HealthProbe()
     health = await probe.take(cast(Gateway, WithoutPostgresql(store_ok=False)))
-    assert not health.details["postgresql"]["ok"]
-    assert health.details["redis"]["ok"]
+    assert health.details["postgresql"]["status"] == "down"
+    assert health.details["redis"]["status"] == "up"

@@ -146,3 +146,19 @@ def test_what_it_answers_itself_is_a_problem_that_says_when_to_come_again(
     problem = json.loads(body)
     assert problem["type"] == f"urn:gateway:problem:{code}"
     assert problem["status"] == problem["statusCode"] == int(line[:3])
+
+
+@pytest.mark.parametrize(("most", "told"), [(1024, "-n 462 -db"), (65536, "-db")])
+def test_it_starts_where_a_process_may_have_few_files(most: int, told: str, tmp_path: Path) -> None:
+    """Containers may have 1024 unless they are told otherwise, and HAProxy would refuse."""
+    telling = tmp_path / "haproxy"
+    telling.write_text('#!/bin/sh\nprintf "%s " "$@"\n')
+    telling.chmod(0o700)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'ulimit -n {most}; exec /bin/sh "{_WRAPPER}" -db'],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GATEWAY_HAPROXY": str(telling)},
+    )
+    assert done.stdout.strip() == told
