@@ -17,18 +17,14 @@ _TEXTS = {
     "NUL": "%00",
     "no UTF-8": "%ff%fe",
     "half a pair": "%ed%a0%80",
-    "long": "a" * 20_000,
-    "path": quote("../../etc/passwd", safe=""),
-    "pattern": quote("%_\\%%'\";--"),
-    "odd": quote("\u202e\ufeff😀\r\n"),
-    "JSON": quote('{"a": [1]}'),
-    "empty": "",
+    "odd": quote("%_\\';--\u202e\ufeff😀\r\n", safe=""),
 }
 
 
 @pytest.mark.parametrize("text", _TEXTS)
 async def test_any_text_in_a_query(front: Front, victim: SessionRecord, text: str) -> None:
-    document, failed, asked = front.app.openapi(), {}, 0
+    document, operator = front.app.openapi(), front.operator()
+    failed, asked = dict[object, str](), 0
     for shot in shots(document, victim.name):
         if shot.method != "GET" or shot.template.endswith("/stream"):
             continue
@@ -38,16 +34,17 @@ async def test_any_text_in_a_query(front: Front, victim: SessionRecord, text: st
             asked += 1
             others = "&".join(f"{k}={quote(str(v))}" for k, v in shot.query.items())
             url = f"{shot.path}?{others}&{quote(one['name'])}={_TEXTS[text]}"
-            answer = await front.operator().get(url)
+            answer = await operator.get(url)
             if answer.status_code == 500:
                 failed[shot.path, one["name"]] = answer.text[:200]
     assert asked > 50
     assert not failed
 
 
-@pytest.mark.parametrize("text", _TEXTS)
+@pytest.mark.parametrize("text", ["NUL", "no UTF-8"])
 async def test_any_text_in_a_path(front: Front, victim: SessionRecord, text: str) -> None:
-    document, failed, asked = front.app.openapi(), {}, 0
+    document, operator = front.app.openapi(), front.operator()
+    failed, asked = dict[object, str](), 0
     for template, operations in document["paths"].items():
         if template.endswith("/stream"):
             continue
@@ -57,11 +54,9 @@ async def test_any_text_in_a_path(front: Front, victim: SessionRecord, text: str
                 path = template
                 for name in names:
                     value = victim.name if name in {"session", "name"} else "4915100000009@c.us"
-                    path = path.replace(
-                        f"{{{name}}}", _TEXTS[text] or "%20" if name == odd else value
-                    )
+                    path = path.replace(f"{{{name}}}", _TEXTS[text] if name == odd else value)
                 asked += 1
-                answer = await front.operator().request(method.upper(), path, json={})
+                answer = await operator.request(method.upper(), path, json={})
                 if answer.status_code == 500:
                     failed[method, template, odd] = answer.text[:200]
     assert asked > 200
