@@ -88,7 +88,7 @@ class Machine:
         self._recorded = self._looked = self._began = self._asked = 0.0
         #: Its raylet was there since it was started.
         self._joined = False
-        #: Names that the front was spread over, those seen last, and since when.
+        #: Ids of nodes that the front was spread over, those seen last, and since when.
         self._served: set[str] | None = None
         self._seen: tuple[set[str], float] = (set(), 0.0)
         self._deployed = False
@@ -186,17 +186,18 @@ class Machine:
             return
         self._looked = time.monotonic()
         try:
-            names = set(node_names(node.dashboard_url, self._token).values())
+            # By id: one that went and came while the front was deployed is another one.
+            nodes = node_names(node.dashboard_url, self._token)
         except GatewayError:
             return
         before, since = self._seen
-        if names != before:
-            self._seen = names, time.monotonic()
+        if nodes.keys() != before:
+            self._seen = set(nodes), time.monotonic()
             return
-        settled = names != self._served and time.monotonic() - since > _SETTLED_SECONDS
+        settled = nodes.keys() != self._served and time.monotonic() - since > _SETTLED_SECONDS
         if settled and self._restarts.attempt("front", self._start_front):
-            self._served = names
-            log.info("machine.front_spread", nodes=sorted(names))
+            self._served = set(nodes)
+            log.info("machine.front_spread", nodes=sorted(nodes.values()))
 
     def _start_application(self) -> None:
         self._note(Phase.SUPERVISOR)
