@@ -22,6 +22,8 @@ FORK, PLAIN = "GATEWAY_FORK", "GATEWAY_NOT_FORKED"
 #: read by somebody when a process starts or imports (ld.so, malloc, Python, Go, Ray's settings),
 #: and a forked process keeps what was read: each set of them has a zygote of its own.
 _VOLATILE = {"RAY_JOB_ID", "_", "SHLVL", "PWD", "OLDPWD", "TRACEPARENT"}
+#: `JobID.nil()`, in hexadecimal.
+_NO_JOB = "ffffffff"
 #: Seconds that a zygote may import, on a busy machine; that one which has forked before may take.
 #: Ray gives a worker 60.
 _IMPORTS, _ANSWERS = 40.0, 10.0
@@ -149,7 +151,9 @@ def _start(path: str, folder: str, name: str) -> None:
     os.posix_spawn(
         sys.executable,
         [sys.executable, server, str(listener.fileno()), os.path.join(folder, name), room],
-        os.environ,
+        # Ray's C++ reads it when it is imported: of no job, or forks of another one, and those that
+        # wait for one, would end with that of the first. Ray gives each its job with its work.
+        {**os.environ, "RAY_JOB_ID": _NO_JOB},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, null, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +18,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from actors.lean import SESSION_PROCESS
+from actors.prestart import prestart
+from actors.spare import spares
 from actors.zygote.launch import FORK, PLAIN
 from cluster.local.layout import ROOT
 
@@ -278,6 +283,35 @@ def test_a_zygote_that_hangs_is_ended_and_a_plain_start_says_why(fork: Any) -> N
     finally:
         ray.kill(waits)
         ray.kill(other)
+
+
+_ANOTHER_JOB = """
+import json, os, sys, ray
+ray.init(address=sys.argv[1], namespace="zygote", log_to_driver=False)
+variables = json.loads(sys.argv[2])
+actor = ray.remote(dict).options(num_cpus=0, runtime_env={"env_vars": variables}).remote()
+ray.get(actor.__ray_ready__.remote(), timeout=90)
+"""
+
+
+def test_a_spare_outlives_the_job_whose_worker_brought_the_zygote(node: Path) -> None:
+    """`gateway up` is a job that ends; the first actor it makes brings the zygote."""
+    variables = {**_ENVIRONMENT, FORK: "1", "TZ": "Etc/GMT"}
+    (one,) = ray.nodes()
+    before = spares(node)
+    subprocess.run(
+        [
+            *(sys.executable, "-c", _ANOTHER_JOB),
+            *(ray.get_runtime_context().gcs_address, json.dumps(variables)),
+        ],
+        check=True,
+        timeout=120,
+    )
+    assert _until(lambda: spares(node) == before), "the other job's worker is gone"
+    prestart(f"{one['NodeManagerAddress']}:{one['NodeManagerPort']}", variables, 1)
+    assert _until(lambda: spares(node) == before + 1)
+    # Raylets look each second for idle workers of jobs that have ended.
+    assert not _until(lambda: spares(node) == before, seconds=4)
 
 
 def test_a_zygote_that_cannot_get_ready_is_tried_once(node: Path, tmp_path: Path) -> None:
