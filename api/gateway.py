@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
-from cluster.client.apps import Apps
 from cluster.client.chatwoot import Chatwoot
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes
@@ -17,8 +16,48 @@ from cluster.client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.session import SessionRecord
 from cluster.domain.vitals import SessionVitals
+from cluster.security.principal import Action
+from cluster.stores.apps import AppRecord
 
-__all__ = ["Gateway", "GatewayFactory"]
+__all__ = ["Apps", "Gateway", "GatewayFactory"]
+
+
+class Apps(Protocol):
+    """Apps of a tenant's sessions."""
+
+    async def create(
+        self,
+        session: str,
+        app: str,
+        config: dict[str, Any],
+        *,
+        app_id: str | None = None,
+        enabled: bool = True,
+        key_actions: frozenset[Action] | None = None,
+    ) -> tuple[AppRecord, str]:
+        """With the secret of its key. Raises `SessionNotFound`, `Conflict`."""
+
+    async def list(self, session: str) -> Sequence[AppRecord]:
+        """Of one session. Raises `SessionNotFound`."""
+
+    async def get(self, app_id: str) -> AppRecord:
+        """Raises `NotFound`, as the others do."""
+
+    async def update(
+        self,
+        app_id: str,
+        config: dict[str, Any],
+        *,
+        enabled: bool = True,
+        key_actions: frozenset[Action] | None = None,
+    ) -> AppRecord:
+        """Its key follows."""
+
+    async def purge(self, app_id: str) -> AppRecord:
+        """Forget what it keeps of its own."""
+
+    async def delete(self, app_id: str) -> None:
+        """With its key."""
 
 
 class Gateway(Protocol):

@@ -7,22 +7,37 @@ the conversation it goes to; who finds it written down looks for the message the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from cluster.chatwoot.api import SOURCE, ChatwootApi, ChatwootConnections, ChatwootError, Upload
+from actors.apps.commands import Commands, qr_upload
+from cluster.chatwoot.api import (
+    ITSELF,
+    SOURCE,
+    ChatwootApi,
+    ChatwootConnections,
+    ChatwootError,
+    Upload,
+)
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.chatwoot.text import to_markdown
-from cluster.domain.message import Ack, StoredMessage
+from cluster.domain.cursor import MessageCursor
+from cluster.domain.errors import GatewayError
+from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.domain.waha_id import is_shared, waha_id
 from cluster.events.envelope import Event, Teller, envelope
-from cluster.events.stored_message import from_event
+from cluster.events.stored_message import from_event, to_event
 from cluster.stores import Stores
 from cluster.stores.apps import AppRecord
 from cluster.stores.chatwoot import Mapped
+
+if TYPE_CHECKING:
+    from cluster.client.session import SessionClient
 
 __all__ = ["ChatwootBridge", "Files", "Person"]
 
@@ -30,9 +45,11 @@ log = structlog.get_logger(__name__)
 
 _TAKEN = 422
 _GONE = 404
+#: Refusals that are about this message, and not about all of them.
+_THIS_ONE = {400, 413, 415, 422}
 _STATES = {Ack.DEVICE: "delivered", Ack.READ: "read", Ack.PLAYED: "read", Ack.ERROR: "failed"}
-#: Identifier of the contact that tells of the session itself, as WAHA calls it.
-ITSELF = "whatsapp.integration"
+#: Messages of the history that one event brings over, and the seconds after which it stops short.
+_PAGE, _PAGE_SECONDS = 20, 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +71,9 @@ class Files(Protocol):
     async def person(self, tenant: str, session: str, chat: str) -> Person:
         """Whom a chat is with, as far as that is known."""
 
+    def session(self, tenant: str, session: str) -> SessionClient:
+        """The session, for what agents ask of it."""
+
 
 class ChatwootBridge:
     """Tells one app of one session."""
@@ -61,6 +81,7 @@ class ChatwootBridge:
     def __init__(
         self, stores: Stores, connections: ChatwootConnections, app: AppRecord, files: Files
     ) -> None:
+        self._stores = stores
         self._map = stores.chatwoot
         self._app = app
         self._config = ChatwootConfig.of(app.config)
@@ -76,13 +97,15 @@ class ChatwootBridge:
             "message.revoked": self._revoked,
             "message.ack": self._ack,
             "session.status": self._status,
+            "app.command": self._command,
         }
         if tell := tells.get(event.type):
             await tell(event, teller)
 
     # -- messages -------------------------------------------------------------------------------
 
-    async def _message(self, event: Event, teller: Teller) -> None:
+    async def _message(self, event: Event, teller: Teller, *, old: bool = False) -> None:
+        """`old`: of the history, so that its text says when it was."""
         message = from_event(event.payload)
         if not self._wanted(message.chat):
             return
@@ -93,6 +116,8 @@ class ChatwootBridge:
             if upload is None:
                 url = (envelope(event, teller)["payload"].get("media") or {}).get("url")
                 text = f"{text}\n\n📎 {url or message.kind}".strip()
+        if old:
+            text = f"🕰 {message.timestamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC\n\n{text}".strip()
         await self._make(message.message_id, message, text or message.kind, upload, teller)
 
     async def _reaction(self, event: Event, teller: Teller) -> None:
@@ -164,7 +189,7 @@ class ChatwootBridge:
         if not is_shared(message.chat) or message.from_me:
             return text
         name = message.push_name or waha_id(message.sender).partition("@")[0]
-        return f"**{name}**\n\n{text}"
+        return self._config.text("whatsapp.group.message", participant=name, text=text)
 
     def _wanted(self, chat: str) -> bool:
         if chat.endswith(("@broadcast", "@newsletter")):
@@ -260,12 +285,101 @@ class ChatwootBridge:
         status = str(event.payload.get("status", ""))
         if status not in {"WORKING", "FAILED", "SCAN_QR_CODE", "STOPPED"}:
             return
-        mapped, fresh = await self._map.begin(self._app, event.id, ITSELF)
+        upload = None
+        text = f"{teller.name}: {status}"
+        if status == "SCAN_QR_CODE" and self._config.commands:
+            try:
+                upload = await qr_upload(self._files.session(self._app.tenant, teller.name))
+                text = f"{text}\n\nA code is good for some seconds: `qr` brings another."
+            except GatewayError as gone:
+                log.info("app.qr_gone", error=gone.code)
+        await self._say(event.id, text, upload, teller)
+
+    async def _command(self, event: Event, teller: Teller) -> None:
+        """What an agent asked for, and what follows of that."""
+        asked = event.payload
+        if asked.get("app") != self._app.id or not self._config.commands:
+            return
+        if "since" in asked:
+            await self._history(event, teller)
+            return
+        key = f"command:{asked['number']}"
+        done = await self._map.of_message(self._app, key)
+        if done is not None and done.chatwoot_id is not None:
+            return
+        commands = Commands(self._files.session(self._app.tenant, teller.name))
+        answer = await commands.run(str(asked["command"]), event.happened_at)
+        if answer.following is not None:
+            await self._follow(event, answer.following)
+        await self._say(key, answer.text, answer.upload, teller)
+
+    async def _follow(self, event: Event, changed: dict[str, Any]) -> None:
+        """Twice when this is cut off and tried again: a message that is there is left alone."""
+        await self._stores.events.append(
+            self._app.session_id, "app.command", event.payload | changed
+        )
+
+    async def _history(self, event: Event, teller: Teller) -> None:
+        """A page of what was said before, oldest first."""
+        asked = event.payload
+        page = await self._stores.messages.page(
+            self._app.session_id,
+            MessageFilter(
+                chat=asked["chat"] or None,
+                timestamp_gte=datetime.fromisoformat(asked["since"]),
+                timestamp_lte=datetime.fromisoformat(asked["until"]),
+                ascending=True,
+                limit=_PAGE,
+                after=MessageCursor.parse(asked["after"]) if asked.get("after") else None,
+            ),
+        )
+        told = {"count": int(asked["count"]), "refused": int(asked.get("refused", 0))}
+        ends = asyncio.get_running_loop().time() + _PAGE_SECONDS
+        for message in page.messages:
+            if asyncio.get_running_loop().time() > ends:
+                # The same page once more: what is there by then is left out.
+                await self._follow(event, told)
+                return
+            what = await self._bring_over(message, event, teller)
+            if what is not None:
+                told["count" if what else "refused"] += 1
+        if page.following is not None:
+            await self._follow(event, told | {"after": str(page.following)})
+            return
+        text = f"📜 Done: {told['count']} brought over."
+        if told["refused"]:
+            text += f" Chatwoot did not take {told['refused']}."
+        await self._say(f"command:{asked['number']}:done", text, None, teller)
+
+    async def _bring_over(
+        self, message: StoredMessage, event: Event, teller: Teller
+    ) -> bool | None:
+        """Whether Chatwoot took it; None: there already, or not wanted there."""
+        known = await self._map.of_message(self._app, message.message_id)
+        there = known is not None and known.chatwoot_id is not None
+        if there or message.revoked_at is not None or not self._wanted(message.chat):
+            return None
+        told = replace(
+            event, type="message.any", payload=to_event(message), happened_at=message.timestamp
+        )
+        try:
+            await self._message(told, teller, old=True)
+        except ChatwootError as error:
+            if error.status not in _THIS_ONE:
+                raise
+            log.warning("app.message_refused", error=str(error))
+            return False
+        return True
+
+    async def _say(self, key: str, text: str, upload: Upload | None, teller: Teller) -> None:
+        """In the conversation of the session itself, once for each `key`."""
+        mapped, fresh = await self._map.begin(self._app, key, ITSELF)
         if mapped.chatwoot_id is not None:
             return
-        source = f"{SOURCE}{event.id}"
+        source = f"{SOURCE}{key}"
         contact = await self._api.contact(ITSELF) or await self._api.create_contact(
-            name=f"WhatsApp {teller.name}", identifier=ITSELF
+            name=self._config.text("app.inbox.contact.name", session=teller.name),
+            identifier=ITSELF,
         )
         conversation = await self._api.conversation(int(contact["id"]))
         if conversation is None:
@@ -274,13 +388,9 @@ class ChatwootBridge:
             )
         there = None if fresh else await self._api.message_with(conversation, source)
         if there is None:
-            fields = {
-                "content": f"{teller.name}: {status}",
-                "message_type": "incoming",
-                "source_id": source,
-            }
-            there = await self._api.create_message(conversation, fields)
-        await self._map.made(self._app, event.id, conversation, there)
+            fields = {"content": text, "message_type": "incoming", "source_id": source}
+            there = await self._api.create_message(conversation, fields, upload)
+        await self._map.made(self._app, key, conversation, there)
 
 
 def _body(message: StoredMessage, payload: dict[str, Any]) -> str:

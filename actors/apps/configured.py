@@ -1,4 +1,4 @@
-"""From the address of an app (`app://chatwoot/<id>`) to what delivers to it."""
+"""From the address of an app (`app://chatwoot/<id>`) to what takes its events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from actors.apps.calls import reject
 from actors.apps.chatwoot import ChatwootBridge, Files
 from cluster.chatwoot.api import ChatwootConnections, ChatwootError
 from cluster.domain.errors import GatewayError, NotFound
@@ -15,13 +16,14 @@ from cluster.events.envelope import Event, Teller
 from cluster.events.poster import Outcome
 from cluster.settings import WebhookSettings
 from cluster.stores import Stores
+from cluster.stores.apps import AppRecord
 from cluster.stores.webhooks import LeasedWebhook
 
 __all__ = ["Apps"]
 
 log = structlog.get_logger(__name__)
 
-_SCHEME = "app://chatwoot/"
+_SCHEME = "app://"
 
 
 class Apps:
@@ -44,14 +46,10 @@ class Apps:
         status: int | None = None
         wish: timedelta | None = None
         try:
-            app = await self._stores.apps.get(hook.tenant, url.removeprefix(_SCHEME))
-            inside = self._settings.allowed_to(hook.tenant)
-            bridge = ChatwootBridge(
-                self._stores, self._inside if inside else self._outside, app, self._files
-            )
+            app = await self._stores.apps.get(hook.tenant, url.rpartition("/")[2])
             if app.session_id == hook.session_id:
                 async with asyncio.timeout(self._settings.timeout_seconds):
-                    await bridge.tell(event, teller)
+                    await self._tell(app, event, teller)
         except NotFound:
             # Deleted a moment ago: nobody waits for it.
             log.info("app.gone", url=url)
@@ -65,6 +63,14 @@ class Apps:
             error = f"Chatwoot answered what was not understood: {strange!r}"
         took = timedelta(seconds=time.perf_counter() - started)
         return Outcome(status=status, error=error, took=took, retry_after=wish)
+
+    async def _tell(self, app: AppRecord, event: Event, teller: Teller) -> None:
+        if app.app == "calls":
+            await reject(app, self._files, event, teller)
+            return
+        inside = self._settings.allowed_to(app.tenant)
+        connections = self._inside if inside else self._outside
+        await ChatwootBridge(self._stores, connections, app, self._files).tell(event, teller)
 
     async def close(self) -> None:
         await self._inside.close()

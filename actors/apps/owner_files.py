@@ -16,6 +16,7 @@ from cluster.settings import Settings
 
 if TYPE_CHECKING:
     from cluster.client.gateway import Gateway
+    from cluster.client.session import SessionClient
 
 __all__ = ["OwnerFiles"]
 
@@ -64,6 +65,9 @@ class OwnerFiles:
             # A contact without them is better than none: the session may not work now.
             log.info("app.person_unknown", error=error.code)
         return Person(name=name, lid=lid, picture=picture)
+
+    def session(self, tenant: str, session: str) -> SessionClient:
+        return self._of(tenant).session(session)
 
     async def close(self) -> None:
         if self._gateway is not None:

@@ -9,11 +9,20 @@ from pydantic import Field, StringConstraints
 from api.models import WahaModel
 from api.models.keys import SessionActions
 from api.params import MOST, SessionName
+from cluster.chatwoot.templates import TEMPLATES
 from cluster.domain.config_secrets import MASK
 from cluster.domain.errors import Invalid
 from cluster.stores.apps import AppRecord
 
-__all__ = ["AppAnswer", "AppId", "AppRequest", "ChatwootConfig", "McpConfig", "unmasked"]
+__all__ = [
+    "AppAnswer",
+    "AppId",
+    "AppRequest",
+    "CallsConfig",
+    "ChatwootConfig",
+    "McpConfig",
+    "unmasked",
+]
 
 AppId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -35,8 +44,8 @@ class McpConfig(WahaModel):
 class ChatwootCommands(WahaModel):
     server: bool = Field(
         True,
-        description="Agents start, stop and restart the session by these words, in the "
-        "conversation where it tells its status.",
+        description="Agents write commands in the conversation where the session tells its "
+        "status, and QR codes are shown there: `help` lists them.",
     )
     queue: bool | None = Field(False, description="Of no effect.")
 
@@ -68,13 +77,34 @@ class ChatwootConfig(WahaModel):
     inboxId: int = Field(ge=1, le=MOST)
     inboxIdentifier: str = Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")
     linkPreview: Literal["OFF", "LG", "HG"] = "OFF"
-    locale: str = Field("en-US", max_length=16, description="Of no effect: there are no templates.")
-    templates: dict[str, Any] | None = Field(None, description="Not taken: none can be given.")
+    locale: str = Field("en-US", max_length=16, description="Of no effect: see `templates`.")
+    templates: dict[str, Annotated[str, StringConstraints(max_length=4096)]] | None = Field(
+        None,
+        description="Texts in your own words, by WAHA's names, in Mustache: "
+        + ", ".join(f"`{name}`" for name in TEMPLATES),
+        examples=[
+            {"chatwoot.to.whatsapp.message.text": "*{{{chatwoot.sender.name}}}*: {{{content}}}"}
+        ],
+    )
     commands: ChatwootCommands | None = None
     conversations: ChatwootConversations | None = None
     webhook: str | None = Field(
         None, description="Told only: the address for the inbox, whole in the first answer."
     )
+
+
+class CallAnswer(WahaModel):
+    reject: bool = True
+    message: str | None = Field(
+        None, max_length=4096, description="Sent to the caller.", examples=["Please write to us."]
+    )
+
+
+class CallsConfig(WahaModel):
+    """Calls are rejected, and answered with a text."""
+
+    dm: CallAnswer = Field(description="Of one person.")
+    group: CallAnswer = Field(description="Of a group; the answer goes to who calls.")
 
 
 def unmasked(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

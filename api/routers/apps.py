@@ -8,10 +8,19 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ValidationError
 
 from api.files import FilesUrl
-from api.models.apps import AppAnswer, AppId, AppRequest, ChatwootConfig, McpConfig, unmasked
+from api.models.apps import (
+    AppAnswer,
+    AppId,
+    AppRequest,
+    CallsConfig,
+    ChatwootConfig,
+    McpConfig,
+    unmasked,
+)
 from api.params import GatewayDep, SessionName
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from cluster.chatwoot.templates import TEMPLATES, check_template
 from cluster.domain.errors import (
     Conflict,
     Forbidden,
@@ -56,8 +65,8 @@ async def list_apps(
     "/api/apps",
     operation_id="AppsController_create",
     summary="Create a new app",
-    description="`mcp` makes a key for an agent, `chatwoot` a bridge to an inbox; the key, and the "
-    "address for the inbox's webhook, are whole in this answer only.",
+    description="`mcp` makes a key for an agent, `chatwoot` a bridge to an inbox, `calls` rejects "
+    "calls; the key, and the address for the inbox's webhook, are whole in this answer only.",
     status_code=201,
     responses=_REFUSED,
 )
@@ -161,9 +170,14 @@ def _read(request: AppRequest) -> tuple[dict[str, Any], frozenset[Action] | None
         return told, config.actions.actions()
     if request.app == "chatwoot":
         bridge = _checked(ChatwootConfig, request.config)
-        if bridge.templates:
-            raise Invalid("there are no templates here", field="config.templates")
+        for name, text in (bridge.templates or {}).items():
+            field = f"config.templates.{name}"
+            if name not in TEMPLATES:
+                raise Invalid(f"{field}: there are {', '.join(TEMPLATES)}", field=field)
+            check_template(text, field)
         return bridge.model_dump(exclude_none=True, exclude={"webhook"}), _AGENTS
+    if request.app == "calls":
+        return _checked(CallsConfig, request.config).model_dump(exclude_none=True), None
     raise NotSupported(f"there is no app {request.app} here; docs/api/apps.md says what does it")
 
 

@@ -13,7 +13,6 @@ from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestC
 from api.params import SessionPath
 from api.patience import once_started
 from api.problems import responses
-from api.qr_image import qr_png
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Invalid,
@@ -24,6 +23,7 @@ from cluster.domain.errors import (
     Unavailable,
     WhatsAppRefused,
 )
+from cluster.media.qr_image import qr_png
 
 __all__ = ["router"]
 

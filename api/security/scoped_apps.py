@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.client.apps import Apps
+from api.gateway import Apps
 from cluster.domain.errors import Forbidden, NotFound, SessionNotFound
 from cluster.domain.session import check_session_name
 from cluster.security.principal import Action, Principal
@@ -14,7 +14,7 @@ from cluster.stores.apps import AppRecord
 __all__ = ["ScopedApps"]
 
 
-class ScopedApps(Apps):
+class ScopedApps:
     """`Apps` of the caller's sessions."""
 
     def __init__(self, whole: Apps, principal: Principal) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from api.gateway import Gateway
+from api.gateway import Apps, Gateway
 from api.security.scoped_apps import ScopedApps
-from cluster.client.apps import Apps
 from cluster.client.chatwoot import Chatwoot
 from cluster.client.keys import Keys
 from cluster.client.nodes import Nodes

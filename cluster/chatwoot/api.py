@@ -17,10 +17,12 @@ from cluster.domain.errors import Invalid
 from cluster.events.guarded_resolver import GuardedResolver
 from cluster.media.addresses import allowed_networks
 
-__all__ = ["SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootError", "Upload"]
+__all__ = ["ITSELF", "SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootError", "Upload"]
 
 #: Before ids of WhatsApp in Chatwoot's `source_id`: what has one was not written by an agent.
 SOURCE = "WAID:"
+#: Identifier of the contact that tells of the session itself, as WAHA calls it.
+ITSELF = "whatsapp.integration"
 _ANSWER_BYTES = 4 << 20
 _TOLD = 200
 #: A page of a conversation has 20; further back than this no repeat has to look.

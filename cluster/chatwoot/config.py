@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cluster.chatwoot.templates import TEMPLATES, render
+
 __all__ = ["EVERY_STATUS", "ChatwootConfig"]
 
 EVERY_STATUS = ("open", "pending", "snoozed", "resolved")
@@ -34,6 +36,10 @@ class ChatwootConfig:
     sync_status: bool
     #: Groups are conversations as well.
     groups: bool
+    #: Agents command the session in the conversation that tells of it.
+    commands: bool
+    #: Texts in other words: see `cluster.chatwoot.templates`.
+    templates: Mapping[str, str]
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Self:
@@ -51,4 +57,10 @@ class ChatwootConfig:
             mark_read=talks.get("markAsRead") is not False,
             sync_status=bool(talks.get("syncMessageStatus")),
             groups=talks.get("groups") is not False,
+            commands=bool((kept.get("commands") or {}).get("server")),
+            templates=kept.get("templates") or {},
         )
+
+    def text(self, name: str, **values: Any) -> str:
+        """A template, filled in."""
+        return render(self.templates.get(name, TEMPLATES[name]), values)

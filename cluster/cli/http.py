@@ -88,7 +88,8 @@ class JsonApi:
         return self._answer("POST", path, json=body).content
 
     def lines(self, path: str, **query: str | int) -> Iterator[str]:
-        """The lines of a stream (server-sent events), for as long as it lasts."""
+        """The lines of a stream (server-sent events), for as long as it lasts; the first comes
+        when it is open."""
         try:
             with self._client.stream("GET", path, params=query, timeout=_STREAM) as answer:
                 if answer.is_error:

@@ -85,6 +85,8 @@ def _live(api: JsonApi, query: dict[str, str]) -> Iterator[dict[str, Any]]:
     while True:
         try:
             for line in api.lines("/api/events/stream", **query):
+                if not begun:
+                    errors.print("[dim]what happens from now on; Ctrl-C ends it[/]")
                 begun = True
                 if line.startswith(_DATA):
                     event = json.loads(line[len(_DATA) :])

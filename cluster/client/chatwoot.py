@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from cluster.chatwoot.api import SOURCE
+from cluster.chatwoot.api import ITSELF, SOURCE
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.chatwoot.text import to_whatsapp
 from cluster.domain.chat_id import parse_chat_id
@@ -32,7 +32,7 @@ _KINDS = {"image": "image", "video": "video", "audio": "audio"}
 _MOST_FILES = 20
 #: Of one message that fails each time.
 _MOST_TRIES = 20
-_ITSELF = "whatsapp.integration"
+_LONGEST_COMMAND = 200
 
 
 class Chatwoot:
@@ -72,15 +72,26 @@ class Chatwoot:
         if not number or not place:
             return
         chat = _chat_of(conversation)
-        if chat == _ITSELF:
-            await _command(app, session, told)
+        if chat == ITSELF:
+            if config.commands:
+                await _command(stores, app, told)
             return
         files = _files(told)
         content = told.get("content")
         text = to_whatsapp(content) if isinstance(content, str) else ""
+        # A voice message has no caption: what is written with it goes ahead of it.
+        captioned = len(files) == 1 and files[0].get("file_type") != "audio"
+        caption = config.text(
+            "chatwoot.to.whatsapp.message.media.caption",
+            content=text,
+            chatwoot=told,
+            singleAttachment=captioned,
+        )
+        if text:
+            text = config.text("chatwoot.to.whatsapp.message.text", content=text, chatwoot=told)
         reply_to = await self._answered(stores, app, told)
         parts: list[Callable[[str], Awaitable[Any]]] = []
-        if text and len(files) != 1:
+        if text and not captioned:
             parts.append(
                 lambda message_id: session.send_text(
                     chat,
@@ -97,7 +108,7 @@ class Chatwoot:
                     chat,
                     _KINDS.get(str(file.get("file_type")), "document"),
                     Attachment(url=str(file["data_url"])),
-                    caption=text if len(files) == 1 and file.get("file_type") != "audio" else "",
+                    caption=caption if captioned else "",
                     convert=file.get("file_type") in {"audio", "video"},
                     extra={"voice": True} if file.get("file_type") == "audio" else None,
                     reply_to=reply_to,
@@ -155,8 +166,8 @@ def _chat_of(conversation: dict[str, Any]) -> str:
     """The JID of the conversation's contact. Raises `Invalid`."""
     sender = _object(_object(conversation.get("meta")).get("sender"))
     identifier, phone = sender.get("identifier"), sender.get("phone_number")
-    if identifier == _ITSELF:
-        return _ITSELF
+    if identifier == ITSELF:
+        return ITSELF
     chosen = identifier if isinstance(identifier, str) and "@" in identifier else phone
     if not isinstance(chosen, str) or not chosen:
         raise Invalid("the contact has no number", field="conversation.meta.sender")
@@ -181,13 +192,16 @@ async def _message_id(stores: Stores, app: AppRecord, number: int, part: int) ->
     return message_id
 
 
-async def _command(app: AppRecord, session: SessionClient, told: dict[str, Any]) -> None:
-    """What agents tell the session itself; it answers by its status, in the same conversation."""
-    content = told.get("content")
-    word = content.strip().lower() if isinstance(content, str) else ""
-    commands = {"start": session.start, "stop": session.stop, "restart": session.restart}
-    if _object(app.config.get("commands")).get("server") and word in commands:
-        await commands[word]()
+async def _command(stores: Stores, app: AppRecord, told: dict[str, Any]) -> None:
+    """What agents tell the session itself: carried out where its events are told, once, and
+    answered in the same conversation."""
+    number, content = _number(told, "id"), told.get("content")
+    if not isinstance(content, str) or not content.strip():
+        return
+    _, fresh = await stores.chatwoot.begin(app, f"asked:{number}", ITSELF, from_agent=True)
+    if fresh:
+        asked = {"app": app.id, "number": number, "command": content.strip()[:_LONGEST_COMMAND]}
+        await stores.events.append(app.session_id, "app.command", asked)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -51,6 +51,7 @@ OURS = (
     "session.checkpoint",
     "event.quarantined",
     "webhook.test",
+    "app.command",
 )
 
 

@@ -24,7 +24,7 @@ class AppRecord:
     #: Its name.
     session: str
     session_id: int
-    #: `mcp`, `chatwoot`
+    #: `mcp`, `chatwoot`, `calls`
     app: str
     enabled: bool
     #: Its secrets too.
@@ -51,7 +51,7 @@ class AppStore:
         enabled: bool,
         config: dict[str, Any],
     ) -> AppRecord:
-        """Raises `Conflict`; a session has at most one Chatwoot (0090)."""
+        """Raises `Conflict`; a session has at most one of those that take events (0090, 0094)."""
         made = await self._db.run(
             """
             INSERT INTO apps (tenant, id, session_id, app, enabled, config)
@@ -73,8 +73,8 @@ class AppStore:
             present = await self.list(session_id)
             if len(present) >= _MOST:
                 raise Conflict(f"the session has {_MOST} apps already: delete some")
-            if app == "chatwoot" and any(one.app == app for one in present):
-                raise Conflict("the session has a chatwoot app already", field="app")
+            if app != "mcp" and any(one.app == app for one in present):
+                raise Conflict(f"the session has a {app} app already", field="app")
             raise Conflict("there is an app with this id already", field="id")
         return await self.get(tenant, app_id)
 

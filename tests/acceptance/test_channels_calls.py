@@ -92,6 +92,25 @@ def test_a_call_is_turned_down(people: People) -> None:
     assert "<reject" in stanza
 
 
+def test_an_app_turns_calls_down_and_answers(people: People) -> None:
+    waha, alice, carol = people.waha, people.alice, people.carol
+    answer = {"reject": True, "message": "Please write to us."}
+    app = waha.apps.create(
+        {"session": alice.session, "app": "calls", "config": {"dm": answer, "group": answer}}
+    )
+    try:
+        call = carol.phone.post("/calls", to=alice.phone.number)
+
+        def told() -> bool:
+            entries = carol.sees("/inbox?kind=call")["entries"]
+            return any(call["id"] in one["stanza"] for one in entries)
+
+        until(told, what="the call is turned down")
+        until(lambda: "Please write to us." in carol.phone.texts(), what="the answer")
+    finally:
+        waha.apps.delete(app["id"])
+
+
 def test_texts_to_a_channel_and_reactions_arrive(people: People) -> None:
     alice, bob, waha, api = people.alice, people.bob, people.waha, people.gateway.api
     made = waha.channels.create(alice.session, {"name": "Mine"})

@@ -116,6 +116,27 @@ def test_what_was_not_sent_is_said_to_have_failed_and_can_be_sent_again(
     assert f"{alice.session}: STOPPED" in told
 
 
+def test_agents_command_the_session_and_bring_over_what_was_said(
+    people: People, chatwoot: Chatwoot, app: dict[str, Any]
+) -> None:
+    alice, bob = people.alice, people.bob
+    people.gateway.send(alice.session, bob.chat, "said before anybody looked")
+    bob.phone.post("/messages", to=alice.phone.number, text="hello")
+    until(lambda: "hello" in chatwoot.texts(bob.jid), what="the first conversation")
+    # Of what was said before the app was made nothing is there.
+    chatwoot.messages.clear()
+    people.waha.apps.purge(app["id"])
+    itself = "whatsapp.integration"
+    chatwoot.session_talks(itself)
+    chatwoot.agent_writes(itself, "status", times=2)
+    until(lambda: any("WORKING" in one for one in chatwoot.texts(itself)), what="the status")
+    chatwoot.agent_writes(itself, f"history 7 +{bob.phone.number}")
+    until(lambda: any("Done" in one for one in chatwoot.texts(itself)), what="it is brought over")
+    texts = [one.rpartition("\n")[2] for one in chatwoot.texts(bob.jid)]
+    assert texts[-2:] == ["said before anybody looked", "hello"]
+    assert len([one for one in chatwoot.texts(itself) if "WORKING" in one]) == 1
+
+
 def test_only_chatwoot_itself_is_heard(
     people: People, chatwoot: Chatwoot, app: dict[str, Any]
 ) -> None:

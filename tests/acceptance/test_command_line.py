@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from baileys_folder import baileys_files
-from people import PICTURE
+from people import PICTURE, People
 from running_gateway import RunningGateway, until
 
 from actors.transfer.archive import ArchiveLock, open_archive
@@ -32,7 +32,9 @@ _ENVIRONMENT = {
 }
 
 
-def _begun(gateway: RunningGateway, *words: str) -> subprocess.Popen[str]:
+def _begun(
+    gateway: RunningGateway, *words: str, more: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """By URL, as from elsewhere: the key is in the environment."""
     return subprocess.Popen(
         [sys.executable, "-m", "cluster.cli", *words],
@@ -41,6 +43,7 @@ def _begun(gateway: RunningGateway, *words: str) -> subprocess.Popen[str]:
             **_ENVIRONMENT,
             "GATEWAY_URL": gateway.state.url,
             "GATEWAY_KEY": gateway.state.api_key,
+            **(more or {}),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -168,6 +171,42 @@ def test_status_doctor_and_probes_agree_that_all_is_well(gateway: RunningGateway
     ready = stranger.get("/health/ready")
     told = {"status": "ready", "parts": {}, "smallerPromises": {}, "ownerlessSessions": 0}
     assert (ready.status_code, ready.json()) == (200, told)
+
+
+def test_tail_and_send_over_all_sessions(people: People) -> None:
+    gateway, alice, bob = people.gateway, people.alice, people.bob
+    words = ("tail", "-s", alice.session, "-t", "message", "--chat", bob.phone.number)
+    as_json = _begun(gateway, *words, "-n", "2", "--json")
+    in_colour = _begun(
+        gateway, *words, "--grep", "grüße", "-n", "1", more={"FORCE_COLOR": "1", "TERM": "xterm"}
+    )
+    for process in (as_json, in_colour):
+        assert process.stderr is not None
+        assert "from now on" in process.stderr.readline()
+    sent = _json(gateway, "send", bob.session, alice.phone.number, "from the terminal")
+    assert sent["id"].startswith("true_")
+    # Of another session, of another kind: left out.
+    _done(gateway, "send", alice.session, bob.phone.number, "an answer")
+    _done(gateway, "send", bob.session, alice.phone.number, "Grüße \x1b[2J")
+    out, errors = as_json.communicate(timeout=60)
+    assert as_json.returncode == 0, errors
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [one["event"] for one in told] == ["message", "message"]
+    assert [one["payload"]["body"] for one in told][0] == "from the terminal"
+    assert {one["session"] for one in told} == {alice.session}
+    out, errors = in_colour.communicate(timeout=60)
+    assert in_colour.returncode == 0, errors
+    assert "Grüße" in out
+    assert "\x1b[32m" in out, "coloured"
+    assert "\x1b[2J" not in out, "what strangers write moves no cursor"
+    _done(gateway, "send", "nobody", bob.phone.number, "x", code=4)
+
+
+def test_the_shell_completes_names_of_sessions(people: People) -> None:
+    asked = {"_GATEWAY_COMPLETE": "complete_bash", "COMP_WORDS": "gateway send ", "COMP_CWORD": "2"}
+    process = _begun(people.gateway, more=asked)
+    out, errors = process.communicate(timeout=60)
+    assert people.alice.session in out.splitlines(), errors
 
 
 def _lines(gateway: RunningGateway, *words: str) -> list[str]:

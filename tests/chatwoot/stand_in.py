@@ -160,6 +160,14 @@ class Chatwoot:
             message["status"] = "failed"
         return answer.status_code
 
+    def session_talks(self, identifier: str) -> None:
+        """The conversation of the session itself, as its first status made it."""
+        with self._lock:
+            if self.contact(identifier) is None:
+                made = self._new_contact({"inbox_id": INBOX, "identifier": identifier})[1]
+                number = made["payload"]["contact"]["id"]
+                self._new_conversation({"contact_id": number, "source_id": f"source-{number}"})
+
     def resolve(self, identifier: str) -> None:
         """An agent closes the contact's conversations."""
         contact = self.contact(identifier)

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from chatwoot.stand_in import Chatwoot
@@ -17,6 +18,7 @@ from actors.apps.chatwoot import Person
 from actors.apps.owner_files import OwnerFiles
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.chatwoot.api import Upload
+from cluster.domain.errors import Conflict, SessionNotWorking
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import SessionRecord
 from cluster.events.stored_message import to_event
@@ -27,6 +29,31 @@ from cluster.stores.apps import AppRecord
 BOB = "4915100002@s.whatsapp.net"
 GROUP = "120363000000000001@g.us"
 Made = Callable[..., Any]
+
+
+class Commanded:
+    """A session, as far as agents command it."""
+
+    did: ClassVar[list[Any]] = []
+
+    def __getattr__(self, verb: str) -> Any:
+        async def act(*words: Any, **_: Any) -> Any:
+            self.did.append((verb, *words))
+            if verb == "logout":
+                raise SessionNotWorking(session="alice", status="STOPPED", expected=["WORKING"])
+            return "ABCD-EFGH"
+
+        return act
+
+    @property
+    def calls(self) -> Commanded:
+        return self
+
+    async def qr(self) -> Any:
+        return SimpleNamespace(text="2@code")
+
+    async def info(self) -> Any:
+        return SimpleNamespace(name="alice", status="WORKING", me=None, reason="")
 
 
 @pytest.fixture
@@ -54,6 +81,7 @@ def owner(monkeypatch: pytest.MonkeyPatch) -> None:
         return Upload(filename="cat.jpeg", mimetype="image/jpeg", parts=parts())
 
     monkeypatch.setattr(OwnerFiles, "person", person)
+    monkeypatch.setattr(OwnerFiles, "session", lambda *_: Commanded())
     monkeypatch.setattr(OwnerFiles, "upload", upload)
 
 
@@ -276,3 +304,111 @@ async def test_an_address_inside_is_refused(
             await asyncio.sleep(0.1)
         assert "not public" in await refused()
     assert chatwoot.contacts == {}
+
+
+async def commanded(
+    stores: Stores, session: SessionRecord, app: AppRecord, number: int, text: str
+) -> None:
+    asked = {"app": app.id, "number": number, "command": text}
+    await stores.events.append(session.id, "app.command", asked)
+
+
+ITSELF = "whatsapp.integration"
+
+
+async def test_agents_command_the_session_where_it_tells_of_itself(
+    stores: Stores, dispatcher: Dispatcher, bridged: Made, chatwoot: Chatwoot
+) -> None:
+    session, app = await bridged()
+    Commanded.did.clear()
+    asked = ("help", "Status", "wa/session restart", "code +4915100000001", "init:4915100000001")
+    for number, text in enumerate((*asked, "logout", "QR", "history 0", "dance")):
+        await commanded(stores, session, app, number, text)
+    await commanded(stores, session, app, 0, "stop")  # told twice
+    await stores.events.append(session.id, "session.status", {"status": "SCAN_QR_CODE"})
+    await until(lambda: len(chatwoot.told(ITSELF)) == 10)
+    helped, status, restarts, code, again, refused, qr, days, dance, scan = chatwoot.told(ITSELF)
+    assert "history 7" in helped["content"]
+    assert dance["content"] == helped["content"]
+    assert "WORKING" in status["content"]
+    assert "ABCD-EFGH" in code["content"]
+    assert "ABCD-EFGH" in again["content"]
+    assert refused["content"].startswith("❌")
+    assert days["content"].startswith("❌")
+    for shown in (qr, scan):
+        assert shown["attachments"][0]["data"].startswith(b"\x89PNG")
+    assert restarts["message_type"] == "incoming"
+    number = "4915100000001"
+    assert Commanded.did == [
+        ("restart",),
+        ("request_code", number),
+        ("request_code", number),
+        ("logout",),
+    ]
+
+
+async def test_what_was_said_before_is_brought_over_in_order_and_once(
+    stores: Stores, hook_settings: Settings, bridged: Made, chatwoot: Chatwoot
+) -> None:
+    session, app = await bridged()
+    now = datetime.now(UTC)
+    for n in range(45):
+        await stores.db.run(
+            """
+            INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind,
+                                  body, revoked_at)
+            VALUES (%(session)s, %(chat)s, %(id)s, %(mine)s, %(chat)s, %(at)s, 'text', %(body)s,
+                    %(revoked)s)
+            """,
+            {
+                "session": session.id,
+                "chat": BOB if n else GROUP,
+                "id": f"3EB0I{n}",
+                "mine": n % 5 == 4,
+                "at": now - timedelta(days=20 if n == 1 else 3) + timedelta(minutes=n),
+                "body": f"old {n}",
+                "revoked": now if n == 3 else None,
+            },
+        )
+    async with running_dispatcher(hook_settings):
+        await happens(stores, session, message("3EB0I20", "old 20"))
+        await until(lambda: chatwoot.texts(BOB) == ["old 20"])
+        chatwoot.fail = 1
+        await commanded(stores, session, app, 1, "wa/messages pull 7 +4915100002")
+        await until(lambda: any("Done" in one for one in chatwoot.texts(ITSELF)), seconds=60)
+        await commanded(stores, session, app, 2, "history 7")
+        await until(lambda: len(chatwoot.texts(ITSELF)) == 4, seconds=60)
+    texts = [one.rpartition("\n")[2] for one in chatwoot.texts(BOB)]
+    assert texts == ["old 20"] + [f"old {n}" for n in range(2, 45) if n not in {3, 20}]
+    first = chatwoot.told(BOB)[1]
+    assert first["content"].startswith("🕰 20")
+    assert first["message_type"] == "incoming"
+    assert [one.rpartition("\n")[2] for one in chatwoot.texts(GROUP)] == ["old 0"]
+    assert [one for one in chatwoot.texts(ITSELF) if "Done" in one] == [
+        "📜 Done: 41 brought over.",
+        "📜 Done: 1 brought over.",
+    ]
+
+
+async def test_calls_are_rejected_and_answered(
+    stores: Stores, dispatcher: Dispatcher, hooked: Hooked
+) -> None:
+    session = await hooked()
+    Commanded.did.clear()
+    quiet = {"dm": {"reject": True, "message": "Please write."}, "group": {"reject": False}}
+    app = await stores.apps.create(
+        "default", "calls-1", session.id, app="calls", enabled=True, config=quiet
+    )
+    for number, group in ((1, True), (2, False)):
+        call = {"id": f"CALL{number}", "from": "4915100002@c.us", "isGroup": group}
+        await stores.events.append(session.id, "call.received", call)
+    await until(lambda: len(Commanded.did) == 2)
+    assert Commanded.did == [
+        ("reject", "4915100002@c.us", "CALL2"),
+        ("send_text", "4915100002@c.us", "Please write."),
+    ]
+    with pytest.raises(Conflict, match="calls app already"):
+        await stores.apps.create(
+            "default", "calls-2", session.id, app="calls", enabled=True, config=quiet
+        )
+    await stores.apps.delete("default", app.id)

@@ -79,7 +79,9 @@ async def test_apps_of_other_sessions_are_nowhere(
     [
         ({"config": {}}, 422, "config.actions"),
         ({"config": {"actions": {"read": "x"}}}, 422, "config.actions.read"),
-        ({"app": "calls"}, 501, None),
+        ({"app": "phone-numbers"}, 501, None),
+        ({"app": "calls"}, 422, "config.dm"),
+        ({"app": "calls", "config": {"dm": {}}}, 422, "config.group"),
         ({"app": "nonsense"}, 422, "app"),
         ({"id": "../x"}, 422, "id"),
         ({"session": "a/b"}, 422, "session"),

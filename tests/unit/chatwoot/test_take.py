@@ -46,8 +46,9 @@ class World:
         self.sent: dict[str, dict[str, Any]] = {}
         self.states: dict[str, OutboxState] = {}
         self.did: list[str] = []
+        self.told: list[dict[str, Any]] = []
         self.fails: Exception | None = None
-        self.chatting = self.media = self.outbox = self.chatwoot = self.apps = self
+        self.chatting = self.media = self.outbox = self.chatwoot = self.events = self.apps = self
 
     async def stores(self) -> World:
         return self
@@ -64,7 +65,10 @@ class World:
             raise NotFound("there is no such app")
         return self.record
 
-    async def begin(self, app: Any, message_id: str, chat: str, *, from_agent: bool) -> None:
+    async def begin(
+        self, app: Any, message_id: str, chat: str, *, from_agent: bool
+    ) -> tuple[Mapped, bool]:
+        fresh = message_id not in self.mapped
         self.mapped.setdefault(
             message_id,
             Mapped(
@@ -75,6 +79,11 @@ class World:
                 from_agent=from_agent,
             ),
         )
+        return self.mapped[message_id], fresh
+
+    async def append(self, session_id: int, type: str, payload: dict[str, Any]) -> None:
+        assert (session_id, type) == (1, "app.command")
+        self.told.append(payload)
 
     async def made(self, app: Any, message_id: str, place: int, number: int) -> None:
         before = self.mapped[message_id]
@@ -104,14 +113,6 @@ class World:
 
     async def revoke(self, chat: str, ref: Any, **_: Any) -> None:
         self.did.append(f"revoke {ref.message_id}")
-
-    async def start(self) -> None:
-        self.did.append("start")
-
-    async def stop(self) -> None:
-        self.did.append("stop")
-
-    restart = start
 
 
 def told(number: int = 11, **changes: Any) -> dict[str, Any]:
@@ -224,15 +225,48 @@ async def test_who_it_is_for(world: World, chatwoot: Chatwoot) -> None:
             await chatwoot.take(to(**sender))
 
 
-async def test_commands_go_to_the_session_itself(world: World, chatwoot: Chatwoot) -> None:
+async def test_commands_are_told_as_events_each_once(world: World, chatwoot: Chatwoot) -> None:
     itself = {"id": 5, "meta": {"sender": {"identifier": "whatsapp.integration"}}}
-    for text in (" Start ", "stop", "dance"):
-        await chatwoot.take(told(conversation=itself, content=text))
-    assert world.did == ["start", "stop"]
+    for number, text in (
+        (21, " Start "),
+        (21, " Start "),
+        (22, "history 7"),
+        (23, " "),
+        (24, None),
+    ):
+        await chatwoot.take(told(number, conversation=itself, content=text))
+    assert world.told == [
+        {"app": "app", "number": 21, "command": "Start"},
+        {"app": "app", "number": 22, "command": "history 7"},
+    ]
     world.record.config["commands"] = {"server": False}
-    await chatwoot.take(told(conversation=itself, content="stop"))
-    assert world.did == ["start", "stop"]
+    await chatwoot.take(told(25, conversation=itself, content="stop"))
+    assert len(world.told) == 2
     assert world.sent == {}
+
+
+async def test_texts_and_captions_in_other_words(world: World, chatwoot: Chatwoot) -> None:
+    signed = "*{{{chatwoot.sender.name}}}*:\n{{{content}}}"
+    world.record.config["templates"] = {
+        "chatwoot.to.whatsapp.message.text": signed,
+        "chatwoot.to.whatsapp.message.media.caption": "{{#content}}" + signed + "{{/content}}",
+    }
+    picture = [{"file_type": "image", "data_url": "https://c/a.png"}]
+    sender = {"name": "Ann"}
+    await chatwoot.take(told(sender=sender))
+    await chatwoot.take(told(12, sender=sender, attachments=picture))
+    await chatwoot.take(told(13, sender=sender, attachments=picture, content=""))
+    first, second, third = world.sent.values()
+    assert first["text"] == second["caption"] == "*Ann*:\n*hello*"
+    assert third["caption"] == ""
+
+
+async def test_what_is_written_with_a_voice_message_goes_ahead_of_it(
+    world: World, chatwoot: Chatwoot
+) -> None:
+    voice = [{"file_type": "audio", "data_url": "https://c/a.oga"}]
+    await chatwoot.take(told(attachments=voice))
+    assert [one.get("kind", "text") for one in world.sent.values()] == ["text", "audio"]
 
 
 async def test_other_apps_are_nowhere(world: World) -> None:
