@@ -15,9 +15,10 @@ from cluster.client.session import SessionClient
 from cluster.client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.session import SessionRecord
-from cluster.domain.vitals import SessionVitals
+from cluster.domain.vitals import SessionVitals, TrafficMinute
 from cluster.security.principal import Action
 from cluster.stores.apps import AppRecord
+from cluster.stores.dead_letters import DeadLetter
 
 __all__ = ["Apps", "Gateway", "GatewayFactory"]
 
@@ -118,6 +119,18 @@ class Gateway(Protocol):
         self, names: Sequence[str] | None = None, *, limit: int = 500
     ) -> Sequence[SessionVitals]:
         """How the sessions are doing, or those with these names; by name."""
+
+    async def traffic(self, names: Sequence[str] | None = None) -> Sequence[TrafficMinute]:
+        """The last hour by minute."""
+
+    async def dead_letters(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[str, DeadLetter]]:
+        """Those that wait, newest first, with the session's name; ids below `before`."""
 
     def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""

@@ -8,10 +8,17 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from api.models import WahaModel
-from cluster.domain.vitals import NodeVitals, Ownership, SessionVitals
+from cluster.domain.vitals import NodeVitals, Ownership, SessionVitals, TrafficMinute
 from cluster.security.principal import Principal
 
-__all__ = ["AccessInfo", "DrainAnswer", "NodeInfo", "OwnershipInfo", "SessionVitalsInfo"]
+__all__ = [
+    "AccessInfo",
+    "DrainAnswer",
+    "NodeInfo",
+    "OwnershipInfo",
+    "SessionVitalsInfo",
+    "TrafficInfo",
+]
 
 
 class AccessInfo(WahaModel):
@@ -78,6 +85,26 @@ class SessionVitalsInfo(WahaModel):
             outbox=found.outbox,
             memoryBytes=found.memory,
             smallerPromises=found.smaller,
+        )
+
+
+class TrafficInfo(WahaModel):
+    """One minute."""
+
+    at: datetime
+    received: int = Field(description="Messages of others.")
+    sent: int = Field(description="Messages of these accounts.")
+    delivered: int = Field(description="Events that webhooks took.")
+    lagSeconds: float = Field(description="The longest that one of those had waited.")
+
+    @classmethod
+    def of(cls, found: TrafficMinute) -> Self:
+        return cls(
+            at=found.at,
+            received=found.received,
+            sent=found.sent,
+            delivered=found.delivered,
+            lagSeconds=round(found.lag, 3),
         )
 
 

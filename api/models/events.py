@@ -24,6 +24,7 @@ __all__ = [
     "EventsReplay",
     "ReplayAnswer",
     "Replayed",
+    "SessionDeadLetter",
     "TestAnswer",
     "WebhookInfo",
     "WebhookTest",
@@ -181,6 +182,14 @@ class QuarantinedInfo(WahaModel):
     @classmethod
     def of(cls, one: Quarantined) -> Self:
         return cls(id=one.id, kind=one.kind, error=one.error, size=one.size, at=one.at)
+
+
+class SessionDeadLetter(DeadLetterInfo):
+    session: str
+
+    @classmethod
+    def of_session(cls, session: str, letter: DeadLetter) -> Self:
+        return cls(session=session, **DeadLetterInfo.of(letter).model_dump())
 
 
 class DeadLetterReplay(WahaModel):

@@ -12,9 +12,11 @@ from api.models.cluster import (
     NodeInfo,
     OwnershipInfo,
     SessionVitalsInfo,
+    TrafficInfo,
 )
+from api.models.events import SessionDeadLetter
 from api.paging import at_most
-from api.params import GatewayDep, SessionName
+from api.params import MOST, GatewayDep, SessionName
 from api.problems import responses
 from api.security.caller import principal_of
 from api.strict_json import StrictJsonRoute
@@ -63,6 +65,37 @@ async def vitals(
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 500,
 ) -> list[SessionVitalsInfo]:
     return [SessionVitalsInfo.of(one) for one in await gateway.vitals(sessions, limit=limit)]
+
+
+@router.get(
+    "/api/vitals/traffic",
+    operation_id="VitalsController_traffic",
+    summary="What went through the sessions in the last hour",
+    description="By minute: messages, events that webhooks took, and how long those had waited.",
+)
+async def traffic(
+    gateway: GatewayDep,
+    sessions: Annotated[
+        list[SessionName] | None, Query(max_length=500, description="Only these.")
+    ] = None,
+) -> list[TrafficInfo]:
+    return [TrafficInfo.of(one) for one in await gateway.traffic(sessions)]
+
+
+@router.get(
+    "/api/vitals/dead-letters",
+    operation_id="VitalsController_deadLetters",
+    summary="Events of any session that a webhook did not take",
+    description="Those that wait, newest first; `POST /api/{session}/webhooks/dead-letters/replay` "
+    "tries them again.",
+)
+async def dead_letters(
+    gateway: GatewayDep,
+    before: Annotated[int | None, Query(ge=1, le=MOST, description="Ids below this.")] = None,
+    limit: Annotated[int, Query(ge=0), at_most(1000)] = 100,
+) -> list[SessionDeadLetter]:
+    found = await gateway.dead_letters(before=before, limit=limit)
+    return [SessionDeadLetter.of_session(session, letter) for session, letter in found]
 
 
 @router.get(

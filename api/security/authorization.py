@@ -34,7 +34,7 @@ _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
     (r"POST", r"/api/sessions", _CONTROL),
     (r"POST", r"/api/sessions/start", (Action.CONTROL, Action.SETTING)),
     (r"POST", r"/api/sessions/(stop|logout)", (Action.CONTROL, Action.DELETE)),
-    (r"GET", r"/api/vitals", _VIEW),
+    (r"GET", r"/api/vitals(/traffic)?", _VIEW),
     (r"GET", r"/api/sessions.*", _VIEW),
     (r"PUT", r"/api/sessions/\{session\}", _SETTING),
     (r"DELETE", r"/api/sessions/\{session\}", (Action.DELETE,)),

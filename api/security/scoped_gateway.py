@@ -16,8 +16,9 @@ from cluster.client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
 from cluster.domain.session import SessionRecord, check_session_name
-from cluster.domain.vitals import SessionVitals
+from cluster.domain.vitals import SessionVitals, TrafficMinute
 from cluster.security.principal import OPERATOR_TENANT, Principal
+from cluster.stores.dead_letters import DeadLetter
 
 __all__ = ["ScopedGateway"]
 
@@ -111,10 +112,19 @@ class ScopedGateway:
     async def vitals(
         self, names: Sequence[str] | None = None, *, limit: int = 500
     ) -> Sequence[SessionVitals]:
-        seen = self._principal.sessions
-        if seen is not None:
-            names = sorted(seen if names is None else seen.intersection(names))
-        return await self._tenants.vitals(names, limit=limit)
+        return await self._tenants.vitals(self._of_mine(names), limit=limit)
+
+    async def traffic(self, names: Sequence[str] | None = None) -> Sequence[TrafficMinute]:
+        return await self._tenants.traffic(self._of_mine(names))
+
+    async def dead_letters(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[str, DeadLetter]]:
+        return await self._tenants.dead_letters(self._of_mine(names), before=before, limit=limit)
 
     async def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
@@ -145,6 +155,13 @@ class ScopedGateway:
 
     async def close(self) -> None:
         """The whole one is closed by who opened it."""
+
+    def _of_mine(self, names: Sequence[str] | None) -> Sequence[str] | None:
+        """Those of them that the caller sees; None: every one of the tenant."""
+        seen = self._principal.sessions
+        if seen is None:
+            return names
+        return sorted(seen if names is None else seen.intersection(names))
 
     def _operated(self) -> Gateway:
         if not self._principal.operates:

@@ -24,7 +24,7 @@ from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Invalid
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, check_session_name
 from cluster.domain.session_config import SessionConfig
-from cluster.domain.vitals import SessionVitals
+from cluster.domain.vitals import SessionVitals, TrafficMinute
 from cluster.effective_settings import effective
 from cluster.local_calls import LocalCalls
 from cluster.media.addresses import allowed_networks, permitted_proxy
@@ -32,6 +32,7 @@ from cluster.media.workshop import Workshop
 from cluster.metrics.exposition import exposition
 from cluster.settings import Settings
 from cluster.stores import Stores
+from cluster.stores.dead_letters import DeadLetter
 
 __all__ = ["Gateway", "connect"]
 
@@ -195,6 +196,22 @@ class Gateway:
     ) -> list[SessionVitals]:
         """How the tenant's sessions are doing, or those with these names; by name."""
         return await session_vitals(await self.stores(), self.tenant, names, limit)
+
+    async def traffic(self, names: Sequence[str] | None = None) -> list[TrafficMinute]:
+        """What went through them in the last hour, by minute; or through those with these names."""
+        return await (await self.stores()).vitals.traffic(self.tenant, names)
+
+    async def dead_letters(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[tuple[str, DeadLetter]]:
+        """Events of any of them that a webhook did not take in all its tries and that wait, newest
+        first, with the session's name; with ids below `before`."""
+        stores = await self.stores()
+        return await stores.dead_letters.of_tenant(self.tenant, names, before=before, limit=limit)
 
     async def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-__all__ = ["NodeVitals", "Ownership", "SessionVitals", "Tenure"]
+__all__ = ["NodeVitals", "Ownership", "SessionVitals", "Tenure", "TrafficMinute"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +33,20 @@ class SessionVitals:
     memory: int | None = None
     #: Promises that its library does not keep: name → what holds instead, and why.
     smaller: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrafficMinute:
+    """What went through sessions in one minute."""
+
+    #: Its beginning (UTC).
+    at: datetime
+    #: Messages that others sent, and that these accounts sent.
+    received: int
+    sent: int
+    #: Events that webhooks took, and the longest that one of them had waited (seconds).
+    delivered: int
+    lag: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,6 +70,29 @@ class DeadLetterStore:
         )
         return [DeadLetter(**row) for row in rows]
 
+    async def of_tenant(
+        self, tenant: str, names: Sequence[str] | None, *, before: int | None, limit: int
+    ) -> Sequence[tuple[str, DeadLetter]]:
+        """Those that wait, newest first, with the names of their sessions; ids below `before`."""
+        rows = await self._db.all(
+            """
+            SELECT s.name AS session, d.id, d.key, d.url, d.seq, d.event_id, d.type, d.attempts,
+                   d.status, d.error, d.died_at, d.resolved_at
+            FROM webhook_dead_letters d JOIN sessions s ON s.id = d.session_id
+            WHERE s.tenant = %(tenant)s AND d.resolved_at IS NULL
+              AND (%(names)s::text[] IS NULL OR s.name = ANY(%(names)s::text[]))
+              AND (%(before)s::bigint IS NULL OR d.id < %(before)s)
+            ORDER BY d.id DESC LIMIT %(limit)s
+            """,
+            {
+                "tenant": tenant,
+                "names": None if names is None else list(names),
+                "before": before,
+                "limit": limit,
+            },
+        )
+        return [(row.pop("session"), DeadLetter(**row)) for row in rows]
+
     async def delete(self, session_id: int, letter_id: int) -> bool:
         """Give one up; False when there was none."""
         touched = await self._db.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.domain.vitals import Ownership, SessionVitals, Tenure
+from cluster.domain.vitals import Ownership, SessionVitals, Tenure, TrafficMinute
 from cluster.stores.database import Database
 
 __all__ = ["VitalStore"]
@@ -42,6 +42,42 @@ class VitalStore:
             {"tenant": tenant, "names": None if names is None else list(names), "limit": limit},
         )
         return [SessionVitals(**row) for row in rows]
+
+    async def traffic(self, tenant: str, names: Sequence[str] | None) -> list[TrafficMinute]:
+        """The last hour of the tenant's sessions, or of those with these names, by minute."""
+        rows = await self._db.all(
+            """
+            WITH mine AS MATERIALIZED (
+                SELECT id FROM sessions WHERE tenant = %(tenant)s
+                  AND (%(names)s::text[] IS NULL OR name = ANY(%(names)s::text[]))
+            ), hour AS (
+                SELECT generate_series(date_trunc('minute', now()) - interval '59 minutes',
+                                       date_trunc('minute', now()), interval '1 minute') AS at
+            ), talked AS (
+                SELECT date_trunc('minute', m.sent_at) AS at,
+                       count(*) FILTER (WHERE NOT from_me) AS received,
+                       count(*) FILTER (WHERE from_me) AS sent
+                FROM mine CROSS JOIN LATERAL (
+                    SELECT sent_at, from_me FROM messages
+                    WHERE session_id = mine.id AND sent_at > now() - interval '1 hour'
+                      AND kind <> ALL (messages_about_messages())) m
+                GROUP BY 1
+            ), told AS (
+                SELECT date_trunc('minute', d.tried_at) AS at, count(*) AS delivered,
+                       max(extract(epoch FROM d.tried_at + d.took - e.happened_at)) AS lag
+                FROM webhook_deliveries d JOIN mine ON mine.id = d.session_id
+                     JOIN events e ON e.session_id = d.session_id AND e.seq = d.seq
+                WHERE d.tried_at > now() - interval '1 hour' AND d.error = ''
+                  AND d.key NOT LIKE 'replay%%'
+                GROUP BY 1
+            )
+            SELECT hour.at, coalesce(received, 0) AS received, coalesce(sent, 0) AS sent,
+                   coalesce(delivered, 0) AS delivered, coalesce(lag, 0)::float8 AS lag
+            FROM hour LEFT JOIN talked USING (at) LEFT JOIN told USING (at) ORDER BY at
+            """,
+            {"tenant": tenant, "names": None if names is None else list(names)},
+        )
+        return [TrafficMinute(**row) for row in rows]
 
     async def tenures(self, limit: int) -> list[Tenure]:
         """Sessions of every tenant that have a live owner, by name."""

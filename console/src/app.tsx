@@ -1,12 +1,13 @@
 /** The frame: who is in, where one is, what is beside it. */
 
-import { BookOpen, KeyRound, LogOut, MessagesSquare, Moon, Network, Smartphone, Sun, SunMoon } from "lucide-preact";
+import { BookOpen, KeyRound, LogOut, MailX, MessagesSquare, Moon, Network, Smartphone, Sun, SunMoon } from "lucide-preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, docsUrl, get, hasKey, onRefused, setKey } from "./api";
 import { ClusterPage } from "./cluster/page";
 import { useKept } from "./hooks";
 import { KeysPage } from "./keys/page";
 import { type Connection, start, stop, watchConnection } from "./live";
+import { LettersPage } from "./letters/page";
 import { Login } from "./login";
 import { PhonesDock } from "./phones/dock";
 import { useRoute } from "./route";
@@ -114,6 +115,10 @@ function Shell({ access, leave, theme, setTheme }: {
             <MessagesSquare size={18} />
             <span>Sessions</span>
           </a>
+          <a class="nav-item" href="#/dead-letters" {...here("letters")}>
+            <MailX size={18} />
+            <span>Dead letters</span>
+          </a>
           {access.admin && (
             <a class="nav-item" href="#/keys" {...here("keys")}>
               <KeyRound size={18} />
@@ -165,6 +170,7 @@ function Shell({ access, leave, theme, setTheme }: {
       <main class="main" id="main" tabIndex={-1}>
         {route.page === "sessions" && <SessionsPage access={access} />}
         {route.page === "session" && <SessionPage key={route.name} route={route} access={access} />}
+        {route.page === "letters" && <LettersPage />}
         {route.page === "keys" && <KeysPage />}
         {route.page === "cluster" && <ClusterPage />}
         {route.page === "phones" && access.sandbox && <PhonesDock />}

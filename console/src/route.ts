@@ -2,17 +2,19 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-export const TABS = ["chats", "events", "webhooks", "aside", "settings"] as const;
+export const TABS = ["chats", "events", "webhooks", "apps", "aside", "settings"] as const;
 export type Tab = (typeof TABS)[number];
 export type Route =
   | { page: "sessions" }
   | { page: "session"; name: string; tab: Tab; chat: string }
+  | { page: "letters" }
   | { page: "keys" }
   | { page: "cluster" }
   | { page: "phones" };
 
 function parse(hash: string): Route {
   const parts = hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  if (parts[0] === "dead-letters") return { page: "letters" };
   if (parts[0] === "keys") return { page: "keys" };
   if (parts[0] === "cluster") return { page: "cluster" };
   if (parts[0] === "phones") return { page: "phones" };

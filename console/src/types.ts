@@ -115,6 +115,27 @@ export interface DeadLetter {
   diedAt: string;
 }
 
+export interface SessionDeadLetter extends DeadLetter {
+  session: string;
+}
+
+/** One minute of what went through the sessions. */
+export interface TrafficMinute {
+  at: string;
+  received: number;
+  sent: number;
+  delivered: number;
+  lagSeconds: number;
+}
+
+export interface App {
+  id: string;
+  session: string;
+  app: string;
+  enabled: boolean;
+  config: Record<string, unknown>;
+}
+
 /** Something that arrived and could not be understood. */
 export interface SetAside {
   id: number;

@@ -14,6 +14,12 @@ export function span(ms: number): string {
   return `${Math.floor(s / 86_400)} d`;
 }
 
+/** 80 ms, 1.4 s, 3 min */
+export function duration(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds * 1000);
+}
+
 export function bytes(count: number | null | undefined): string {
   if (count === null || count === undefined) return "–";
   if (count < 1024) return `${count} B`;

@@ -192,7 +192,7 @@ def test_tail_and_send_over_all_sessions(people: People) -> None:
     assert as_json.returncode == 0, errors
     told = [json.loads(line) for line in out.splitlines()]
     assert [one["event"] for one in told] == ["message", "message"]
-    assert [one["payload"]["body"] for one in told][0] == "from the terminal"
+    assert told[0]["payload"]["body"] == "from the terminal"
     assert {one["session"] for one in told} == {alice.session}
     out, errors = in_colour.communicate(timeout=60)
     assert in_colour.returncode == 0, errors

@@ -97,8 +97,46 @@ async def _fill(settings: Settings) -> None:
             """,
             {"entry": b"\x11\xff\xff"},
         )
+        await stores.db.run(_LETTERS, {})
+        await stores.db.run(_TALK, {})
     finally:
         await stores.close()
+
+
+#: What nobody took.
+_LETTERS = """
+    INSERT INTO webhook_dead_letters (session_id, key, url, config, seq, event_id, type, attempts,
+                                      status, error)
+    SELECT s.id, 'wh_1', 'https://shop.example/hook?token=abc', '{}', seq, 'e' || seq, 'message',
+           15, status, error
+    FROM sessions s JOIN (VALUES
+        ('shop-3', 1, 503, 'Service Unavailable: the shop is being painted'),
+        ('shop-3', 2, NULL, 'no answer within 10 s'),
+        ('shop-4', 3, 404, 'Not Found')) AS l(name, seq, status, error) USING (name)
+    WHERE s.tenant = 'default'
+"""
+#: An hour of messages, and of webhooks that took some of them late.
+_TALK = """
+    WITH talked AS (
+        SELECT s.id, n, now() - n * interval '23 seconds' AS at
+        FROM sessions s, generate_series(1, 150) AS n
+        WHERE s.tenant = 'default' AND s.name = format('shop-%%s', 10 + n %% 9)
+    ), said AS (
+        INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind, body)
+        SELECT id, '4915100000002@s.whatsapp.net', 'M' || n || '-' || k, k %% 3 = 0, 'x', at,
+               'text', 'hello'
+        FROM talked, generate_series(1, 1 + (n * 7) %% 5) AS k
+    ), happened AS (
+        INSERT INTO events (session_id, seq, id, type, payload, happened_at)
+        SELECT id, n, 'told' || n, 'message', '{}', at FROM talked
+        RETURNING session_id, seq, id, happened_at
+    )
+    INSERT INTO webhook_deliveries (session_id, key, seq, event_id, type, attempt, status, error,
+                                    took, tried_at)
+    SELECT session_id, 'wh_1', seq, id, 'message', 1, 200, '', interval '80 ms',
+           happened_at + (CASE WHEN seq BETWEEN 60 AND 70 THEN 6 ELSE 0.1 END) * interval '1 s'
+    FROM happened
+"""
 
 
 async def _clear(settings: Settings) -> None:
@@ -172,6 +210,12 @@ def test_hundreds_of_sessions(served: Any, tmp_path: Path, session_name: Callabl
         page.get_by_role("button", name="No owner").click()
         expect(page.get_by_text("No owner").nth(1)).to_be_visible()
         page.get_by_role("button", name="No owner").first.click()
+
+        # What went through them: in figures and as a picture.
+        hour = page.get_by_label("The last hour")
+        expect(hour).to_contain_text("messages in the last hour")
+        assert hour.locator("rect.in").count() > 20
+        assert hour.locator("rect.lag").count() > 20
 
         # Many at once.
         page.get_by_role("button", name="Stopped").click()
@@ -260,17 +304,75 @@ def test_keys_webhooks_events_and_what_was_set_aside(served: Any, tmp_path: Path
         assert max(heights) < 24, "a time stays on one line"
         window.picture("events-words")
 
+        # Apps: an agent's key, an inbox, nobody who takes calls.
+        window.open("#/sessions/shop-3/apps")
+        window.picture("apps-none")
+        page.get_by_role("button", name="Add Chatwoot").click()
+        for label, text in (
+            ("Address of Chatwoot", "https://chatwoot.example.com"),
+            ("Account", "1"),
+            ("Inbox", "7"),
+            ("The inbox's identifier", "abc"),
+            ("An agent's access token", "token-of-an-agent"),
+        ):
+            dialog.get_by_label(label, exact=True).fill(text)
+        window.picture("app-chatwoot")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        webhook = page.get_by_label("Webhook URL").inner_text()
+        assert "/webhooks/chatwoot/shop-3/" in webhook
+        page.get_by_role("button", name="Done").click()
+        page.get_by_role("button", name="Add Agents (MCP)").click()
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        assert page.get_by_label("The new key").inner_text().startswith("key_")
+        page.get_by_role("button", name="Done").click()
+        page.get_by_role("button", name="Add Calls").click()
+        dialog.get_by_label("Answer").fill("Please write to us.")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("[data-app]")).to_have_count(3)
+        assert webhook not in page.content(), "it is shown once"
+        expect(page.get_by_role("button", name="Add Chatwoot")).to_have_count(0)
+        inbox = page.locator("[data-app=chatwoot]")
+        inbox.get_by_role("button", name="Turn off").click()
+        expect(inbox.get_by_text("Off", exact=True)).to_be_visible()
+        page.locator("[data-app=calls]").get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.locator("[data-app]")).to_have_count(2)
+        window.picture("apps")
+
+        # Dead letters of all sessions.
+        page.get_by_role("link", name="Dead letters").click()
+        letters = page.locator("tr[data-letter]")
+        expect(letters).to_have_count(3)
+        expect(letters.first).to_contain_text("shop-4")
+        window.picture("dead-letters")
+        page.get_by_label("Choose event 2 of shop-3").check()
+        page.get_by_role("button", name="Give up 1").click()
+        page.get_by_role("dialog").get_by_role("button", name="Give up").click()
+        expect(letters).to_have_count(2)
+        page.get_by_role("button", name="Replay all").click()
+        expect(page.get_by_text("2 events on the way again")).to_be_visible()
+
         window.open("#/sessions/shop-3/aside")
         aside = page.locator("tr[data-aside]")
         expect(aside).to_contain_text("no protobuf")
         window.theme("Dark")
         window.picture("aside-dark")
+        window.open("#/sessions/shop-3/apps")
+        page.wait_for_timeout(300)
+        window.picture("apps-dark")
+        window.open("#/dead-letters")
+        page.wait_for_timeout(300)
+        window.picture("dead-letters-dark")
         window.size(PHONE)
-        for place in ("keys", "sessions/shop-3/webhooks", "sessions/shop-3/aside"):
+        for place in (
+            *("keys", "dead-letters", "sessions/shop-3/webhooks"),
+            *("sessions/shop-3/apps", "sessions/shop-3/aside"),
+        ):
             window.open(f"#/{place}")
             page.wait_for_timeout(300)
             window.picture(f"phone-{place.rpartition('/')[2]}")
             assert window.fits(), place
+        window.open("#/sessions/shop-3/aside")
         with page.expect_download() as loaded:
             aside.get_by_role("button", name="As it came").click()
         assert loaded.value.path().read_bytes() == b"\x11\xff\xff"

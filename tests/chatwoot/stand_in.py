@@ -166,7 +166,14 @@ class Chatwoot:
             if self.contact(identifier) is None:
                 made = self._new_contact({"inbox_id": INBOX, "identifier": identifier})[1]
                 number = made["payload"]["contact"]["id"]
-                self._new_conversation({"contact_id": number, "source_id": f"source-{number}"})
+                self._new_conversation(
+                    {
+                        "contact_id": number,
+                        "source_id": f"source-{number}",
+                        "inbox_id": INBOX,
+                        "status": "open",
+                    }
+                )
 
     def resolve(self, identifier: str) -> None:
         """An agent closes the contact's conversations."""

@@ -27,5 +27,5 @@ CREATE UNIQUE INDEX apps_one_calls ON apps (session_id) WHERE app = 'calls';
 
 DO $$
 BEGIN
-    PERFORM sync_webhooks(session_id) FROM (SELECT DISTINCT session_id FROM apps) AS having;
+    PERFORM sync_webhooks(session_id) FROM (SELECT DISTINCT session_id FROM apps) AS served;
 END $$;

@@ -1,24 +1,16 @@
 /** API keys and what each may do. */
 
-import { Copy, KeyRound, Plus, Trash2 } from "lucide-preact";
+import { KeyRound, Plus, Trash2 } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { at, get, post, put, remove } from "../api";
 import { useQuery } from "../hooks";
 import type { ApiKey, Session } from "../types";
 import { Confirm, Dialog } from "../ui/dialog";
 import { Bones, Button, Empty, Notice, Trouble } from "../ui/parts";
-import { attempt, say } from "../ui/toast";
+import { Secret } from "../ui/secret";
+import { attempt } from "../ui/toast";
+import { type Scope, SCOPES, Scopes } from "./scopes";
 
-const SCOPES = [
-  ["read", "Read", "messages, chats, contacts, events"],
-  ["send", "Send", "messages; change groups, labels, profile"],
-  ["control", "Control", "start, stop, link, log out"],
-  ["setting", "Settings", "of the session, and its webhooks"],
-  ["app", "Apps", "of the session"],
-  ["delete", "Delete", "the session"],
-  ["media", "Files", "of messages"],
-] as const;
-type Scope = (typeof SCOPES)[number][0];
 const USUAL: Scope[] = ["read", "send", "control", "setting", "app", "media"];
 
 export function KeysPage() {
@@ -88,7 +80,7 @@ export function KeysPage() {
           }}
         />
       )}
-      {fresh && <Shown secret={fresh} close={() => setFresh("")} />}
+      {fresh && <Secret title="The key" words="The new key" secret={fresh} close={() => setFresh("")} />}
       {leaving && (
         <Confirm
           title={`Delete ${leaving.key}?`}
@@ -135,46 +127,12 @@ function NewKey({ close, created }: { close: () => void; created: (key: string) 
           <input type="checkbox" checked={admin} onChange={(event) => setAdmin(event.currentTarget.checked)} />
           Everything{session ? ` in ${session}` : ", also keys and new sessions"}
         </label>
-        {!admin && (
-          <fieldset class="part scopes-of">
-            <legend class="small">It may</legend>
-            {SCOPES.map(([scope, words, more]) => (
-              <label class="check" key={scope}>
-                <input
-                  type="checkbox"
-                  checked={scopes.has(scope)}
-                  onChange={(event) => {
-                    const next = new Set(scopes);
-                    if (event.currentTarget.checked) next.add(scope); else next.delete(scope);
-                    setScopes(next);
-                  }}
-                />
-                <span>{words} <span class="muted">{more}</span></span>
-              </label>
-            ))}
-          </fieldset>
-        )}
+        {!admin && <Scopes chosen={scopes} choose={setScopes} />}
         <div class="dialog-end">
           <Button onClick={close}>Cancel</Button>
           <Button tone="primary" type="submit" icon={Plus} busy={busy} disabled={!admin && !scopes.size}>Create</Button>
         </div>
       </form>
-    </Dialog>
-  );
-}
-
-function Shown({ secret, close }: { secret: string; close: () => void }) {
-  const copy = (): void => {
-    navigator.clipboard.writeText(secret).then(() => say("Copied"), () => say("This browser does not copy: select it", true));
-  };
-  return (
-    <Dialog title="The key" close={close}>
-      <Notice tone="warn">It is shown this once. The gateway keeps a digest of it only.</Notice>
-      <output class="secret mono" aria-label="The new key">{secret}</output>
-      <div class="dialog-end">
-        <Button icon={Copy} onClick={copy}>Copy</Button>
-        <Button tone="primary" onClick={close}>Done</Button>
-      </div>
     </Dialog>
   );
 }

@@ -1,6 +1,6 @@
 /** One session: its state on top, and its tabs. */
 
-import { Activity, FileQuestion, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
+import { Activity, Blocks, FileQuestion, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { ApiError, at, get, post, remove } from "../api";
 import { useEvents, useNow, useQuery, useThrottled } from "../hooks";
@@ -14,6 +14,7 @@ import { Menu, type MenuItem } from "../ui/menu";
 import { Bones, Button, Empty, Notice, StatusPill, Trouble } from "../ui/parts";
 import { attempt } from "../ui/toast";
 import { person } from "../words";
+import { AppsTab } from "./apps";
 import { AsideTab } from "./aside";
 import { ChatsTab } from "./chats";
 import { EventsTab } from "./events";
@@ -24,6 +25,7 @@ const TAB_WORDS = [
   ["chats", "Chats", MessageCircle],
   ["events", "Events", Activity],
   ["webhooks", "Webhooks", Webhook],
+  ["apps", "Apps", Blocks],
   ["aside", "Set aside", FileQuestion],
   ["settings", "Settings", Settings2],
 ] as const satisfies readonly (readonly [Tab, string, unknown])[];
@@ -101,6 +103,7 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
       {tab === "chats" && <ChatsTab name={name} chat={route.chat} status={found.status} link={() => setLinking(true)} />}
       {tab === "events" && <EventsTab name={name} />}
       {tab === "webhooks" && <WebhooksTab session={found} saved={session.reload} />}
+      {tab === "apps" && <AppsTab name={name} />}
       {tab === "aside" && <AsideTab name={name} />}
       {tab === "settings" && <SettingsTab session={found} saved={session.reload} />}
       {linking && <LinkDialog name={name} sandbox={access.sandbox} close={() => setLinking(false)} />}

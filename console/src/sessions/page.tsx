@@ -13,6 +13,7 @@ import { LinkDialog } from "./link";
 import { isOwnerless } from "./owner";
 import { type Row, sorted, SessionTable, type Sorting } from "./table";
 import { Together } from "./together";
+import { Traffic } from "./traffic";
 
 const ORDER: Status[] = ["WORKING", "SCAN_QR_CODE", "STARTING", "FAILED", "STOPPED"];
 const MANY = 9;
@@ -109,6 +110,7 @@ export function SessionsPage({ access }: { access: Access }) {
           {access.admin && <Button tone="primary" icon={Plus} onClick={() => setCreating(true)}>Create the first one</Button>}
         </Empty>
       )}
+      {everybody.current > 0 && !search && <Traffic />}
       {everybody.current > 1 && (
         <div class="filters" role="group" aria-label="Show sessions by status">
           <button type="button" class="chip" aria-pressed={only === ""} onClick={() => setOnly("")}>

@@ -20,6 +20,8 @@ TAKES = {
     ("GET", "/api/files/{session}/{file}"): (Action.MEDIA,),
     ("POST", "/api/sessions/logout"): (Action.CONTROL, Action.DELETE),
     ("GET", "/api/sessions"): (Action.VIEW,),
+    ("GET", "/api/vitals/traffic"): (Action.VIEW,),
+    ("GET", "/api/vitals/dead-letters"): (Action.READ,),
     ("PUT", "/api/sessions/{session}"): (Action.SETTING,),
     ("DELETE", "/api/sessions/{session}"): (Action.DELETE,),
     ("POST", "/api/sessions/{session}/logout"): (Action.CONTROL,),
