@@ -207,7 +207,7 @@ class Gateway:
         *,
         before: int | None = None,
         limit: int = 100,
-    ) -> list[tuple[str, DeadLetter]]:
+    ) -> Sequence[tuple[str, DeadLetter]]:
         """Events of any of them that a webhook did not take in all its tries and that wait, newest
         first, with the session's name; with ids below `before`."""
         stores = await self.stores()

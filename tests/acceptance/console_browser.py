@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from running_gateway import RunningGateway
 
 from cluster.local.layout import ROOT
 
-__all__ = ["Console", "console", "installed_chromium"]
+__all__ = ["Console", "Film", "console", "installed_chromium"]
 
 _FLAGS = [
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -97,6 +99,10 @@ class Console:
         if self.gateway.state.api_key in url:
             self.complaints.append(f"the key is in an address: {url}")
 
+    @property
+    def pictures(self) -> Path:
+        return IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder
+
     def open(self, path: str = "") -> None:
         self.page.goto(f"{self.gateway.state.url}/console/{path}")
 
@@ -157,12 +163,18 @@ class Console:
         self.page.evaluate("document.querySelectorAll('.toast button').forEach((b) => b.click())")
         self.page.wait_for_timeout(350)
         shown = Image.open(io.BytesIO(self.page.screenshot()))
-        folder = IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self.pictures.mkdir(parents=True, exist_ok=True)
         few = shown.convert("RGB").quantize(
             256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
         )
-        few.save(folder / f"console-{name}.png", optimize=True)
+        few.save(self.pictures / f"console-{name}.png", optimize=True)
+
+    @contextlib.contextmanager
+    def filmed(self, name: str) -> Iterator[Film]:
+        """An animated picture of what happens meanwhile, kept where `picture` keeps its own."""
+        film = Film(self.page)
+        yield film
+        film.save(self.pictures / f"console-{name}.webp")
 
     def size(self, size: tuple[int, int]) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -173,4 +185,56 @@ class Console:
             self.page.evaluate(
                 "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
             )
+        )
+
+
+class Film:
+    """Frames of a page, each under words that say what is seen."""
+
+    WIDTH = 960
+    _BETWEEN, _LONGEST, _END = 0.25, 1.5, 3.5
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._frames: list[tuple[Image.Image, float]] = []
+        self.words = ""
+
+    def frame(self) -> bool:
+        """Add what is seen now, unless that was just done. False, for use in a condition."""
+        now = time.monotonic()
+        if not self._frames or now - self._frames[-1][1] > self._BETWEEN:
+            shown = Image.open(io.BytesIO(self._page.screenshot())).convert("RGB")
+            height = shown.height * self.WIDTH // shown.width
+            shown = shown.resize((self.WIDTH, height), Image.Resampling.LANCZOS)
+            self._frames.append((self._subtitled(shown), now))
+        return False
+
+    def hold(self, seconds: float) -> None:
+        """Go on for a while."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            self.frame()
+            self._page.wait_for_timeout(100)
+
+    def _subtitled(self, shown: Image.Image) -> Image.Image:
+        whole = Image.new("RGB", (shown.width, shown.height + 44), "#0f1714")
+        whole.paste(shown, (0, 0))
+        font = ImageFont.load_default(size=20)
+        ImageDraw.Draw(whole).text((18, shown.height + 10), self.words, "#e9efec", font)
+        return whole
+
+    def save(self, file: Path) -> None:
+        images = [image for image, _ in self._frames]
+        times = [at for _, at in self._frames]
+        lasts = [min(b - a, self._LONGEST) for a, b in itertools.pairwise(times)] + [self._END]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        images[0].save(
+            file,
+            save_all=True,
+            append_images=images[1:],
+            duration=[round(1000 * one) for one in lasts],
+            loop=0,
+            quality=62,
+            method=4,
+            minimize_size=True,
         )
