@@ -83,6 +83,10 @@ class Supervisor:
             lambda reconciler: reconciler.move(session_id, node, cut_off=cut_off)
         )
 
+    async def hand_over(self, session_id: int, node: str) -> Reply:
+        """See `Reconciler.hand_over`."""
+        return await self._cross(lambda reconciler: reconciler.hand_over(session_id, node))
+
     async def stop_all(self) -> Reply:
         """See `Reconciler.stop_all`. A supervisor that is made anew meanwhile starts none, too."""
 

@@ -24,7 +24,7 @@ from actors.supervision.planner import Cluster, HostLoad, Move, Node
 from actors.supervision.stopped import say_stopped
 from actors.supervision.suspects import Suspects, is_ownerless
 from actors.supervision.together import Together
-from cluster.domain.errors import SessionNotFound, Unavailable
+from cluster.domain.errors import Conflict, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -402,8 +402,26 @@ class Reconciler:
 
         await asyncio.gather(*(one(move) for move in moves[:_MOVES]))
 
-    async def _move(self, move: Move) -> None:
-        """Cleanly: the old owner lets go before the new one begins, so nothing is forgotten."""
+    async def hand_over(self, session_id: int, node: str) -> None:
+        """Somebody wants the session off `node`: cleanly, to another one. Nothing to do when it is
+        not there. Raises `SessionNotFound`, and `Conflict` when it is not to run, or there is no
+        room elsewhere."""
+        record = await self._stores.sessions.get_by_id(session_id)
+        if not _wanted(record):
+            raise Conflict("the session is not running: start it, and it gets a node")
+        view = await self._view()
+        host = view.hosts.get(view.places.get(session_id, 0))
+        if host is None or host.node != node:
+            return
+        off = self._shunned_now() | {node}
+        if view.cluster(self._settings).place([session_id], off=off).left:
+            raise Conflict("no other node has room for it")
+        await self._moves.turn()
+        await self._move(Move(session=session_id, host=host.id), off=node)
+
+    async def _move(self, move: Move, *, off: str = "") -> None:
+        """Cleanly: the old owner lets go before the new one begins, so nothing is forgotten. `off`:
+        a node that it shall not go to."""
         session_id = move.session
         async with self._lock(session_id):
             try:
@@ -414,7 +432,7 @@ class Reconciler:
             if view.places.get(session_id) != move.host or not _wanted(record):
                 return
             cluster, avoid = view.cluster(self._settings), {session_id: move.host}
-            if cluster.place([session_id], avoid=avoid, off=self._shunned_now()).left:
+            if cluster.place([session_id], avoid=avoid, off=self._shunned_now() | {off}).left:
                 log.warning("drain.no_room", session=record.name)
                 return
             host, start = view.hosts[move.host], view.starts.get(session_id)
@@ -428,7 +446,7 @@ class Reconciler:
             if not host.shared:
                 await self._end_host(host, record.own_actor_name)
             await self._stores.starts.excuse(session_id)
-            await self._assign([session_id], avoid=avoid)
+            await self._assign([session_id], avoid=avoid, off=off)
             await self._begin(session_id)
         arrived = await self._until(lambda: self._arrived(session_id, record))
         log.info("supervisor.moved", session=record.name, clean=clean, arrived=arrived)
@@ -473,14 +491,14 @@ class Reconciler:
     # -- hosts ----------------------------------------------------------------------------------
 
     async def _assign(
-        self, sessions: Iterable[int], *, avoid: dict[int, int] | None = None
+        self, sessions: Iterable[int], *, avoid: dict[int, int] | None = None, off: str = ""
     ) -> None:
         """Give those a place that have none; hosts that run already are told of theirs."""
         async with self._assigning:
             view = await self._view()
             homeless = [session for session in sessions if session not in view.places]
             plan = view.cluster(self._settings).place(
-                homeless, avoid=avoid, off=self._shunned_now()
+                homeless, avoid=avoid, off=self._shunned_now() | {off}
             )
             places = {s: host for host, those in plan.places.items() for s in those}
             for new, those in plan.new:

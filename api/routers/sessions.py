@@ -250,3 +250,16 @@ async def logout(session: SessionPath) -> SessionInfo:
 )
 async def restart(session: SessionPath) -> SessionInfo:
     return SessionInfo.of(await session.restart())
+
+
+@router.post(
+    "/{session}/move",
+    operation_id="SessionsController_move",
+    summary="Hand the session over to another node",
+    description="With its newest state; what is sent to it meanwhile waits. Where to, the gateway "
+    "decides: the node with the least load. Ours.",
+    status_code=201,
+    responses=_KNOWN | responses(Conflict),
+)
+async def move(session: SessionPath) -> SessionInfo:
+    return SessionInfo.of(await session.move())

@@ -172,6 +172,19 @@ class SessionClient(Subjects):
         await self.stop()
         return await self.start()
 
+    async def move(self) -> SessionRecord:
+        """Have another node own it, cleanly: its newest state goes along, and what is sent to it
+        meanwhile waits. Raises `Conflict` when it is not to run, or no other node has room."""
+        record = await self.info()
+        stores = await self._gateway.stores()
+        host = await stores.hosts.of(record.id)
+        node = host.node if host is not None else ""
+        await self._gateway.router.supervise(
+            lambda s: s.hand_over.remote(record.id, node), timeout=MOVE_TIMEOUT
+        )
+        self._gateway.router.forget(record)
+        return await self.info()
+
     async def logout(self) -> SessionRecord:
         """Unlink the device and stop. The next start shows a new QR code. One that is starting is
         waited for: only then can WhatsApp be told."""

@@ -1,6 +1,6 @@
 /** One session: its state on top, and its tabs. */
 
-import { Activity, Blocks, FileQuestion, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
+import { Activity, ArrowLeftRight, Blocks, FileQuestion, LogOut, MessageCircle, Play, QrCode, RotateCw, Settings2, Square, Trash2, Webhook } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { ApiError, at, get, post, remove } from "../api";
 import { useEvents, useNow, useQuery, useThrottled } from "../hooks";
@@ -63,6 +63,7 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
   };
   const items: MenuItem[] = [
     { icon: RotateCw, text: "Restart", act: () => act("restart", "It restarts") },
+    { icon: ArrowLeftRight, text: "Move to another node", act: () => act("move", "It lives on another node") },
     { icon: LogOut, text: "Log out of WhatsApp", act: () => setAsking("logout") },
     { icon: Trash2, text: "Delete", act: () => setAsking("delete"), danger: true },
   ];

@@ -1,6 +1,6 @@
 /** What is done to many sessions at once. */
 
-import { Play, RotateCw, Square, Trash2, X } from "lucide-preact";
+import { ArrowLeftRight, Play, RotateCw, Square, Trash2, X } from "lucide-preact";
 import { useState } from "preact/hooks";
 import { post, remove } from "../api";
 import { Confirm } from "../ui/dialog";
@@ -14,6 +14,7 @@ const DEEDS = {
   start: { verb: "Start", done: "started", call: (name: string) => post(`api/sessions/${encodeURIComponent(name)}/start`) },
   stop: { verb: "Stop", done: "stopped", call: (name: string) => post(`api/sessions/${encodeURIComponent(name)}/stop`) },
   restart: { verb: "Restart", done: "restarted", call: (name: string) => post(`api/sessions/${encodeURIComponent(name)}/restart`) },
+  move: { verb: "Move", done: "moved", call: (name: string) => post(`api/sessions/${encodeURIComponent(name)}/move`) },
   delete: { verb: "Delete", done: "deleted", call: (name: string) => remove(`api/sessions/${encodeURIComponent(name)}`) },
 } as const;
 type Deed = keyof typeof DEEDS;
@@ -53,6 +54,7 @@ export function Together({ names, admin, clear, changed }: {
       <Button compact icon={Play} disabled={Boolean(progress)} onClick={() => void run("start")}>Start</Button>
       <Button compact icon={RotateCw} disabled={Boolean(progress)} onClick={() => setAsking("restart")}>Restart</Button>
       <Button compact icon={Square} disabled={Boolean(progress)} onClick={() => setAsking("stop")}>Stop</Button>
+      <Button compact icon={ArrowLeftRight} disabled={Boolean(progress)} onClick={() => setAsking("move")}>Move</Button>
       {admin && <Button compact tone="danger" icon={Trash2} disabled={Boolean(progress)} onClick={() => setAsking("delete")}>Delete</Button>}
       <Button compact tone="quiet" icon={X} label="Choose none" disabled={Boolean(progress)} onClick={clear} />
       {asking && (
@@ -60,7 +62,9 @@ export function Together({ names, admin, clear, changed }: {
           title={`${DEEDS[asking].verb} ${names.length} ${names.length === 1 ? "session" : "sessions"}?`}
           text={asking === "delete"
             ? "Their devices are unlinked, and their chats, events and settings are gone for good."
-            : asking === "stop" ? "Their devices stay linked. What is sent to them waits." : "Each is away for a moment."}
+            : asking === "stop" ? "Their devices stay linked. What is sent to them waits."
+            : asking === "move" ? "Each is handed over to another node with its newest state. What is sent to it meanwhile waits."
+            : "Each is away for a moment."}
           verb={DEEDS[asking].verb}
           close={() => setAsking("")}
           act={() => void run(asking)}

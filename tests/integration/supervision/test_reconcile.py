@@ -173,6 +173,32 @@ async def test_a_drain_hands_over_and_keeps_the_node_empty(
     assert set(actors.node_of.values()) == {A, "c" * 56}
 
 
+async def test_one_session_is_handed_over(
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    nodes: Nodes,
+    session_name: Callable[[], str],
+) -> None:
+    first, second = await _sessions(stores, session_name, 2)
+    await reconciler.tick()
+    before = actors.node_of[first.actor_name]
+    other = A if before == B else B
+    actors.log.clear()
+    await reconciler.hand_over(first.id, before)
+    assert actors.node_of == {first.actor_name: other, second.actor_name: other}
+    assert Counter(verb for verb, _ in actors.log) == dict.fromkeys(("stop", "kill", "create"), 1)
+    # Asked twice, as a call is that was carried to two supervisors.
+    await reconciler.hand_over(first.id, before)
+    assert actors.node_of[first.actor_name] == other
+    await nodes.drain(before)
+    with pytest.raises(Conflict, match="no other node"):
+        await reconciler.hand_over(first.id, other)
+    await stores.sessions.set_desired(first.id, DesiredState.STOPPED)
+    with pytest.raises(Conflict, match="not running"):
+        await reconciler.hand_over(first.id, other)
+
+
 async def test_what_nobody_owns_leaves_a_drained_node_without_being_asked(
     stores: Stores,
     reconciler: Reconciler,

@@ -160,6 +160,8 @@ class FakeSession(Subjects):
     async def restart(self) -> SessionRecord:
         return await self.start()
 
+    move = restart
+
     async def logout(self) -> SessionRecord:
         await self._set(me=None)
         return await self.stop()
