@@ -51,7 +51,7 @@ class AppStore:
         enabled: bool,
         config: dict[str, Any],
     ) -> AppRecord:
-        """Raises `Conflict`; a session has at most one of those that take events (0090, 0094)."""
+        """Raises `Conflict`; a session has at most one of those that take events (0090, 0095)."""
         made = await self._db.run(
             """
             INSERT INTO apps (tenant, id, session_id, app, enabled, config)

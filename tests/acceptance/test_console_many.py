@@ -108,7 +108,7 @@ _LETTERS = """
     INSERT INTO webhook_dead_letters (session_id, key, url, config, seq, event_id, type, attempts,
                                       status, error)
     SELECT s.id, 'wh_1', 'https://shop.example/hook?token=abc', '{}', seq, 'e' || seq, 'message',
-           15, status, error
+           15, l.status, l.error
     FROM sessions s JOIN (VALUES
         ('shop-3', 1, 503, 'Service Unavailable: the shop is being painted'),
         ('shop-3', 2, NULL, 'no answer within 10 s'),

@@ -1,4 +1,4 @@
--- depends: 0093_lids_move_in_batches
+-- depends: 0094_recorded_lately
 -- Apps are told of what agents ask of them (`app.command`), and of calls.
 
 CREATE OR REPLACE FUNCTION configured_webhooks(of_session bigint)
