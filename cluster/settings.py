@@ -94,6 +94,10 @@ class CheckpointSettings(BaseSettings):
     )
 
 
+#: Seconds that owners stay connected without PostgreSQL, on one machine.
+_AWAY = 60.0
+
+
 class LeaseSettings(BaseSettings):
     """Timings of session ownership. See docs/decisions/fencing.md for why they are safe."""
 
@@ -110,6 +114,19 @@ class LeaseSettings(BaseSettings):
         description="The kernel kills an owner that did not, this long before the end.",
     )
 
+    away_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="Where all nodes are on one machine, owners stay connected for so long while "
+        "PostgreSQL is away (SPOOL_FSYNC must be on). 0: they fence themselves. Empty: 60 with "
+        "LEASE_ONE_MACHINE, else 0.",
+    )
+    one_machine: bool = Field(
+        False,
+        description="Whoever owned a session of this database ever ran on this machine: what ran "
+        "before its last boot is dead. `gateway up` sets it for its own PostgreSQL.",
+    )
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if not self.kill_margin_seconds < self.fence_margin_seconds < self.ttl_seconds:
@@ -121,6 +138,11 @@ class LeaseSettings(BaseSettings):
     @property
     def ttl(self) -> timedelta:
         return timedelta(seconds=self.ttl_seconds)
+
+    @property
+    def away(self) -> timedelta:
+        seconds = _AWAY if self.one_machine else 0.0
+        return timedelta(seconds=seconds if self.away_seconds is None else self.away_seconds)
 
 
 class SpoolSettings(BaseSettings):

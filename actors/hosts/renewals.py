@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from datetime import timedelta
 
 from cluster.stores.database import Database
-from cluster.stores.ownership import OwnershipStore
+from cluster.stores.ownership import OwnershipStore, Renewal
 
 __all__ = ["BatchedOwnership"]
 
@@ -26,17 +27,19 @@ class BatchedOwnership(OwnershipStore):
     def __init__(self, database: Database, *, beat: float) -> None:
         super().__init__(database)
         self._beat = beat
-        self._asked: dict[int, tuple[int, asyncio.Future[int | None]]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> int | None:
+    async def renew(
+        self, session_id: int, epoch: int, ttl: timedelta, away: timedelta = timedelta()
+    ) -> Renewal | None:
         """See `OwnershipStore.renew`."""
         if session_id in self._asked:
             # Two owners of one session in this process: the epochs decide.
-            return await super().renew(session_id, epoch, ttl)
-        answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+            return await super().renew(session_id, epoch, ttl, away)
+        answer: asyncio.Future[Renewal | None] = asyncio.get_running_loop().create_future()
         first = not self._asked
-        self._asked[session_id] = (epoch, answer)
+        self._asked[session_id] = _Asked(epoch, away, answer)
         if first:
             task = asyncio.create_task(self._gather(ttl), name="renewals")
             self._sending.add(task)
@@ -46,14 +49,28 @@ class BatchedOwnership(OwnershipStore):
     async def _gather(self, ttl: timedelta) -> None:
         await asyncio.sleep(self._beat)
         asked, self._asked = self._asked, {}
+        # All of them stay as long, but for those that were started among other machines.
+        for away in {one.away for one in asked.values()}:
+            await self._send({i: one for i, one in asked.items() if one.away == away}, ttl, away)
+
+    async def _send(self, asked: dict[int, _Asked], ttl: timedelta, away: timedelta) -> None:
         try:
-            owned = await self.renew_all({i: epoch for i, (epoch, _) in asked.items()}, ttl)
+            owned = await self.renew_all({i: one.epoch for i, one in asked.items()}, ttl, away)
         except Exception as error:  # noqa: BLE001 - told to those who asked
-            for _, answer in asked.values():
+            for one in asked.values():
                 with contextlib.suppress(asyncio.InvalidStateError):
-                    answer.set_exception(error)
+                    one.answer.set_exception(error)
             return
-        for session_id, (_, answer) in asked.items():
+        for session_id, one in asked.items():
             # Who waited too long has gone.
             with contextlib.suppress(asyncio.InvalidStateError):
-                answer.set_result(owned.get(session_id))
+                one.answer.set_result(owned.get(session_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A renewal that waits for its beat."""
+
+    epoch: int
+    away: timedelta
+    answer: asyncio.Future[Renewal | None]

@@ -135,6 +135,7 @@ class Slot:
             hand_over=self._hand_over,
             owned_before=self._owned_before,
             disk=self._disk,
+            move_away=self._move_away,
         )
         if self._told_to_stop:
             self.session.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -23,6 +25,8 @@ _SETTLE = 5.0
 #: Seconds that what arrived before a disconnect may take to be recorded by an owner that is fenced
 #: and has it on disk.
 _DRAIN_FENCED = 1.0
+#: Seconds that its successor is told so.
+_TELL = 2.0
 #: Seconds that a process which does not reach PostgreSQL has to end after it fenced itself.
 _CUT_OFF = 12.0
 
@@ -61,6 +65,11 @@ class Closing:
         cut_off = owner.claimed is not None and not owner.claimed.keeper.held
         self._stand_down(cut_off=cut_off)
         owner.end(SessionEnded(how="fenced", reason=why, cut_off=cut_off))
+        if not cut_off and not owner.may_connect:
+            # Its successor need not wait for the rest of the lease.
+            with contextlib.suppress(GatewayError, TimeoutError):
+                async with asyncio.timeout(_TELL):
+                    await owner.stores.ownership.left(owner.id, owner.epoch)
 
     async def let_go(self, ended: SessionEnded) -> None:
         """The lease of a client that may still connect is left to the end of its process."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["holder_id", "is_dead"]
+__all__ = ["boot_id", "end", "here", "holder_id", "host_id", "is_dead"]
 
 
 def holder_id() -> str:
@@ -13,14 +15,45 @@ def holder_id() -> str:
     return f"{_host()}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
-def is_dead(holder: str) -> bool:
+def is_dead(holder: str, *, one_machine: bool = False) -> bool:
     """True only when `holder` is proven dead: it ran on this very boot of this host, in this pid
-    namespace, and its pid is gone or belongs to a process that started later."""
+    namespace, and its pid is gone or belongs to a process that started later. Or, with
+    `one_machine`, where every holder ran on this machine, before its last boot."""
+    boot = holder.partition("/")[0]
+    if one_machine and boot and boot != boot_id():
+        return True
     host, _, rest = holder.rpartition("/")
     host, _, pid = host.rpartition("/")
     if host != _host() or not pid.isdigit():
         return False
     return _start_time(int(pid)) != rest
+
+
+def here(holder: str) -> bool:
+    """Whether this process would see of `holder`, another one, that it is dead."""
+    return holder.startswith(f"{_host()}/") and holder != holder_id()
+
+
+def end(holder: str) -> bool:
+    """SIGKILL the process of `holder`, if it is here and still that one; False: it may not be, or
+    this user may not do it. It is dead when `is_dead` says so."""
+    if not here(holder) or is_dead(holder):
+        return False
+    with suppress(OSError, ValueError):
+        # By a descriptor: the pid may be somebody else's in the next moment.
+        descriptor = os.pidfd_open(int(holder.split("/")[-2]))
+        try:
+            if not is_dead(holder):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def host_id() -> str:
+    """What processes share that see of each other whether they live."""
+    return _host()
 
 
 def boot_id() -> str:

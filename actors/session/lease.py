@@ -2,7 +2,9 @@
 
 The rule: count from the moment *before* a renewal was sent (monotonic clock), because the store's
 lease ends no earlier than that moment plus the lease's length. An owner that has no newer proof
-fences itself a margin before that end. See docs/decisions/fencing.md.
+fences itself a margin before that end. Where its lease is longer, because every node is on one
+host, it may stay connected without proof until a margin before the long end: it only receives
+then, and is killed as soon as ever if it stands still. See docs/decisions/fencing.md.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from actors.session.dead_man import Switch
 from cluster.settings import LeaseSettings
+from cluster.stores.ownership import Standing
 
 __all__ = ["LeaseClock", "LeaseKeeper"]
 
@@ -32,6 +36,8 @@ class LeaseClock:
     margin: float
     #: When the newest successful renewal was *sent*.
     proven_at: float
+    #: How much longer the lease is, for who stays connected without proof; seconds.
+    away: float = 0.0
 
     def proven(self, sent_at: float) -> None:
         self.proven_at = max(self.proven_at, sent_at)
@@ -39,6 +45,10 @@ class LeaseClock:
     def remaining(self, now: float) -> float:
         """Seconds until the owner must fence itself; not positive: it must already have."""
         return self.proven_at + self.ttl - self.margin - now
+
+    def stays(self, now: float) -> float:
+        """Seconds until it must fence itself although it may stay; not positive: as above."""
+        return self.remaining(now) + self.away
 
 
 class LeaseKeeper:
@@ -48,26 +58,34 @@ class LeaseKeeper:
         self,
         *,
         settings: LeaseSettings,
-        renew: Callable[[], Awaitable[bool]],
+        renew: Callable[[timedelta], Awaitable[bool | Standing]],
         on_lost: Callable[[str], Awaitable[None]],
         claimed_at: float,
         dead_man: Switch | None = None,
+        alone: bool = False,
+        may_stay: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`renew` tells whether the epoch is still the newest, and raises `Unavailable` when the
-        store is away; `claimed_at`: monotonic time from before the claim was sent; `dead_man` is
-        armed from `start` on, and left to the caller when the lease is lost."""
+        """`renew`, given how much longer than usual the lease is to be, tells whether the epoch is
+        still the newest, and raises `Unavailable` when the store is away; `claimed_at`: monotonic
+        time from before the claim was sent; `dead_man` is armed from `start` on, and left to the
+        caller when the lease is lost; `alone`: the claim made a longer lease; `may_stay`: asked
+        while there is no proof."""
         self._settings = settings
         self._renew = renew
         self._on_lost = on_lost
         self.clock = LeaseClock(
-            ttl=settings.ttl_seconds, margin=settings.fence_margin_seconds, proven_at=claimed_at
+            ttl=settings.ttl_seconds,
+            margin=settings.fence_margin_seconds,
+            proven_at=claimed_at,
+            away=settings.away.total_seconds() if alone else 0.0,
         )
+        self._may_stay = may_stay
         self._dead_man = dead_man
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
         """Renew from now on; the task ends when the lease is lost, and by `stop`."""
-        self._arm()
+        self._arm(self.clock.proven_at)
         self._task = asyncio.create_task(self._run(), name="lease")
         return self._task
 
@@ -82,31 +100,53 @@ class LeaseKeeper:
         """True while the owner may act."""
         return self.clock.remaining(time.monotonic()) > 0
 
+    @property
+    def staying(self) -> bool:
+        """Connected without proof, because nobody else can be."""
+        now = time.monotonic()
+        return self.clock.remaining(now) <= 0 < self._left(now)
+
+    def _left(self, now: float) -> float:
+        left = self.clock.remaining(now)
+        return self.clock.stays(now) if left <= 0 and self._may_stay() else left
+
     async def _run(self) -> None:
         while True:
-            left = self.clock.remaining(time.monotonic())
+            left = self._left(time.monotonic())
             await asyncio.sleep(max(0.0, min(self._settings.renew_seconds, left)))
             sent_at = time.monotonic()
-            left = self.clock.remaining(sent_at)
+            left = self._left(sent_at)
             if left <= 0:
                 await self._on_lost("the lease could not be renewed in time")
                 return
+            if self.clock.remaining(sent_at) <= 0:
+                # It runs: that much is sure.
+                self._arm(sent_at)
             try:
-                owned = await self._renewed(left)
+                # One that stays must be back in time to show that it runs.
+                held = self.clock.remaining(sent_at) > 0
+                patience = left if held else self._settings.renew_seconds
+                away = timedelta(seconds=self.clock.away)
+                standing = await self._renewed(self._renew(away), patience)
             except Exception as error:  # noqa: BLE001
                 # Whatever it was: no proof, so the clock goes on, and the fence comes in time.
                 log.warning("lease.not_renewed", left=round(left, 2), error=repr(error))
                 continue
-            if not owned:
+            if not standing:
                 await self._on_lost("a newer epoch owns the session")
                 return
             self.clock.proven(sent_at)
-            self._arm()
+            self._arm(self.clock.proven_at)
+            if standing != Standing.ALONE:
+                # Its own limit first, and for good: the next renewal tells it, in whatever order
+                # they arrive.
+                self.clock.away = 0.0
 
-    async def _renewed(self, seconds: float) -> bool:
+    @staticmethod
+    async def _renewed(asked: Awaitable[bool | Standing], seconds: float) -> bool | Standing:
         """Raises `TimeoutError` in time, also when the call does not let itself be cancelled: on a
         connection that was cut psycopg waits for an answer to that as well."""
-        renewal = asyncio.ensure_future(self._renew())
+        renewal = asyncio.ensure_future(asked)
         try:
             await asyncio.wait({renewal}, timeout=seconds)
             if renewal.done():
@@ -115,11 +155,10 @@ class LeaseKeeper:
             renewal.cancel()
         raise TimeoutError("no answer")
 
-    def _arm(self) -> None:
-        """The kernel fences what cannot fence itself, still before the lease ends."""
+    def _arm(self, alive_at: float) -> None:
+        """The kernel fences what cannot fence itself: which stands still for a lease's time, and
+        always before the lease ends."""
         if self._dead_man is not None:
-            self._dead_man.arm(
-                self.clock.proven_at
-                + self._settings.ttl_seconds
-                - self._settings.kill_margin_seconds
-            )
+            held = self._settings.ttl_seconds - self._settings.kill_margin_seconds
+            longest = self.clock.proven_at + held + self.clock.away
+            self._dead_man.arm(min(alive_at + held, longest))

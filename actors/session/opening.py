@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from actors.session.dead_man import Switch
 from actors.session.device_store import DeviceFolder
-from actors.session.holder import holder_id, is_dead
+from actors.session.holder import end, holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.owner import Claimed, Device, Owner
 from actors.session.recorder import Recorder
@@ -24,8 +24,9 @@ from cluster.stores.ownership import Claim
 
 __all__ = ["Opening"]
 
-#: Seconds between looks whether the predecessor's process is dead.
-_LOOK = 0.05
+#: Seconds between looks whether the predecessor's process is dead; between questions whether it
+#: said that it has left.
+_LOOK, _ASK = 0.05, 0.5
 #: Seconds between tries to restore the store while that is not possible.
 _RESTORE_AGAIN = (1.0, 2.0, 5.0, 15.0)
 
@@ -53,7 +54,14 @@ class Opening:
         owner = self._owner
         stores, lease, session_id = owner.stores, owner.settings.lease, owner.id
         claimed_at = time.monotonic()
-        claim = await stores.ownership.claim(session_id, owner.node, holder_id(), lease.ttl)
+        claim = await stores.ownership.claim(
+            session_id,
+            owner.node,
+            holder_id(),
+            lease.ttl,
+            # What is received meanwhile is on this disk alone.
+            lease.away if owner.settings.spool.fsync else timedelta(),
+        )
         free_at = self._loop.time() + claim.connect_after.total_seconds()
         owner.epoch = epoch = claim.epoch
         owner.log = owner.log.bind(epoch=epoch)
@@ -67,6 +75,8 @@ class Opening:
                 on_lost=owner.fence,
                 claimed_at=claimed_at,
                 dead_man=self._dead_man,
+                alone=claim.alone,
+                may_stay=lambda: owner.may_stay,
             ),
             recorder=Recorder(
                 stores=stores,
@@ -116,8 +126,19 @@ class Opening:
         if not self._is_gone(claim):
             left = claimed.free_at - self._loop.time()
             owner.log.info("session.waits_for_predecessor", seconds=round(left, 2))
+        answered = claimed.free_at - claim.connect_after.total_seconds()
+        #: In a lease's time it is fenced, stuck, or alone without PostgreSQL.
+        end_at, ask_at = answered + owner.settings.lease.ttl_seconds, answered
         # Ended before it began: there is nothing to wait for.
         while (left := claimed.free_at - self._loop.time()) > 0 and not self._is_gone(claim):
+            if (now := self._loop.time()) >= ask_at:
+                ask_at = now + _ASK
+                if await self._has_left(claim):
+                    break
+            if now >= end_at:
+                end_at = float("inf")
+                if claim.previous_stays and claim.previous_was_free and end(claim.previous_holder):
+                    owner.log.warning("session.predecessor_ended", holder=claim.previous_holder)
             if (await asyncio.wait([owner.ended], timeout=min(_LOOK, left)))[0]:
                 return
         try:
@@ -132,9 +153,21 @@ class Opening:
         tells nothing of who was before it."""
         if not claim.previous_was_free:
             return False
-        if self._owned_before and claim.previous_holder == holder_id():
-            return True
-        return is_dead(claim.previous_holder)
+        if claim.previous_holder == holder_id():
+            return self._owned_before or not self._owner.others_here()
+        one_machine = self._owner.settings.lease.one_machine
+        return is_dead(claim.previous_holder, one_machine=one_machine)
+
+    async def _has_left(self, claim: Claim) -> bool:
+        """Whether the predecessor, whose process may live on, said that it is not connected."""
+        if not claim.previous_was_free or not claim.previous_holder:
+            return False
+        try:
+            return await self._owner.stores.ownership.has_left(
+                self._owner.id, self._owner.epoch - 1
+            )
+        except Unavailable:
+            return False
 
     async def _open_store(self, claimed: Claimed) -> Device | None:
         owner = self._owner

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,11 +23,14 @@ from cluster.domain.session import Me, SessionRecord, SessionStatus
 from cluster.metrics.meter import METER
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.stores.ownership import Claim
+from cluster.stores.ownership import Claim, Standing
 
 __all__ = ["Claimed", "Connected", "Device", "Owner", "SessionBroken", "SessionEnded"]
 
 log = structlog.get_logger(__name__)
+
+#: All of this process.
+_here: weakref.WeakSet[Owner] = weakref.WeakSet()
 
 #: Seconds that what arrived before a disconnect may take to be recorded.
 _DRAIN = 8.0
@@ -117,6 +122,8 @@ class Owner:
         self.ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
         #: Why a part of it ended unexpectedly.
         self.broken: SessionBroken | None = None
+        #: It is about to be moved to where PostgreSQL is reached.
+        self.moves = False
         self._qr_shown = False
         #: As `state.change` told it last.
         self._state = ""
@@ -126,6 +133,7 @@ class Owner:
         self._unreported: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_UNREPORTED)
         self._reporting = asyncio.Lock()
         self._behind = asyncio.Event()
+        _here.add(self)
 
     @property
     def id(self) -> int:
@@ -142,16 +150,30 @@ class Owner:
         that follows."""
         return self.connected is not None and not self.connected.client.gone
 
-    async def renew(self) -> bool:
-        """Lengthen the lease; what was accepted meanwhile comes to light with that. Raises
-        `Unavailable`."""
-        newest = await self.stores.ownership.renew(self.id, self.epoch, self.settings.lease.ttl)
-        if newest is None:
-            return False
-        if newest > self.newest_accepted:
-            self.newest_accepted = newest
+    async def renew(self, away: timedelta) -> Standing:
+        """Lengthen the lease, by `away` beyond its usual length; what was accepted meanwhile comes
+        to light with that. Raises `Unavailable`."""
+        lease = self.settings.lease
+        renewed = await self.stores.ownership.renew(self.id, self.epoch, lease.ttl, away)
+        if renewed is None:
+            return Standing.LOST
+        if renewed.accepted > self.newest_accepted:
+            self.newest_accepted = renewed.accepted
         self.accepted.set()
-        return True
+        return Standing.ALONE if renewed.alone else Standing.OWNER
+
+    @property
+    def may_stay(self) -> bool:
+        """Connected without PostgreSQL: while all it receives is on the disk."""
+        return self.device is not None and self.device.spool.survives and not self.moves
+
+    def others_here(self) -> bool:
+        """Whether another owner of the session, in this process, may still be connected."""
+        return any(
+            other.id == self.id and (not other.ended.done() or other.may_connect)
+            for other in _here
+            if other is not self
+        )
 
     async def drain(self, seconds: float = _DRAIN) -> None:
         """After a disconnect: everything that arrived is recorded, or stays in the spool."""

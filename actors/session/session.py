@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.media.eager import EagerDownloads
@@ -26,6 +27,9 @@ DISK_FULL = "the disk of the session's node is full"
 
 #: Seconds between looks at the free disk space.
 _LOOK_AT_DISK = 1.0
+#: Seconds between looks whether it stays connected without PostgreSQL, and requests to be moved
+#: then.
+_LOOK_AT_LEASE, _ASK_TO_MOVE = 0.5, 3.0
 #: Seconds that a process which does not reach PostgreSQL has to let go of its parts.
 _STUCK = 2.0
 
@@ -50,14 +54,17 @@ class Session:
         hand_over: HandOver | None = None,
         owned_before: bool = False,
         disk: FullDisk | None = None,
+        move_away: Callable[[bool], Awaitable[bool]] | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
         `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
-        that connection; `disk`: looked at for all sessions of the process."""
+        that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
+        on another node, when PostgreSQL is reached there."""
         self._owner = owner = Owner(
             record=record, stores=stores, settings=settings, node=node, fence=self._fence
         )
         self._client_factory = client_factory
+        self._move_away = move_away
         self._disk = disk or FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         self._loop = asyncio.get_running_loop()
         #: The spool could not be written.
@@ -125,7 +132,10 @@ class Session:
                 )
                 await self._serving.connect()
                 watchdogs.append(owner.supervised(self._serving.watch(), "watchdog"))
-            watchdogs.append(owner.supervised(self._watch_disk(), "disk watch"))
+            watchdogs += [
+                owner.supervised(self._watch_disk(), "disk watch"),
+                owner.supervised(self._watch_lease(), "lease watch"),
+            ]
             ended = await owner.ended
         except NotOwner as error:
             ended = SessionEnded(how="fenced", reason=error.detail)
@@ -174,6 +184,20 @@ class Session:
 
     def _on_disk_refused(self) -> None:
         self._loop.call_soon_threadsafe(self._disk_refused.set)
+
+    async def _watch_lease(self) -> None:
+        """While it stays connected without PostgreSQL: ask whether it is the only one who does not
+        reach it. Then it is moved."""
+        owner, stayed = self._owner, False
+        while True:
+            await asyncio.sleep(_LOOK_AT_LEASE)
+            stays = owner.claimed is not None and owner.claimed.keeper.staying
+            if stays != stayed:
+                stayed = stays
+                owner.log.warning("session.stays_connected", without_postgresql=stays)
+            if stays and self._move_away is not None:
+                owner.moves = owner.moves or await self._move_away(True)
+                await asyncio.sleep(_ASK_TO_MOVE)
 
     async def _watch_disk(self) -> None:
         """Let go while there is still room to do it cleanly: with a full disk the library can store

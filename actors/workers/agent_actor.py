@@ -21,6 +21,7 @@ from actors.placement import (
     own_cert_file,
     start_spare,
 )
+from actors.session.holder import host_id
 from actors.spare import preloads
 from actors.workers.agent import Node, WorkerAgent
 from actors.workers.lapsed import Lapsed
@@ -174,7 +175,7 @@ class WorkerAgentActor:
         assert self._stores is not None  # noqa: S101 - opened before
         while True:
             try:
-                await self._stores.workers.beat(self._id)
+                await self._stores.workers.beat(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
             await asyncio.sleep(BEAT_SECONDS)

@@ -376,7 +376,8 @@ class SessionClient(Subjects):
         self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any]
     ) -> bool:
         """Wait for the call; False as soon as its owner seems to be gone, or to stand still."""
-        lately = _MISSED_RENEWALS * self._gateway.settings.lease.renew_seconds
+        lease = self._gateway.settings.lease
+        lately = _MISSED_RENEWALS * lease.renew_seconds
         began = time.monotonic()
         if (await asyncio.wait({call}, timeout=_LOOK))[0]:
             return True
@@ -386,7 +387,7 @@ class SessionClient(Subjects):
                 heard = alive.done() and alive.result()
                 if not heard and time.monotonic() - began >= _SILENT:
                     return False
-                if not await stores.ownership.renewed_within(record.id, lately):
+                if not await stores.ownership.renewed_within(record.id, lately, lease.ttl):
                     return False
         finally:
             alive.cancel()

@@ -79,7 +79,8 @@ class EmbeddedPostgres:
             self._process.stop()
 
     def env(self) -> dict[str, str]:
-        return {"DATABASE_URL": self._url(_DATABASE)}
+        # It listens on loopback only.
+        return {"DATABASE_URL": self._url(_DATABASE), "LEASE_ONE_MACHINE": "true"}
 
     def healthy(self) -> bool:
         """Whether it answers a query."""

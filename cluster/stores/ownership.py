@@ -5,6 +5,11 @@ owners never share one; no renewal of an older epoch succeeds after it. And leas
 successor stays away from WhatsApp for the predecessor's whole lease (`connect_after`), counted
 from the answer to its own claim, on its own clock. The server's clock decides nothing.
 
+Where every node is on one host (`alone`), an owner's lease may be longer by what it may stay
+connected without PostgreSQL: a successor there need not wait for it, because it sees whether the
+owner's process lives, and ends one that does not let go. One from elsewhere waits for all of it. An
+owner that is not alone any more first limits itself, then says so, and never lengthens again.
+
 A successor that ends while it still waits has ended nobody's lease: the next one waits for the
 first. Hence `free`, which an owner says once it has waited, and without which its own end, proven
 or told, ends no waiting.
@@ -21,11 +26,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 from cluster.domain.errors import SessionNotFound
 from cluster.stores.database import Database
 
-__all__ = ["Claim", "Lease", "OwnershipStore"]
+__all__ = ["Claim", "Lease", "OwnershipStore", "Renewal", "Standing"]
+
+
+class Standing(IntEnum):
+    """What an owner is after a renewal."""
+
+    #: A newer epoch exists.
+    LOST = 0
+    OWNER = 1
+    #: The owner, and every node is on its host.
+    ALONE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """What the owner of the newest epoch learns."""
+
+    #: Seq of the newest message that was accepted for the session: of what nobody told it.
+    accepted: int
+    #: Every node is on the owner's host.
+    alone: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +71,10 @@ class Claim:
     previous_holder: str
     #: The predecessor had waited out who was before it: when it is proven dead, nobody is left.
     previous_was_free: bool
+    #: Every node is on the owner's host, and its lease is longer by what it may stay.
+    alone: bool = False
+    #: So it was for the predecessor: whoever sees its process may end it in place of waiting.
+    previous_stays: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +94,21 @@ class OwnershipStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def claim(self, session_id: int, node: str, holder: str, ttl: timedelta) -> Claim:
-        """Become the owner under a new epoch. Raises `SessionNotFound`."""
+    async def claim(
+        self,
+        session_id: int,
+        node: str,
+        holder: str,
+        ttl: timedelta,
+        away: timedelta = timedelta(),
+    ) -> Claim:
+        """Become the owner under a new epoch. `away`: how much longer the lease is to be where
+        every node is on the holder's host. Raises `SessionNotFound`."""
         row = await self._db.one(
             """
             WITH old AS (
                 SELECT session_id, epoch, life, holder, lease_until, lease_ttl, released, clean,
-                       free, clock_timestamp() AS now, database_life() AS present
+                       free, stays, clock_timestamp() AS now, database_life() AS present
                 FROM ownership WHERE session_id = %(id)s FOR UPDATE
             ), facts AS (
                 SELECT session_id, epoch, lease_until > now AS fresh, clean, released,
@@ -79,14 +117,16 @@ class OwnershipStore:
                             WHEN life <> present THEN lease_ttl
                             WHEN released THEN interval '0' ELSE lease_ttl END AS wait,
                        CASE WHEN life = present THEN holder ELSE '' END AS previous,
-                       free
+                       free, stays, %(away)s > interval '0' AND alone(%(holder)s) AS alone
                 FROM old
             ), claimed AS (
                 UPDATE ownership o SET
                     epoch = facts.epoch + CASE WHEN known THEN 1 ELSE 1000000 END,
                     life = present, node = %(node)s, holder = %(holder)s,
-                    lease_ttl = greatest(wait, %(ttl)s), free = wait = interval '0',
-                    lease_until = now + greatest(wait, %(ttl)s),
+                    stays = facts.alone,
+                    lease_ttl = greatest(wait, %(ttl)s + CASE WHEN alone THEN %(away)s
+                                                              ELSE interval '0' END),
+                    free = wait = interval '0', lease_until = now + %(ttl)s,
                     released = false, clean = false,
                     takeovers = o.takeovers + (NOT facts.released)::int
                 FROM facts WHERE o.session_id = facts.session_id
@@ -97,10 +137,11 @@ class OwnershipStore:
             )
             SELECT claimed.epoch, facts.epoch AS old_epoch, facts.released, facts.fresh,
                    facts.clean AND claimed.epoch = facts.epoch + 1 AS clean,
-                   facts.previous, facts.wait, facts.free
+                   facts.previous, facts.wait, facts.free, facts.alone,
+                   facts.stays
             FROM facts, claimed
             """,
-            {"id": session_id, "node": node, "holder": holder, "ttl": ttl},
+            {"id": session_id, "node": node, "holder": holder, "ttl": ttl, "away": away},
         )
         if row is None:
             raise SessionNotFound(str(session_id))
@@ -117,6 +158,8 @@ class OwnershipStore:
             handed_over=bool(row["old_epoch"]) and row["released"] and row["clean"],
             previous_holder=row["previous"],
             previous_was_free=row["free"],
+            alone=row["alone"],
+            previous_stays=row["stays"],
         )
 
     async def waited(self, session_id: int, epoch: int) -> bool:
@@ -128,48 +171,79 @@ class OwnershipStore:
         )
         return touched > 0
 
-    async def renew(self, session_id: int, epoch: int, ttl: timedelta) -> int | None:
-        """Lengthen the lease; None when a newer epoch exists. Otherwise the seq of the newest
-        message that was accepted for the session: of what nobody told it, an owner learns so."""
-        row = await self._db.one(
-            """
-            UPDATE ownership SET lease_ttl = greatest(lease_ttl, %(ttl)s),
-                   lease_until = clock_timestamp() + greatest(lease_ttl, %(ttl)s),
-                   renewals = renewals + 1
-            WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
-            RETURNING (SELECT outbox_seq FROM session_streams s
-                       WHERE s.session_id = ownership.session_id) AS accepted
-            """,
-            {"id": session_id, "epoch": epoch, "ttl": ttl},
+    async def left(self, session_id: int, epoch: int) -> None:
+        """An owner of before closed its connection: whoever waits for it need not any more."""
+        await self._db.run(
+            "UPDATE ownership SET left_epoch = greatest(left_epoch, %(epoch)s) "
+            "WHERE session_id = %(id)s AND epoch > %(epoch)s",
+            {"id": session_id, "epoch": epoch},
         )
-        return int(row["accepted"]) if row else None
 
-    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> dict[int, int]:
+    async def has_left(self, session_id: int, epoch: int) -> bool:
+        """Whether the owner of that epoch said so."""
+        row = await self._db.one(
+            "SELECT left_epoch FROM ownership WHERE session_id = %(id)s", {"id": session_id}
+        )
+        return row is not None and bool(row["left_epoch"] >= epoch)
+
+    async def renew(
+        self, session_id: int, epoch: int, ttl: timedelta, away: timedelta = timedelta()
+    ) -> Renewal | None:
+        """Lengthen the lease, to `ttl` and what the owner may stay beyond it (`away`). None when a
+        newer epoch exists."""
+        row = await self._db.one(
+            # Once it has waited, the lease is the owner's alone, and may become shorter.
+            """
+            UPDATE ownership o SET
+                lease_ttl = CASE WHEN free THEN %(lease)s ELSE greatest(lease_ttl, %(lease)s) END,
+                lease_until = clock_timestamp() + %(ttl)s, renewals = renewals + 1
+            WHERE session_id = %(id)s AND epoch = %(epoch)s AND NOT released
+            RETURNING alone(o.holder) AS alone,
+                      (SELECT outbox_seq FROM session_streams s
+                       WHERE s.session_id = o.session_id) AS accepted
+            """,
+            {"id": session_id, "epoch": epoch, "ttl": ttl, "lease": ttl + away},
+        )
+        return Renewal(accepted=row["accepted"], alone=row["alone"]) if row else None
+
+    async def renew_all(
+        self, epochs: Mapping[int, int], ttl: timedelta, away: timedelta = timedelta()
+    ) -> dict[int, Renewal]:
         """Lengthen the leases of many sessions (id → epoch) in one statement; of those that are
         still owned under that epoch returns what `renew` does, by id."""
         rows = await self._db.all(
             """
             UPDATE ownership o SET
-                lease_ttl = greatest(o.lease_ttl, %(ttl)s),
-                lease_until = clock_timestamp() + greatest(o.lease_ttl, %(ttl)s)
+                lease_ttl = CASE WHEN o.free THEN %(lease)s
+                                 ELSE greatest(o.lease_ttl, %(lease)s) END,
+                lease_until = clock_timestamp() + %(ttl)s
             FROM unnest(%(ids)s::bigint[], %(epochs)s::bigint[]) AS r(session_id, epoch)
             WHERE o.session_id = r.session_id AND o.epoch = r.epoch AND NOT o.released
-            RETURNING o.session_id, (SELECT outbox_seq FROM session_streams s
-                                     WHERE s.session_id = o.session_id) AS accepted
+            RETURNING o.session_id, alone(o.holder) AS alone,
+                      (SELECT outbox_seq FROM session_streams s
+                       WHERE s.session_id = o.session_id) AS accepted
             """,
-            {"ids": list(epochs), "epochs": list(epochs.values()), "ttl": ttl},
+            {
+                "ids": list(epochs),
+                "epochs": list(epochs.values()),
+                "ttl": ttl,
+                "lease": ttl + away,
+            },
         )
-        return {row["session_id"]: int(row["accepted"]) for row in rows}
+        return {
+            row["session_id"]: Renewal(accepted=row["accepted"], alone=row["alone"]) for row in rows
+        }
 
-    async def renewed_within(self, session_id: int, seconds: float) -> bool:
-        """An owner has said so lately that it lives; a guess, for who waits for its answer."""
+    async def renewed_within(self, session_id: int, seconds: float, ttl: timedelta) -> bool:
+        """An owner has said so lately that it lives; a guess, for who waits for its answer.
+        `ttl`: of a lease that is not longer because its owner may stay."""
         row = await self._db.one(
             """
-            SELECT NOT released AND lease_until - lease_ttl
+            SELECT NOT released AND lease_until - %(ttl)s
                    > clock_timestamp() - make_interval(secs => %(seconds)s) AS lately
             FROM ownership WHERE session_id = %(id)s
             """,
-            {"id": session_id, "seconds": seconds},
+            {"id": session_id, "seconds": seconds, "ttl": ttl},
         )
         return bool(row and row["lately"])
 

@@ -84,10 +84,11 @@ class WorkerStore:
             },
         )
 
-    async def beat(self, node: str) -> None:
-        """The node is alive, and reaches PostgreSQL."""
+    async def beat(self, node: str, host: str = "") -> None:
+        """The node is alive, and reaches PostgreSQL. `host`: what it shares with others."""
         await self._db.run(
-            "UPDATE workers SET beat_at = clock_timestamp() WHERE node = %(node)s", {"node": node}
+            "UPDATE workers SET beat_at = clock_timestamp(), host = %(host)s WHERE node = %(node)s",
+            {"node": node, "host": host},
         )
 
     async def tell_whatsapp(self, node: str, away: bool) -> None:

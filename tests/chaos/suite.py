@@ -97,7 +97,11 @@ class Suite:
         disks = contextlib.ExitStack()
         try:
             await servers.start()
-            packed = {"PLACEMENT_SESSIONS_PER_ACTOR": str(self._plan.sessions_per_actor)}
+            packed = {
+                "PLACEMENT_SESSIONS_PER_ACTOR": str(self._plan.sessions_per_actor),
+                # It is one machine.
+                "LEASE_AWAY_SECONDS": "60",
+            }
             gateway = Gateway(
                 folder / _GATEWAY,
                 nodes=self._plan.nodes,

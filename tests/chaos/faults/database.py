@@ -141,6 +141,7 @@ DATABASE_FAULTS = [
         "postgres_read_only",
         "PostgreSQL read-only for 5 s, its connections ended",
         postgres_read_only,
+        stays_connected=True,
     ),
     Fault(
         "clock_step",
@@ -161,6 +162,7 @@ DATABASE_FAULTS = [
         "the primary killed, a synchronous standby promoted",
         postgres_failover,
         cables=True,
+        stays_connected=True,
     ),
     Fault(
         "rolling_migration",

@@ -92,7 +92,10 @@ STORE_FAULTS = [
         stays_connected=True,
     ),
     Fault(
-        "postgres_restart", "SIGKILL of PostgreSQL, and a start", _killed(lambda s: s.postgres, 0.0)
+        "postgres_restart",
+        "SIGKILL of PostgreSQL, and a start",
+        _killed(lambda s: s.postgres, 0.0),
+        stays_connected=True,
     ),
     Fault(
         "postgres_away_60s",

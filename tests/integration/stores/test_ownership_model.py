@@ -17,6 +17,16 @@ import lease_model
 
 #: A tick of the model is long against the test, so that no lease ends in it.
 TTL = timedelta(hours=1)
+#: A tick more of a lease.
+AWAY = timedelta(hours=2)
+
+
+async def row_of(stores: Stores, record: SessionRecord) -> timedelta:
+    row = await stores.db.one(
+        "SELECT lease_ttl FROM ownership WHERE session_id = %(id)s", {"id": record.id}
+    )
+    assert row is not None
+    return timedelta(seconds=row["lease_ttl"].total_seconds())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -25,18 +35,26 @@ async def test_random_histories_end_alike(stores: Stores, record: SessionRecord,
     model, ownership = lease_model.Store(), stores.ownership
     for _ in range(40):
         epoch = choose.randint(max(0, model.epoch - 2), model.epoch)
+        longer = choose.randint(0, 1)
         action = choose.choice(["claim", "renew", "release", "waited"])
         if action == "claim":
             claim = await ownership.claim(record.id, "node", "holder", TTL)
             free = model.free
             model, remaining, handed_over = model.claim()
+            assert claim.connect_after == TTL * bool(remaining) + AWAY * max(
+                0, remaining - lease_model.TTL
+            )
             assert claim.epoch == model.epoch
             assert (claim.connect_after > timedelta()) == (remaining > 0)
             assert claim.previous_was_free == free
             assert claim.handed_over == handed_over
         elif action == "renew":
-            renewed = await ownership.renew(record.id, epoch, TTL)
+            renewed = await ownership.renew(record.id, epoch, TTL, AWAY * longer)
             assert (renewed is not None) == model.renew(epoch)
+            model = model.lengthened(epoch, lease_model.TTL + longer)
+            if model.epoch:
+                longer = model.lease - lease_model.TTL
+                assert await row_of(stores, record) == TTL + AWAY * longer
         elif action == "waited":
             assert await ownership.waited(record.id, epoch) == (epoch == model.epoch)
             model = model.waited(epoch)

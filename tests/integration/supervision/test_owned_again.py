@@ -6,26 +6,31 @@ import asyncio
 import base64
 import io
 import os
+import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 from pydantic import SecretStr
 
 import actors.hosts.slot
 import actors.session.session
 from actors.hosts.host import Assigned, SessionHost
 from actors.hosts.renewals import BatchedOwnership
+from actors.session.holder import host_id
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
 from cluster.stores import Stores
 from cluster.stores.database import Database
-from cluster.stores.ownership import OwnershipStore
+from cluster.stores.ownership import OwnershipStore, Standing
 from cluster.stores.sessions import SessionStore
+from cluster.stores.workers import NodeReport
 
 _KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 
@@ -138,10 +143,12 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     how = OwnershipStore if alone else BatchedOwnership
     renew = how.renew
 
-    async def sometimes(self: Any, session_id: int, epoch: int, ttl: timedelta) -> bool:
+    async def sometimes(
+        self: Any, session_id: int, epoch: int, ttl: timedelta, away_for: timedelta
+    ) -> Standing:
         if away and epoch == 1:
             raise Unavailable("PostgreSQL is away")
-        return await renew(self, session_id, epoch, ttl)
+        return await renew(self, session_id, epoch, ttl, away_for)
 
     monkeypatch.setattr(how, "renew", sometimes)
     assigned = Assigned(session_id=record.id)
@@ -188,12 +195,161 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     assert Unlinked.open == 0
 
 
+@pytest_asyncio.fixture
+async def alone(stores: Stores) -> AsyncIterator[None]:
+    """There is one node, on this host."""
+    await stores.workers.replace([NodeReport(node="here", name="n", address="a", slots=9)])
+    await stores.workers.beat("here", host_id())
+    yield
+    await stores.workers.replace([])
+
+
+_AWAY = LeaseSettings(
+    ttl_seconds=2.0,
+    renew_seconds=0.2,
+    fence_margin_seconds=0.8,
+    kill_margin_seconds=0.2,
+    away_seconds=30.0,
+)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("together", [False, True])
+async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
+    stores: Stores,
+    record: SessionRecord,
+    hosting: Hosting,
+    exits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    together: bool,
+) -> None:
+    away = False
+    how = BatchedOwnership if together else OwnershipStore
+    renew = how.renew
+
+    async def sometimes(
+        self: Any, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
+    ) -> Standing:
+        if away:
+            raise Unavailable("PostgreSQL is away")
+        return await renew(self, session_id, epoch, ttl, stays)
+
+    monkeypatch.setattr(how, "renew", sometimes)
+    assigned, asked = Assigned(session_id=record.id), []
+    if together:
+        shared = await stores.hosts.make("here", 4)
+        await stores.hosts.assign({record.id: shared})
+        assigned = Assigned(host=shared, capacity=4)
+
+    async def moves(session_id: int, cut_off: bool) -> bool:
+        asked.append(session_id)
+        return len(asked) > 1
+
+    switch = Switch()
+    host = hosting(_AWAY, dead_man=switch, assigned=assigned, move_away=moves)
+    await _until(lambda: Unlinked.open == 1)
+    session = host._slots[record.id].running
+    claimed = session._owner.claimed
+    assert claimed is not None
+    await _until(lambda: claimed.keeper.held)
+    away = True
+    await asyncio.sleep(2 * _AWAY.ttl_seconds)
+    assert claimed.keeper.staying
+    assert not claimed.keeper.held
+    assert Unlinked.closed == 0
+    # It runs, and is killed as soon as ever when it does not.
+    assert switch.longest < _AWAY.ttl_seconds
+    assert asked, "whether it is the only one that does not reach it"
+    away = False
+    await _until(lambda: claimed.keeper.held)
+    assert session.epoch == 1
+    assert (Unlinked.open, Unlinked.closed, exits) == (1, 0, [])
+    # The only one that does not reach PostgreSQL is moved, and so lets go.
+    away = True
+    await _until(lambda: Unlinked.closed == 1)
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_successor_on_the_machine_ends_who_does_not_let_go(
+    stores: Stores, record: SessionRecord, hosting: Hosting
+) -> None:
+    """As a process that stands still, or that alone does not reach PostgreSQL."""
+    code = (
+        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
+        "import time; time.sleep(60)"
+    )
+    stuck = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert stuck.stdout is not None
+        holder = (await stuck.stdout.readline()).decode().strip()
+        claim = await stores.ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.away)
+        assert claim.alone
+        began = time.monotonic()
+        hosting(_AWAY)
+        await _until(lambda: Unlinked.open == 1)
+        assert _AWAY.ttl_seconds < time.monotonic() - began < _AWAY.away.total_seconds()
+        assert await asyncio.wait_for(stuck.wait(), 5) == -signal.SIGKILL
+    finally:
+        if stuck.returncode is None:
+            stuck.kill()
+            await stuck.wait()
+
+
+@pytest.mark.usefixtures("alone")
+async def test_another_process_on_the_machine_is_left_alone(
+    stores: Stores, record: SessionRecord, hosting: Hosting
+) -> None:
+    """One that holds a session for an import, for as long as that may take."""
+    code = (
+        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
+        "import time; time.sleep(60)"
+    )
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert other.stdout is not None
+        holder = (await other.stdout.readline()).decode().strip()
+        await stores.ownership.claim(record.id, "", holder, 2 * _AWAY.ttl)
+        began = time.monotonic()
+        hosting(_AWAY)
+        await _until(lambda: Unlinked.open == 1)
+        assert time.monotonic() - began > 2 * _AWAY.ttl_seconds
+        assert other.returncode is None
+    finally:
+        other.kill()
+        await other.wait()
+
+
+@pytest.mark.usefixtures("alone")
+async def test_who_says_that_it_left_is_not_waited_for(
+    stores: Stores, record: SessionRecord, hosting: Hosting
+) -> None:
+    lives = f"another-boot/pid:[1]/{os.getpid()}/1"
+    first = await stores.ownership.claim(record.id, "here", lives, _AWAY.ttl, _AWAY.away)
+    await stores.db.run(
+        "UPDATE ownership SET lease_ttl = '35 s' WHERE session_id = %(id)s", {"id": record.id}
+    )
+    began = time.monotonic()
+    host = hosting(_AWAY)
+    await _until(lambda: bool(host._slots) and host._slots[record.id].session is not None)
+    await _until(lambda: host._slots[record.id].running.epoch == first.epoch + 1)
+    assert Unlinked.open == 0
+    await stores.ownership.left(record.id, first.epoch)
+    await _until(lambda: Unlinked.open == 1)
+    assert time.monotonic() - began < 30
+
+
 async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
     hosting: Hosting,
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def away(self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta) -> bool:
+    async def away(
+        self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
+    ) -> Standing:
         raise Unavailable("PostgreSQL is away")
 
     monkeypatch.setattr(OwnershipStore, "renew", away)

@@ -12,6 +12,7 @@ import pytest
 from actors.hosts.renewals import BatchedOwnership
 from cluster.domain.errors import Unavailable
 from cluster.stores.database import Database
+from cluster.stores.ownership import Renewal
 
 TTL = timedelta(seconds=5)
 
@@ -24,17 +25,19 @@ class Recorded(BatchedOwnership):
         self.sent: list[dict[int, int]] = []
         self.away = False
 
-    async def renew_all(self, epochs: Mapping[int, int], ttl: timedelta) -> dict[int, int]:
+    async def renew_all(
+        self, epochs: Mapping[int, int], ttl: timedelta, away: timedelta = timedelta()
+    ) -> dict[int, Renewal]:
         self.sent.append(dict(epochs))
         if self.away:
             raise Unavailable("PostgreSQL is away")
-        return {i: 7 * i for i in epochs if i <= 100}
+        return {i: Renewal(accepted=7 * i, alone=False) for i in epochs if i <= 100}
 
 
 async def test_those_that_ask_at_about_the_same_time_go_together() -> None:
     ownership = Recorded()
     answers = await asyncio.gather(*(ownership.renew(i, i * 10, TTL) for i in (1, 2, 101)))
-    assert answers == [7, 14, None]
+    assert [answer and answer.accepted for answer in answers] == [7, 14, None]
     assert ownership.sent == [{1: 10, 2: 20, 101: 1010}]
     assert await ownership.renew(1, 10, TTL)
     assert len(ownership.sent) == 2
@@ -57,3 +60,12 @@ async def test_one_that_gives_up_waiting_does_not_take_the_others_along() -> Non
             await ownership.renew(2, 1, TTL)
     assert await patient
     assert ownership.sent == [{1: 1, 2: 1}]
+
+
+async def test_those_that_may_stay_for_as_long_go_together() -> None:
+    ownership = Recorded()
+    answers = await asyncio.gather(
+        *(ownership.renew(i, 1, TTL, timedelta(minutes=i % 2)) for i in range(1, 5))
+    )
+    assert all(answers)
+    assert sorted(ownership.sent, key=str) == [{1: 1, 3: 1}, {2: 1, 4: 1}]

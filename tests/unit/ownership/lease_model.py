@@ -21,12 +21,19 @@ from actors.session.lease import LeaseClock
 
 #: What a search is about. `connections`: who is connected when. `ratchets`: owners also send,
 #: checkpoint and stop cleanly, and none freezes. `stores`: and what their ends leave on a disk,
-#: while no time passes. The questions do not mix, and apart they are small.
-Question = Literal["connections", "ratchets", "stores"]
+#: while no time passes. `staying`: who is connected when, where an owner that is connected stays so
+#: without proof as long as no other machine is there, and renewals that were given up arrive all
+#: the same; its successors, who are from elsewhere, act at once. The questions do not mix, and
+#: apart they are small.
+Question = Literal["connections", "ratchets", "stores", "staying"]
 #: Ratchet position of a store without sessions: whatever is sent begins anew.
 EMPTY = -1
 TTL, FENCE_MARGIN, KILL_MARGIN = 3, 2, 1
-STARTS: dict[Question, int] = {"connections": 3, "ratchets": 2, "stores": 3}
+#: What an owner may stay beyond its lease.
+AWAY = 2
+STARTS: dict[Question, int] = {"connections": 3, "ratchets": 2, "stores": 3, "staying": 2}
+#: How often another machine joins, or leaves again.
+_JOINS = 2
 _SENDS = 3
 
 _WHOLE = "a store is finished or not there"
@@ -61,6 +68,16 @@ GUARDS = frozenset(
         _WHOLE,
         # The store on a disk is the newest only for the very next epoch.
         "only the next epoch takes a store",
+        # Who may stay is waited for so long.
+        "waits out what an owner may stay",
+        # An owner that is not alone any more limits itself, and then has its lease shortened.
+        "stays no longer before it says so",
+        # Not again under the same epoch: what was sent in between may arrive late.
+        "stays no more, once it was not alone",
+        # A lease is shortened only when whoever was before has been waited for.
+        "stays in what was before it",
+        # Who has a newer owner says that it left when it has.
+        "stays connected no more when it left",
         # A release says that it was clean only after the last checkpoint.
         "checkpoints before release",
     }
@@ -77,12 +94,26 @@ class Store(NamedTuple):
     free: bool = True
     #: (epoch, ratchet position)
     checkpoint: tuple[int, int] = (0, EMPTY)
+    #: How long an owner may act after its last renewal.
+    lease: int = TTL
 
-    def claim(self) -> tuple[Store, int, bool]:
+    def claim(self, away: int = 0) -> tuple[Store, int, bool]:
         """(after it, ticks somebody may still act, handed over)"""
-        wait = 0 if self.released else TTL
-        after = self._replace(epoch=self.epoch + 1, released=False, clean=False, free=not wait)
+        wait = 0 if self.released else self.lease
+        after = self._replace(
+            epoch=self.epoch + 1,
+            released=False,
+            clean=False,
+            free=not wait,
+            lease=max(wait, TTL + away),
+        )
         return after, wait, self.epoch > 0 and self.released and self.clean
+
+    def lengthened(self, epoch: int, lease: int, *, always: bool = False) -> Store:
+        """After a renewal."""
+        if not self.renew(epoch):
+            return self
+        return self._replace(lease=lease if self.free or always else max(self.lease, lease))
 
     def waited(self, epoch: int) -> Store:
         return self._replace(free=True) if epoch == self.epoch else self
@@ -113,6 +144,15 @@ class Process(NamedTuple):
     request: tuple[str, int] | None = None
     #: ("claim" | "renew", sent at, facts…), on its way back
     answer: tuple[str, int, int, int, bool, bool] | None = None
+    #: what it may stay beyond its lease, and what the request under way says of that
+    away: int = 0
+    asked: int = 0
+    #: the answer's: no other machine is there
+    alone: bool = False
+    #: a renewal that it does not wait for any more: (epoch, what it says)
+    late: tuple[int, int] | None = None
+    #: when it ran last
+    ran_at: int = 0
     #: ratchet position of its device store
     position: int = EMPTY
     #: its predecessor let go with its last checkpoint
@@ -122,14 +162,15 @@ class Process(NamedTuple):
     #: a client that was closed while it connected may still come up
     ghost: bool = False
 
-    def later(self) -> Process:
-        """A tick on: times are relative to now, and those long ago are all alike."""
+    def later(self, longest: int) -> Process:
+        """A tick on: times are relative to now, and those as long ago as a lease are all alike."""
         return self._replace(
-            proven_at=max(self.proven_at - 1, -TTL),
+            proven_at=max(self.proven_at - 1, -longest),
+            ran_at=max(self.ran_at - 1, -TTL) if self.frozen and self.away else 0,
             wait_until=max(self.wait_until - 1, 0),
-            request=self.request and (self.request[0], max(self.request[1] - 1, -TTL)),
+            request=self.request and (self.request[0], max(self.request[1] - 1, -longest)),
             answer=self.answer
-            and (self.answer[0], max(self.answer[1] - 1, -TTL), *self.answer[2:]),
+            and (self.answer[0], max(self.answer[1] - 1, -longest), *self.answer[2:]),
         )
 
     def is_of(self, epoch: int) -> bool:
@@ -138,7 +179,7 @@ class Process(NamedTuple):
         return epoch in (self.epoch, self.held, claimed)
 
     def clock(self) -> LeaseClock:
-        return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at)
+        return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at, away=self.away)
 
 
 class State(NamedTuple):
@@ -149,6 +190,9 @@ class State(NamedTuple):
     starts: int = 0
     #: the device store of a dead process on the node's disk: (epoch, ratchet position)
     disk: tuple[int, int] | None = None
+    #: no other machine is there; how often that changed
+    alone: bool = True
+    joins: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +208,10 @@ def search(
 ) -> Violation | int:
     """The shortest way to a violation, or the number of states when there is none."""
     first = State(Store(), (Process(), Process()))
+    if about == "staying":
+        store, _, _ = Store().claim(AWAY)
+        owner = Process(phase="connected", epoch=1, device="ready", away=AWAY)
+        first = State(store, tuple(sorted((Process(), owner), key=repr)))
     seen: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
     while queue:
@@ -200,11 +248,19 @@ def _steps(
             connected = sum(p.phase == "connected" for p in processes)
             yield (
                 f"{process.phase}/{process.epoch} {label}",
-                State(store, processes, used, starts, disk),
+                State(store, processes, used, starts, disk, state.alone, state.joins),
                 wrong or ("two connections at once" if connected > 1 else ""),
             )
+    if about == "staying" and state.joins < _JOINS:
+        yield (
+            "a machine joins or leaves",
+            state._replace(alone=not state.alone, joins=state.joins + 1),
+            "",
+        )
     if about != "stores" and all(_may_wait(p, guards) for p in state.processes):
-        processes = tuple(sorted((_killed(p.later(), guards) for p in state.processes), key=repr))
+        longest = TTL + AWAY if about == "staying" else TTL
+        aged = (_killed(p.later(longest), guards) for p in state.processes)
+        processes = tuple(sorted(aged, key=repr))
         yield "time passes", state._replace(processes=processes), ""
 
 
@@ -227,17 +283,18 @@ def _may_wait(process: Process, guards: frozenset[str]) -> bool:
         return True
     if process.phase not in ("connecting", "connected"):
         return True
-    return process.clock().remaining(0) > 0
+    return process.clock().stays(0) > 0
 
 
 def _killed(process: Process, guards: frozenset[str]) -> Process:
     """The kernel's part: it needs nobody to run."""
-    if (
-        process.phase in ("connecting", "connected")
-        and "dead man's switch" in guards
-        and process.proven_at + TTL - KILL_MARGIN <= 0
-    ):
-        return Process()
+    if process.phase in ("connecting", "connected") and "dead man's switch" in guards:
+        # Armed anew as long as it runs; never beyond its lease (tests/unit/session/test_lease.py).
+        held = TTL - KILL_MARGIN
+        longest = process.proven_at + held + process.away
+        armed = min(process.ran_at + held, longest) if process.away else longest
+        if armed <= 0:
+            return Process()
     return process
 
 
@@ -245,6 +302,7 @@ def _process(
     state: State, process: Process, guards: frozenset[str], about: Question
 ) -> Iterator[tuple[str, Process, Store, int, str]]:
     store, used = state.store, state.used
+    linked = about in ("connections", "staying")
 
     def step(
         label: str, following: Process, after: Store = store, use: int = used, wrong: str = ""
@@ -253,12 +311,22 @@ def _process(
 
     # What happens to it.
     if process.request:
-        yield step(*_arrives(store, process, guards))
+        away = AWAY if about == "staying" and state.alone else 0
+        yield step(*_arrives(store, process, guards, away))
+        if about == "staying" and process.request[0] == "renew" and process.late is None:
+            given_up = process._replace(request=None, late=(process.epoch, process.asked))
+            yield step("does not wait for its renewal any more", given_up)
+    if process.late:
+        epoch, asked = process.late
+        arrived = process._replace(late=None)
+        yield step("a late renewal arrives", arrived, store.lengthened(epoch, TTL + asked))
     if process.phase != "idle":
         yield step("crashes", Process())
         if about == "stores" and process.device != "none":
             yield step("its node is lost", Process())
-        if not process.frozen and about == "connections":
+        if not process.frozen and (
+            about == "connections" or (about == "staying" and process.epoch == 1)
+        ):
             yield step("freezes", process._replace(frozen=True))
     if process.frozen:
         yield step("thaws", process._replace(frozen=False))
@@ -276,7 +344,12 @@ def _process(
     if process.ghost:
         yield step("comes up, closed", process, wrong="a connection that nobody owns")
     if process.phase == "idle" and state.starts < STARTS[about]:
-        yield step("starts", process._replace(phase="claiming", request=("claim", 0)))
+        claiming = process._replace(phase="claiming", request=("claim", 0))
+        if about == "staying":
+            _, answered, after = _arrives(store, claiming, guards, 0)
+            yield step("starts", _learns(after, answered, guards)[1], after)
+        else:
+            yield step("starts", claiming)
     if process.phase == "waiting":
         gone = process.provable and not any(
             other.is_of(process.epoch - 1) for other in state.processes
@@ -287,21 +360,18 @@ def _process(
             others = [p.phase for p in state.processes if p != process]
             free = "connecting" not in others and "connected" not in others
             waited = free and process.epoch == store.epoch
-        alive = process.clock().remaining(0) > 0 or "fences itself" not in guards
-        if (
-            about == "connections"
-            and not store.free
-            and (waited or "waits before it says so" not in guards)
-        ):
+        alive = process.clock().stays(0) > 0 or "fences itself" not in guards
+        if linked and not store.free and (waited or "waits before it says so" not in guards):
             yield step("says that it has waited", process, store.waited(process.epoch))
         if about == "connections" and process.epoch == store.epoch:
             always = "releases only what it waited for" not in guards
             after = store.release(process.epoch, clean=False, always=always)
             yield step("stops while it waits", Process(), after)
-        if about != "connections" and process.device != "ready":
+        if not linked and process.device != "ready":
             yield from (step(*found) for found in _opens(state, process, guards))
         elif (waited or "waits out the lease" not in guards) and alive:
-            yield step("connects", process._replace(phase="connecting"))
+            phase = "connected" if about == "staying" else "connecting"
+            yield step("connects", process._replace(phase=phase))
     if process.phase == "connecting":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
             sure = "ends with its client" in guards
@@ -313,14 +383,22 @@ def _process(
         and process.phase in ("waiting", "connecting", "connected")
         and not (process.request or process.answer)
     ):
-        yield step("renews", process._replace(request=("renew", 0)))
+        asking = process._replace(request=("renew", 0), asked=process.away)
+        if about == "staying" and process.epoch > 1:
+            _, answered, after = _arrives(store, asking, guards, 0)
+            yield step("renews", _learns(after, answered, guards)[1], after)
+        else:
+            yield step("renews", asking)
     if process.phase == "connected":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
             yield step("fences itself", Process())
             if about == "connections":
                 yield step("fences itself and goes on", Process(held=process.epoch))
+            if process.clock().stays(0) <= 0:
+                return
+        if about == "staying":
             return
-        if about != "connections":
+        if not linked:
             yield from _uses(state, process, guards)
         elif process.epoch == store.epoch:
             yield step("stops cleanly", Process(), store.release(process.epoch, clean=True))
@@ -351,22 +429,34 @@ def _uses(
         yield "stops cleanly", Process(), released, used, ""
 
 
-def _arrives(store: Store, process: Process, guards: frozenset[str]) -> tuple[str, Process, Store]:
-    """Its request reaches the store."""
+def _arrives(
+    store: Store, process: Process, guards: frozenset[str], away: int
+) -> tuple[str, Process, Store]:
+    """Its request reaches the store. `away`: what an owner may stay at the moment."""
     assert process.request is not None
     what, sent_at = process.request
     if what == "claim":
-        after, remaining, handed_over = store.claim()
+        after, remaining, handed_over = store.claim(away)
+        if "waits out what an owner may stay" not in guards:
+            remaining = min(remaining, TTL)
         provable = store.free or "proof needs one that had waited" not in guards
         own = process.held == store.epoch or "waits for others than itself" not in guards
         if process.held and own:
             remaining = 0
         answer = ("claim", sent_at, after.epoch, remaining, handed_over, provable)
     else:
-        after = store
+        asked = process.asked
+        if "stays no longer before it says so" not in guards:
+            asked = away
+        always = "stays in what was before it" not in guards
+        after = store.lengthened(process.epoch, TTL + asked, always=always)
         owned = store.renew(process.epoch, any_epoch="renews its own epoch only" not in guards)
         answer = ("renew", sent_at, process.epoch, 0, owned, False)
-    return f"{what} reaches the store", process._replace(request=None, answer=answer), after
+    return (
+        f"{what} reaches the store",
+        process._replace(request=None, answer=answer, alone=away > 0),
+        after,
+    )
 
 
 def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str, Process, Store]:
@@ -376,10 +466,18 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
     proven = sent_at if "counts from before sending" in guards else 0
     if what == "renew":
         if not good:
-            return "learns that it is not the owner", Process(), store
+            said = process._replace(answer=None, epoch=0)
+            if process.phase != "connected" or "stays connected no more when it left" in guards:
+                said = Process()
+            return "learns that it is not the owner", said, store
+        away = process.away if process.alone else 0
+        if process.alone and "stays no more, once it was not alone" not in guards:
+            away = AWAY
         return (
             "learns that it is the owner",
-            process._replace(answer=None, proven_at=max(process.proven_at, proven)),
+            process._replace(
+                answer=None, proven_at=max(process.proven_at, proven), away=away, alone=False
+            ),
             store,
         )
     return (
@@ -393,6 +491,8 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             provable=provable,
             handed_over=good,
             held=0,
+            away=AWAY if process.alone else 0,
+            alone=False,
         ),
         store,
     )

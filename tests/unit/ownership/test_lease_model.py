@@ -18,7 +18,9 @@ def test_no_interleaving_connects_two_owners_or_uses_a_ratchet_twice(about: Ques
 @pytest.mark.parametrize("guard", sorted(GUARDS))
 def test_without_this_rule_something_goes_wrong(guard: str) -> None:
     about: Question = "connections"
-    if "store" in guard:
+    if "stay" in guard:
+        about = "staying"
+    elif "store" in guard:
         about = "stores"
     elif "ratchet" in guard or "checkpoint" in guard:
         about = "ratchets"

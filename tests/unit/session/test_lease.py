@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from datetime import timedelta
 
 import pytest
 
 from actors.session.lease import LeaseClock, LeaseKeeper
 from cluster.domain.errors import Unavailable
 from cluster.settings import LeaseSettings
+from cluster.stores.ownership import Standing
 
 SHORT = LeaseSettings(
     ttl_seconds=0.6, renew_seconds=0.05, fence_margin_seconds=0.2, kill_margin_seconds=0.1
@@ -44,7 +46,7 @@ class Losses(list[str]):
 async def test_an_owner_cut_off_from_the_store_fences_itself_before_its_lease_ends() -> None:
     lost = Losses()
 
-    async def renew() -> bool:
+    async def renew(_away: timedelta) -> bool:
         raise Unavailable("away", retry_after=1)
 
     started = time.monotonic()
@@ -59,7 +61,7 @@ async def test_an_owner_cut_off_from_the_store_fences_itself_before_its_lease_en
 async def test_an_answer_that_hangs_does_not_outlive_the_lease() -> None:
     lost = Losses()
 
-    async def renew() -> bool:
+    async def renew(_away: timedelta) -> bool:
         await asyncio.Event().wait()
         return True
 
@@ -73,7 +75,7 @@ async def test_an_answer_that_hangs_does_not_outlive_the_lease() -> None:
 async def test_a_newer_epoch_ends_the_ownership_at_once() -> None:
     lost = Losses()
 
-    async def renew() -> bool:
+    async def renew(_away: timedelta) -> bool:
         return False
 
     keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=time.monotonic())
@@ -86,7 +88,7 @@ async def test_renewals_keep_the_lease() -> None:
     lost = Losses()
     renewed = asyncio.Semaphore(0)
 
-    async def renew() -> bool:
+    async def renew(_away: timedelta) -> bool:
         renewed.release()
         return True
 
@@ -110,7 +112,7 @@ async def test_a_renewal_that_cannot_be_cancelled_holds_up_nothing() -> None:
     lost = Losses()
     free = asyncio.Event()
 
-    async def renew() -> bool:
+    async def renew(_away: timedelta) -> bool:
         while not free.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await free.wait()
@@ -123,3 +125,87 @@ async def test_a_renewal_that_cannot_be_cancelled_holds_up_nothing() -> None:
     assert time.monotonic() - started < SHORT.ttl_seconds
     free.set()
     await keeper.stop()
+
+
+class Armed:
+    """A dead man's switch that tells how far ahead it was set."""
+
+    def __init__(self) -> None:
+        self.deadline = 0.0
+
+    def arm(self, deadline: float) -> None:
+        self.deadline = deadline
+
+    def disarm(self) -> None:
+        self.deadline = 0.0
+
+
+LONG = SHORT.model_copy(update={"away_seconds": 1.0})
+
+
+@pytest.mark.parametrize("may", [True, False])
+async def test_one_that_is_alone_stays_connected_without_proof_for_its_longer_lease(
+    may: bool,
+) -> None:
+    lost, dead_man = Losses(), Armed()
+
+    async def renew(_away: timedelta) -> Standing:
+        raise Unavailable("away", retry_after=1)
+
+    began = time.monotonic()
+    keeper = LeaseKeeper(
+        settings=LONG,
+        renew=renew,
+        on_lost=lost,
+        claimed_at=began,
+        dead_man=dead_man,
+        alone=True,
+        may_stay=lambda: may,
+    )
+    keeper.start()
+    stayed, furthest = 0, 0.0
+    while not lost.happened.is_set():
+        stayed += keeper.staying
+        # One that does nothing but receive: it is sure of nothing else.
+        assert not (keeper.staying and keeper.held)
+        furthest = max(furthest, dead_man.deadline)
+        await asyncio.sleep(0.01)
+    took = time.monotonic() - began
+    assert took < LONG.ttl_seconds + may * LONG.away.total_seconds()
+    assert bool(stayed) is may
+    assert took > may * LONG.away.total_seconds()
+    # Whoever stands still is killed in a lease's time, and always before its lease ends.
+    assert (
+        furthest
+        <= began + LONG.ttl_seconds + may * LONG.away.total_seconds() - LONG.kill_margin_seconds
+    )
+    if may:
+        assert dead_man.deadline - time.monotonic() < LONG.ttl_seconds
+
+
+async def test_who_is_not_alone_any_more_stays_no_longer_and_says_so_after() -> None:
+    """Its own limit, then the row's; and never again, whatever arrives when."""
+    asked: list[float] = []
+    standings = [Standing.ALONE, Standing.OWNER, Standing.ALONE, Standing.ALONE]
+    limits: list[float] = []
+
+    async def renew(away: timedelta) -> Standing:
+        asked.append(away.total_seconds())
+        limits.append(keeper.clock.away)
+        return standings[min(len(asked), len(standings)) - 1]
+
+    keeper = LeaseKeeper(
+        settings=LONG,
+        renew=renew,
+        on_lost=Losses(),
+        claimed_at=time.monotonic(),
+        alone=True,
+        may_stay=lambda: True,
+    )
+    keeper.start()
+    async with asyncio.timeout(10):
+        while len(asked) < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await keeper.stop()
+    assert asked[:5] == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert limits[:5] == asked[:5]

@@ -96,6 +96,7 @@ OTHERS = {
     "outbox.OutboxStore.forget": _OLD,
     "outbox._ACCEPT": _CALLER,
     "ownership.OwnershipStore.claim": "makes the epoch",
+    "ownership.OwnershipStore.left": "of an epoch that a newer one has followed",
     "people.PeopleStore.named": "names, which a newer one overwrites whoever tells it",
     "quarantine.QuarantineStore.delete": _CALLER,
     "sessions.SessionStore.create": _CALLER,
