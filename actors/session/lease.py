@@ -124,8 +124,7 @@ class LeaseKeeper:
                 self._arm(sent_at)
             try:
                 # One that stays must be back in time to show that it runs.
-                held = self.clock.remaining(sent_at) > 0
-                patience = left if held else self._settings.renew_seconds
+                patience = min(left, self.clock.ttl - self.clock.margin)
                 away = timedelta(seconds=self.clock.away)
                 standing = await self._renewed(self._renew(away), patience)
             except Exception as error:  # noqa: BLE001

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -42,20 +43,24 @@ class Unlinked:
     engine_events = False
     gone = True
     open = closed = 0
+    #: Whose connections are counted: hosts of tests before go on until their process ends.
+    session_id = 0
 
     def __init__(self, store: Path, *_: Any) -> None:
         store.write_bytes(b"")
+        self._of = store.parents[1].name
         self._closed = False
 
     async def connect(self) -> None:
-        assert Unlinked.open == 0, "two connections of one session"
-        Unlinked.open += 1
+        if self._of == str(Unlinked.session_id):
+            assert Unlinked.open == 0, "two connections of one session"
+            Unlinked.open += 1
 
     async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self._closed and self._of == str(Unlinked.session_id):
             Unlinked.open -= 1
             Unlinked.closed += 1
+        self._closed = True
 
     async def drained(self) -> None:
         return
@@ -77,11 +82,31 @@ class Switch:
         self.disarmed += 1
 
 
+#: Of the test that runs now: exits, and the threads of its hosts.
+_exits: list[int] = []
+_threads: set[int | None] = set()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def processes_end() -> None:
+    """A host runs no further once its process has ended, as in life: not beside the tests that
+    follow either, of whatever file."""
+    exit_ = os._exit
+
+    def ends(code: int) -> None:
+        if threading.current_thread().name != "sessions-loop":
+            exit_(code)
+        if threading.get_ident() in _threads:
+            _exits.append(code)
+        threading.Event().wait()
+
+    os._exit = ends  # type: ignore[assignment]
+
+
 @pytest.fixture
-def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    found: list[int] = []
-    monkeypatch.setattr(os, "_exit", found.append)
-    return found
+def exits() -> list[int]:
+    _exits.clear()
+    return _exits
 
 
 Hosting = Callable[..., SessionHost]
@@ -98,6 +123,8 @@ def hosting(
     and what `SessionHost` takes."""
     monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     Unlinked.open = Unlinked.closed = 0
+    Unlinked.session_id = record.id
+    _threads.clear()
 
     def start(
         lease: LeaseSettings | None = None,
@@ -106,7 +133,8 @@ def hosting(
         **more: Any,
     ) -> SessionHost:
         given: dict[str, Any] = {"lease": lease, "whatsapp": whatsapp}
-        return SessionHost(
+        before = {one.ident for one in threading.enumerate()}
+        host = SessionHost(
             assigned=assigned or Assigned(session_id=record.id),
             node="here",
             settings=Settings(
@@ -118,6 +146,8 @@ def hosting(
             # The kernel's would end the tests.
             **{"dead_man": Switch(), **more},
         )
+        _threads.update({one.ident for one in threading.enumerate()} - before)
+        return host
 
     return start
 
