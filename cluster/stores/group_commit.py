@@ -15,12 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+import structlog
+
 from cluster.domain.errors import GatewayError, Unavailable, error_from_payload
 
 if TYPE_CHECKING:
     from cluster.stores.database import Database, Row
 
 __all__ = ["GroupCommit", "RolledBackError"]
+
+log = structlog.get_logger(__name__)
 
 #: Statements of one transaction: the first one's rows stay locked until the last one is done.
 _MOST = 32
@@ -78,6 +82,10 @@ class GroupCommit:
             while self._waiting:
                 if group := self._next():
                     await self._commit(group)
+        except Exception as error:
+            log.exception("database.group_commit_failed")
+            while self._waiting:
+                _tell(self._waiting.popleft(), None, error)
         finally:
             self._task = None
 

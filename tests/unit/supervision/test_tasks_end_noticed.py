@@ -52,7 +52,11 @@ _KNOWN = {
     ("cluster/client/live.py", "changed"): "readers poll, and begin it again when it has ended",
     ("cluster/client/session.py", "_answered_by_owner"): _AWAITED,
     ("cluster/client/session.py", "_followed"): _AWAITED,
+    ("cluster/local_calls.py", "__init__"): _TOLD,
+    ("cluster/local_calls.py", "connected"): _CAUGHT,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
+    ("cluster/stores/group_commit.py", "_begin_alone"): _TOLD,
+    ("cluster/stores/group_commit.py", "one"): _TOLD,
     ("cluster/stores/wake.py", "touch"): "catches all; the next hint begins it again",
 }
 
