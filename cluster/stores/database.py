@@ -40,6 +40,8 @@ _BOUNDS = """
     SELECT set_config('lock_timeout', '50', true), set_config('statement_timeout', '1000', true),
            set_config('plan_cache_mode', 'force_generic_plan', true)
 """
+#: Seconds between tries of a pool to get its first connection.
+_RECONNECT = 0.5
 #: Silence of a transaction that holds a session's fence, milliseconds.
 _HELD_MS = 2000
 #: PgBouncer refuses `options`, or is told to leave them out.
@@ -105,7 +107,9 @@ class Database:
             max_size=settings.database_pool_max,
             timeout=timeout,
             max_idle=60,
-            reconnect_timeout=timeout,
+            # Its pauses grow to seconds: who waits for PostgreSQL's return would wait for those.
+            reconnect_timeout=_RECONNECT,
+            reconnect_failed=_try_on,
             open=False,
             check=_check_if_spoken_to,
             name="stores",
@@ -229,6 +233,13 @@ def _is_stale_plan(error: psycopg.Error) -> bool:
         isinstance(error, psycopg.errors.FeatureNotSupported)
         and error.diag.source_function == "RevalidateCachedQuery"
     )
+
+
+async def _try_on(pool: AsyncConnectionPool[Connection]) -> None:
+    """A pool that has given up tries again at the next request; whoever waits already would wait
+    in vain."""
+    if not pool.closed:
+        await pool.check()
 
 
 def _named(error: Exception) -> GatewayError:
