@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,23 +35,32 @@ Setting = LabelChanged | ChatLabeled | ChatArchived
 #: Asks the client's device store a query.
 Rows = Callable[[str], Awaitable[list[list[Any]]]]
 
-#: Seconds between two looks, and looks until a record is nobody's here: the library writes MACs
-#: down after the whole patch was decrypted.
-_LOOK_SECONDS, _LOOKS = 0.3, 20
+#: The library writes MACs down after the whole patch was decrypted: on a slow machine much later.
+#: Seconds between two looks at a record; how long it counts as young, and between two looks at one
+#: that does not; until it is nobody's here.
+_LOOK_SECONDS, _YOUNG_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 6.0, 5.0, 180.0
 _MOST_COLORS = 32_767
 
 
 class AppStateSeen:
     """Tells one client's settings, in order."""
 
-    def __init__(self, ring: Ring, rows: Rows, tell: Callable[[Setting], None]) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        rows: Rows,
+        tell: Callable[[Setting], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`rows`: of the device store; `tell`: called on the loop that `watch` runs on."""
         self._ring = ring
         self._rows = rows
         self._tell = tell
         self._next = ring.count
-        #: Records that are nobody's so far, with the looks that are left.
-        self._waiting: list[tuple[int, bytes]] = []
+        self._clock = clock
+        #: Records that are nobody's so far, with when they were seen first.
+        self._waiting: list[tuple[float, bytes]] = []
+        self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
 
     async def watch(self) -> None:
@@ -62,14 +72,17 @@ class AppStateSeen:
     async def look(self) -> None:
         """Tell what there is."""
         async with self._looking:
+            now = self._clock()
             if self._ring.count > self._next:
                 for following, record in self._ring.read(self._next):
                     self._next = following
-                    self._waiting.append((_LOOKS, record))
-            if self._waiting:
+                    self._waiting.append((now, record))
+            young = bool(self._waiting) and self._waiting[-1][0] > now - _YOUNG_SECONDS
+            if self._waiting and (young or self._looked_at <= now - _SELDOM_SECONDS):
+                self._looked_at = now
                 self._waiting = await self._sorted_out(self._waiting)
 
-    async def _sorted_out(self, waiting: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    async def _sorted_out(self, waiting: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
         """Tell those that are this client's; gives those to look at again."""
         try:
             keys, known = await _secrets_of(self._rows)
@@ -77,18 +90,18 @@ class AppStateSeen:
             log.debug("app_state.store_busy", error=error.detail)
             return waiting
         left = []
-        for looks, record in waiting:
+        for seen_at, record in waiting:
             data = SyncActionData()
             try:
                 data.ParseFromString(record)
-            except DecodeError:
-                log.warning("app_state.damaged_record", size=len(record))
-                continue
-            if not any(hmac.digest(key, data.index, hashlib.sha256) in known for key in keys):
-                if looks > 1:
-                    left.append((looks - 1, record))
-            elif (setting := setting_of(data)) is not None:
-                self._tell(setting)
+                if not any(hmac.digest(key, data.index, hashlib.sha256) in known for key in keys):
+                    if seen_at > self._looked_at - _NOBODYS_SECONDS:
+                        left.append((seen_at, record))
+                elif (setting := setting_of(data)) is not None:
+                    self._tell(setting)
+            except (DecodeError, ValueError, RecursionError) as error:
+                # The account's own phone, or who has its keys, wrote what is no index.
+                log.warning("app_state.damaged_record", size=len(record), error=repr(error)[:200])
         return left
 
 
