@@ -28,6 +28,7 @@ OF_NO_SESSION = {
     *("/api/server/stop", "/api/server/debug/cpu", "/api/server/debug/heapsnapshot"),
     *("/api/keys", "/api/keys/{id}", "/api/apps", "/api/apps/{id}", "/api/apps/{id}/purge"),
     *("/health/live", "/health/ready", "/api/access", "/api/vitals", "/api/cluster/nodes"),
+    *("/api/vitals/traffic", "/api/vitals/dead-letters"),
     *("/api/cluster/nodes/{node}/drain", "/api/cluster/nodes/{node}/undrain"),
     *("/api/cluster/ownerships", "/api/sandbox/phones", "/api/sandbox/phones/{number}/scan"),
     *("/api/sandbox/phones/{number}/link-code", "/api/sandbox/phones/{number}/messages"),
