@@ -34,6 +34,8 @@ class EventIds:
     #: An earlier owner may have recorded it.
     recorded_before: bool = False
     _attempted: dict[str, str] = field(default_factory=dict)
+    #: Of the entry, once: it may be long, and have as many parts.
+    _digest: bytes = b""
 
     def of(self, part: str) -> tuple[str, bool]:
         """The id of the entry's event `part`, and whether it may be recorded by now: because this
@@ -44,7 +46,8 @@ class EventIds:
         if not self.entry:
             made = new_event_id()
         else:
-            digest = hashlib.sha256(len(part).to_bytes(4) + part.encode() + self.entry).digest()
+            self._digest = self._digest or hashlib.sha256(self.entry).digest()
+            digest = hashlib.sha256(self._digest + part.encode(errors="replace")).digest()
             made = _event_id(int.from_bytes(digest[: _RANDOM // 8]))
         self._attempted[part] = made
         return made, self.recorded_before
