@@ -29,7 +29,11 @@ export async function open() {
   url.search = "";
   const database = new pg.Pool({ connectionString: url.href, max: 10 });
   await database.query(TABLE);
-  const redis = new Redis(env.REDIS_URL);
+  // No URL for JavaScript: a socket's has a password and no host.
+  const socket = env.REDIS_URL.match(/^unix:\/\/:(.*)@(\/[^?]*)/);
+  const redis = socket
+    ? new Redis({ path: decodeURIComponent(socket[2]), password: decodeURIComponent(socket[1]) })
+    : new Redis(env.REDIS_URL);
   const [endPoint, port] = env.S3_ENDPOINT.split(":");
   const objects = new Minio({
     endPoint,
