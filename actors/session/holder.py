@@ -7,12 +7,12 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["boot_id", "end", "here", "holder_id", "host_id", "is_dead"]
+__all__ = ["boot_id", "end", "holder_id", "host_id", "is_dead"]
 
 
 def holder_id() -> str:
     """`boot id/pid namespace/pid/start time` of this process."""
-    return f"{_host()}/{os.getpid()}/{_start_time(os.getpid())}"
+    return f"{host_id()}/{os.getpid()}/{_start_time(os.getpid())}"
 
 
 def is_dead(holder: str, *, one_machine: bool = False) -> bool:
@@ -24,20 +24,15 @@ def is_dead(holder: str, *, one_machine: bool = False) -> bool:
         return True
     host, _, rest = holder.rpartition("/")
     host, _, pid = host.rpartition("/")
-    if host != _host() or not pid.isdigit():
+    if host != host_id() or not pid.isdigit():
         return False
     return _start_time(int(pid)) != rest
-
-
-def here(holder: str) -> bool:
-    """Whether this process would see of `holder`, another one, that it is dead."""
-    return holder.startswith(f"{_host()}/") and holder != holder_id()
 
 
 def end(holder: str) -> bool:
     """SIGKILL the process of `holder`, if it is here and still that one; False: it may not be, or
     this user may not do it. It is dead when `is_dead` says so."""
-    if not here(holder) or is_dead(holder):
+    if not holder.startswith(f"{host_id()}/") or holder == holder_id() or is_dead(holder):
         return False
     with suppress(OSError, ValueError):
         # By a descriptor: the pid may be somebody else's in the next moment.
@@ -51,17 +46,13 @@ def end(holder: str) -> bool:
     return False
 
 
-def host_id() -> str:
-    """What processes share that see of each other whether they live."""
-    return _host()
-
-
 def boot_id() -> str:
     """Changes with every boot of the host."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _host() -> str:
+def host_id() -> str:
+    """What processes share that see of each other whether they live."""
     return f"{boot_id()}/{Path('/proc/self/ns/pid').readlink()}"
 
 

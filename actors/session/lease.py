@@ -58,7 +58,7 @@ class LeaseKeeper:
         self,
         *,
         settings: LeaseSettings,
-        renew: Callable[[timedelta], Awaitable[bool | Standing]],
+        renew: Callable[[timedelta], Awaitable[Standing]],
         on_lost: Callable[[str], Awaitable[None]],
         claimed_at: float,
         dead_man: Switch | None = None,
@@ -110,18 +110,23 @@ class LeaseKeeper:
         left = self.clock.remaining(now)
         return self.clock.stays(now) if left <= 0 and self._may_stay() else left
 
+    def _runs(self, now: float) -> float:
+        """Seconds that are left. Of one that stays that much is sure: it runs, now; so it is armed
+        before each pause and each renewal, which may take as long as they may."""
+        left = self._left(now)
+        if self.clock.remaining(now) <= 0 < left:
+            self._arm(now)
+        return left
+
     async def _run(self) -> None:
         while True:
-            left = self._left(time.monotonic())
+            left = self._runs(time.monotonic())
             await asyncio.sleep(max(0.0, min(self._settings.renew_seconds, left)))
             sent_at = time.monotonic()
-            left = self._left(sent_at)
+            left = self._runs(sent_at)
             if left <= 0:
                 await self._on_lost("the lease could not be renewed in time")
                 return
-            if self.clock.remaining(sent_at) <= 0:
-                # It runs: that much is sure.
-                self._arm(sent_at)
             try:
                 # One that stays must be back in time to show that it runs.
                 patience = min(left, self.clock.ttl - self.clock.margin)
@@ -142,7 +147,7 @@ class LeaseKeeper:
                 self.clock.away = 0.0
 
     @staticmethod
-    async def _renewed(asked: Awaitable[bool | Standing], seconds: float) -> bool | Standing:
+    async def _renewed(asked: Awaitable[Standing], seconds: float) -> Standing:
         """Raises `TimeoutError` in time, also when the call does not let itself be cancelled: on a
         connection that was cut psycopg waits for an answer to that as well."""
         renewal = asyncio.ensure_future(asked)

@@ -12,6 +12,7 @@ from actors.session.calls import Calls
 from actors.session.closing import Closing, HandOver
 from actors.session.dead_man import Switch
 from actors.session.disk import FullDisk
+from actors.session.lease import LeaseKeeper
 from actors.session.opening import Opening
 from actors.session.owner import Owner, SessionEnded
 from actors.session.serving import ClientFactory, Serving
@@ -134,7 +135,7 @@ class Session:
                 watchdogs.append(owner.supervised(self._serving.watch(), "watchdog"))
             watchdogs += [
                 owner.supervised(self._watch_disk(), "disk watch"),
-                owner.supervised(self._watch_lease(), "lease watch"),
+                owner.supervised(self._watch_lease(claimed.keeper), "lease watch"),
             ]
             ended = await owner.ended
         except NotOwner as error:
@@ -185,13 +186,13 @@ class Session:
     def _on_disk_refused(self) -> None:
         self._loop.call_soon_threadsafe(self._disk_refused.set)
 
-    async def _watch_lease(self) -> None:
+    async def _watch_lease(self, keeper: LeaseKeeper) -> None:
         """While it stays connected without PostgreSQL: ask whether it is the only one who does not
         reach it. Then it is moved."""
         owner, stayed = self._owner, False
         while True:
             await asyncio.sleep(_LOOK_AT_LEASE)
-            stays = owner.claimed is not None and owner.claimed.keeper.staying
+            stays = keeper.staying
             if stays != stayed:
                 stayed = stays
                 owner.log.warning("session.stays_connected", without_postgresql=stays)

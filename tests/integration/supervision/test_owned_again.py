@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -299,21 +300,31 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
     await _until(lambda: Unlinked.closed == 1)
 
 
+@asynccontextmanager
+async def _another_process() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """One of this machine, and its name as a holder."""
+    code = (
+        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
+        "import time; time.sleep(60)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        yield process, (await process.stdout.readline()).decode().strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 @pytest.mark.usefixtures("alone")
 async def test_a_successor_on_the_machine_ends_who_does_not_let_go(
     stores: Stores, record: SessionRecord, hosting: Hosting
 ) -> None:
     """As a process that stands still, or that alone does not reach PostgreSQL."""
-    code = (
-        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
-        "import time; time.sleep(60)"
-    )
-    stuck = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert stuck.stdout is not None
-        holder = (await stuck.stdout.readline()).decode().strip()
+    async with _another_process() as (stuck, holder):
         claim = await stores.ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.away)
         assert claim.alone
         began = time.monotonic()
@@ -321,10 +332,6 @@ async def test_a_successor_on_the_machine_ends_who_does_not_let_go(
         await _until(lambda: Unlinked.open == 1)
         assert _AWAY.ttl_seconds < time.monotonic() - began < _AWAY.away.total_seconds()
         assert await asyncio.wait_for(stuck.wait(), 5) == -signal.SIGKILL
-    finally:
-        if stuck.returncode is None:
-            stuck.kill()
-            await stuck.wait()
 
 
 @pytest.mark.usefixtures("alone")
@@ -332,25 +339,13 @@ async def test_another_process_on_the_machine_is_left_alone(
     stores: Stores, record: SessionRecord, hosting: Hosting
 ) -> None:
     """One that holds a session for an import, for as long as that may take."""
-    code = (
-        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
-        "import time; time.sleep(60)"
-    )
-    other = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert other.stdout is not None
-        holder = (await other.stdout.readline()).decode().strip()
+    async with _another_process() as (other, holder):
         await stores.ownership.claim(record.id, "", holder, 2 * _AWAY.ttl)
         began = time.monotonic()
         hosting(_AWAY)
         await _until(lambda: Unlinked.open == 1)
         assert time.monotonic() - began > 2 * _AWAY.ttl_seconds
         assert other.returncode is None
-    finally:
-        other.kill()
-        await other.wait()
 
 
 @pytest.mark.usefixtures("alone")

@@ -46,7 +46,7 @@ class Losses(list[str]):
 async def test_an_owner_cut_off_from_the_store_fences_itself_before_its_lease_ends() -> None:
     lost = Losses()
 
-    async def renew(_away: timedelta) -> bool:
+    async def renew(_away: timedelta) -> Standing:
         raise Unavailable("away", retry_after=1)
 
     started = time.monotonic()
@@ -61,9 +61,9 @@ async def test_an_owner_cut_off_from_the_store_fences_itself_before_its_lease_en
 async def test_an_answer_that_hangs_does_not_outlive_the_lease() -> None:
     lost = Losses()
 
-    async def renew(_away: timedelta) -> bool:
+    async def renew(_away: timedelta) -> Standing:
         await asyncio.Event().wait()
-        return True
+        return Standing.OWNER
 
     started = time.monotonic()
     keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=started)
@@ -75,8 +75,8 @@ async def test_an_answer_that_hangs_does_not_outlive_the_lease() -> None:
 async def test_a_newer_epoch_ends_the_ownership_at_once() -> None:
     lost = Losses()
 
-    async def renew(_away: timedelta) -> bool:
-        return False
+    async def renew(_away: timedelta) -> Standing:
+        return Standing.LOST
 
     keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=time.monotonic())
     keeper.start()
@@ -88,9 +88,9 @@ async def test_renewals_keep_the_lease() -> None:
     lost = Losses()
     renewed = asyncio.Semaphore(0)
 
-    async def renew(_away: timedelta) -> bool:
+    async def renew(_away: timedelta) -> Standing:
         renewed.release()
-        return True
+        return Standing.OWNER
 
     keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=time.monotonic())
     keeper.start()
@@ -112,11 +112,11 @@ async def test_a_renewal_that_cannot_be_cancelled_holds_up_nothing() -> None:
     lost = Losses()
     free = asyncio.Event()
 
-    async def renew(_away: timedelta) -> bool:
+    async def renew(_away: timedelta) -> Standing:
         while not free.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await free.wait()
-        return True
+        return Standing.OWNER
 
     started = time.monotonic()
     keeper = LeaseKeeper(settings=SHORT, renew=renew, on_lost=lost, claimed_at=started)
@@ -181,6 +181,30 @@ async def test_one_that_is_alone_stays_connected_without_proof_for_its_longer_le
     )
     if may:
         assert dead_man.deadline - time.monotonic() < LONG.ttl_seconds
+
+
+async def test_one_that_stays_is_not_killed_while_its_renewals_hang() -> None:
+    """As at a PostgreSQL that stands still: they take as long as they may, and it runs."""
+    lost, dead_man = Losses(), Armed()
+
+    async def renew(_away: timedelta) -> Standing:
+        await asyncio.Event().wait()
+        return Standing.OWNER
+
+    keeper = LeaseKeeper(
+        settings=LONG.model_copy(update={"renew_seconds": 0.15}),
+        renew=renew,
+        on_lost=lost,
+        claimed_at=time.monotonic(),
+        dead_man=dead_man,
+        alone=True,
+        may_stay=lambda: True,
+    )
+    keeper.start()
+    while not lost.happened.is_set():
+        assert time.monotonic() < dead_man.deadline
+        await asyncio.sleep(0.005)
+    assert not keeper.held
 
 
 async def test_who_is_not_alone_any_more_stays_no_longer_and_says_so_after() -> None:
