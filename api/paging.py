@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query
 from pydantic import AfterValidator
 
-__all__ = ["Paging", "Sort", "SortDirection", "Words", "at_most", "mentions"]
+__all__ = ["Merge", "Paging", "Sort", "SortDirection", "Words", "at_most", "mentions", "merged"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,20 @@ def at_most(most: int) -> AfterValidator:
     """For a `limit`: WAHA has no maximum, and 0 (what n8n sends when nothing is chosen) is none.
     Here either is the `most` that one answer holds."""
     return AfterValidator(lambda wanted: min(wanted, most) if wanted else most)
+
+
+def merged(merge: bool | None) -> bool | None:
+    """WAHA's `merge`. Raises `ValueError` where a person's LID and number are to be two chats."""
+    if merge is False:
+        raise ValueError("a person's LID and phone number are one chat here: leave merge out")
+    return merge
+
+
+Merge = Annotated[
+    bool,
+    Query(description="A person's LID and number are one chat here: only `true` is taken."),
+    AfterValidator(merged),
+]
 
 
 class SortDirection(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from api.models import WahaModel
 from api.models.keys import SessionActions
@@ -41,13 +41,21 @@ class McpConfig(WahaModel):
     )
 
 
+def _no_queue(wanted: bool | None) -> bool | None:
+    if wanted:
+        raise ValueError("there is no queue to look at")
+    return wanted
+
+
 class ChatwootCommands(WahaModel):
     server: bool = Field(
         True,
         description="Agents write commands in the conversation where the session tells its "
         "status, and QR codes are shown there: `help` lists them.",
     )
-    queue: bool | None = Field(False, description="Of no effect.")
+    queue: Annotated[bool | None, AfterValidator(_no_queue)] = Field(
+        False, description="Only `false`: there is no queue to look at."
+    )
 
 
 class ChatwootConversations(WahaModel):
@@ -77,7 +85,6 @@ class ChatwootConfig(WahaModel):
     inboxId: int = Field(ge=1, le=MOST)
     inboxIdentifier: str = Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")
     linkPreview: Literal["OFF", "LG", "HG"] = "OFF"
-    locale: str = Field("en-US", max_length=16, description="Of no effect: see `templates`.")
     templates: dict[str, Annotated[str, StringConstraints(max_length=4096)]] | None = Field(
         None,
         description="Texts in your own words, by WAHA's names, in Mustache: "
@@ -86,11 +93,21 @@ class ChatwootConfig(WahaModel):
             {"chatwoot.to.whatsapp.message.text": "*{{{chatwoot.sender.name}}}*: {{{content}}}"}
         ],
     )
+    locale: str = Field(
+        "en-US", max_length=16, description="Our texts are English; another needs `templates`."
+    )
     commands: ChatwootCommands | None = None
     conversations: ChatwootConversations | None = None
     webhook: str | None = Field(
         None, description="Told only: the address for the inbox, whole in the first answer."
     )
+
+    @field_validator("locale")
+    @classmethod
+    def _has_texts(cls, locale: str, info: ValidationInfo) -> str:
+        if not locale.lower().startswith("en") and not info.data.get("templates"):
+            raise ValueError("our texts are English: give your own as `templates`")
+        return locale
 
 
 class CallAnswer(WahaModel):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from api.models import WahaModel
 from api.models.chatting import MessageText
 from api.models.messages import WAMessage
-from api.paging import at_most
+from api.paging import at_most, merged
 from cluster.domain.chat import Chat
 from cluster.domain.session import Me
 from cluster.domain.waha_id import waha_id
@@ -70,7 +70,7 @@ class ChatSummary(WahaModel):
 
 
 class _OverviewPage(WahaModel):
-    merge: bool | None = True
+    merge: Annotated[bool | None, AfterValidator(merged)] = True
     limit: Annotated[int, at_most(1000)] = Field(20, ge=0)
     offset: int = Field(0, ge=0, le=2**31 - 1)
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from api.models import WahaModel
+from api.models.apps import AppAnswer
 from api.params import SessionName
 from cluster.domain.config_secrets import masked
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
@@ -17,6 +18,7 @@ __all__ = [
     "DeprecatedLogout",
     "DeprecatedStart",
     "DeprecatedStop",
+    "LogoutRequest",
     "MeInfo",
     "SessionCreateRequest",
     "SessionInfo",
@@ -27,7 +29,15 @@ __all__ = [
 _ANY_NAME = Field(description="Session name (id)", examples=["default"])
 
 
-class SessionCreateRequest(WahaModel):
+class _WithApps(WahaModel):
+    apps: list[Any] | None = Field(
+        None,
+        description="Taken only when it is empty: apps are made by `POST /api/apps`, with the "
+        "rights that this takes.",
+    )
+
+
+class SessionCreateRequest(_WithApps):
     name: SessionName | None = Field(
         None, description="Session name (id); made up when missing", examples=["default"]
     )
@@ -35,7 +45,7 @@ class SessionCreateRequest(WahaModel):
     config: SessionConfig | None = None
 
 
-class SessionUpdateRequest(WahaModel):
+class SessionUpdateRequest(_WithApps):
     config: SessionConfig | None = None
 
 
@@ -47,6 +57,16 @@ class DeprecatedStart(WahaModel):
 class DeprecatedStop(WahaModel):
     name: SessionName = _ANY_NAME
     logout: bool | None = Field(False, description="Log out and delete the session as well.")
+
+
+class _AppsAtLogout(WahaModel):
+    purge: bool | None = Field(
+        False, description="Only `false`: `POST /api/apps/{id}/purge` does that."
+    )
+
+
+class LogoutRequest(WahaModel):
+    apps: _AppsAtLogout | None = None
 
 
 class DeprecatedLogout(WahaModel):
@@ -106,7 +126,7 @@ class SessionInfo(WahaModel):
         "for them, and keeps them when it is sent back."
     )
     me: MeInfo | None = None
-    apps: list[Any] | None = None
+    apps: list[AppAnswer] | None = Field(None, description="With `expand=apps`.")
     assignedWorker: str | None = Field(None, description="Node of the owner.")
     presence: str | None = None
     timestamps: Timestamps
@@ -114,13 +134,19 @@ class SessionInfo(WahaModel):
     gateway: SessionGateway
 
     @classmethod
-    def of(cls, record: SessionRecord, smaller: dict[str, str] | None = None) -> Self:
+    def of(
+        cls,
+        record: SessionRecord,
+        smaller: dict[str, str] | None = None,
+        apps: list[AppAnswer] | None = None,
+    ) -> Self:
         """`smaller`: promises that are not kept."""
         return cls(
             name=record.name,
             status=record.status,
             config=masked(record.config),
             me=MeInfo.of(record.me) if record.me else None,
+            apps=apps,
             assignedWorker=record.node or None,
             timestamps=Timestamps(activity=int(record.updated_at.timestamp() * 1000)),
             gateway=SessionGateway(

@@ -19,6 +19,7 @@ from api.models.files import attachment
 from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
+from api.routers.history_page import Media
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -176,15 +177,19 @@ async def delete(session: SessionPath, channel_id: _Id) -> Response:
 async def preview_messages(
     session: SessionPath,
     channel_id: _IdOrCode,
-    download_media: Annotated[
-        bool, Query(alias="downloadMedia", description="Of no effect.")
-    ] = False,
+    media: Media,
     limit: Annotated[int, Query(ge=0), at_most(100)] = 10,
 ) -> list[ChannelMessageAnswer]:
     jid = channel_id if "@" in channel_id else (await session.channels.get(channel_id)).jid
     me = await session.me()
     found = await session.channels.messages(jid, limit)
-    return [ChannelMessageAnswer.of(jid, one, me) for one in found]
+    answers = [ChannelMessageAnswer.of(jid, one, me) for one in found]
+    told = media.of([one.message for one in answers])
+    for answer, message in zip(answers, told, strict=True):
+        answer.message = message
+        if message.media is not None:
+            message.media.error = {"message": "the library cannot download files of posts"}
+    return answers
 
 
 @router.post(

@@ -20,13 +20,14 @@ from api.models.chats import (
 from api.models.chatting import Result
 from api.models.messages import WAMessage
 from api.models.results import Result as Done
-from api.paging import at_most
+from api.paging import Merge, at_most
 from api.params import AnyChatPath, SessionPath
 from api.problems import responses
 from api.references import reference
-from api.routers.history_page import PAGED, Page, SortOrder, history
+from api.routers.history_page import PAGED, Media, Page, SortOrder, history
 from api.strict_json import StrictJsonRoute
 from cluster.client.session import SessionClient
+from cluster.domain.chat import ChatOrder
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import (
     Invalid,
@@ -52,6 +53,8 @@ _ASKING = responses(Invalid, SessionNotWorking, WhatsAppRefused)
 _ABOUT_MESSAGE = _ASKING | responses(NotFound)
 #: Messages that `…/messages/read` reads when it is not told how many (WAHA's default).
 _READ_AT_ONCE = 30
+#: How old they are at most (WAHA's default).
+_READ_DAYS = 7
 
 
 class ChatSort(StrEnum):
@@ -59,6 +62,14 @@ class ChatSort(StrEnum):
     MESSAGE_TIMESTAMP = "messageTimestamp"
     ID = "id"
     NAME = "name"
+
+
+_ORDERS: dict[ChatSort, ChatOrder] = {
+    ChatSort.CONVERSATION_TIMESTAMP: "time",
+    ChatSort.MESSAGE_TIMESTAMP: "time",
+    ChatSort.ID: "id",
+    ChatSort.NAME: "name",
+}
 
 
 async def _chat(
@@ -110,12 +121,12 @@ async def get_chats(
     sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 1000,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
-    merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
+    merge: Merge = True,
 ) -> list[ChatInfo]:
     found = await session.chats.list(
         limit=limit,
         offset=offset,
-        by_name=sort_by in {ChatSort.ID, ChatSort.NAME},
+        order=_ORDERS[sort_by],
         ascending=sort_order is SortOrder.ASC,
     )
     return [ChatInfo.of(chat) for chat in found]
@@ -132,7 +143,7 @@ async def get_chats_overview(
     limit: Annotated[int, Query(ge=0), at_most(1000)] = 20,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ids: Annotated[list[str] | None, Query(max_length=1000)] = None,
-    merge: Annotated[bool, Query(description="Of no effect: a person is one chat here.")] = True,
+    merge: Merge = True,
 ) -> list[ChatSummary]:
     return await _overview(session, files(session.name), ids or [], limit, offset)
 
@@ -171,7 +182,7 @@ async def delete_chat(session: SessionPath, chat: ChatPath) -> Result:
 async def get_chat_picture(
     session: SessionPath,
     chat: ChatPath,
-    refresh: Annotated[bool, Query(description="Of no effect: WhatsApp is always asked.")] = False,
+    refresh: Annotated[bool, Query(description="WhatsApp is asked every time.")] = False,
 ) -> ChatPicture:
     return ChatPicture(url=await session.chats.picture(chat.jid) or None)
 
@@ -185,9 +196,15 @@ async def get_chat_picture(
     responses=PAGED,
 )
 async def get_chat_messages(
-    session: SessionPath, chat: AnyChatPath, page: Page, files: FilesUrl, response: Response
+    session: SessionPath,
+    chat: AnyChatPath,
+    page: Page,
+    media: Media,
+    files: FilesUrl,
+    response: Response,
 ) -> list[WAMessage]:
-    return await history(session, chat, page, files=files(session.name), response=response)
+    found = await history(session, chat, page, files=files(session.name), response=response)
+    return media.of(found)
 
 
 @router.delete(
@@ -216,7 +233,7 @@ async def read_chat_messages(
     ] = _READ_AT_ONCE,
     days: Annotated[
         int, Query(ge=0, le=3650, description="No older than this; 0: of any age.")
-    ] = 0,
+    ] = _READ_DAYS,
 ) -> ReadMessages:
     done = await session.chatting.seen(
         chat.jid, newest=messages or _READ_AT_ONCE, days=days or None
@@ -235,13 +252,13 @@ async def read_chat_messages(
 async def get_chat_message(
     session: SessionPath,
     message: MessagePath,
+    media: Media,
     files: FilesUrl,
-    download_media: Annotated[
-        bool, Query(alias="downloadMedia", description="Of no effect, see the list.")
-    ] = True,
+    merge: Merge = True,
 ) -> WAMessage:
     me = await session.me()
-    return WAMessage.of_history(await session.chats.message(message), me, files=files(session.name))
+    found = await session.chats.message(message)
+    return media.of([WAMessage.of_history(found, me, files=files(session.name))])[0]
 
 
 @router.delete(

@@ -126,9 +126,7 @@ async def get_profile_picture(
     gateway: GatewayDep,
     contact_id: _Contact,
     session: _Session = "default",
-    refresh: Annotated[
-        bool, Query(description="Of no effect: WhatsApp is asked every time.")
-    ] = False,
+    refresh: Annotated[bool, Query(description="WhatsApp is asked every time.")] = False,
 ) -> ProfilePictureUrl:
     url = await gateway.session(session).contacts.picture(contact_id)
     return ProfilePictureUrl(profilePictureURL=url)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
+from pydantic import StringConstraints
 
 from api.models.messages import WAMessage
-from api.paging import at_most
+from api.paging import Merge, at_most
 from cluster.client.session import SessionClient
 from cluster.domain.chat_id import ChatId
 from cluster.domain.cursor import MessageCursor
@@ -21,6 +22,7 @@ __all__ = [
     "NEXT_CURSOR",
     "PAGED",
     "Cursor",
+    "Media",
     "Page",
     "SortOrder",
     "history",
@@ -83,17 +85,7 @@ async def _page(  # one argument per parameter of WAHA's query
         str | None,
         Query(alias="filter.ack", pattern=f"^({'|'.join(a.name for a in Ack)})$"),
     ] = None,
-    download_media: Annotated[
-        bool,
-        Query(
-            alias="downloadMedia",
-            description="Of no effect: every file has its URL, and is fetched from WhatsApp when "
-            "that is asked for.",
-        ),
-    ] = False,
-    merge: Annotated[
-        bool, Query(description="Of no effect: a person is one chat here, under either id.")
-    ] = True,
+    merge: Merge = True,
 ) -> MessageFilter:
     return MessageFilter(
         limit=limit,
@@ -109,6 +101,54 @@ async def _page(  # one argument per parameter of WAHA's query
 
 #: Which part of a history is asked for; its `chat` is still open.
 Page = Annotated[MessageFilter, Depends(_page)]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaChoice:
+    """Which files are told. A file is fetched from WhatsApp when its URL is asked for."""
+
+    wanted: bool
+    #: Beginnings of MIME types; none: all.
+    types: tuple[str, ...]
+
+    def of(self, messages: list[WAMessage]) -> list[WAMessage]:
+        """The messages without the files that are not wanted; `hasMedia` stays."""
+        return [
+            one
+            if one.media is None or self._takes(one.media.mimetype or "")
+            else one.model_copy(update={"media": None, "mediaUrl": ""})
+            for one in messages
+        ]
+
+    def _takes(self, mimetype: str) -> bool:
+        return self.wanted and (not self.types or mimetype.lower().startswith(self.types))
+
+
+async def _media(
+    download_media: Annotated[
+        bool,
+        Query(
+            alias="downloadMedia",
+            description="`false`: messages with files have no `media`. Else each file has its "
+            "URL, and is fetched from WhatsApp when that is asked for.",
+        ),
+    ] = True,
+    types: Annotated[
+        list[Annotated[str, StringConstraints(max_length=255)]] | None,
+        Query(
+            alias="downloadMediaMimetypes",
+            max_length=64,
+            description="Only files whose type begins so have `media`.",
+            examples=[["image/", "application/pdf"]],
+        ),
+    ] = None,
+) -> MediaChoice:
+    named = [part.strip().lower() for one in types or () for part in one.split(",")]
+    return MediaChoice(download_media, tuple(filter(None, named)))
+
+
+#: Which files of the messages are told.
+Media = Annotated[MediaChoice, Depends(_media)]
 
 
 async def history(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.files import FilesUrl
+from api.gateway import Gateway
+from api.models.apps import AppAnswer
 from api.models.sessions import (
     DeprecatedLogout,
     DeprecatedStart,
     DeprecatedStop,
+    LogoutRequest,
     MeInfo,
     SessionCreateRequest,
     SessionInfo,
@@ -18,17 +23,21 @@ from api.models.sessions import (
 )
 from api.params import GatewayDep, SessionPath
 from api.problems import SessionExists, responses
+from api.security.caller import principal_of
 from api.strict_json import StrictJsonRoute
 from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,
+    Forbidden,
     Invalid,
+    NotSupported,
     SessionNotFound,
     Unauthorized,
     Unavailable,
 )
 from cluster.domain.session import DesiredState, SessionRecord
+from cluster.security.principal import Action
 
 __all__ = ["router"]
 
@@ -42,6 +51,49 @@ router = APIRouter(
 _KNOWN = responses(Invalid, SessionNotFound)
 
 
+class Expanded(StrEnum):
+    APPS = "apps"
+
+
+class _AppsOf:
+    """The apps of a session, told on demand."""
+
+    def __init__(self, gateway: Gateway, base: str, *, wanted: bool) -> None:
+        self._gateway, self._base, self._wanted = gateway, base, wanted
+
+    async def __call__(self, session: str) -> list[AppAnswer] | None:
+        """None where nobody asked for them."""
+        if not self._wanted:
+            return None
+        found = await self._gateway.apps.list(session)
+        return [AppAnswer.of(one, base=self._base) for one in found]
+
+
+async def _apps_of(
+    gateway: GatewayDep,
+    request: Request,
+    files: FilesUrl,
+    expand: Annotated[
+        list[Expanded] | None,
+        Query(description="`apps`: with the session's apps; takes what `GET /api/apps` takes."),
+    ] = None,
+) -> _AppsOf:
+    wanted = Expanded.APPS in (expand or ())
+    if wanted and not principal_of(request).may((Action.APP,)):
+        raise Forbidden(f"The key or token does not allow that: it takes {Action.APP}")
+    return _AppsOf(gateway, files.base, wanted=wanted)
+
+
+AppsOf = Annotated[_AppsOf, Depends(_apps_of)]
+
+
+def _no_apps(apps: list[Any] | None) -> None:
+    if apps:
+        raise NotSupported(
+            "apps are made by POST /api/apps, with the rights that this takes", field="apps"
+        )
+
+
 @router.get(
     "",
     operation_id="SessionsController_list",
@@ -50,6 +102,7 @@ _KNOWN = responses(Invalid, SessionNotFound)
 )
 async def list_sessions(
     gateway: GatewayDep,
+    apps_of: AppsOf,
     all: Annotated[
         bool, Query(description="Return all sessions, including those that are STOPPED.")
     ] = False,
@@ -69,7 +122,10 @@ async def list_sessions(
         if not sought or sought in _found_by(record)
     ]
     smaller = await gateway.smaller_promises(records)
-    return [SessionInfo.of(*one) for one in zip(records, smaller, strict=True)]
+    return [
+        SessionInfo.of(record, promises, await apps_of(record.name))
+        for record, promises in zip(records, smaller, strict=True)
+    ]
 
 
 def _found_by(record: SessionRecord) -> str:
@@ -83,10 +139,11 @@ def _found_by(record: SessionRecord) -> str:
     summary="Create a session",
     description="Create a new session (and start it at the same time if required).",
     status_code=201,
-    responses=responses(Invalid, SessionExists, BodyTooLarge),
+    responses=responses(Invalid, SessionExists, BodyTooLarge, NotSupported),
 )
 async def create(gateway: GatewayDep, request: SessionCreateRequest | None = None) -> SessionInfo:
     request = request or SessionCreateRequest()
+    _no_apps(request.apps)
     name = request.name or f"session_{secrets.token_hex(13)}"
     config = unmasked(request.config.stored(), {}) if request.config else {}
     try:
@@ -156,10 +213,10 @@ async def deprecated_logout(gateway: GatewayDep, request: DeprecatedLogout) -> R
     summary="Get session information",
     responses=_KNOWN,
 )
-async def get(gateway: GatewayDep, session: SessionPath) -> SessionInfo:
+async def get(gateway: GatewayDep, session: SessionPath, apps_of: AppsOf) -> SessionInfo:
     record = await session.info()
     (smaller,) = await gateway.smaller_promises([record])
-    return SessionInfo.of(record, smaller)
+    return SessionInfo.of(record, smaller, await apps_of(record.name))
 
 
 @router.put(
@@ -171,6 +228,7 @@ async def get(gateway: GatewayDep, session: SessionPath) -> SessionInfo:
     responses=_KNOWN | responses(BodyTooLarge),
 )
 async def update(session: SessionPath, request: SessionUpdateRequest | None = None) -> SessionInfo:
+    _no_apps(request.apps if request else None)
     config = request.config.stored() if request and request.config else {}
     record = await session.update(unmasked(config, (await session.info()).config))
     if record.desired is DesiredState.RUNNING:
@@ -233,7 +291,12 @@ async def stop(session: SessionPath) -> SessionInfo:
     status_code=201,
     responses=_KNOWN,
 )
-async def logout(session: SessionPath) -> SessionInfo:
+async def logout(session: SessionPath, request: LogoutRequest | None = None) -> SessionInfo:
+    if request and request.apps and request.apps.purge:
+        raise NotSupported(
+            "apps are purged by POST /api/apps/{id}/purge, with the rights that this takes",
+            field="apps.purge",
+        )
     before = await session.info()
     record = await session.logout()
     if before.desired is DesiredState.RUNNING:

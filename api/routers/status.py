@@ -66,6 +66,8 @@ async def send_text_status(
         body.text,
         background=_argb(body.backgroundColor),
         font=body.font,
+        link_preview=body.linkPreview is not False,
+        link_preview_high_quality=bool(body.linkPreviewHighQuality),
         idempotency_key=idempotency_key,
         message_id=body.id,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from cluster.client import references
-from cluster.domain.chat import Chat
+from cluster.domain.chat import Chat, ChatOrder
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import GatewayError, NotFound
 from cluster.domain.message import MessageFilter, StoredMessage
@@ -40,10 +40,10 @@ class Chats:
         ids: Sequence[str] = (),
         limit: int = 100,
         offset: int = 0,
-        by_name: bool = False,
+        order: ChatOrder = "time",
         ascending: bool = False,
     ) -> Sequence[Chat]:
-        """Chats with their last messages, the latest first; `ids` narrows them."""
+        """Chats with their last messages; `ids` narrows them."""
         stores, record = await self._session.opened()
         wanted = [parse_chat_id(chat, "ids").jid for chat in ids]
         found = await stores.chats.list(
@@ -51,7 +51,7 @@ class Chats:
             ids=wanted or None,
             limit=limit,
             offset=offset,
-            by_name=by_name,
+            order=order,
             ascending=ascending,
         )
         people = [chat.jid for chat in found if chat.jid.endswith(("@s.whatsapp.net", "@lid"))]

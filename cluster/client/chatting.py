@@ -76,7 +76,7 @@ class Chatting:
         not see the poll (its key came with it), `Invalid` for a choice that it does not have."""
         target = parse_chat_id(chat_id)
         if target.server == "newsletter":
-            raise NotSupported("the library cannot vote in polls of channels")
+            raise NotSupported("the library cannot vote in polls of channels", field="chatId")
         stores, record = await self._session.opened()
         message = await references.present_message(stores, record, poll, "pollMessageId")
         if message is None or message.kind != "poll":

@@ -23,12 +23,22 @@ class Status:
         self._session = session
 
     async def send_text(
-        self, text: str, *, background: int = 0, font: int = 0, **options: Any
+        self,
+        text: str,
+        *,
+        background: int = 0,
+        font: int = 0,
+        link_preview: bool = True,
+        link_preview_high_quality: bool = False,
+        **options: Any,
     ) -> SentMessage:
-        """Show a text on a colour (`0xAARRGGBB`)."""
+        """Show a text on a colour (`0xAARRGGBB`), with a preview of its first link."""
         if not text:
             raise Invalid("text must not be empty", field="text")
-        content = {"kind": "text", "text": text, "background": background, "font": font}
+        content: dict[str, Any] = {"kind": "text", "text": text}
+        content |= {"background": background, "font": font}
+        if link_preview:
+            await self._session.media.add_preview(content, None, large=link_preview_high_quality)
         return await self._session.send(STATUS, content, **options)
 
     async def delete(self, message_id: str, **options: Any) -> SentMessage:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from cluster.domain.message import StoredMessage
 
-__all__ = ["Chat"]
+__all__ = ["Chat", "ChatOrder"]
+
+#: What a list of chats is sorted by: the time of the last message, the chat's JID, or its name.
+ChatOrder = Literal["time", "id", "name"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,6 +101,16 @@ def _proxy_server(server: str) -> str:
     return server
 
 
+def _always(wanted: bool | None) -> bool | None:
+    if wanted is False:
+        raise ValueError("it is kept here always; HISTORY_RETENTION_DAYS says for how long")
+    return wanted
+
+
+#: What is done whatever is said: `false` would be a promise that is not kept.
+Always = Annotated[bool | None, AfterValidator(_always)]
+
+
 class ProxyConfig(_Part):
     """All of the session's traffic with WhatsApp goes through it, files included."""
 
@@ -189,6 +199,42 @@ class ClientConfig(_Part):
     browserName: Browser | None = Field(None, examples=["Firefox"])
 
 
+class _OfEngines(_Part):
+    """Settings of WAHA's engines, kept as they came. What is done whatever they say may not be
+    switched off; the rest is of other engines: without effect, as with WAHA's GOWS."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class _GowsStorage(_OfEngines):
+    messages: Always = None
+    groups: Always = None
+    chats: Always = None
+    labels: Always = None
+    contacts: Always = None
+    messageSecrets: Always = None
+
+
+class GowsConfig(_OfEngines):
+    storage: _GowsStorage | None = None
+
+
+class _NowebStore(_OfEngines):
+    enabled: Always = None
+    fullSync: bool | None = None
+
+
+class NowebConfig(_OfEngines):
+    store: _NowebStore | None = None
+    markOnline: bool | None = None
+
+
+class WebjsConfig(_OfEngines):
+    tagsEventsOn: bool | None = Field(
+        None, description="Without effect: the events that it is there for are told always."
+    )
+
+
 class PacingConfig(_Part):
     """Sending limits of one session; what is missing comes from the gateway's settings."""
 
@@ -203,8 +249,7 @@ class PacingConfig(_Part):
 
 
 class SessionConfig(_Part):
-    """A session's configuration. Settings of engines (`noweb`, `gows`, `webjs`) are kept as they
-    came."""
+    """A session's configuration."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -223,6 +268,9 @@ class SessionConfig(_Part):
     client: ClientConfig | None = Field(
         None, description="How the phone shows the device, from its next linking on."
     )
+    gows: GowsConfig | None = None
+    noweb: NowebConfig | None = None
+    webjs: WebjsConfig | None = None
     webhooks: list[WebhookConfig] | None = Field(
         None, max_length=MOST_WEBHOOKS, description="Each event is posted to each that wants it."
     )

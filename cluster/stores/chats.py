@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import LiteralString
 
-from cluster.domain.chat import Chat
+from cluster.domain.chat import Chat, ChatOrder
 from cluster.domain.chat_timer import ChatTimer
 from cluster.stores.database import Connection, Database, Row, hold_fence
 from cluster.stores.messages import message_of
@@ -28,13 +28,13 @@ class ChatStore:
         ids: Sequence[str] | None = None,
         limit: int = 100,
         offset: int = 0,
-        by_name: bool = False,
+        order: ChatOrder = "time",
         ascending: bool = False,
     ) -> list[Chat]:
-        """Chats with their last messages, by the time of that or by chat id. People are called as
-        in the address book, else as they call themselves."""
+        """Chats with their last messages. People are called as in the address book, else as they
+        call themselves; chats without a name come last in either direction."""
         rows = await self._db.all(
-            _LISTS[by_name, ascending],
+            _LISTS[order, ascending],
             {
                 "id": session_id,
                 "ids": list(ids) if ids is not None else None,
@@ -141,16 +141,19 @@ async def write_timers(
 
 
 _SELECT: LiteralString = """
-    SELECT c.chat AS c_chat,
-           coalesce(nullif(k.name, ''), nullif(c.name, ''), k.push_name, '') AS c_name,
+    SELECT c.chat AS c_chat, c.called AS c_name,
            c.last_at AS c_last_at, c.unread AS c_unread, c.archived AS c_archived,
            c.marked_unread AS c_marked,
            m.message_id, m.chat, m.sender, m.from_me, m.sent_at, m.kind, m.body, m.ack, m.via_api,
            m.has_media, m.reply_to, m.push_name, m.payload, m.edited_at, m.revoked_at
     FROM (
-        SELECT chat, name, last_at, last_message, unread, archived, marked_unread FROM chats
-        WHERE session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(
-            SELECT kept_as(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
+        SELECT c.* FROM (
+            SELECT chat, last_at, last_message, unread, archived, marked_unread,
+                   coalesce(nullif(k.name, ''), nullif(chats.name, ''), k.push_name, '') AS called
+            FROM chats LEFT JOIN contacts k ON k.session_id = %(id)s AND k.jid = chat
+            WHERE chats.session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(
+                SELECT kept_as(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
+        ) AS c
         ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
     ) AS c
     LEFT JOIN LATERAL (
@@ -159,18 +162,15 @@ _SELECT: LiteralString = """
         FROM messages
         WHERE session_id = %(id)s AND message_id = c.last_message AND chat = c.chat LIMIT 1
     ) AS m ON true
-    LEFT JOIN contacts k ON k.session_id = %(id)s AND k.jid = c.chat
-    ORDER BY {outer}
+    ORDER BY {order}
 """
-_LISTS: dict[tuple[bool, bool], LiteralString] = {
-    (False, False): _SELECT.replace("{order}", "last_at DESC, chat").replace(
-        "{outer}", "c.last_at DESC, c.chat"
-    ),
-    (False, True): _SELECT.replace("{order}", "last_at, chat").replace(
-        "{outer}", "c.last_at, c.chat"
-    ),
-    (True, False): _SELECT.replace("{order}", "chat DESC").replace("{outer}", "c.chat DESC"),
-    (True, True): _SELECT.replace("{order}", "chat").replace("{outer}", "c.chat"),
+_LISTS: dict[tuple[ChatOrder, bool], LiteralString] = {
+    ("time", False): _SELECT.replace("{order}", "c.last_at DESC, c.chat"),
+    ("time", True): _SELECT.replace("{order}", "c.last_at, c.chat"),
+    ("id", False): _SELECT.replace("{order}", "c.chat DESC"),
+    ("id", True): _SELECT.replace("{order}", "c.chat"),
+    ("name", False): _SELECT.replace("{order}", "c.called = '', lower(c.called) DESC, c.chat DESC"),
+    ("name", True): _SELECT.replace("{order}", "c.called = '', lower(c.called), c.chat"),
 }
 
 

@@ -22,7 +22,7 @@ from api.routers.chatting.sending import (
     SessionQuery,
 )
 from api.routers.contacts import number_status
-from api.routers.history_page import PAGED, Page, history
+from api.routers.history_page import PAGED, Media, Page, history
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
     NotFound,
@@ -123,6 +123,7 @@ async def stop_typing(gateway: GatewayDep, request: bodies.ChatRequest) -> bodie
 async def get_messages(
     gateway: GatewayDep,
     page: Page,
+    media: Media,
     files: FilesUrl,
     response: Response,
     chat_id: Annotated[
@@ -131,9 +132,10 @@ async def get_messages(
     session: SessionQuery = "default",
 ) -> list[WAMessage]:
     chat = every_chat_or(chat_id)
-    return await history(
+    found = await history(
         gateway.session(session), chat, page, files=files(session), response=response
     )
+    return media.of(found)
 
 
 @router.get(

@@ -156,6 +156,8 @@ async def send_poll_vote(
     idempotency_key: IdempotencyKey = None,
 ) -> WAMessage:
     chat = parse_chat_id(request.chatId)
+    if request.pollServerId is not None:
+        raise NotSupported("the library cannot vote in polls of channels", field="pollServerId")
     sender = await Sender.of(gateway, request.session, files)
     return sender.answer(
         await sender.session.chatting.vote(

@@ -30,9 +30,7 @@ router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
 async def get_picture(
     session: SessionPath,
     group_id: GroupPath,
-    refresh: Annotated[
-        bool, Query(description="Of no effect: WhatsApp is asked every time.")
-    ] = False,
+    refresh: Annotated[bool, Query(description="WhatsApp is asked every time.")] = False,
 ) -> PictureUrl:
     return PictureUrl(url=await session.groups.picture(group_id))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -30,18 +31,31 @@ def _models(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models(part)
 
 
+#: What WAHA's engines may leave out, and this gateway does not.
+_KEPT_ALWAYS = {
+    *("gows.storage.messages", "gows.storage.groups", "gows.storage.chats", "gows.storage.labels"),
+    *("gows.storage.contacts", "gows.storage.messageSecrets", "noweb.store.enabled"),
+}
 #: Fields whose one reader is the model itself, with the test that shows their effect.
 _BY_THE_MODEL = {
     # IgnoreConfig.ignores
     *("ignore.status", "ignore.groups", "ignore.channels", "ignore.broadcast"),
     # ProxyConfig.url
     *("proxy.server", "proxy.username", "proxy.password"),
+    # test_what_is_kept_always_cannot_be_switched_off
+    *_KEPT_ALWAYS,
+    *("gows", "gows.storage", "noweb", "noweb.store", "webjs"),
 }
+#: Of engines that are not this one: docs/api/sessions.md says that they have no effect.
+_OF_OTHER_ENGINES = {"noweb.store.fullSync", "noweb.markOnline", "webjs.tagsEventsOn"}
 
 
 @pytest.mark.parametrize(("path", "name"), sorted(set(_fields(SessionConfig))))
 def test_somebody_reads_it(path: str, name: str) -> None:
     if path in _BY_THE_MODEL:
+        return
+    if path in _OF_OTHER_ENGINES:
+        assert f"`{path}`" in (ROOT / "docs" / "api" / "sessions.md").read_text()
         return
     reads = re.compile(rf"""["']{name}["']|\.{name}\b""")
     for folder in ("actors", "cluster"):
@@ -67,6 +81,19 @@ def test_each_kind_of_chat_is_ignored_by_its_own_field(chat: str, field: str) ->
     assert IgnoreConfig.model_validate({field: True}).ignores(chat)
     assert not IgnoreConfig.model_validate(others).ignores(chat)
     assert not IgnoreConfig(status=True, groups=True).ignores("4915@s.whatsapp.net")
+
+
+@pytest.mark.parametrize("path", sorted(_KEPT_ALWAYS))
+def test_what_is_kept_always_cannot_be_switched_off(path: str) -> None:
+    for value, taken in ((True, True), (None, True), (False, False)):
+        config: Any = value
+        for name in reversed(path.split(".")):
+            config = {name: config}
+        if taken:
+            SessionConfig.model_validate(config)
+        else:
+            with pytest.raises(ValidationError, match="always"):
+                SessionConfig.model_validate(config)
 
 
 def test_a_proxys_url_has_all_that_was_given() -> None:
