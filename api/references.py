@@ -23,8 +23,17 @@ _LONG = 12
 
 
 def reference(text: str, field: str, *, chat: str = "") -> MessageRef:
-    """Read a message's name; `chat` is the JID that a bare id belongs to. Raises `Invalid` naming
-    `field`."""
+    """Read a message's name; `chat` is the JID that it belongs to, whether it says so or not.
+    Raises `Invalid` naming `field`."""
+    found = _read(text, field, chat)
+    servers = {found.chat.rpartition("@")[2], chat.rpartition("@")[2]}
+    # One person may be known by number and by LID.
+    if chat and found.chat != chat and servers != {"s.whatsapp.net", "lid"}:
+        raise Invalid(f"{field} belongs to another chat", field=field)
+    return found
+
+
+def _read(text: str, field: str, chat: str) -> MessageRef:
     if post := _POST.match(text):
         return _post(*post.groups())
     full = _FULL.match(text)

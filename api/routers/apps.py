@@ -178,7 +178,9 @@ def _read(request: AppRequest) -> tuple[dict[str, Any], frozenset[Action] | None
         return bridge.model_dump(exclude_none=True, exclude={"webhook"}), _AGENTS
     if request.app == "calls":
         return _checked(CallsConfig, request.config).model_dump(exclude_none=True), None
-    raise NotSupported(f"there is no app {request.app} here; docs/api/apps.md says what does it")
+    raise NotSupported(
+        f"there is no app {request.app} here; docs/api/apps.md says what does it", field="app"
+    )
 
 
 def _checked(model: type[Config], config: dict[str, Any]) -> Config:

@@ -100,10 +100,7 @@ async def _message(
         ),
     ],
 ) -> MessageRef:
-    found = reference(message_id, "messageId", chat=chat.jid)
-    if found.chat != chat.jid:
-        raise Invalid("messageId belongs to another chat", field="messageId")
-    return found
+    return reference(message_id, "messageId", chat=chat.jid)
 
 
 MessagePath = Annotated[MessageRef, Depends(_message)]

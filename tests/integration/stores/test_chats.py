@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from owned_session import CHAT, Owned, incoming
 
+from cluster.domain.chat import ChatOrder
 from cluster.domain.history import GroupNews
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.stores.media import StoredFile
@@ -44,6 +45,30 @@ async def test_the_list_follows_messages_and_counts_the_unread(owned: Owned) -> 
     await owned.stores.chats.delete(owned.id, CHAT)
     assert [c.jid for c in await owned.stores.chats.list(owned.id)] == [OTHER]
     assert not await owned.stores.messages.list(owned.id, MessageFilter(chat=CHAT))
+
+
+async def test_the_list_is_sorted_by_what_is_asked(owned: Owned) -> None:
+    """By name is by what is shown, not by the number; who has no name comes last either way."""
+    third, nameless = "4915100001@s.whatsapp.net", "4915100009@s.whatsapp.net"
+    await _record(owned, replace(incoming("A1"), chat=third, sender=third, push_name="carl"))
+    await _record(owned, replace(incoming("B1"), push_name="Ann"))
+    await _record(owned, replace(incoming("C1"), chat=OTHER, sender=OTHER, push_name="Zed"))
+    await _record(owned, replace(incoming("D1"), chat=nameless, sender=nameless, push_name=""))
+    # The address book counts before what people call themselves.
+    await owned.stores.people.named(owned.id, {OTHER: ("Bob", "Zed")})
+
+    async def listed(order: ChatOrder, *, ascending: bool, **page: int) -> list[str]:
+        asked = owned.stores.chats.list(owned.id, order=order, ascending=ascending, **page)
+        return [chat.jid for chat in await asked]
+
+    assert await listed("name", ascending=True) == [CHAT, OTHER, third, nameless]
+    assert await listed("name", ascending=False) == [third, OTHER, CHAT, nameless]
+    assert await listed("name", ascending=True, limit=2, offset=1) == [OTHER, third]
+    assert await listed("id", ascending=True) == sorted([CHAT, OTHER, third, nameless])
+    assert await listed("id", ascending=False) == sorted(
+        [CHAT, OTHER, third, nameless], reverse=True
+    )
+    assert set(await listed("time", ascending=True)) == {CHAT, OTHER, third, nameless}
 
 
 async def test_only_its_author_changes_a_message(owned: Owned) -> None:

@@ -79,7 +79,7 @@ async def test_apps_of_other_sessions_are_nowhere(
     [
         ({"config": {}}, 422, "config.actions"),
         ({"config": {"actions": {"read": "x"}}}, 422, "config.actions.read"),
-        ({"app": "phone-numbers"}, 501, None),
+        ({"app": "phone-numbers"}, 501, "app"),
         ({"app": "calls"}, 422, "config.dm"),
         ({"app": "calls", "config": {"dm": {}}}, 422, "config.group"),
         ({"app": "nonsense"}, 422, "app"),
