@@ -147,7 +147,7 @@ _SELECT: LiteralString = """
            m.message_id, m.chat, m.sender, m.from_me, m.sent_at, m.kind, m.body, m.ack, m.via_api,
            m.has_media, m.reply_to, m.push_name, m.payload, m.edited_at, m.revoked_at
     FROM (
-        SELECT c.* FROM (
+        SELECT chat, called, last_at, last_message, unread, archived, marked_unread FROM (
             SELECT chat, last_at, last_message, unread, archived, marked_unread,
                    coalesce(nullif(k.name, ''), nullif(chats.name, ''), k.push_name, '') AS called
             FROM chats LEFT JOIN contacts k ON k.session_id = %(id)s AND k.jid = chat
