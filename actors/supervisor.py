@@ -77,10 +77,10 @@ class Supervisor:
         """See `Reconciler.stop`."""
         return await self._cross(lambda reconciler: reconciler.stop(session_id))
 
-    async def move(self, session_id: int, node: str, cut_off: bool) -> Reply:
+    async def move(self, session_id: int, node: str, cut_off: bool, closed: int = 0) -> Reply:
         """See `Reconciler.move`."""
         return await self._cross(
-            lambda reconciler: reconciler.move(session_id, node, cut_off=cut_off)
+            lambda reconciler: reconciler.move(session_id, node, cut_off=cut_off, closed=closed)
         )
 
     async def hand_over(self, session_id: int, node: str) -> Reply:

@@ -96,6 +96,13 @@ class CheckpointSettings(BaseSettings):
 
 #: Seconds that owners stay connected without PostgreSQL, on one machine.
 _AWAY = 60.0
+#: There a takeover waits for a process's end and not for a lease, which may have more patience.
+_ONE_MACHINE = {
+    "ttl_seconds": 5.0,
+    "renew_seconds": 1.0,
+    "fence_margin_seconds": 1.5,
+    "kill_margin_seconds": 0.5,
+}
 
 
 class LeaseSettings(BaseSettings):
@@ -103,13 +110,13 @@ class LeaseSettings(BaseSettings):
 
     model_config = _group("LEASE_")
 
-    ttl_seconds: float = Field(5.0, gt=0, description="A lease ends this long after its renewal.")
-    renew_seconds: float = Field(1.0, gt=0, description="The owner renews this often.")
+    ttl_seconds: float = Field(2.5, gt=0, description="A lease ends this long after its renewal.")
+    renew_seconds: float = Field(0.5, gt=0, description="The owner renews this often.")
     fence_margin_seconds: float = Field(
-        1.5, gt=0, description="The owner fences itself this long before its lease would end."
+        0.8, gt=0, description="The owner fences itself this long before its lease would end."
     )
     kill_margin_seconds: float = Field(
-        0.5,
+        0.3,
         gt=0,
         description="The kernel kills an owner that did not, this long before the end.",
     )
@@ -124,8 +131,15 @@ class LeaseSettings(BaseSettings):
     one_machine: bool = Field(
         False,
         description="Whoever owned a session of this database ever ran on this machine: what ran "
-        "before its last boot is dead. `gateway up` sets it for its own PostgreSQL.",
+        "before its last boot is dead, and no takeover waits for a lease. Leases are 5 s then, "
+        "unless they are set. `gateway up` sets it for its own PostgreSQL.",
     )
+
+    @model_validator(mode="after")
+    def _by_place(self) -> Self:
+        if self.one_machine and not self.model_fields_set & _ONE_MACHINE.keys():
+            self.__dict__.update(_ONE_MACHINE)
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -106,12 +106,13 @@ class SessionHost:
         settings: Settings,
         client_factory: Callable[[Settings], ClientFactory],
         hand_over: Callable[[int, int, list[bytes]], Coroutine[Any, Any, bool]] | None = None,
-        move_away: Callable[[int, bool], Awaitable[bool]] | None = None,
+        move_away: Callable[[int, bool, int], Awaitable[bool]] | None = None,
+        whatsapp_away: Callable[[], None] | None = None,
         dead_man: Switch | None = None,
     ) -> None:
         """`hand_over(session, host, entries)`: gives what a fenced session received to the shared
         host that has it by now; without one, to the newer incarnation of this actor. `move_away`:
-        see `actors.moving.ask_to_move`."""
+        see `actors.moving.ask_to_move`; `whatsapp_away`: see `Session`."""
         self._assigned = assigned
         self._capacity = capacity = assigned.capacity
         self._node = node
@@ -124,6 +125,7 @@ class SessionHost:
         self._dead_man = SharedDeadMan(dead_man or DeadMan())
         self._hand_over = hand_over
         self._move_away = move_away
+        self._whatsapp_away = whatsapp_away
         self._slots: dict[int, Slot] = {}
         #: Those that this process let go of, to own them again.
         self._again: set[int] = set()
@@ -277,7 +279,7 @@ class SessionHost:
         shared host are moved by the supervisor, who does not hear of it."""
         log.warning("host.stores_away", error=error.detail)
         if self._assigned.alone and time.monotonic() - self._asked > _ASK:
-            await self._moves(self._assigned.session_id, True)
+            await self._moves(self._assigned.session_id, True, 0)
             self._asked = time.monotonic()
 
     async def _look(self, stores: Stores) -> bool:
@@ -317,6 +319,7 @@ class SessionHost:
             switch=self._dead_man.switch(),
             hand_over=partial(self._pass_on, session_id),
             move_away=partial(self._moves, session_id),
+            whatsapp_away=self._whatsapp_away,
             starting=self._starting,
             disk=self._disk,
             alone=self._assigned.alone,
@@ -351,8 +354,8 @@ class SessionHost:
         self._closing = True
         os._exit(code)
 
-    async def _moves(self, session_id: int, cut_off: bool) -> bool:
-        return self._move_away is not None and await self._move_away(session_id, cut_off)
+    async def _moves(self, session_id: int, cut_off: bool, closed: int) -> bool:
+        return self._move_away is not None and await self._move_away(session_id, cut_off, closed)
 
     async def _pass_on(self, session_id: int, entries: list[bytes]) -> bool:
         """False: it stays in the spool, for the session's next owner on this node."""

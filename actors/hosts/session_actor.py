@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from actors.hosts.clients import neonize_factory
 from actors.hosts.host import Assigned, SessionHost, Turn
-from actors.moving import ask_to_move
+from actors.moving import ask_to_move, report_whatsapp_away
 from actors.session.session import Session
 from actors.spare import taken
 from actors.zygote.started import started
@@ -61,6 +61,7 @@ class SessionActor:
             client_factory=neonize_factory,
             hand_over=self._hand_over,
             move_away=ask_to_move,
+            whatsapp_away=report_whatsapp_away,
         )
         path = local_socket(settings.data_dir, host=host, session_id=session_id)
         self._serving = self._host.submit(lambda: serve_local_calls(path, self._local))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any
 
@@ -32,7 +32,7 @@ _START_SECONDS, _LOOK = 5.0, 0.05
 #: it likes, and sends. More of them wait, and do not hold up others.
 CALLS, _SENDS = 16, 256
 #: Seconds between requests to be moved; between looks whether PostgreSQL is back.
-_ASK, _AGAIN = 3.0, 0.5
+_ASK, _AGAIN = 1.0, 0.5
 
 
 class After(Enum):
@@ -60,14 +60,16 @@ class Slot:
         switch: Switch,
         hand_over: HandOver,
         move_away: MoveAway,
+        whatsapp_away: Callable[[], None] | None,
         starting: asyncio.Semaphore,
         disk: FullDisk,
         alone: bool,
         owned_before: bool,
     ) -> None:
-        """`move_away`: has the session run on another node; of all sessions of the process:
-        `starting`, those that may start at once, and `disk`. `alone`: the process may end with the
-        session. `owned_before`: by this process, which has let go of it."""
+        """`move_away`: has the session run on another node; `whatsapp_away`: see `Session`; of all
+        sessions of the process: `starting`, those that may start at once, and `disk`. `alone`: the
+        process may end with the session. `owned_before`: by this process, which has let go of
+        it."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
@@ -81,6 +83,7 @@ class Slot:
         self._switch = switch
         self._hand_over = hand_over
         self._move_away = move_away
+        self._whatsapp_away = whatsapp_away
         self._starting = starting
         self._disk = disk
         self._alone = alone
@@ -136,6 +139,7 @@ class Slot:
             owned_before=self._owned_before,
             disk=self._disk,
             move_away=self._move_away,
+            whatsapp_away=self._whatsapp_away,
         )
         if self._told_to_stop:
             self.session.stop()
@@ -151,7 +155,7 @@ class Slot:
                 await session.abandon()
         elif ended.disk_full:
             after = After.UNFIT
-            await self._move_away(False)
+            await self._move_away(False, 0)
         if ended.how == "fenced":
             # Load or a store that was away: not the session's fault.
             await self._note(self._stores.starts.excuse(self.session_id))
@@ -162,12 +166,12 @@ class Slot:
         if self._alone and not session.has_let_go:
             # The end of the process is sure to let go; another one waits for PostgreSQL as well.
             if not await reaches_postgresql(self._stores.db.ping()):
-                await self._move_away(True)
+                await self._move_away(True, session.closed)
             return After.UNFIT
         # Beside the rest: what is left to do here may need stores that are not reached either.
         abandoning = asyncio.ensure_future(session.abandon())
         try:
-            if not await self._back_or_elsewhere():
+            if not await self._back_or_elsewhere(session.closed):
                 if not self._alone:
                     await abandoning
                 return After.UNFIT
@@ -182,17 +186,17 @@ class Slot:
             self._waits_for = DISK_FULL
             folder = str(self._settings.data_dir)
             log.error("slot.disk_full", session_id=self.session_id, folder=folder)
-            if self._told_to_stop or (await self._move_away(False) and not self._alone):
+            if self._told_to_stop or (await self._move_away(False, 0) and not self._alone):
                 return True
             await asyncio.sleep(_ASK)
         return self._told_to_stop
 
-    async def _back_or_elsewhere(self) -> bool:
+    async def _back_or_elsewhere(self, closed: int) -> bool:
         """Wait until PostgreSQL is reached, or the session is moved (False)."""
         moving: asyncio.Future[None] | None = None
         try:
             while not self._told_to_stop and not await reaches_postgresql(self._stores.db.ping()):
-                moving = moving or asyncio.ensure_future(self._until_moved())
+                moving = moving or asyncio.ensure_future(self._until_moved(closed))
                 await asyncio.wait({moving}, timeout=_AGAIN)
                 if moving.done():
                     return False
@@ -201,9 +205,9 @@ class Slot:
                 moving.cancel()
         return True
 
-    async def _until_moved(self) -> None:
+    async def _until_moved(self, closed: int) -> None:
         while True:
-            if await self._move_away(True):
+            if await self._move_away(True, closed):
                 return
             await asyncio.sleep(_ASK)
 

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
 from actors.session.owner import Connected, Owner, SessionEnded
 from actors.session.pacing import SessionPacing
+from actors.session.reach import WhatsAppReach
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
     Conflict,
@@ -25,6 +27,7 @@ from cluster.domain.pacing import Place
 from cluster.domain.session import SessionStatus
 from cluster.domain.session_config import IgnoreConfig
 from cluster.metrics.meter import METER
+from cluster.reach import connects, way_to_whatsapp
 from cluster.stores.outbox import OutboxRow
 from cluster.tracing import carried, span
 
@@ -37,13 +40,17 @@ _PATIENCE = 10.0
 _LIBRARY_REMEMBERS = 200
 #: Seconds between tries to read what was accepted.
 _FILL_AGAIN = 0.5
+#: Bound on a connection to WhatsApp while a send has no answer.
+_CONNECT_SECONDS = 0.4
 
 
 class Calls:
     """Calls from the cluster while the session runs."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, whatsapp_away: Callable[[], None] | None = None) -> None:
+        """`whatsapp_away`: see `Session`."""
         self._owner = owner
+        self.reach = WhatsAppReach(self._connects, whatsapp_away)
         self._ignored = IgnoreConfig.of(owner.record.config)
         self._pacing: SessionPacing | None = None
         #: Up to this number, what was accepted is in the outbox, or was dealt with.
@@ -153,12 +160,14 @@ class Calls:
         if place is not None and place.seconds > wait:
             # It will not be its turn while the caller waits.
             wait = 0.0
-        with contextlib.suppress(TimeoutError):
-            outcome: SendOutcome = await asyncio.wait_for(asyncio.shield(done), wait)
-            if outcome.error is not None:
-                raise outcome.error
-            return Followed(sent_at=outcome.sent_at)
-        return Followed(place=place)
+        ends: set[asyncio.Future[Any]] = {done, self.reach.away}
+        await asyncio.wait(ends, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            return Followed(place=place)
+        outcome: SendOutcome = done.result()
+        if outcome.error is not None:
+            raise outcome.error
+        return Followed(sent_at=outcome.sent_at)
 
     async def _taken(self, row: OutboxRow) -> asyncio.Future[SendOutcome] | None:
         """Have a message in the outbox that is not; None: it is not to be sent here."""
@@ -305,20 +314,30 @@ class Calls:
         if self._pacing is not None and not entry.attempts:
             seconds = self._pacing.typing(entry.chat, entry.content)
             connected = await self._type(connected, entry, seconds)
-        with span(
-            "whatsapp.send",
-            {"traceparent": entry.trace} if entry.trace else None,
-            kind="client",
-            session=self._owner.record.name,
-            epoch=self._owner.epoch,
-            message_id=entry.message_id,
-            attempt=entry.attempts + 1,
+        with (
+            span(
+                "whatsapp.send",
+                {"traceparent": entry.trace} if entry.trace else None,
+                kind="client",
+                session=self._owner.record.name,
+                epoch=self._owner.epoch,
+                message_id=entry.message_id,
+                attempt=entry.attempts + 1,
+            ),
+            self.reach.sends(),
         ):
             sent_at = await connected.client.send(
                 chat=entry.chat, content=entry.content, message_id=entry.message_id
             )
         self.sent_here.append(entry.message_id)
         return sent_at
+
+    async def _connects(self) -> bool:
+        """To where the session's connection leads; its own proxy is not looked at."""
+        if self._owner.record.config.get("proxy"):
+            return True
+        way = way_to_whatsapp(self._owner.settings.whatsapp.proxy_url)
+        return await connects(*way, seconds=_CONNECT_SECONDS)
 
     async def _type(self, connected: Connected, entry: OutboxEntry, seconds: float) -> Connected:
         """Show as typing for so long; the connection after that. The message itself ends it at the

@@ -11,6 +11,7 @@ from actors.media.eager import EagerDownloads
 from actors.session.dead_man import Switch
 from actors.session.outbox import Outbox
 from actors.session.owner import Owner, SessionEnded
+from actors.session.reach import WhatsAppReach
 from cluster.domain.errors import GatewayError
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.metrics.meter import METER
@@ -39,6 +40,7 @@ class Closing:
         owner: Owner,
         *,
         outbox: Outbox,
+        reach: WhatsAppReach,
         attachments: EagerDownloads,
         dead_man: Switch | None,
         hand_over: HandOver | None,
@@ -46,6 +48,7 @@ class Closing:
         """See `Session`."""
         self._owner = owner
         self._outbox = outbox
+        self._reach = reach
         self._attachments = attachments
         self._dead_man = dead_man
         self._hand_over = hand_over
@@ -76,11 +79,13 @@ class Closing:
         owner = self._owner
         self._outbox.pause()
         if ended.how == "stopped" and not ended.disk_full:
-            await self._outbox.settle(_SETTLE)
+            # What is under way to nowhere is the successor's, under the same id.
+            await self._outbox.settle(0.0 if self._reach.away.done() else _SETTLE)
         await self._disconnect()
         self._stand_down(cut_off=ended.cut_off)
         await self._attachments.stop()
         await self._outbox.stop()
+        self._reach.close()
         if ended.how == "fenced":
             await self._pass_on_received(ended)
             # The newest store there is, unless somebody else owned the session since.
@@ -122,6 +127,7 @@ class Closing:
             await self._stop_renewing()
             await self._attachments.stop()
             await self._outbox.stop()
+            self._reach.close()
             await self._owner.drain()
             if self._owner.device is not None:
                 await self._owner.device.vault.abandon()

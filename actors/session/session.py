@@ -55,12 +55,14 @@ class Session:
         hand_over: HandOver | None = None,
         owned_before: bool = False,
         disk: FullDisk | None = None,
-        move_away: Callable[[bool], Awaitable[bool]] | None = None,
+        move_away: Callable[[bool, int], Awaitable[bool]] | None = None,
+        whatsapp_away: Callable[[], None] | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
         `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
         that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
-        on another node, when PostgreSQL is reached there."""
+        on another node, when PostgreSQL is reached there; `whatsapp_away`: told that WhatsApp is
+        not reached."""
         self._owner = owner = Owner(
             record=record, stores=stores, settings=settings, node=node, fence=self._fence
         )
@@ -81,11 +83,12 @@ class Session:
             owned_before=owned_before,
             on_disk_refused=self._on_disk_refused,
         )
-        self.calls = Calls(owner)
+        self.calls = Calls(owner, whatsapp_away)
         self._serving: Serving | None = None
         self._closing = Closing(
             owner,
             outbox=self.calls.outbox,
+            reach=self.calls.reach,
             attachments=self._attachments,
             dead_man=dead_man,
             hand_over=hand_over,
@@ -162,6 +165,11 @@ class Session:
         """After `run` raised or was fenced, in a process that goes on: nothing of it stays."""
         await self._closing.abandon()
 
+    @property
+    def closed(self) -> int:
+        """Its epoch, once `run` is over and no connection can follow under it; otherwise 0."""
+        return 0 if self.may_connect else self._owner.epoch
+
     async def adopt(self, entries: list[bytes]) -> None:
         """See `Serving.adopt`."""
         if self._serving is None:
@@ -197,7 +205,7 @@ class Session:
                 stayed = stays
                 owner.log.warning("session.stays_connected", without_postgresql=stays)
             if stays and self._move_away is not None:
-                owner.moves = owner.moves or await self._move_away(True)
+                owner.moves = owner.moves or await self._move_away(True, 0)
                 await asyncio.sleep(_ASK_TO_MOVE)
 
     async def _watch_disk(self) -> None:

@@ -137,9 +137,10 @@ class Reconciler:
             await self._end_session(record)
             log.info("supervisor.stopped", session=record.name)
 
-    async def move(self, session_id: int, node: str, *, cut_off: bool) -> bool:
+    async def move(self, session_id: int, node: str, *, cut_off: bool, closed: int = 0) -> bool:
         """The session cannot go on on `node`: have it elsewhere. `cut_off`: the node does not reach
-        PostgreSQL.
+        PostgreSQL. `closed`: its owner's epoch, which has no connection and gets none; it cannot
+        write that down itself. 0: it may have.
 
         False: it is to go on by itself, because other sessions of its node do reach PostgreSQL, or
         nobody did a moment ago, or there is no other node. Raises `Unavailable` when PostgreSQL is
@@ -148,6 +149,8 @@ class Reconciler:
         if self.paused or (cut_off and time.monotonic() - self._away_at < 2 * self._lease_seconds):
             return False
         async with self._lock(session_id):
+            if closed:
+                await self._stores.ownership.left(session_id, closed)
             record = await self._stores.sessions.get_by_id(session_id)
             view = await self._view()
             mine = view.starts.get(session_id)

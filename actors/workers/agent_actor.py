@@ -29,12 +29,13 @@ from actors.workers.leftovers import Leftovers
 from actors.workers.lost_nodes import BEAT_SECONDS, LostNodes
 from actors.workers.neighbours import agent_name, agents_present
 from actors.workers.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
-from actors.workers.reach import Reach, connects, way_to_whatsapp
+from actors.workers.reach import PATIENCE, Reach
 from actors.workers.spares import Spares, needed
 from cluster.client.routing import Router
 from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.observed import observe
+from cluster.reach import connects, way_to_whatsapp
 from cluster.settings import Settings
 from cluster.stores import Stores
 
@@ -70,6 +71,7 @@ class WorkerAgentActor:
         self._router = Router(self._settings)
         observe(self._settings, "agent", node=self._id)
         self._agent: WorkerAgent | None = None
+        self._reach: Reach | None = None
         self._stores: Stores | None = None
         self._raylets: list[Raylet] = []
         self._stopped = threading.Event()
@@ -96,6 +98,11 @@ class WorkerAgentActor:
             return True
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self._loop))
+
+    async def look_at_whatsapp(self) -> None:
+        """A session of this node does not reach it."""
+        if self._reach is not None:
+            self._loop.call_soon_threadsafe(self._reach.look_now)
 
     async def take_supervisor(self, off: str) -> None:
         """The supervisor cannot go on on the node `off`: have it on another."""
@@ -152,7 +159,10 @@ class WorkerAgentActor:
             tell=_tell_ray,
         )
         way = way_to_whatsapp(self._settings.whatsapp.proxy_url)
-        reach = Reach(partial(connects, *way), partial(stores.workers.tell_whatsapp, self._id))
+        self._reach = reach = Reach(
+            partial(connects, *way, seconds=PATIENCE),
+            partial(stores.workers.tell_whatsapp, self._id),
+        )
         lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
         beside = [
             asyncio.create_task(endless("beat", self._beat)),

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 BEAT_SECONDS = 0.4
 #: Silence of a node in PostgreSQL that counts where its raylet refuses (its process is gone), and
 #: where it is silent as well; seconds.
-_QUIET_REFUSED, _QUIET = 1.2, 2.5
+_QUIET_REFUSED, _QUIET = 1.2, 2.0
 #: Looks in a row that fail.
 _LOOKS = 2
 #: Each looks at so many, in a ring by their ids: any two of them may be lost at once.

@@ -6,41 +6,22 @@ others reach WhatsApp its sessions are handed over to them."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import structlog
 
 from cluster.domain.errors import GatewayError
 
-__all__ = ["Reach", "connects", "way_to_whatsapp"]
+__all__ = ["PATIENCE", "Reach"]
 
 log = structlog.get_logger(__name__)
 
-#: From one look to the next while all is well, and otherwise; bound on one; seconds.
-_EVERY, _SOON, _PATIENCE = 5.0, 0.5, 1.0
+#: Bound on one look; from one to the next while all is well, and otherwise; seconds.
+PATIENCE = 0.75
+_EVERY, _SOON = 5.0, 0.25
 #: Looks in a row that change the mind.
 _LOOKS = 3
-_WEB = ("web.whatsapp.com", 443)
-
-
-def way_to_whatsapp(proxy_url: str) -> tuple[str, int]:
-    """Host and port that sessions connect to first."""
-    if not proxy_url:
-        return _WEB
-    parts = urlsplit(proxy_url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-async def connects(host: str, port: int) -> bool:
-    """Whether a TCP connection comes to be within a second."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            _, writer = await asyncio.open_connection(host, port)
-    except (TimeoutError, OSError):
-        return False
-    writer.close()
-    return True
 
 
 class Reach:
@@ -55,12 +36,19 @@ class Reach:
         self._away = False
         self._told: bool | None = None
         self._other = 0
+        self._asked = asyncio.Event()
+
+    def look_now(self) -> None:
+        """A session had no answer."""
+        self._asked.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             soon = await self.once()
-            await asyncio.sleep(_SOON if soon else _EVERY)
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), _SOON if soon else _EVERY)
 
     async def once(self) -> bool:
         """Look once; whether the next look should come soon."""

@@ -66,8 +66,8 @@ _LATELY = 0.25
 #: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between looks
 #: whether the owner that it waits for still lives; and that its process may take for an answer.
 _SEND_WAIT, _LOOK, _SILENT = 20.0, 0.25, 0.75
-#: An owner renews its lease once in a while: it is late by half of that.
-_MISSED_RENEWALS = 1.5
+#: An owner renews its lease once in a while; seconds that it may be late.
+_LATE = 0.5
 #: Messages before a new one that are counted for the answer.
 _PLACES = 100
 _CONTROL_TIMEOUT = 45.0
@@ -377,7 +377,7 @@ class SessionClient(Subjects):
     ) -> bool:
         """Wait for the call; False as soon as its owner seems to be gone, or to stand still."""
         lease = self._gateway.settings.lease
-        lately = _MISSED_RENEWALS * lease.renew_seconds
+        lately = lease.renew_seconds + _LATE
         began = time.monotonic()
         if (await asyncio.wait({call}, timeout=_LOOK))[0]:
             return True

@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from cluster.domain.errors import GatewayError, NotOwner, TooSlow, Unavailable, Unstorable
 from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
+from cluster.stores.circuit_breaker import CircuitBreaker
 from cluster.stores.group_commit import GroupCommit, RolledBackError
 
 __all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
@@ -71,6 +72,7 @@ class Database:
         #: See `open`.
         self.plans_once = plans_once
         self._group = GroupCommit(self, timeout)
+        self._breaker = CircuitBreaker()
 
     @classmethod
     async def open(cls, settings: StoreSettings, *, plan_once: bool = False) -> Self:
@@ -134,22 +136,37 @@ class Database:
 
     async def close(self) -> None:
         await self._group.close()
+        await self._breaker.close()
         await self._pool.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit mode; `conn.transaction()` for more than one statement."""
         try:
-            async with self._pool.connection(timeout=self._timeout) as connection:
-                try:
-                    yield connection
-                except psycopg.Error as error:
-                    if (error.sqlstate or "").startswith(_SPOILED):
-                        # The pool replaces it: this server, or what it has prepared, is no good.
-                        await connection.close()
-                    raise
-        except (psycopg.Error, PoolTimeout, UnicodeError) as error:
+            async with self._taken() as connection:
+                yield connection
+        except (psycopg.Error, PoolTimeout, TimeoutError, UnicodeError) as error:
             raise _named(error) from error
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[Connection]:
+        """One of the pool's. Raises what psycopg and the pool do, and `Unavailable`."""
+        self._breaker.check()
+        async with self._breaker.waits(self._timeout):
+            connection = await self._pool.getconn(timeout=self._timeout)
+        try:
+            with self._breaker.asks(connection):
+                async with connection:
+                    try:
+                        yield connection
+                    except psycopg.Error as error:
+                        if (error.sqlstate or "").startswith(_SPOILED):
+                            # The pool replaces it: this server, or what it has prepared, is no
+                            # good.
+                            await connection.close()
+                        raise
+        finally:
+            await self._pool.putconn(connection)
 
     async def all(self, query: LiteralString, values: Mapping[str, Any]) -> list[Row]:
         """All rows of one statement."""
@@ -178,19 +195,14 @@ class Database:
         knows."""
         ends = False
         try:
-            async with self._pool.connection(timeout=self._timeout) as connection:
-                try:
-                    async with connection.pipeline():
-                        await connection.execute("BEGIN")
-                        await connection.execute(_BOUNDS)
-                        cursors = [await connection.execute(*one) for one in statements]
-                        ends = True
-                        await connection.execute("COMMIT")
-                    return [await cursor.fetchone() for cursor in cursors]
-                except psycopg.Error as error:
-                    if (error.sqlstate or "").startswith(_SPOILED):
-                        await connection.close()
-                    raise
+            async with self._taken() as connection:
+                async with connection.pipeline():
+                    await connection.execute("BEGIN")
+                    await connection.execute(_BOUNDS)
+                    cursors = [await connection.execute(*one) for one in statements]
+                    ends = True
+                    await connection.execute("COMMIT")
+                return [await cursor.fetchone() for cursor in cursors]
         except Exception as error:
             if _was_refused(error, ends=ends):
                 log.info(

@@ -172,10 +172,11 @@ class OwnershipStore:
         return touched > 0
 
     async def left(self, session_id: int, epoch: int) -> None:
-        """An owner of before closed its connection: whoever waits for it need not any more."""
+        """The owner of that epoch closed its connection for good: whoever waits for it, now or
+        later, need not."""
         await self._db.run(
             "UPDATE ownership SET left_epoch = greatest(left_epoch, %(epoch)s) "
-            "WHERE session_id = %(id)s AND epoch > %(epoch)s",
+            "WHERE session_id = %(id)s AND epoch >= %(epoch)s",
             {"id": session_id, "epoch": epoch},
         )
 

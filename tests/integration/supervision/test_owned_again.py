@@ -272,7 +272,8 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
         await stores.hosts.assign({record.id: shared})
         assigned = Assigned(host=shared, capacity=4)
 
-    async def moves(session_id: int, cut_off: bool) -> bool:
+    async def moves(session_id: int, cut_off: bool, closed: int) -> bool:
+        assert not closed, "it is connected"
         asked.append(session_id)
         return len(asked) > 1
 
@@ -413,10 +414,11 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     async def away(*_: Any) -> Any:
         raise Unavailable("PostgreSQL is away")
 
-    asked: list[bool] = []
+    asked: list[tuple[bool, int]] = []
 
-    async def move(session_id: int, cut_off: bool) -> bool:
-        asked.append(cut_off)
+    async def move(session_id: int, cut_off: bool, closed: int) -> bool:
+        assert Unlinked.open == 0
+        asked.append((cut_off, closed))
         return len(asked) == 3
 
     monkeypatch.setattr(actors.hosts.slot, "_ASK", 0.2)
@@ -434,7 +436,7 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     fenced_at = time.monotonic()
     await _until(lambda: bool(exits))
     assert time.monotonic() - fenced_at < 5.0
-    assert asked == [True, True, True]
+    assert asked == 3 * [(True, 1)]
     assert host.describe()["epoch"] == 1
 
 
@@ -445,7 +447,7 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
 ) -> None:
     asked: list[bool] = []
 
-    async def move(session_id: int, cut_off: bool) -> bool:
+    async def move(session_id: int, cut_off: bool, closed: int) -> bool:
         asked.append(cut_off)
         return True
 

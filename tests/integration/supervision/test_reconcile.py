@@ -294,7 +294,11 @@ async def test_a_session_moves_away_from_a_node_that_alone_does_not_reach_postgr
     lapse = "UPDATE ownership SET lease_until = clock_timestamp() WHERE node = %(node)s"
     await stores.db.run(lapse, {"node": B})
     for record in cut_off:
-        assert await reconciler.move(record.id, B, cut_off=True)
+        epoch = await stores.ownership.newest_epoch(record.id)
+        assert not await stores.ownership.has_left(record.id, epoch)
+        assert await reconciler.move(record.id, B, cut_off=True, closed=epoch)
+        # What its owner, which reaches no PostgreSQL, could not write down.
+        assert await stores.ownership.has_left(record.id, epoch)
     assert set(actors.node_of.values()) == {A}
 
 

@@ -54,6 +54,8 @@ GUARDS = frozenset(
         "dead man's switch",
         # A process owns again at once only what nobody else owned since it closed its connection.
         "waits for others than itself",
+        # It closed its connection before somebody writes down for it that it left.
+        "is closed before it says so",
         # A process whose client was closed while it came up, and may come up still, ends.
         "ends with its client",
         # A lease counts from before its renewal was sent.
@@ -161,6 +163,8 @@ class Process(NamedTuple):
     held: int = 0
     #: a client that was closed while it connected may still come up
     ghost: bool = False
+    #: it had the store know that it left, and is connected
+    says_left: bool = False
 
     def later(self, longest: int) -> Process:
         """A tick on: times are relative to now, and those as long ago as a lease are all alike."""
@@ -174,9 +178,10 @@ class Process(NamedTuple):
         )
 
     def is_of(self, epoch: int) -> bool:
-        """It lives, and the store has its claim under that epoch."""
+        """It lives, the store has its claim under that epoch, and does not know that it left: one
+        that fenced itself and goes on has somebody else write that down."""
         claimed = self.answer is not None and self.answer[0] == "claim" and self.answer[2]
-        return epoch in (self.epoch, self.held, claimed)
+        return epoch in (0 if self.says_left else self.epoch, claimed)
 
     def clock(self) -> LeaseClock:
         return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at, away=self.away)
@@ -394,6 +399,8 @@ def _process(
             yield step("fences itself", Process())
             if about == "connections":
                 yield step("fences itself and goes on", Process(held=process.epoch))
+                if "is closed before it says so" not in guards:
+                    yield step("says that it left", process._replace(says_left=True))
             if process.clock().stays(0) <= 0:
                 return
         if about == "staying":

@@ -31,6 +31,7 @@ _KNOWN = {
     ("actors/session/outbox.py", "_record"): _CALLBACK,
     ("actors/session/outbox.py", "start"): _SUPERVISED,
     ("actors/session/owner.py", "supervised"): _SUPERVISED,
+    ("actors/session/reach.py", "_look_on"): "the next send without an answer begins it again",
     ("actors/session/serving.py", "_take_step"): _CAUGHT,
     ("actors/session/session.py", "run"): _AWAITED,
     (
@@ -55,6 +56,7 @@ _KNOWN = {
     ("cluster/local_calls.py", "__init__"): _TOLD,
     ("cluster/local_calls.py", "connected"): _CAUGHT,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
+    ("cluster/stores/circuit_breaker.py", "_look_on"): "the next call begins it again",
     ("cluster/stores/group_commit.py", "_begin_alone"): _TOLD,
     ("cluster/stores/group_commit.py", "one"): _TOLD,
     ("cluster/stores/wake.py", "touch"): "catches all; the next hint begins it again",

@@ -54,7 +54,7 @@ class _Cluster:
     [
         (Found.ANSWERS, 60.0, False),
         (Found.SILENT, ALIVE, False),
-        (Found.SILENT, 2.0, False),
+        (Found.SILENT, 1.9, False),
         (Found.SILENT, 3.0, True),
         (Found.REFUSES, ALIVE, False),
         (Found.REFUSES, 1.5, True),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from actors.workers.reach import Reach, way_to_whatsapp
+from actors.workers.reach import Reach
 from cluster.domain.errors import Unavailable
+from cluster.reach import way_to_whatsapp
 
 
 async def _looks(found: str, *, fails: int = 0) -> list[bool]:
@@ -47,6 +50,25 @@ async def test_three_in_a_row_change_the_mind(found: str, told: list[bool]) -> N
 
 async def test_what_could_not_be_told_is_told_later() -> None:
     assert await _looks("+++", fails=2) == [False]
+
+
+async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
+    looks = 0
+
+    async def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    async def tell(away: bool) -> None: ...
+
+    reach = Reach(look, tell)
+    task = asyncio.create_task(reach.run())
+    async with asyncio.timeout(2):
+        while looks < 2:
+            reach.look_now()
+            await asyncio.sleep(0.01)
+    task.cancel()
 
 
 def test_the_way_is_the_proxy_where_there_is_one() -> None:

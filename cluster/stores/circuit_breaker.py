@@ -1,0 +1,139 @@
+"""A circuit breaker for a PostgreSQL whose packets get nowhere.
+
+A network that swallows them says nothing: each call would wait for its whole time-out, and callers
+of the front with it, while other machines serve. So a call that was not answered for a moment has a
+TCP connection tried. A server that is slow, or stands still, has a kernel that takes it; where none
+comes to be, calls under way end, and further ones are refused at once until one does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
+
+import structlog
+
+from cluster.domain.errors import Unavailable
+from cluster.reach import connects
+
+__all__ = ["CircuitBreaker"]
+
+log = structlog.get_logger(__name__)
+
+#: Seconds without an answer after which the way is tried; bound on a try; between tries.
+_STALLED, _PATIENCE, _AGAIN = 0.4, 0.4, 0.3
+
+
+class Wire(Protocol):
+    """A connection of psycopg."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    @property
+    def info(self) -> Address: ...
+
+    def fileno(self) -> int: ...
+
+
+class Address(Protocol):
+    """Where a connection leads to; an empty host for a Unix socket."""
+
+    @property
+    def hostaddr(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+class CircuitBreaker:
+    """Of one pool. Belongs to its event loop."""
+
+    def __init__(self) -> None:
+        #: The connection that was asked last, and where connections led to.
+        self._last: Wire | None = None
+        self._address = ("", 0)
+        #: Calls under way, and those that wait for a connection; since when.
+        self._under_way: dict[Wire, float] = {}
+        self._waiting: dict[asyncio.Timeout, float] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._open = False
+
+    def check(self) -> None:
+        """Raises `Unavailable` while the server is not reached."""
+        if self._open:
+            raise Unavailable("PostgreSQL is not reached from here", retry_after=1)
+
+    @asynccontextmanager
+    async def waits(self, seconds: float) -> AsyncIterator[None]:
+        """Around what waits for a connection, for so long. Raises `TimeoutError`."""
+        async with asyncio.timeout(seconds) as scope:
+            self._waiting[scope] = time.monotonic()
+            self._look_on()
+            try:
+                yield
+            finally:
+                del self._waiting[scope]
+
+    @contextmanager
+    def asks(self, wire: Wire) -> Iterator[None]:
+        """Around what asks the server over this connection."""
+        self._last = wire
+        self._under_way[wire] = time.monotonic()
+        self._look_on()
+        try:
+            yield
+        finally:
+            del self._under_way[wire]
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    def _look_on(self) -> None:
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look(), name="circuit-breaker")
+
+    async def _look(self) -> None:
+        """As long as calls are under way, or the server is not reached."""
+        while self._open or self._under_way or self._waiting:
+            await asyncio.sleep(_AGAIN if self._open else _STALLED)
+            began = [*self._under_way.values(), *self._waiting.values()]
+            stalled = bool(began) and time.monotonic() - min(began) >= _STALLED
+            if (self._open or stalled) and self._where()[0]:
+                # Refused calls get that answer, too.
+                reached = await connects(*self._address, seconds=_PATIENCE, refused=True)
+                self._turn(not reached)
+
+    def _where(self) -> tuple[str, int]:
+        if self._last is not None and not self._last.closed:
+            self._address = self._last.info.hostaddr, self._last.info.port
+        return self._address
+
+    def _turn(self, is_open: bool) -> None:
+        if is_open is not self._open:
+            self._open = is_open
+            log.warning("database.not_reached" if is_open else "database.reached_again")
+        if not is_open:
+            return
+        for wire in self._under_way:
+            _hang_up(wire)
+        for scope in self._waiting:
+            scope.reschedule(0.0)
+
+
+def _hang_up(wire: Wire) -> None:
+    """The call on it ends as if the server had closed the connection: it cannot be cancelled, which
+    would wait for the server as well."""
+    if wire.closed:
+        return
+    with socket.socket(fileno=socket.dup(wire.fileno())) as end:
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
