@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 
 import psycopg
@@ -79,8 +80,11 @@ class EmbeddedPostgres:
             self._process.stop()
 
     def env(self) -> dict[str, str]:
-        # It listens on loopback only.
-        return {"DATABASE_URL": self._url(_DATABASE), "LEASE_ONE_MACHINE": "true"}
+        url = {"DATABASE_URL": self._url(_DATABASE)}
+        if ip_address(self._host).is_loopback:
+            # Whoever owned a session of it ran here.
+            url["LEASE_ONE_MACHINE"] = "true"
+        return url
 
     def healthy(self) -> bool:
         """Whether it answers a query."""

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import redis
 
-from cluster.embedded import EmbeddedValkey
+from cluster.embedded import EmbeddedPostgres, EmbeddedValkey
 
 _OWNER = """
 import json, pathlib, signal, sys
@@ -81,3 +81,8 @@ def test_a_server_left_on_the_folder_is_ended_first(data_dir: Path) -> None:
     finally:
         server.stop()
         left.stop()
+
+
+def test_only_what_listens_on_loopback_alone_proves_deaths_by_a_boot() -> None:
+    assert EmbeddedPostgres().env()["LEASE_ONE_MACHINE"] == "true"
+    assert "LEASE_ONE_MACHINE" not in EmbeddedPostgres(host="10.77.0.10").env()
