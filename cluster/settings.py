@@ -113,7 +113,7 @@ class LeaseSettings(BaseSettings):
     ttl_seconds: float = Field(2.5, gt=0, description="A lease ends this long after its renewal.")
     renew_seconds: float = Field(0.5, gt=0, description="The owner renews this often.")
     fence_margin_seconds: float = Field(
-        0.8, gt=0, description="The owner fences itself this long before its lease would end."
+        0.9, gt=0, description="The owner fences itself this long before its lease would end."
     )
     kill_margin_seconds: float = Field(
         0.3,

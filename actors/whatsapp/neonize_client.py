@@ -81,6 +81,7 @@ from actors.whatsapp.port import (
 )
 from actors.whatsapp.presences import Presences
 from actors.whatsapp.stream import EventStream
+from actors.whatsapp.stuck_sockets import hang_up
 from actors.whatsapp.votes import Votes
 from cluster.domain.errors import (
     Invalid,
@@ -94,6 +95,7 @@ from cluster.domain.session_config import BROWSERS, ClientConfig, SessionConfig
 from cluster.domain.waha_id import waha_id
 from cluster.domain.wire_message import people_in, raw_of
 from cluster.media.addresses import allowed_networks, permitted_proxy
+from cluster.reach import way_to_whatsapp
 from cluster.settings import WhatsAppSettings
 
 __all__ = ["NeonizeClient"]
@@ -173,7 +175,10 @@ _START_PATIENCE, _START_LOOK = 5.0, 0.002
 _NAME_PAUSES = (0.5, 0.5, 1, 2, 4, 8, 16, 30, 60)
 #: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
 #: and the end of its lease.
-_CLOSE_PATIENCE = 1.0
+_CLOSE_PATIENCE = 0.5
+#: That a farewell to WhatsApp may take, seconds: after that, connections on which nothing arrives
+#: are hung up.
+_FAREWELL = 0.2
 #: Threads for disconnects alone: calls that hang must not keep an owner from its fence.
 _disconnects = ThreadPoolExecutor(256, thread_name_prefix="wa-close")
 #: Of `close` with a client that may be reconnecting: further disconnects, and seconds between them.
@@ -386,7 +391,12 @@ class NeonizeClient:
 
     async def _disconnect_now(self) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(_disconnects, gocode.Disconnect, self._key.encode())
+        closing = loop.run_in_executor(_disconnects, gocode.Disconnect, self._key.encode())
+        _, port = way_to_whatsapp(self._settings.proxy_url)
+        while not (await asyncio.wait({closing}, timeout=_FAREWELL))[0]:
+            if hung_up := hang_up(port):
+                log.info("whatsapp.hung_up", key=self._key, connections=hung_up)
+        closing.result()
 
     async def rows(self, query: str) -> list[list[Any]]:
         """See `actors.whatsapp.verbs.registry.Device.rows`."""

@@ -18,7 +18,7 @@ __all__ = ["PATIENCE", "Reach"]
 log = structlog.get_logger(__name__)
 
 #: Bound on one look; from one to the next while all is well, and otherwise; seconds.
-PATIENCE = 0.75
+PATIENCE = 0.6
 _EVERY, _SOON = 5.0, 0.25
 #: Looks in a row that change the mind.
 _LOOKS = 3
@@ -39,21 +39,25 @@ class Reach:
         self._asked = asyncio.Event()
 
     def look_now(self) -> None:
-        """A session had no answer."""
+        """A session had no answer, and got no connection: a look of its own."""
         self._asked.set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             soon = await self.once()
-            self._asked.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), _SOON if soon else _EVERY)
 
     async def once(self) -> bool:
         """Look once; whether the next look should come soon."""
-        reached = await self._look()
-        self._other = self._other + 1 if reached is self._away else 0
+        asked, reached = self._asked.is_set(), await self._look()
+        self._asked.clear()
+        if reached is not self._away:
+            self._other = 0
+        else:
+            # That of a session is the first of its row.
+            self._other += 1 + (asked and not reached and not self._other)
         if self._other >= _LOOKS:
             self._away, self._other = not self._away, 0
             log.warning("worker.whatsapp", away=self._away)

@@ -71,6 +71,32 @@ async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
     task.cancel()
 
 
+async def test_a_sessions_own_look_counts() -> None:
+    told: list[bool] = []
+    reached = True
+
+    async def look() -> bool:
+        return reached
+
+    async def tell(away: bool) -> None:
+        told.append(away)
+
+    reach = Reach(look, tell)
+    await reach.once()
+    reached = False
+    reach.look_now()
+    await reach.once()
+    assert told == [False]
+    await reach.once()
+    assert told == [False, True]
+    # It is no proof of the contrary.
+    reached = True
+    reach.look_now()
+    await reach.once()
+    await reach.once()
+    assert told == [False, True]
+
+
 def test_the_way_is_the_proxy_where_there_is_one() -> None:
     assert way_to_whatsapp("") == ("web.whatsapp.com", 443)
     assert way_to_whatsapp("http://10.0.0.1:8080") == ("10.0.0.1", 8080)
