@@ -139,6 +139,7 @@ def _routes() -> list[BaseRoute]:
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
     for part in (observability, metrics, server, keys, apps, chatwoot, mcp, cluster, sandbox):
         every.include_router(part.router)
+    every.include_router(auth.screenshots)
     for part in (transfer, sessions, chatting, contacts, media, auth, chats, search, status):
         every.include_router(part.router)
     for part in (groups, lids, profile, presence, labels, channels, calls):

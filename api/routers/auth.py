@@ -10,10 +10,11 @@ from fastapi import APIRouter, Header, Query, Response
 
 from api.media_types import prefers_json
 from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestCodeRequest
-from api.params import SessionPath
+from api.params import GatewayDep, SessionName, SessionPath
 from api.patience import once_started
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from cluster.client.session import SessionClient
 from cluster.domain.errors import (
     Invalid,
     NotSupported,
@@ -23,15 +24,22 @@ from cluster.domain.errors import (
     Unavailable,
     WhatsAppRefused,
 )
+from cluster.domain.session import SessionStatus
 from cluster.media.qr_image import qr_png
 
-__all__ = ["router"]
+__all__ = ["router", "screenshots"]
 
 router = APIRouter(
     prefix="/api/{session}/auth",
     tags=["🔑 Auth"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, SessionNotWorking, SessionNotFound, Unauthorized, Unavailable),
+)
+
+screenshots = APIRouter(
+    tags=["🖼️ Screenshot"],
+    route_class=StrictJsonRoute,
+    responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable, NotSupported),
 )
 
 _PNG = "image/png"
@@ -54,10 +62,16 @@ async def get_qr(
     format: Annotated[QrFormat, Query()] = QrFormat.IMAGE,
     accept: Annotated[str, Header(include_in_schema=False)] = _PNG,
 ) -> Response | Base64File | QrValue:
+    if format is QrFormat.RAW:
+        response.headers.update(_UNCACHED)
+        return QrValue(value=(await once_started(session.qr)).text)
+    return await _image(session, response, accept)
+
+
+async def _image(session: SessionClient, response: Response, accept: str) -> Response | Base64File:
+    """The QR code as a picture, or its base64."""
     code = await once_started(session.qr)
     response.headers.update(_UNCACHED)
-    if format is QrFormat.RAW:
-        return QrValue(value=code.text)
     image = await asyncio.to_thread(qr_png, code.text)
     if prefers_json(accept, over="image/"):
         return Base64File(mimetype=_PNG, data=base64.b64encode(image).decode())
@@ -76,3 +90,24 @@ async def request_code(session: SessionPath, request: RequestCodeRequest) -> Pai
         raise NotSupported("only pairing of a linked device: leave method empty", field="method")
     phone = request.phoneNumber
     return PairingCode(code=await once_started(lambda: session.request_code(phone)))
+
+
+@screenshots.get(
+    "/api/screenshot",
+    operation_id="ScreenshotController_screenshot",
+    summary="Get a screenshot of the current WhatsApp session",
+    description="There is no browser to look at: the QR code, as WAHA's GOWS does, while the "
+    "session waits for it to be scanned.",
+    response_model=Base64File,
+    responses={200: {"content": {_PNG: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def screenshot(
+    gateway: GatewayDep,
+    response: Response,
+    session: Annotated[SessionName, Query(description="Session name")] = "default",
+    accept: Annotated[str, Header(include_in_schema=False)] = _PNG,
+) -> Response | Base64File:
+    shown = gateway.session(session)
+    if (await shown.info()).status is not SessionStatus.SCAN_QR_CODE:
+        raise NotSupported("there is no browser behind a session: only its QR code can be shown")
+    return await _image(shown, response, accept)

@@ -83,14 +83,3 @@ async def heapsnapshot() -> Response:
 )
 async def browser_trace(session: SessionName) -> Response:
     raise NotSupported("there is no browser behind a session")
-
-
-@router.get(
-    "/api/screenshot",
-    operation_id="ScreenshotController_screenshot",
-    summary="Get a screenshot of the current WhatsApp session (**WEBJS/WPP** only)",
-    responses=_CANNOT,
-    tags=["🖼️ Screenshot"],
-)
-async def screenshot(session: SessionName = "default") -> Response:
-    raise NotSupported("there is no browser behind a session; see GET /api/{session}/auth/qr")

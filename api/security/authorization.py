@@ -40,6 +40,8 @@ _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
     (r"DELETE", r"/api/sessions/\{session\}", (Action.DELETE,)),
     (r"\w+", r"/api/sessions/\{session\}/.*", _CONTROL),
     (r"\w+", rf"{_S}/auth/.*", _CONTROL),
+    # A QR code links a device.
+    (r"GET", r"/api/screenshot", _CONTROL),
     (r"\w+", r"/api/apps(/.*)?", (Action.APP,)),
     (r"GET|WEBSOCKET", rf"/ws|{_S}/(events|webhooks).*", _READ),
     (r"\w+", rf"{_S}/(events|webhooks)/.*", _SETTING),

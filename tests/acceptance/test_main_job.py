@@ -100,8 +100,10 @@ def test_wahas_generated_client_does_the_whole_story(
         waha.sessions.create({"name": name})
         until(lambda: waha.sessions.get(name)["status"] == "SCAN_QR_CODE")
         qr = waha.auth.get_qr(name, params={"format": "raw"})
+        assert waha.screenshot.screenshot({"session": name})["mimetype"] == "image/png"
         phone.post("/scan", qr=qr["value"])
         until(lambda: waha.sessions.get(name)["status"] == "WORKING")
+        assert gateway.api.get("/api/screenshot", params={"session": name}).status_code == 501
         assert waha.sessions.get_me(name)["id"] == phone.chat
         sent = waha.chatting.send_text({"session": name, "chatId": friend.chat, "text": "waha"})
         until(lambda: friend.texts() == ["waha"])

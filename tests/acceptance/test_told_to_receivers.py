@@ -17,6 +17,8 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
     ButtonsResponseMessage,
     DocumentMessage,
     EncEventResponseMessage,
+    FutureProofMessage,
+    ImageMessage,
     Message,
     ProtocolMessage,
     TemplateButtonReplyMessage,
@@ -399,6 +401,61 @@ def test_deleted_messages_are_not_sent_on(told: Told) -> None:
     )
     assert edited.status_code == 404
     assert told.history(alice, bob.chat, image.split("_")[0])["media"] is None
+
+
+_ONCE = ImageMessage(mimetype="image/png", caption="only once", viewOnce=True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(imageMessage=_ONCE),
+        Message(viewOnceMessage=FutureProofMessage(message=Message(imageMessage=_ONCE))),
+        Message(viewOnceMessageV2=FutureProofMessage(message=Message(imageMessage=_ONCE))),
+        Message(viewOnceMessageV2Extension=FutureProofMessage(message=Message(imageMessage=_ONCE))),
+    ],
+    ids=["bare", "first", "v2", "extension"],
+)
+def test_what_may_be_viewed_once_is_not_sent_on(told: Told, message: Message) -> None:
+    """And a reply names its kind, not what it shows."""
+    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+    wire_id = told.any(bob, alice, message)
+    seen = told.message(wire_id, alice)["id"]
+    body = {"session": alice.session, "chatId": carol.chat, "messageId": seen}
+    refused = told.gateway.api.post("/api/forwardMessage", json=body)
+    problem = refused.json()
+    assert (refused.status_code, problem["field"]) == (422, "messageId"), refused.text
+    assert "viewed once" in problem["detail"]
+    reply = told.post(
+        "/api/sendText", session=alice.session, chatId=bob.chat, text="nice", reply_to=seen
+    )
+    context = told.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    assert context["quotedMessage"] == {"imageMessage": {"viewOnce": True}}
+    assert wire_id not in str(carol.phone.inbox())
+
+
+def test_files_that_are_not_wanted_are_left_out(told: Told) -> None:
+    alice, bob = told.people.alice, told.people.bob
+    wire_id = bob.phone.post(
+        "/messages", to=alice.phone.number, media="image", mimetype="image/png", text="a file",
+        data=base64.b64encode(photo("PNG", (20, 20))).decode(),
+    )["id"]  # fmt: skip
+    seen = told.message(wire_id, alice)["id"]
+    chat = f"/api/{alice.session}/chats/{bob.chat}/messages"
+    older = {"session": alice.session, "chatId": bob.chat}
+    for query, there in (
+        ({}, True),
+        ({"downloadMedia": True}, True),
+        ({"downloadMedia": False}, False),
+        ({"downloadMediaMimetypes": ["video/", "image/"]}, True),
+        ({"downloadMediaMimetypes": "video/,audio/"}, False),
+    ):
+        for path, more in ((chat, {}), (f"{chat}/{seen}", {}), ("/api/messages", older)):
+            answer = told.gateway.api.get(path, params=query | more).raise_for_status().json()
+            found = answer if isinstance(answer, list) else [answer]
+            (message,) = (one for one in found if wire_id in one["id"])
+            assert (message["hasMedia"], message["body"]) == (True, "a file")
+            assert (message["media"] is not None, bool(message["mediaUrl"])) == (there, there)
 
 
 @pytest.mark.parametrize(
