@@ -126,6 +126,7 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "?limit": (1, 2), "?offset": (0, 1), "?merge": ("true", "false"), "?all": ("true", "false"),
     "?phone": ("4915100002", "4915100003"), "?refresh": ("true", "false"),
     "?role": ("OWNER", "SUBSCRIBER"), "?session": ("working", "nobody"),
+    "GET /api/screenshot ?session": ("scan", "nobody"),
     "?sortOrder": ("asc", "desc"), "?text": ("a", "b"), "?sortBy": ("id", "name"),
     "GET /api/{session}/groups ?sortBy": ("id", "subject"),
     "session": ("working", "nobody"), "chatId": (CHAT, GROUP), "contactId": (CHAT, GROUP),
