@@ -22,11 +22,9 @@ from cluster.cli.start_up import start_gateway
 from cluster.cli.up import show_addresses
 from cluster.domain.errors import GatewayError
 from cluster.local.background import environment
-from cluster.local.kept_secrets import ray_token
 from cluster.local.layout import Layout
 from cluster.local.lifecycle import Wanted
 from cluster.local.own_settings import variables
-from cluster.local.ray_state import node_names
 from cluster.local.state import State
 
 __all__ = ["demo"]
@@ -47,7 +45,7 @@ def demo(
     wanted = Wanted(data=folder, nodes=nodes, sandbox=True)
     try:
         state = start_gateway(wanted, _environment())
-        _converse(state, layout)
+        _converse(state)
     except GatewayError as error:
         _end(layout, keep=keep, remove=False)
         fail(f"{error.detail} (everything is in {folder})", log=layout.log)
@@ -68,7 +66,7 @@ def _environment() -> dict[str, str]:
     return {**present, "GATEWAY_ENV_FILE": os.devnull}
 
 
-def _converse(state: State, layout: Layout) -> None:
+def _converse(state: State) -> None:
     with gateway_api(state) as gateway, sandbox_api(state) as sandbox:
         talk = Conversation(gateway=gateway, sandbox=sandbox, show_qr=_show_qr)
         for account in (_ALICE, _BOB):
@@ -83,7 +81,7 @@ def _converse(state: State, layout: Layout) -> None:
         with console.status("talking"):
             talk.send(_ALICE, _BOB, "Hello Bob, this came over HTTP and end-to-end encryption.")
             talk.send(_BOB, _ALICE, "Hello Alice, received and decrypted. Greetings back.")
-        names = node_names(state.dashboard_url, ray_token(layout.secrets)[1])
+        names = {part.node_id: part.name for part in state.parts if part.node_id}
         console.print(_sessions(talk, names), _messages(talk))
         talk.check_spread()
 

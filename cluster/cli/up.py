@@ -41,6 +41,9 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, and log to the terminal.")
     ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Ray's dashboard and figures too: 300 MB.")
+    ] = False,
     show_key: Annotated[bool, typer.Option("--show-key", help="Print the API key.")] = False,
 ) -> None:
     """Start the whole gateway on this machine; data survives restarts."""
@@ -50,6 +53,7 @@ def up(
         nodes=nodes or (2 if sandbox else 1),
         sandbox=sandbox,
         http_port=_PORT,
+        dashboard=dashboard,
     )
     env = environment()
     if sessions_per_actor is not None:
@@ -82,8 +86,9 @@ def show_addresses(state: State, layout: Layout, *, show_key: bool) -> None:
     if not show_key and not (layout.secrets / "http-api-key").exists():
         key = "your HTTP_API_KEY"
     table.add_row("X-Api-Key", key)
-    table.add_row("Ray dashboard", state.dashboard_url)
-    table.add_row("its token", f"in {layout.secrets / 'ray-token'}")
+    if state.dashboard_url:
+        table.add_row("Ray dashboard", state.dashboard_url)
+        table.add_row("its token", f"in {layout.secrets / 'ray-token'}")
     if state.sandboxed:
         token = state.sandbox_control_token if show_key else f"in {layout.state}"
         table.add_row("sandbox control", state.sandbox_control_url)

@@ -60,7 +60,8 @@ def running(state: State, environment: Mapping[str, str]) -> Iterator[Check]:
     yield _command_lines(processes, secrets)
     yield _owners(processes)
     yield _token(environment)
-    yield from _ray(state.dashboard_url, environment, secrets)
+    if state.dashboard_url:
+        yield from _ray(state.dashboard_url, environment, secrets)
 
 
 def _ports(processes: list[psutil.Process], state: State) -> Iterator[Check]:

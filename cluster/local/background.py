@@ -35,6 +35,7 @@ def host_command(wanted: Wanted) -> list[str]:
         *("--nodes", str(wanted.nodes)),
         *("--http-port", str(wanted.http_port)),
         *(["--sandbox"] if wanted.sandbox else []),
+        *(["--dashboard"] if wanted.dashboard else []),
     ]
 
 

@@ -36,6 +36,7 @@ def main(
     nodes: Annotated[int, typer.Option(min=1, help="Ray nodes.")] = 1,
     sandbox: Annotated[bool, typer.Option(help="The local WhatsApp in place of the real.")] = False,
     http_port: Annotated[int, typer.Option(help="0: any; HTTP_PORT comes first.")] = 0,
+    dashboard: Annotated[bool, typer.Option(help="Ray's dashboard.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM."""
     observe(Settings(), "host")
@@ -49,7 +50,10 @@ def main(
     except BlockingIOError:
         log.warning("local.taken", data=str(layout.data))
         raise typer.Exit(TAKEN) from None
-    gateway = LocalGateway(Wanted(data=data, nodes=nodes, sandbox=sandbox, http_port=http_port))
+    wanted = Wanted(
+        data=data, nodes=nodes, sandbox=sandbox, http_port=http_port, dashboard=dashboard
+    )
+    gateway = LocalGateway(wanted)
     _on_signals(_raise_stop)
     code = 0
     try:

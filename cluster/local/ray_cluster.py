@@ -9,7 +9,6 @@ from pathlib import Path
 from cluster.domain.errors import Unavailable
 from cluster.local.layout import Layout
 from cluster.local.ray_node import RayNode
-from cluster.local.ray_state import node_names
 
 __all__ = ["RAY_SETTINGS", "RayCluster", "access"]
 
@@ -57,12 +56,11 @@ def access(token_file: Path) -> dict[str, str]:
 class RayCluster:
     """A head and further nodes on this machine, each with its own data folder."""
 
-    def __init__(self, layout: Layout, *, nodes: int, slots: int, token: str) -> None:
+    def __init__(self, layout: Layout, *, nodes: int, slots: int, dashboard: bool = False) -> None:
         self._layout = layout
-        self._token = token
-        self.head = RayNode("node-1", layout, slots=slots)
+        self.head = RayNode("node-1", layout, slots=slots, dashboard=dashboard)
         self.others = [
-            RayNode(f"node-{number}", layout, slots=slots, head=self.head)
+            RayNode(f"node-{number}", layout, slots=slots, head=self.head, dashboard=dashboard)
             for number in range(2, nodes + 1)
         ]
 
@@ -81,23 +79,23 @@ class RayCluster:
         for node in self.nodes:
             node.start()
             if node is self.head and self.others:
-                # The others need its GCS, and not yet its dashboard.
+                # The others need its GCS, and not all of it.
                 self._wait_for_gcs()
-        self._wait({node.name for node in self.nodes})
+        self._wait()
 
     def stop(self) -> None:
         for node in reversed(self.nodes):
             node.stop()
 
-    def _wait(self, names: set[str]) -> None:
+    def _wait(self) -> None:
         deadline = time.monotonic() + _JOIN_SECONDS
-        while not self._alive() >= names:
+        while missing := [node.name for node in self.nodes if not node.node_id]:
             for node in self.nodes:
                 if node.ended:
                     raise Unavailable(f"Ray's {node.name} ended at once; see {node.report().log}")
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"the Ray cluster did not have {', '.join(sorted(names))} within "
+                    f"the Ray cluster did not have {', '.join(missing)} within "
                     f"{_JOIN_SECONDS:.0f} s; see {self._layout.ray / 'session_latest' / 'logs'}"
                 )
             time.sleep(0.1)
@@ -108,10 +106,3 @@ class RayCluster:
             if self.head.ended or time.monotonic() > deadline:
                 raise Unavailable(f"Ray's head did not start; see {self.head.report().log}")
             time.sleep(0.1)
-
-    def _alive(self) -> set[str]:
-        """Names of the nodes that the cluster counts as alive."""
-        try:
-            return set(node_names(self.head.dashboard_url, self._token).values())
-        except Unavailable:
-            return set()

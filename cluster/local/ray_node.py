@@ -17,6 +17,7 @@ from cluster.embedded.process import ServerProcess, free_ports
 from cluster.local.layout import Layout
 from cluster.local.part import Part
 from cluster.local.processes import ProcessId, descendants, end_all
+from cluster.local.ray_watch import NO_DASHBOARD, REGISTERED
 from cluster.local.state import PartState
 
 __all__ = ["GCS_PORT", "OF_A_MACHINE", "Ports", "RayNode"]
@@ -27,6 +28,13 @@ _LOOPBACK = "127.0.0.1"
 _REST_SECONDS = 20.0
 #: Sessions have stopped by then, and the rest has nothing to lose.
 _FAMILY_SECONDS = 1.0
+#: What nobody could look at is not gathered: Ray's figures go to the dashboard's agent, and what
+#: became of tasks to the dashboard.
+_WITHOUT_DASHBOARD = {
+    NO_DASHBOARD: "1",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +83,8 @@ class RayNode(Part):
     or a node of the cluster at `cluster` (host:port).
 
     On loopback it has ports that are free, elsewhere those of `OF_A_MACHINE`. A head of its own
-    machine (`lasting`) keeps what its control store knows over its own end."""
+    machine (`lasting`) keeps what its control store knows over its own end. Without `dashboard`
+    there is neither that nor its agent, which exports Ray's figures (ray_start.py)."""
 
     def __init__(
         self,
@@ -89,6 +98,7 @@ class RayNode(Part):
         gcs_port: int = 0,
         lasting: bool = False,
         autoscaling: Path | None = None,
+        dashboard: bool = True,
     ) -> None:
         self._name = name
         self._layout = layout
@@ -98,6 +108,7 @@ class RayNode(Part):
         self._host = host
         self._lasting = lasting
         self._autoscaling = autoscaling
+        self._dashboard = dashboard
         self._folder = layout.node(name)
         self._process = ServerProcess("ray", self._folder)
         self._family: frozenset[ProcessId] = frozenset()
@@ -127,7 +138,16 @@ class RayNode(Part):
 
     @property
     def dashboard_url(self) -> str:
-        return f"http://{_LOOPBACK}:{(self._head or self)._dashboard_port}"
+        """Empty where there is none."""
+        return f"http://{_LOOPBACK}:{(self._head or self)._dashboard_port}" * self._dashboard
+
+    @property
+    def node_id(self) -> str:
+        """Ray's id of it; empty until the cluster has it."""
+        try:
+            return self._registered.read_text() if self._started else ""
+        except FileNotFoundError:
+            return ""
 
     @property
     def ended(self) -> bool:
@@ -155,7 +175,12 @@ class RayNode(Part):
         self._restarts += self._ever_started
         self._end_family()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environment = {"GATEWAY_DATA_DIR": str(self._folder)}
+        self._registered.unlink(missing_ok=True)
+        environment = {
+            "GATEWAY_DATA_DIR": str(self._folder),
+            REGISTERED: str(self._registered),
+            **({} if self._dashboard else _WITHOUT_DASHBOARD),
+        }
         if not self._joins and not os.environ.get("RAY_REDIS_ADDRESS"):
             # The control store can be killed: what it knows is here, for as long as the head lives.
             control = self._layout.control if self._lasting else self._layout.ray / "control"
@@ -181,7 +206,12 @@ class RayNode(Part):
             log=self._process.log_file,
             restarts=self._restarts,
             family=sorted(self._family, key=lambda one: one.pid),
+            node_id=self.node_id,
         )
+
+    @property
+    def _registered(self) -> Path:
+        return self._folder / "node-id"
 
     @property
     def _joins(self) -> bool:
@@ -223,8 +253,9 @@ class RayNode(Part):
         return [
             *command,
             *("--head", f"--port={self._gcs_port}"),
-            *("--include-dashboard=true", f"--dashboard-host={_LOOPBACK}"),
-            f"--dashboard-port={self._dashboard_port}",
+            f"--include-dashboard={str(self._dashboard).lower()}",
+            *(f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={self._dashboard_port}"),
             f"--temp-dir={self._layout.ray}",
-            *([f"--autoscaling-config={self._autoscaling}"] if self._autoscaling else []),
+            # The autoscaler's monitor: without machines to add it has nothing to do.
+            f"--autoscaling-config={self._autoscaling}" if self._autoscaling else "--no-monitor",
         ]

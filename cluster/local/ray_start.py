@@ -8,8 +8,11 @@ Windows only, and there refuses a second node. The cluster's environment chooses
 Nodes of one machine share the folder of their sockets, and Ray takes the first name that no file
 has yet: two that start at the same time take the same. Here each has names of its own.
 
-`ray start --block` ends a node when one of its processes ended. What the head's control store
-knows is on disk (ray_node.py), and everybody waits for it, so it is started again instead.
+When everything runs this process becomes a small one that waits for them (ray_watch.py).
+
+Ray starts a dashboard server for usage statistics also where it is told to start none, and an
+agent of it for each node: without a dashboard there is neither. A raylet must have an agent, and
+ends with it: one that only waits.
 
 What the raylet's children leave behind becomes a child of this process (Linux): zygotes and the
 session processes forked from them (`actors.zygote`) are found below it, and end with it.
@@ -17,23 +20,34 @@ session processes forked from them (`actors.zygote`) are found below it, and end
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import ray._raylet
 from ray._private import node, ray_constants, services
 from ray.scripts import scripts
 from ray.scripts.scripts import start
 
-#: The control store is started again so often within so many seconds.
-_STARTS, _WINDOW_SECONDS = 5, 60.0
+from cluster.local import ray_watch
+from cluster.local.ray_watch import NO_DASHBOARD, REGISTERED
+
 _PR_SET_CHILD_SUBREAPER = 36
 
+
+#: Without anything of Python's that would be more than the program.
+_WATCH = [sys.executable, "-I", "-S", str(Path(ray_watch.__file__))]
+
+_raylet: Any = ray._raylet
+_PORTS_OF_AGENT = (
+    _raylet.METRICS_AGENT_PORT_NAME,
+    _raylet.METRICS_EXPORT_PORT_NAME,
+    _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME,
+)
 
 _get_node: Any = services.get_node
 
@@ -43,45 +57,57 @@ class _Node(node.Node):
         prefix = f"{default_prefix}.{self._ray_params.node_name}"
         return str(super()._prepare_socket_file(socket_path, prefix))
 
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        if NO_DASHBOARD not in os.environ:
+            super().start_api_server(
+                include_dashboard=include_dashboard, raise_on_failure=raise_on_failure
+            )
+
+    def start_raylet(self, *args: Any, **options: Any) -> None:
+        if NO_DASHBOARD in os.environ:
+            for name in _PORTS_OF_AGENT:
+                # The raylet waits for them; this says that nothing listens, as minimal Ray does.
+                _raylet.persist_port(self._session_dir, self._node_id, name, -1)
+        super().start_raylet(*args, **options)
+
     def start_ray_processes(self) -> None:
         super().start_ray_processes()  # type: ignore[no-untyped-call]
         services.get_node = self._look_up
 
     def _look_up(self, gcs_address: str, node_id: str) -> Any:
         """Asked until the node is there: for minutes, also when its raylet has ended meanwhile."""
-        if self.dead_processes():
+        if super().dead_processes():  # type: ignore[no-untyped-call]
             raise SystemExit("a process of this node ended while it started")
-        return _get_node(gcs_address, node_id)
+        found = _get_node(gcs_address, node_id)
+        if path := os.environ.get(REGISTERED):
+            Path(path).write_text(node_id)
+        return found
 
     def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
-        """Asked every second by `ray start --block`."""
-        self._reap()
-        dead: list[Any] = super().dead_processes()  # type: ignore[no-untyped-call]
-        others = [one for one in dead if one[0] != ray_constants.PROCESS_TYPE_GCS_SERVER]
-        if len(others) < len(dead) and not self._control_store_again():
-            return dead
-        return others
+        """Asked every second by `ray start --block`, once everything runs."""
+        became = {name: found[0].process for name, found in self.all_processes.items()}
+        control_store = became.get(ray_constants.PROCESS_TYPE_GCS_SERVER)
+        told = {
+            "processes": {name: process.pid for name, process in became.items()},
+            "control_store": control_store.args if control_store else [],
+        }
+        # Not on its command line: there may be a password in the control store's.
+        file = os.memfd_create("node", 0)
+        os.write(file, json.dumps(told).encode())
+        os.lseek(file, 0, os.SEEK_SET)
+        sys.stdout.flush()
+        os.execv(sys.executable, [*_WATCH, str(file)])  # noqa: S606
 
-    def _reap(self) -> None:
-        """Let go of adopted children that ended; Ray asks for its own."""
-        own = {one.process.pid for several in self.all_processes.values() for one in several}
-        for children in Path("/proc/self/task").glob("*/children"):
-            for pid in {int(child) for child in children.read_text().split()} - own:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
 
-    def _control_store_again(self) -> bool:
-        """False when it ended too often for that to help."""
-        now = time.monotonic()
-        self._starts = [at for at in getattr(self, "_starts", []) if now - at < _WINDOW_SECONDS]
-        if len(self._starts) >= _STARTS:
-            return False
-        self._starts.append(now)
-        sys.stderr.write("the control store ended; it is started again\n")
-        del self.all_processes[ray_constants.PROCESS_TYPE_GCS_SERVER]
-        self._gcs_address = self._gcs_client = None
-        self.start_gcs_server()  # type: ignore[no-untyped-call]
-        return True
+_start_process: Any = services.start_ray_process
+
+
+def _without_agent(command: list[str], *args: Any, **options: Any) -> Any:
+    """Start a process of Ray's; a raylet with an agent that does nothing."""
+    agent = "--dashboard_agent_command="
+    idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
+    bare = [f"{agent}{idle}" if one.startswith(agent) else one for one in command]
+    return _start_process(bare, *args, **options)
 
 
 def _arguments() -> list[str]:
@@ -111,5 +137,7 @@ if __name__ == "__main__":
     # No server for `ray://`, which runs the code of whoever calls: nothing of ours calls it.
     setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
+    if NO_DASHBOARD in os.environ:
+        services.start_ray_process = _without_agent
     _adopt_orphans()
     start(_arguments())

@@ -47,6 +47,8 @@ class PartState(BaseModel):
     restarts: int = 0
     #: The process and everything it started, so that a later run can end them.
     family: list[ProcessId] = Field(default_factory=list)
+    #: Of a Ray node: Ray's id of it, once the cluster has it.
+    node_id: str = ""
 
 
 class State(BaseModel):

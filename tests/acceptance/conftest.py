@@ -53,7 +53,7 @@ def gateway(data_folder: Path, collector: Collector) -> Iterator[RunningGateway]
         "TRACING_SAMPLE_RATIO": "0",
         "TRACING_DELAY_SECONDS": "0.5",
     }
-    running = RunningGateway(data_folder / "main", environment=environment)
+    running = RunningGateway(data_folder / "main", environment=environment, dashboard=True)
     try:
         yield running.up()
     finally:

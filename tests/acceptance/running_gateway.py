@@ -73,13 +73,18 @@ class RunningGateway:
     data: Path
     nodes: int = 2
     environment: dict[str, str] = field(default_factory=dict)
+    #: Ray's, whose state API tells of its actors.
+    dashboard: bool = False
     port: int = field(default_factory=lambda: free_ports(1)[0])
     state: State = field(init=False)
     api: httpx.Client = field(init=False)
     control: httpx.Client = field(init=False)
 
     def up(self) -> Self:
-        self.command("up", "--sandbox", "--nodes", str(self.nodes))
+        self.command(
+            *("up", "--sandbox", "--nodes", str(self.nodes)),
+            *(["--dashboard"] if self.dashboard else []),
+        )
         state = State.read(Layout.at(self.data).state)
         assert state is not None
         assert not Layout.at(self.data).exposures()

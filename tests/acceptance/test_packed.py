@@ -33,6 +33,7 @@ def gateway(data_folder: Path) -> Iterator[RunningGateway]:
     running = RunningGateway(
         data_folder / "packed",
         environment={"PLACEMENT_SESSIONS_PER_ACTOR": "10", "PLACEMENT_MOVES_PER_SECOND": "5"},
+        dashboard=True,
     )
     try:
         yield running.up()

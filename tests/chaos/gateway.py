@@ -67,7 +67,8 @@ class Gateway:
         began = time.monotonic()
         for left in reversed(range(_STARTS)):
             try:
-                await self._command("up", "--nodes", str(self.nodes))
+                # Ray's state API tells where its actors are.
+                await self._command("up", "--nodes", str(self.nodes), "--dashboard")
                 break
             except Unavailable:
                 # Every step of a start is bounded, and a busy machine may be slower.
