@@ -2,8 +2,8 @@
 
 `python -m serve_app` deploys it on the Ray cluster that `RAY_ADDRESS` names, waits until it runs
 and prints its URL; `--stop` removes it. Replicas read their settings from the environment of the
-node that runs them: it is inherited from the raylet. Nothing is passed by `runtime_env`, which
-Ray's dashboard and state API show in clear.
+node that runs them: it is inherited from the raylet. Nothing of ours is passed by `runtime_env`,
+which Ray's dashboard and state API show in clear.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import LoggingConfig
 
+from actors.zygote.launch import FORK
 from api.app import create_app
 from api.security.rate_limits import RateLimits
 from cluster.client import connect
@@ -42,7 +43,7 @@ from cluster.observed import observe
 from cluster.own_tls import own_tls
 from cluster.security.cluster_token import cluster_token
 from cluster.security.config_check import database_findings, findings
-from cluster.settings import HttpSettings, PlacementSettings, Settings
+from cluster.settings import HttpSettings, Settings
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
@@ -232,6 +233,14 @@ def remove() -> None:
         serve.shutdown()  # type: ignore[no-untyped-call]
 
 
+def _forked(settings: Settings) -> dict[str, Any] | None:
+    """Serve's processes are forks of their node's zygote (docs/decisions/zygote.md): nothing but
+    the mark for it, and what leaves the zygote without a thread of numpy's."""
+    if not settings.placement.fork or sys.platform != "linux":
+        return None
+    return {"env_vars": {FORK: "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}}
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="serve_app", description="Deploy the HTTP front.")
@@ -250,8 +259,9 @@ def main() -> None:
             sys.exit(f"not fit for production: {error.detail}")
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "auto"),
-        namespace=PlacementSettings().namespace,
+        namespace=settings.placement.namespace,
         log_to_driver=False,
+        runtime_env=_forked(settings),
     )
     try:
         if arguments.stop:

@@ -30,6 +30,7 @@ if (_ROOT := str(Path(__file__).resolve().parents[2])) not in sys.path:
     sys.path.append(_ROOT)
 
 import actors.zygote
+from actors.lean import SESSION_PROCESS
 from actors.zygote import deferred
 from actors.zygote.launch import fixed, stamp, start_time
 
@@ -48,6 +49,14 @@ _MODULES = (
     "actors.supervisor",
     "actors.workers.agent_actor",
     "actors.webhooks.dispatcher_actor",
+)
+#: What Serve's processes do: the environment tells which of them a zygote's forks are.
+_OF_THE_FRONT = (
+    "ray.serve._private.controller",
+    "ray.serve._private.proxy",
+    "ray.serve._private.haproxy",
+    "ray.serve._private.replica",
+    "serve_app",
 )
 #: What Ray 2.60 imports in every worker while it connects.
 _IN_WORKERS = (
@@ -124,7 +133,7 @@ def _import_all() -> Any:
                 __import__(name)
             except ImportError as error:  # another version of Ray
                 _say(str(error))
-        for name in _MODULES:
+        for name in _MODULES if os.environ.get(SESSION_PROCESS) else _OF_THE_FRONT:
             __import__(name)
         _warm_up()
     worker = Path(ray.__file__).parent / "_private/workers/default_worker.py"

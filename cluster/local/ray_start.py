@@ -102,12 +102,18 @@ class _Node(node.Node):
 _start_process: Any = services.start_ray_process
 
 
-def _without_agent(command: list[str], *args: Any, **options: Any) -> Any:
-    """Start a process of Ray's; a raylet with an agent that does nothing."""
-    agent = "--dashboard_agent_command="
-    idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
-    bare = [f"{agent}{idle}" if one.startswith(agent) else one for one in command]
-    return _start_process(bare, *args, **options)
+def _start_lean(command: list[str], *args: Any, **options: Any) -> Any:
+    """Start a process of Ray's: a raylet without workers that wait for tasks, of which we have
+    none, and without a dashboard with an agent that does nothing."""
+    instead = {"--num_prestart_python_workers=": "0"}
+    if NO_DASHBOARD in os.environ:
+        idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
+        instead["--dashboard_agent_command="] = idle
+    lean = [
+        next((name + value for name, value in instead.items() if one.startswith(name)), one)
+        for one in command
+    ]
+    return _start_process(lean, *args, **options)
 
 
 def _arguments() -> list[str]:
@@ -137,7 +143,6 @@ if __name__ == "__main__":
     # No server for `ray://`, which runs the code of whoever calls: nothing of ours calls it.
     setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
-    if NO_DASHBOARD in os.environ:
-        services.start_ray_process = _without_agent
+    services.start_ray_process = _start_lean
     _adopt_orphans()
     start(_arguments())
