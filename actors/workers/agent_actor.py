@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 5.0
 #: From one look at which nodes Ray counts as alive to the next.
 _RAYLETS_SECONDS = 1.0
+#: Between beats, and looks for others, of the only node: one that joins is known after that.
+_ALONE_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
 #: Exit code of a process that Ray shall start anew.
@@ -74,6 +76,8 @@ class WorkerAgentActor:
         self._reach: Reach | None = None
         self._stores: Stores | None = None
         self._raylets: list[Raylet] = []
+        #: No other node could look at this one, or be looked at.
+        self._alone = False
         self._stopped = threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._main, name="agent-loop", daemon=True).start()
@@ -188,17 +192,18 @@ class WorkerAgentActor:
                 await self._stores.workers.beat(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(_ALONE_SECONDS if self._alone else BEAT_SECONDS)
 
     async def _know_raylets(self) -> None:
         """While the GCS is away those that it knew last are looked at."""
         while True:
             try:
                 # For as long as it takes: one that is given up would still hold its thread.
-                self._raylets = await in_thread(alive_raylets)
+                self._raylets, nodes = await in_thread(alive_raylets)
+                self._alone = nodes == 1
             except RayError as error:
                 log.warning("worker.nodes_unknown", error=str(error))
-            await asyncio.sleep(_RAYLETS_SECONDS)
+            await asyncio.sleep(_ALONE_SECONDS if self._alone else _RAYLETS_SECONDS)
 
     async def _wanted_spares(self, stores: Stores) -> int:
         placement = self._settings.placement

@@ -58,19 +58,22 @@ class Raylet:
     port: int
 
 
-def alive_raylets() -> list[Raylet]:
-    """Of all nodes but the head, by Ray; blocks while the GCS is away. The head is lost with its
-    GCS, which could not be told; the next head that registers has it called dead."""
-    return [
+def alive_raylets() -> tuple[list[Raylet], int]:
+    """Of all nodes but the head, by Ray, and how many nodes there are with it; blocks while the GCS
+    is away. The head is lost with its GCS, which could not be told; the next head that registers
+    has it called dead."""
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    raylets = [
         Raylet(
             node=node["NodeID"],
             name=node.get("NodeName", ""),
             address=node["NodeManagerAddress"],
             port=node["NodeManagerPort"],
         )
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
-        if node["Alive"] and _HEAD not in node["Resources"]
+        for node in alive
+        if _HEAD not in node["Resources"]
     ]
+    return raylets, len(alive)
 
 
 async def in_thread(ask: Callable[[], T]) -> T:

@@ -18,6 +18,8 @@ __all__ = ["Spares", "needed"]
 log = structlog.get_logger(__name__)
 
 _EVERY = 1.0
+#: From one question how many there shall be to the next: it costs the store a look at all sessions.
+_ASK_EVERY = 5.0
 #: However many sessions another node has.
 _MOST = 50
 #: Looks in a row that must find too few: those who take over now need the processor themselves.
@@ -52,6 +54,7 @@ class Spares:
         self._start = start
         self._after = after
         self._newest = 0
+        self._asked_at = float("-inf")
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -82,8 +85,12 @@ class Spares:
         log.error("spares.given_up", tries=in_vain)
 
     async def _how_many(self) -> int:
+        now = asyncio.get_running_loop().time()
+        if now < self._asked_at + _ASK_EVERY:
+            return self._newest
         try:
             self._newest = await self._wanted()
+            self._asked_at = now
         except GatewayError as error:
             log.debug("spares.as_before", error=error.detail)
         return self._newest

@@ -173,6 +173,7 @@ class LocalGateway:
             "HTTP_PORT": str(port),
             "WEBHOOK_ALLOW": own.webhook_networks,
             "WEBHOOK_ALLOW_TENANTS": own.webhook_tenants,
+            "WEBHOOK_DISPATCHERS": str(own.dispatchers(self._wanted.nodes)),
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
             **self._ingress(own, token),

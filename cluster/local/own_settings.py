@@ -67,6 +67,11 @@ class OwnSettings:
         hooks = self.settings.webhooks
         return hooks.allow if "allow" in hooks.model_fields_set else "127.0.0.0/8,::1/128"
 
+    def dispatchers(self, nodes: int) -> int:
+        """More than one are for the loss of a node; Ray starts one that ended again either way."""
+        hooks = self.settings.webhooks
+        return hooks.dispatchers if "dispatchers" in hooks.model_fields_set else min(2, nodes)
+
     @property
     def webhook_tenants(self) -> str:
         """Of this machine, unasked, only the operator's tenant reaches anything: its stores listen

@@ -27,9 +27,19 @@ RAY_SETTINGS = {
     "RAY_raylet_start_wait_time_s": "120",
     # Owners of leases are not the ones to wait when the machine is busy (Ray's default is 15).
     "RAY_worker_niceness": "0",
-    # Serve looks at its replicas twice a second instead of ten times: half of its controller's time
-    # and of the GCS's on an idle gateway.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # Serve looks at its replicas once a second instead of ten times: half of its controller's time
+    # and of the GCS's on an idle gateway. HAProxy leaves out a replica that is gone by itself.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1.0",
+    # What a raylet does ten, five or four times a second unasked: tell of what changed of its
+    # resources (actors ask for slots, and few at a time), look for objects to collect (there are
+    # none), for idle workers, and at the machine's memory.
+    "RAY_raylet_report_resources_period_milliseconds": "500",
+    "RAY_raylet_check_gc_period_milliseconds": "5000",
+    "RAY_object_manager_timer_freq_ms": "1000",
+    "RAY_kill_idle_workers_interval_ms": "1000",
+    "RAY_memory_monitor_refresh_ms": "1000",
+    # A count and two clocks for everything that any of its event loops does.
+    "RAY_event_stats": "0",
     # Spare processes have loaded what a session needs: see actors/preload.py.
     "RAY_preload_python_modules": "actors.preload",
     # Serve's own proxy would believe every user of this machine who claims to be a proxy.
