@@ -55,6 +55,7 @@ _KNOWN = {
     ("cluster/client/session.py", "_followed"): _AWAITED,
     ("cluster/local_calls.py", "__init__"): _TOLD,
     ("cluster/local_calls.py", "connected"): _CAUGHT,
+    ("cluster/reach.py", "connects"): _AWAITED,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
     ("cluster/stores/circuit_breaker.py", "_look_on"): "the next call begins it again",
     ("cluster/stores/group_commit.py", "_begin_alone"): _TOLD,
