@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from cluster.cli.another_user import run_as_another_user
 from cluster.cli.console import console, fail
 from cluster.local.layout import ROOT
 
@@ -44,6 +45,10 @@ _MOST_WORKERS = 4
 
 def run_checks(
     arguments: Annotated[list[str] | None, typer.Argument(help="Given to pytest.")] = None,
+    as_another_user: Annotated[
+        bool,
+        typer.Option("--as-another-user", help="As root: the tests as a user who may nothing."),
+    ] = False,
 ) -> None:
     """Lint, format, types, import directions, tests; stops at the first that fails.
 
@@ -65,7 +70,10 @@ def run_checks(
     for name, command in checks.items():
         console.rule(f"[bold]{name}")
         began = time.monotonic()
-        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        if name == "pytest" and as_another_user:
+            code = run_as_another_user(command, environment)
+        else:
+            code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         if code:
             fail(f"{name} (exit code {code})")
         console.print(f"[green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from cluster.cli.another_user import run_as_another_user
 from cluster.cli.application import application
 
 
@@ -53,6 +56,46 @@ def test_tiers(
         assert tests[-1] == "tests/unit"
     if given == ["attack"]:
         assert tests[-3:] == ["-m", "attack", "tests"]
+
+
+def test_as_another_user_only_the_tests_are_run_by_him(
+    ran: list[tuple[list[str], dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_him: list[list[str]] = []
+
+    def run(command: list[str], environment: dict[str, str]) -> int:
+        by_him.append(command)
+        return 3
+
+    monkeypatch.setattr("cluster.cli.checks.run_as_another_user", run)
+    given = ["test", "attack", "--as-another-user"]
+    assert CliRunner().invoke(application, given).exit_code == 1
+    assert not ran
+    assert by_him[0][-3:] == ["-m", "attack", "tests"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_may_nothing_and_has_a_checkout_of_his_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of root")
+    secret.chmod(0o600)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    script = """
+import os, pathlib, sys, cluster
+here = pathlib.Path.cwd()
+assert os.getresuid() == os.getresgid() != (0, 0, 0) and os.getgroups() == [], os.getgroups()
+assert pathlib.Path(cluster.__file__).is_relative_to(here), cluster.__file__
+assert here.is_relative_to(os.environ["HOME"]) and "XDG_CACHE_HOME" not in os.environ
+pathlib.Path("written").touch()
+try:
+    open(sys.argv[1])
+except PermissionError:
+    sys.exit(7)
+"""
+    command = [sys.executable, "-c", script, str(secret)]
+    assert run_as_another_user(command, dict(os.environ)) == 7
 
 
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
