@@ -135,7 +135,8 @@ class Gateway(Protocol):
     def follow_all(
         self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
-        """Events of every session from now on; None when nothing happened for `beat` seconds."""
+        """Events of every session from now on; None once that stands, and when nothing happened
+        for `beat` seconds."""
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Per store `{"ok": true, …}`."""

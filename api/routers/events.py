@@ -228,12 +228,13 @@ async def _stream(
 
 async def _told(events: AsyncIterator[dict[str, Any] | None], *, most: int) -> AsyncIterator[str]:
     """`most`: bytes of one stream; one event goes through in any case."""
-    yield "retry: 2000\n: connected\n\n"
     count = size = 0
+    quiet = "retry: 2000\n: connected\n\n"
     try:
         async for event in events:
             if event is None:
-                yield ": nothing new\n\n"
+                yield quiet
+                quiet = ": nothing new\n\n"
                 continue
             body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
             size += len(body)

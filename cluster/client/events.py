@@ -117,9 +117,10 @@ class Events:
         beat: float = 15.0,
         base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]:
-        """Events as they happen, after the number `after` (None: from now on). None comes when
-        nothing happened for `beat` seconds. `base_url`, and what is raised, as in `list`.
-        Nothing is buffered: who is slow reads later."""
+        """Events as they happen, after the number `after` (None: from now on). None comes first:
+        what happens from then on is told; and again when nothing happened for `beat` seconds.
+        `base_url`, and what is raised, as in `list`. Nothing is buffered: who is slow reads
+        later."""
         stores, record = await self._session.opened()
         only, live = wanted_types(types), self._session.gateway.live
         base_url = base_url or self._session.gateway.settings.base_url
@@ -127,6 +128,7 @@ class Events:
             cursor = await stores.events.newest(record.id)
         else:
             cursor = await self._resumed(stores, record, after)
+        yield None
         clock = asyncio.get_running_loop().time
         told_at = clock()
         while True:

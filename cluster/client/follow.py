@@ -25,12 +25,14 @@ async def follow_sessions(
     base_url: str,
 ) -> AsyncIterator[dict[str, Any] | None]:
     """New events of all sessions of a tenant, each session's in order; sessions made meanwhile
-    from their first event on. None comes when nothing happened for `beat` seconds."""
-    only = wanted_types(types)
+    from their first event on. None comes first: what happens from then on is told; and again when
+    nothing happened for `beat` seconds."""
+    only, mark = wanted_types(types), live.mark()
     present = await stores.sessions.list(tenant)
     cursors = await stores.events.newest_of([record.id for record in present])
     clock = asyncio.get_running_loop().time
-    told_at, mark = clock(), live.mark()
+    told_at = clock()
+    yield None
     while True:
         await live.changed(None, mark, seconds=beat)
         mark = live.mark()

@@ -123,22 +123,35 @@ async def test_the_stream_of_all_sessions_tells_those_of_the_caller(
     made = await front.operator().post(
         "/api/keys", json={"isAdmin": False, "isActive": True, "session": mine.name}
     )
-    heard = asyncio.create_task(_stream(front, made.json()["key"], until=b"for me"))
-    told = False
-    for _ in range(100):
+
+    async def happen() -> None:
         for record, word in ((victim, "secret"), (foreign, "secret"), (mine, "for me")):
             await stores.events.append(record.id, "session.status", {"status": word})
-        done, _ = await asyncio.wait({heard}, timeout=0.2)
-        if told := bool(done):
-            break
-    assert told
-    text = (await heard).decode()
-    assert mine.name in text
-    assert "secret" not in text
+
+    heard = await _stream(front, made.json()["key"], "/api/events/stream", happen, until=b"for me")
+    assert mine.name in heard
+    assert "secret" not in heard
 
 
-async def _stream(front: Front, key: str, until: bytes) -> bytes:
-    """What the stream has said when it says `until`."""
+async def test_what_happens_once_a_stream_is_connected_is_told(
+    front: Front, victim: SessionRecord, stores: Stores
+) -> None:
+    made = await front.operator().post("/api/keys", json={"isAdmin": True, "isActive": True})
+    key = made.json()["key"]
+
+    async def happen() -> None:
+        await stores.events.append(victim.id, "session.status", {"status": "from now on"})
+
+    for path in (f"/api/{victim.name}/events/stream", "/api/events/stream"):
+        heard = await _stream(front, key, path, happen, until=b"from now on")
+        assert heard.startswith("retry: 2000\n: connected\n\nid: "), path
+
+
+async def _stream(
+    front: Front, key: str, path: str, happen: Callable[[], Awaitable[None]], until: bytes
+) -> str:
+    """What the stream has said when it says `until`. `happen` is done once it says that it is
+    connected, and before it is asked for more."""
     heard = b""
 
     async def receive() -> dict[str, Any]:
@@ -146,17 +159,20 @@ async def _stream(front: Front, key: str, until: bytes) -> bytes:
 
     async def send(message: dict[str, Any]) -> None:
         nonlocal heard
-        heard += message.get("body", b"")
+        body = message.get("body", b"")
+        heard += body
+        if b": connected" in body:
+            await happen()
         if until in heard:
             raise EnoughError
 
-    path = "/api/events/stream"
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
     scope |= {"headers": [(b"x-api-key", key.encode())], "query_string": b"", "scheme": "http"}
     scope |= {"client": ("203.0.113.9", 1), "http_version": "1.1", "server": ("gateway", 80)}
-    with suppress(EnoughError, BaseExceptionGroup):
-        await front.app(scope, receive, send)
-    return heard
+    async with asyncio.timeout(30):
+        with suppress(EnoughError, BaseExceptionGroup):
+            await front.app(scope, receive, send)
+    return heard.decode()
 
 
 class EnoughError(Exception):
