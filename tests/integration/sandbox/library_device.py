@@ -136,6 +136,17 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     await serve(perform)
 
 
+def _executable(folder: Path) -> None:
+    """A machine that is emulated cannot start its own interpreter by itself: whoever does, as for
+    reading the store (`actors.store_process`), gets a script of this one that does."""
+    if os.environ.get("LIBRARY_TEST_INTERPRETER"):
+        script = folder / "interpreter"
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(_INTERPRETER)} "$@"\n')
+        script.chmod(0o755)
+        sys.executable = str(script)
+
+
 if __name__ == "__main__":
+    _executable(Path(sys.argv[1]).parent)
     asyncio.run(_child(Path(sys.argv[1]), json.loads(sys.argv[2])))
     os._exit(0)
