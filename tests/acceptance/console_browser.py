@@ -6,11 +6,13 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -19,15 +21,40 @@ from running_gateway import RunningGateway
 
 from cluster.local.layout import ROOT
 
-__all__ = ["Console", "Film", "console", "installed_chromium"]
+__all__ = ["DESKTOP", "LAPTOP", "PHONE", "Console", "Film", "console", "installed_chromium"]
 
 _FLAGS = [
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--force-color-profile=srgb"),
 ]
 _SECONDS = 30_000
-DESKTOP, PHONE = (1440, 900), (390, 844)
+DESKTOP, LAPTOP, PHONE = (1440, 900), (1360, 800), (390, 844)
 IMAGES = ROOT / "docs" / "images"
+_TOO_WIDE = """() => {
+    const words = (e) => `${e.tagName} ${e.className} ${e.textContent.slice(0, 40)}`;
+    const scrolls = (e) => e.scrollWidth > e.clientWidth + 1;
+    const found = [...document.querySelectorAll("html, .main, .page, .side, .table-box, dialog")]
+        .filter(scrolls).map(words);
+    const parts = "button, a, input, select, td, h1, h2, p, .pill, .figures";
+    for (const part of document.querySelectorAll(parts)) {
+        const box = part.getBoundingClientRect();
+        if (box.width && box.right > innerWidth + 1 && !part.closest(".tabs"))
+            found.push(words(part));
+    }
+    const tab = document.querySelector(".tabs [aria-current=page]");
+    if (tab && tab.getBoundingClientRect().right > innerWidth + 1) found.push(words(tab));
+    return found;
+}"""
+_DARK = """() => {
+    const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g);
+    return Number(r) + Number(g) + Number(b) < 382;
+}"""
+
+
+def _shown() -> set[str]:
+    """Names of the pictures that the docs show."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    return {name for page in pages for name in re.findall(r"images/([\w.-]+)", page.read_text())}
 
 
 def installed_chromium() -> str:
@@ -99,9 +126,11 @@ class Console:
         if self.gateway.state.api_key in url:
             self.complaints.append(f"the key is in an address: {url}")
 
-    @property
-    def pictures(self) -> Path:
-        return IMAGES if os.environ.get("GATEWAY_SCREENSHOTS") else self._folder
+    def kept(self, picture: str) -> Path:
+        """Where a picture goes: into docs/images when GATEWAY_SCREENSHOTS is set and a page of the
+        docs shows it, else to the test's folder."""
+        wanted = os.environ.get("GATEWAY_SCREENSHOTS") and picture in _shown()
+        return (IMAGES if wanted else self._folder) / picture
 
     def open(self, path: str = "") -> None:
         self.page.goto(f"{self.gateway.state.url}/console/{path}")
@@ -157,35 +186,36 @@ class Console:
             self.page.get_by_role("button", name="theme; change").click()
 
     def picture(self, name: str) -> None:
-        """A screenshot: into docs/images when GATEWAY_SCREENSHOTS is set, else to the test's
-        folder. Of few colours: they are for a README."""
+        """A screenshot. Of few colours: they are for a README."""
         # Toasts go by themselves as well: away with whichever is there.
         self.page.evaluate("document.querySelectorAll('.toast button').forEach((b) => b.click())")
+        # Nothing is under the pointer.
+        self.page.mouse.move(0, 0)
         self.page.wait_for_timeout(350)
         shown = Image.open(io.BytesIO(self.page.screenshot()))
-        self.pictures.mkdir(parents=True, exist_ok=True)
         few = shown.convert("RGB").quantize(
             256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
         )
-        few.save(self.pictures / f"console-{name}.png", optimize=True)
+        few.save(self.kept(f"console-{name}.png"), optimize=True)
 
     @contextlib.contextmanager
     def filmed(self, name: str) -> Iterator[Film]:
         """An animated picture of what happens meanwhile, kept where `picture` keeps its own."""
         film = Film(self.page)
         yield film
-        film.save(self.pictures / f"console-{name}.webp")
+        film.save(self.kept(f"console-{name}.webp"))
 
     def size(self, size: tuple[int, int]) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
-    def fits(self) -> bool:
-        """Nothing makes the page scroll sideways."""
-        return bool(
-            self.page.evaluate(
-                "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-            )
-        )
+    def too_wide(self) -> list[str]:
+        """What makes the page, a table or the navigation scroll sideways, or reaches beyond the
+        window. Tabs may: the one that is open is scrolled to."""
+        return cast(list[str], self.page.evaluate(_TOO_WIDE))
+
+    def dark(self) -> bool:
+        """The theme that is seen."""
+        return bool(self.page.evaluate(_DARK))
 
 
 class Film:

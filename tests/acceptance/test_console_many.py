@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 import time
@@ -11,10 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
 import pytest
 import uvicorn
-from console_browser import DESKTOP, PHONE, Console, console
-from playwright.sync_api import expect
+from console_browser import DESKTOP, LAPTOP, PHONE, Console, console
+from playwright.sync_api import Route, expect
 from pydantic import SecretStr
 
 from api.app import create_app
@@ -143,6 +145,7 @@ async def _clear(settings: Settings) -> None:
     stores = await Stores.open(settings)
     try:
         await stores.db.run("DELETE FROM sessions WHERE name LIKE 'shop-%%'", {})
+        await stores.db.run("DELETE FROM api_keys WHERE session LIKE 'shop-%%'", {})
     finally:
         await stores.close()
 
@@ -234,22 +237,95 @@ def test_hundreds_of_sessions(served: Any, tmp_path: Path, session_name: Callabl
         assert len(set(asked)) == 50
         expect(toolbar).to_have_count(0)
 
+        # Asked before they are moved; what was refused is said.
+        moved: list[str] = []
+
+        def move(route: Route) -> None:
+            moved.append(route.request.url.rsplit("/", 2)[1])
+            refused = {"status": 503, "title": "Unavailable", "detail": "no other node"}
+            taken = moved[-1] != "shop-13"
+            route.fulfill(status=201 if taken else 503, json={} if taken else refused)
+
+        page.route("**/api/sessions/*/move", move)
+        for name in ("shop-3", "shop-13", "shop-23"):
+            page.locator(f"tr[data-session={name}]").get_by_role("checkbox").check()
+        toolbar.get_by_role("button", name="Move").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("handed over to another node")
+        dialog.get_by_role("button", name="Cancel").click()
+        assert not moved
+        toolbar.get_by_role("button", name="Move").click()
+        dialog.get_by_role("button", name="Move").click()
+        expect(page.get_by_text("2 sessions moved")).to_be_visible()
+        expect(page.get_by_text("1 not: shop-13: no other node")).to_be_visible()
+        assert set(moved) == {"shop-3", "shop-13", "shop-23"}
+
         # As cards, at the width of a laptop, in the dark, on a phone.
         page.get_by_role("button", name="All").click()
         page.get_by_role("button", name="Cards").click()
         expect(page.locator("article[data-session='shop-1']")).to_be_visible()
         page.get_by_role("button", name="Table").click()
-        window.size((1360, 800))
+        window.size(LAPTOP)
         head = page.locator(".page-head").bounding_box()
         assert head is not None
         assert head["height"] < 80, "the heading stays on one line"
-        window.theme("Dark")
-        window.picture("many-dark")
-        window.size(PHONE)
-        page.wait_for_timeout(300)
-        window.picture("phone-many")
-        assert window.fits()
-        window.size(DESKTOP)
+        assert not window.complaints
+
+
+#: Every page, with what is there when it is shown.
+PAGES = {
+    "": "tr[data-session=shop-1]",
+    "keys": "tr[data-key]",
+    "dead-letters": "tr[data-letter]",
+    "cluster": "h1",
+    "sessions/shop-3/chats": ".chat-list",
+    "sessions/shop-3/events": ".event .words",
+    "sessions/shop-3/webhooks": ".receiver",
+    "sessions/shop-3/apps": "[data-app=mcp]",
+    "sessions/shop-3/aside": "tr[data-aside]",
+    "sessions/shop-3/settings": "h2",
+}
+#: What is opened from them.
+FORMS = {
+    "keys": "New key",
+    "sessions/shop-3/webhooks": "Add a webhook",
+    "sessions/shop-3/apps": "Add Chatwoot",
+    "": "New session",
+}
+
+
+def test_every_page_in_both_themes_and_at_every_width(served: Any, tmp_path: Path) -> None:
+    with console(cast(Any, served), tmp_path) as window:
+        page = window.page
+        window.open()
+        window.log_in()
+        expect(page.locator(PAGES[""])).to_be_visible()
+        with httpx.Client(base_url=served.state.url, headers={"X-Api-Key": KEY}) as api:
+            key = {"isAdmin": False, "isActive": True, "session": "shop-3"}
+            api.post("/api/keys", json=key).raise_for_status()
+            app = {"session": "shop-3", "app": "mcp", "config": {"actions": {"read": True}}}
+            api.post("/api/apps", json=app).raise_for_status()
+            hook = {"url": "https://shop.example/hook", "events": ["message", "session.status"]}
+            config = {"config": {"webhooks": [hook]}}
+            api.put("/api/sessions/shop-3", json=config).raise_for_status()
+        for theme, width in itertools.product(("Light", "Dark"), (DESKTOP, LAPTOP, PHONE)):
+            # The theme is changed where its name is seen.
+            window.size(DESKTOP)
+            window.theme(theme)
+            window.size(width)
+            for place, there in PAGES.items():
+                window.open(f"#/{place}")
+                expect(page.locator(there).first).to_be_visible()
+                assert window.dark() is (theme == "Dark"), place
+                name = f"{place.rpartition('/')[2] or 'many'}-{theme.lower()}-{width[0]}"
+                window.picture(name)
+                assert not window.too_wide(), name
+                if place in FORMS:
+                    page.get_by_role("button", name=FORMS[place]).first.click()
+                    expect(page.get_by_role("dialog")).to_be_visible()
+                    window.picture(f"form-{name}")
+                    assert not window.too_wide(), f"form of {name}"
+                    page.keyboard.press("Escape")
         assert not window.complaints
 
 
@@ -355,23 +431,10 @@ def test_keys_webhooks_events_and_what_was_set_aside(served: Any, tmp_path: Path
         window.open("#/sessions/shop-3/aside")
         aside = page.locator("tr[data-aside]")
         expect(aside).to_contain_text("no protobuf")
-        window.theme("Dark")
-        window.picture("aside-dark")
-        window.open("#/sessions/shop-3/apps")
-        page.wait_for_timeout(300)
-        window.picture("apps-dark")
+        window.size(PHONE)
         window.open("#/dead-letters")
         page.wait_for_timeout(300)
-        window.picture("dead-letters-dark")
-        window.size(PHONE)
-        for place in (
-            *("keys", "dead-letters", "sessions/shop-3/webhooks"),
-            *("sessions/shop-3/apps", "sessions/shop-3/aside"),
-        ):
-            window.open(f"#/{place}")
-            page.wait_for_timeout(300)
-            window.picture(f"phone-{place.rpartition('/')[2]}")
-            assert window.fits(), place
+        window.picture("phone-dead-letters")
         window.open("#/sessions/shop-3/aside")
         with page.expect_download() as loaded:
             aside.get_by_role("button", name="As it came").click()

@@ -42,23 +42,23 @@ export function KeysPage() {
         </Empty>
       )}
       {keys.data && keys.data.length > 0 && (
-        <div class="card table-box keys">
+        <div class="card table-box stacks keys">
           <table>
             <thead><tr><th>Key</th><th>Sessions</th><th>May</th><th>State</th><th /></tr></thead>
             <tbody>
               {keys.data.map((one) => (
                 <tr key={one.id} data-key={one.id}>
                   <td><b class="mono">{one.key}</b><div class="mono muted small">{one.id}</div></td>
-                  <td>{one.session ?? "all"}</td>
-                  <td>
+                  <td data-label="Sessions">{one.session ?? "all"}</td>
+                  <td data-label="May">
                     {one.isAdmin ? <span class="pill info">{one.session ? "everything in it" : "everything"}</span> : (
                       <div class="row wrap scopes">
                         {SCOPES.filter(([scope]) => one.actions?.[scope]).map(([scope, words]) => <span key={scope} class="pill idle">{words}</span>)}
                       </div>
                     )}
                   </td>
-                  <td><span class={`pill ${one.isActive ? "ok" : "idle"}`}>{one.isActive ? "Active" : "Off"}</span></td>
-                  <td>
+                  <td data-label="State"><span class={`pill ${one.isActive ? "ok" : "idle"}`}>{one.isActive ? "Active" : "Off"}</span></td>
+                  <td class="deeds">
                     <div class="row">
                       <Button compact onClick={() => change(one)}>{one.isActive ? "Turn off" : "Turn on"}</Button>
                       <Button compact tone="quiet" icon={Trash2} label={`Delete ${one.key}`} onClick={() => setLeaving(one)} />

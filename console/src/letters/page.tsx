@@ -70,7 +70,7 @@ export function LettersPage() {
         </Empty>
       )}
       {all.length > 0 && (
-        <div class="card table-box letters">
+        <div class="card table-box stacks letters">
           <table>
             <thead>
               <tr>
@@ -82,12 +82,12 @@ export function LettersPage() {
               {all.map((one) => (
                 <tr key={one.id} data-letter={one.id} class={chosen.has(one.id) ? "chosen" : ""}>
                   <td class="pick"><input type="checkbox" aria-label={`Choose event ${one.seq} of ${one.session}`} checked={chosen.has(one.id)} onChange={(event) => choose([one], event.currentTarget.checked)} /></td>
-                  <td><a href={sessionPath(one.session, "webhooks")}>{one.session}</a></td>
-                  <td><span class="mono">{one.event}</span> <span class="muted small">no. {one.seq}</span></td>
-                  <td class="mono"><span class="cut" title={one.url}>{one.url}</span></td>
-                  <td class="why">{one.status && <span class="pill bad">{one.status}</span>} <span class="muted">{one.error}</span></td>
-                  <td class="number">{one.attempts}</td>
-                  <td class="number">{age(one.diedAt, now)}</td>
+                  <td data-label="Session"><a href={sessionPath(one.session, "webhooks")}>{one.session}</a></td>
+                  <td data-label="Event"><div><span class="mono">{one.event}</span> <span class="muted small">no. {one.seq}</span></div></td>
+                  <td data-label="Receiver" class="mono"><span class="cut" title={one.url}>{one.url}</span></td>
+                  <td data-label="Why" class="why"><div>{one.status && <span class="pill bad">{one.status}</span>} <span class="muted">{one.error}</span></div></td>
+                  <td data-label="Tries" class="number">{one.attempts}</td>
+                  <td data-label="Died" class="number">{age(one.diedAt, now)}</td>
                 </tr>
               ))}
             </tbody>

@@ -40,17 +40,17 @@ export function AsideTab({ name }: { name: string }) {
       {found.data && found.data.length > 0 && (
         <section class="card" aria-labelledby="aside">
           <div class="section-head"><h2 id="aside">Set aside</h2><span class="pill warn">{found.data.length}</span></div>
-          <div class="table-box">
+          <div class="table-box stacks">
             <table>
               <thead><tr><th>What</th><th>Why</th><th class="number">Size</th><th class="number">Arrived</th><th /></tr></thead>
               <tbody>
                 {found.data.map((one) => (
                   <tr key={one.id} data-aside={one.id}>
-                    <td class="mono">{one.kind}</td>
-                    <td class="muted">{one.error}</td>
-                    <td class="number">{bytes(one.size)}</td>
-                    <td class="number">{age(one.at, now)}</td>
-                    <td>
+                    <td data-label="What" class="mono">{one.kind}</td>
+                    <td data-label="Why" class="muted">{one.error}</td>
+                    <td data-label="Size" class="number">{bytes(one.size)}</td>
+                    <td data-label="Arrived" class="number">{age(one.at, now)}</td>
+                    <td class="deeds">
                       <div class="row">
                         <Button compact icon={Download} onClick={() => load(one)}>As it came</Button>
                         <Button compact tone="quiet" icon={Trash2} label="Forget it" onClick={() => forget(one)} />

@@ -30,6 +30,9 @@ const TAB_WORDS = [
   ["settings", "Settings", Settings2],
 ] as const satisfies readonly (readonly [Tab, string, unknown])[];
 
+/** On a phone not all tabs are seen at once. */
+const intoView = (tab: HTMLElement | null): void => tab?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 export function SessionPage({ route, access }: { route: Extract<Route, { page: "session" }>; access: Access }) {
   const { name, tab } = route;
   const now = useNow();
@@ -91,7 +94,7 @@ export function SessionPage({ route, access }: { route: Extract<Route, { page: "
       </div>
       <nav class="tabs" aria-label={`Parts of ${name}`}>
         {TAB_WORDS.map(([id, words, Icon]) => (
-          <a key={id} href={sessionPath(name, id)} {...(id === tab ? { "aria-current": "page" as const } : {})}>
+          <a key={id} ref={id === tab ? intoView : null} href={sessionPath(name, id)} {...(id === tab ? { "aria-current": "page" as const } : {})}>
             <Icon size={15} />
             {words}
           </a>

@@ -78,18 +78,18 @@ export function WebhooksTab({ session, saved }: { session: Session; saved: () =>
             <span class="push" />
             <Button icon={RotateCw} onClick={() => replay()}>Replay all</Button>
           </div>
-          <div class="table-box">
+          <div class="table-box stacks">
             <table>
               <thead><tr><th>Event</th><th>No.</th><th>Tries</th><th>Why</th><th>Died</th><th /></tr></thead>
               <tbody>
                 {dead.map((one) => (
                   <tr key={one.id}>
-                    <td class="mono">{one.event}</td>
-                    <td class="mono">{one.seq}</td>
-                    <td>{one.attempts}</td>
-                    <td>{one.status ?? ""} {one.error}</td>
-                    <td>{age(one.diedAt, now)}</td>
-                    <td>
+                    <td data-label="Event" class="mono">{one.event}</td>
+                    <td data-label="No." class="mono">{one.seq}</td>
+                    <td data-label="Tries">{one.attempts}</td>
+                    <td data-label="Why">{one.status ?? ""} {one.error}</td>
+                    <td data-label="Died">{age(one.diedAt, now)}</td>
+                    <td class="deeds">
                       <div class="row">
                         <Button compact icon={RotateCw} onClick={() => replay([one.id])}>Replay</Button>
                         <Button compact tone="quiet" icon={Trash2} label="Give it up" onClick={() => void attempt(() => remove(`${path}/dead-letters/${one.id}`)).then(reload)} />
@@ -105,18 +105,18 @@ export function WebhooksTab({ session, saved }: { session: Session; saved: () =>
       <section class="card" aria-labelledby="log">
         <div class="section-head"><h2 id="log">Deliveries</h2><span class="muted small push">Every try, newest first</span></div>
         {deliveries.data?.length ? (
-          <div class="table-box">
+          <div class="table-box stacks">
             <table>
               <thead><tr><th>Time</th><th>Event</th><th>No.</th><th>Try</th><th>Answer</th><th>Took</th></tr></thead>
               <tbody>
                 {deliveries.data.map((one) => (
                   <tr key={one.id}>
-                    <td class="mono">{clockSeconds(Date.parse(one.at))}</td>
-                    <td class="mono">{one.event}</td>
-                    <td class="mono">{one.seq}</td>
-                    <td>{one.attempt}</td>
-                    <td><span class={`pill ${one.error ? "bad" : "ok"}`}>{one.status ?? "none"}</span> <span class="muted">{one.error}</span></td>
-                    <td class="mono">{Math.round(one.milliseconds)} ms</td>
+                    <td data-label="Time" class="mono">{clockSeconds(Date.parse(one.at))}</td>
+                    <td data-label="Event" class="mono">{one.event}</td>
+                    <td data-label="No." class="mono">{one.seq}</td>
+                    <td data-label="Try">{one.attempt}</td>
+                    <td data-label="Answer"><div><span class={`pill ${one.error ? "bad" : "ok"}`}>{one.status ?? "none"}</span> <span class="muted">{one.error}</span></div></td>
+                    <td data-label="Took" class="mono">{Math.round(one.milliseconds)} ms</td>
                   </tr>
                 ))}
               </tbody>
