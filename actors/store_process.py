@@ -119,7 +119,12 @@ class StoreProcess:
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(line)
                 await process.stdin.drain()
-                if answer := await process.stdout.readline():
+                try:
+                    answer = await process.stdout.readline()
+                except ValueError:
+                    await self.close()
+                    return f"the answer is longer than {_LONGEST_ANSWER} bytes", []
+                if answer:
                     said, rows = json.loads(answer)
                     return str(said), rows
             await self.close()

@@ -13,7 +13,10 @@ import hashlib
 import hmac
 import json
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -36,10 +39,27 @@ Setting = LabelChanged | ChatLabeled | ChatArchived
 Rows = Callable[[str], Awaitable[list[list[Any]]]]
 
 #: The library writes MACs down after the whole patch was decrypted: on a slow machine much later.
-#: Seconds between two looks at a record; how long it counts as young, and between two looks at one
-#: that does not; until it is nobody's here.
-_LOOK_SECONDS, _YOUNG_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 6.0, 5.0, 180.0
+#: Seconds between two looks at a record, at first and in the end, and until it is nobody's here.
+_LOOK_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 5.0, 180.0
+#: Records that wait at most (two of the library's rings: whose they are, all clients of a process
+#: ask, so one account must not fill the others' time), sync keys of an account (the newest), and
+#: MACs in one question.
+_MOST_WAITING, _MOST_KEYS, _MOST_ASKED = 2048, 32, 8192
 _MOST_COLORS = 32_767
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A record that is nobody's so far."""
+
+    seen_at: float
+    #: When it is looked at next.
+    due_at: float
+    record: bytes
+    data: SyncActionData
+    #: Its index's MACs, by the keys that there were.
+    keys: tuple[bytes, ...] = ()
+    macs: list[bytes] = field(default_factory=list)
 
 
 class AppStateSeen:
@@ -58,9 +78,7 @@ class AppStateSeen:
         self._tell = tell
         self._next = ring.count
         self._clock = clock
-        #: Records that are nobody's so far, with when they were seen first.
-        self._waiting: list[tuple[float, bytes]] = []
-        self._looked_at = float("-inf")
+        self._waiting: deque[_Waiting] = deque(maxlen=_MOST_WAITING)
         self._looking = asyncio.Lock()
 
     async def watch(self) -> None:
@@ -76,33 +94,52 @@ class AppStateSeen:
             if self._ring.count > self._next:
                 for following, record in self._ring.read(self._next):
                     self._next = following
-                    self._waiting.append((now, record))
-            young = bool(self._waiting) and self._waiting[-1][0] > now - _YOUNG_SECONDS
-            if self._waiting and (young or self._looked_at <= now - _SELDOM_SECONDS):
-                self._looked_at = now
-                self._waiting = await self._sorted_out(self._waiting)
+                    self._waits(now, record)
+            if due := [one for one in self._waiting if one.due_at <= now]:
+                await self._sort_out(due, now)
 
-    async def _sorted_out(self, waiting: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
-        """Tell those that are this client's; gives those to look at again."""
+    def _waits(self, now: float, record: bytes) -> None:
+        data = SyncActionData()
         try:
-            keys, known = await _secrets_of(self._rows)
+            data.ParseFromString(record)
+        except DecodeError as error:
+            _damaged(record, error)
+            return
+        if len(self._waiting) == _MOST_WAITING:
+            log.warning("app_state.too_many_records", most=_MOST_WAITING)
+        self._waiting.append(_Waiting(now, now, record, data))
+
+    async def _sort_out(self, due: list[_Waiting], now: float) -> None:
+        """Tell those that are this client's; the others are looked at again, ever less often."""
+        try:
+            keys = await _keys_of(self._rows)
+            # So many that the loop, which other sessions share, would feel it.
+            await asyncio.to_thread(_sign, due, keys)
+            if known := await _known_of(self._rows, due):
+                # Those before them, too: settings are told in their order.
+                others = [one for one in self._waiting if one.due_at > now]
+                known |= await _known_of(self._rows, others)
         except Unavailable as error:
             log.debug("app_state.store_busy", error=error.detail)
-            return waiting
-        left = []
-        for seen_at, record in waiting:
-            data = SyncActionData()
+            return
+        for one in due:
+            one.due_at = now + min(max(now - one.seen_at, _LOOK_SECONDS), _SELDOM_SECONDS)
+        waiting, self._waiting = self._waiting, deque(maxlen=_MOST_WAITING)
+        for one in waiting:
+            if known.isdisjoint(one.macs):
+                if one.seen_at > now - _NOBODYS_SECONDS:
+                    self._waiting.append(one)
+                continue
             try:
-                data.ParseFromString(record)
-                if not any(hmac.digest(key, data.index, hashlib.sha256) in known for key in keys):
-                    if seen_at > self._looked_at - _NOBODYS_SECONDS:
-                        left.append((seen_at, record))
-                elif (setting := setting_of(data)) is not None:
+                if (setting := setting_of(one.data)) is not None:
                     self._tell(setting)
-            except (DecodeError, ValueError, RecursionError) as error:
-                # The account's own phone, or who has its keys, wrote what is no index.
-                log.warning("app_state.damaged_record", size=len(record), error=repr(error)[:200])
-        return left
+            except (ValueError, RecursionError) as error:
+                _damaged(one.record, error)
+
+
+def _damaged(record: bytes, error: Exception) -> None:
+    """The account's own phone, or who has its keys, wrote what is no index."""
+    log.warning("app_state.damaged_record", size=len(record), error=repr(error)[:200])
 
 
 def setting_of(data: SyncActionData) -> Setting | None:
@@ -126,18 +163,40 @@ def setting_of(data: SyncActionData) -> Setting | None:
     return None
 
 
-async def _secrets_of(rows: Rows) -> tuple[list[bytes], set[bytes]]:
-    """Keys for the MACs of indexes, and the MACs of all records that there are."""
-    keys = await rows("SELECT hex(key_data) FROM whatsmeow_app_state_sync_keys")
-    macs = await rows(
-        "SELECT hex(index_mac) FROM whatsmeow_app_state_mutation_macs"
-        " WHERE name IN ('regular', 'regular_low')"
-    )
-    return [_index_key(bytes.fromhex(key)) for (key,) in keys], {
-        bytes.fromhex(mac) for (mac,) in macs
-    }
+async def _keys_of(rows: Rows) -> tuple[bytes, ...]:
+    """Keys for the MACs of indexes: a phone may hand out as many as it likes."""
+    query = "SELECT hex(key_data) FROM whatsmeow_app_state_sync_keys ORDER BY timestamp DESC LIMIT "
+    found = await rows(query + str(_MOST_KEYS))
+    return tuple(bytes.fromhex(key) for (key,) in found)
 
 
+def _sign(waiting: list[_Waiting], keys: tuple[bytes, ...]) -> None:
+    for one in waiting:
+        if one.keys != keys:
+            index = one.data.index
+            macs = [hmac.digest(_index_key(key), index, hashlib.sha256) for key in keys]
+            one.keys, one.macs = keys, macs
+
+
+_KNOWN = (
+    "SELECT DISTINCT hex(index_mac) FROM whatsmeow_app_state_mutation_macs"
+    " WHERE name IN ('regular', 'regular_low') AND index_mac IN "
+)
+
+
+async def _known_of(rows: Rows, waiting: list[_Waiting]) -> set[bytes]:
+    """Those of the records' MACs that the library keeps: never all that it keeps, which are as
+    many as the account has settings."""
+    asked = list({mac for one in waiting for mac in one.macs})
+    known: set[bytes] = set()
+    for first in range(0, len(asked), _MOST_ASKED):
+        listed = ",".join(f"x'{mac.hex()}'" for mac in asked[first : first + _MOST_ASKED])
+        found = await rows(_KNOWN + f"({listed})")
+        known |= {bytes.fromhex(mac) for (mac,) in found}
+    return known
+
+
+@lru_cache(maxsize=4096)
 def _index_key(sync_key: bytes) -> bytes:
     """whatsmeow, appstate/keys.go, expandAppStateKeys: the first 32 of 160 bytes."""
     info = b"WhatsApp Mutation Keys"

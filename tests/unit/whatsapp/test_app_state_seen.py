@@ -31,7 +31,9 @@ class Client:
     """What tells its settings, over a device store that knows some of the records."""
 
     def __init__(self) -> None:
-        self.now, self.asked = 0.0, 0
+        #: Questions for keys, MACs that were asked for, and that were answered.
+        self.now, self.asked, self.macs, self.answered = 0.0, 0, 0, 0
+        self.keys = [KEY]
         self.records = Records()
         self.known: set[bytes] = set()
         self.told: list[Setting] = []
@@ -42,8 +44,12 @@ class Client:
     async def _rows(self, query: str) -> list[list[Any]]:
         if "sync_keys" in query:
             self.asked += 1
-            return [[KEY.hex()]]
-        return [[mac.hex()] for mac in self.known]
+            limit = int(query.partition("LIMIT ")[2])
+            return [[key.hex()] for key in self.keys[:limit]]
+        self.macs += query.count("x'")
+        found = [[mac.hex()] for mac in self.known if mac.hex() in query]
+        self.answered += len(found)
+        return found
 
     def written(self, record: bytes) -> None:
         index = SyncActionData.FromString(record).index
@@ -82,6 +88,51 @@ async def test_records_of_others_are_forgotten() -> None:
     await client.looks(60)
     assert not client.told
     assert client.asked == asked, "nothing is left to look at"
+
+
+async def test_records_of_a_neighbour_cost_little_however_many_they_are() -> None:
+    """The ring is the process's: one account's phone writes what every client there looks at."""
+    client = Client()
+    for n in range(20):
+        indexes = (json.dumps(["label_edit", f"{n}/{i}"]).encode() for i in range(500))
+        client.records += [label("theirs", index) for index in indexes]
+        await client.looks(0.3)
+    # Not all that there ever were, at each look: no more than wait, and those ever less often.
+    assert client.macs < 50_000
+    client.records.append(label("ours"))
+    client.written(client.records[-1])
+    await client.looks(0.3)
+    assert client.told == [LabelChanged(id="7", name="ours", color=0, deleted=False)]
+
+
+async def test_what_is_looked_at_seldom_is_told_before_what_came_after_it() -> None:
+    client = Client()
+    client.records.append(label("first"))
+    await client.looks(100)
+    client.records.append(label("second"))
+    client.written(client.records[0])
+    await client.looks(0.3)
+    assert [one.name for one in client.told if isinstance(one, LabelChanged)] == ["first", "second"]
+
+
+async def test_a_phone_may_hand_out_many_keys() -> None:
+    client = Client()
+    client.keys = [KEY, *(n.to_bytes(32, "big") for n in range(5000))]
+    client.records += [label("ours"), *(label(str(n), f"la{n}".encode()) for n in range(20))]
+    client.written(client.records[0])
+    await client.looks(0.3)
+    assert len(client.told) == 1
+    assert client.macs < 1000
+
+
+async def test_what_an_account_has_is_not_read_as_a_whole() -> None:
+    client = Client()
+    client.known = {n.to_bytes(32, "big") for n in range(5000)}
+    client.records.append(label("ours"))
+    client.written(client.records[0])
+    await client.looks(1)
+    assert len(client.told) == 1
+    assert client.answered == 1
 
 
 async def test_what_is_no_index_ends_nothing() -> None:
