@@ -216,7 +216,7 @@ class Calls:
             followed = await self.follow(row, wait)
         return SentMessage(
             message_id=row.message_id,
-            chat=row.chat,
+            chat=row.kept_in,
             state=OutboxState.SENT if followed.sent_at else row.state,
             timestamp=followed.sent_at or row.accepted_at,
             replayed=replayed,

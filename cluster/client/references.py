@@ -24,6 +24,8 @@ __all__ = [
 
 #: Bytes of JSON up to which a quoted message is quoted whole, not only by its text.
 _WHOLE = 16_384
+#: Of a quoted own file: where it is, and what.
+_OF_FILE = {"mimetype", "filename", "_object", "_size"}
 #: Of a quoted message's context.
 _NESTED = {"quotedMessage", "stanzaID", "participant", "remoteJID"}
 #: Kinds with a file -> their part of the protobuf.
@@ -126,6 +128,8 @@ async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> d
         "body": message.body,
         "_sender": message.sender,
     }
+    if isinstance(file := (message.payload.get("content") or {}).get("file"), dict):
+        quoted["_file"] = {k: v for k, v in file.items() if k in _OF_FILE}
     raw = shown(message) or _sketch(message)
     if raw and (whole := _within_bounds(raw)):
         quoted["_message"] = whole

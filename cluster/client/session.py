@@ -341,7 +341,7 @@ class SessionClient(Subjects):
                 state, timestamp = OutboxState.SENT, followed.sent_at
         return SentMessage(
             message_id=row.message_id,
-            chat=row.chat,
+            chat=row.kept_in,
             state=state,
             timestamp=timestamp,
             replayed=replayed,

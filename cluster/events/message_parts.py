@@ -83,6 +83,7 @@ def vcards_of(message: StoredMessage) -> list[str] | None:
 def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any] | None:
     """WAHA's `ReplyToMessage`: what the quotation in the message says of the quoted one. None for
     a message that quotes nothing."""
+    file: Any = None
     if (raw := raw_of(message.payload)) is not None:
         context = context_of(raw)
         if not context.get("stanzaID"):
@@ -96,7 +97,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
         if not isinstance(asked, dict):
             return None
         context = {"stanzaID": asked.get("id")}
-        quoted = asked.get("_message") or {}
+        quoted, file = asked.get("_message") or {}, asked.get("_file")
         author = told_id(str(asked.get("_sender") or asked.get("sender") or ""), message, me)
         body = str(asked.get("body") or "") or kind_and_text(quoted)[1]
     chat = str(context.get("remoteJID") or message.chat)
@@ -107,7 +108,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
         from_me=me is not None and author == me.id,
         timestamp=message.timestamp,
         kind="",
-        payload={"message": quoted},
+        payload={"content": {"file": file}} if file else {"message": quoted},
     )
     waha_message_id = format_message_id(
         chat, original.message_id, from_me=original.from_me, participant=author
@@ -116,7 +117,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
         "id": original.message_id,
         "participant": author or None,
         "body": body,
-        "hasMedia": file_part(quoted) is not None,
+        "hasMedia": bool(file) or file_part(quoted) is not None,
         "media": media_of(original, waha_message_id, files),
         "_data": quoted or None,
     }

@@ -45,6 +45,8 @@ class OutboxRow:
     account: str = ""
     #: What a failed one was answered, and is answered when it is sent again.
     failure: GatewayError | None = None
+    #: Where the history keeps it: of a person whose number is known not the LID. Told by `accept`.
+    kept_in: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; `failure` is left out, which who sends it has seen."""
@@ -84,7 +86,9 @@ class OutboxRow:
         raise self.failure
 
 
-_FIELDS = tuple(field.name for field in fields(OutboxRow) if field.name != "failure")
+_FIELDS = tuple(
+    field.name for field in fields(OutboxRow) if field.name not in {"failure", "kept_in"}
+)
 
 
 class OutboxStore:
@@ -137,7 +141,7 @@ class OutboxStore:
         first = await self._db.one(
             """
             SELECT seq, message_id, chat, content, state, attempts, error, failure, accepted_at,
-                   trace, account, fingerprint
+                   trace, account, fingerprint, kept_as(%(id)s, chat) AS kept_in
             FROM outbox WHERE session_id = %(id)s
                AND (message_id = %(message)s OR idempotency_key = %(key)s)
             ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
@@ -323,7 +327,8 @@ _ACCEPT = """
         ON CONFLICT DO NOTHING
     )
     SELECT entry.seq, entry.message_id, entry.chat, entry.content, entry.state, entry.attempts,
-           entry.error, entry.accepted_at, entry.trace, entry.account
+           entry.error, entry.accepted_at, entry.trace, entry.account,
+           kept_as(%(id)s, entry.chat) AS kept_in
     FROM stream LEFT JOIN entry ON true
 """
 
@@ -476,4 +481,5 @@ def _row(row: Row) -> OutboxRow:
         trace=row["trace"] or "",
         account=row["account"],
         failure=error_from_payload(row["failure"]) if row.get("failure") else None,
+        kept_in=row.get("kept_in") or row["chat"],
     )

@@ -163,6 +163,38 @@ def test_a_reply_tells_what_it_replies_to(told: Told) -> None:
         reply = payload["replyTo"]
         assert (reply["participant"], reply["body"]) == (alice.chat, "this one")
         assert reply["hasMedia"]
+        if payload is not at_bob:
+            key = {"X-Api-Key": told.gateway.state.api_key}
+            got = httpx.get(reply["media"]["url"], headers=key, timeout=60, trust_env=False)
+            assert got.content == base64.b64decode(image["data"])
+
+
+def test_a_message_has_one_id_by_whatever_address_it_was_sent(told: Told) -> None:
+    """Answer, events, acks and history; edits, reactions and deletions of it, too."""
+    alice, bob = told.people.alice, told.people.bob
+    api, file = told.gateway.api, {"data": base64.b64encode(PDF).decode()}
+    for chat in (bob.lid, bob.jid, bob.phone.number, f"+{bob.phone.number}"):
+        for path, more in (("sendText", {"text": "one id"}), ("sendFile", {"file": file})):
+            sent = told.post(f"/api/{path}", session=alice.session, chatId=chat, **more)
+            wire_id = sent["id"].split("_")[2]
+            assert (sent["id"], sent["to"]) == (f"true_{bob.chat}_{wire_id}", bob.chat), chat
+            told.arrived(sent, bob)
+            acked = told.event("message.ack", lambda p, one=wire_id: one in p["id"], alice)
+            seen = (told.message(wire_id, alice), told.history(alice, bob.chat, wire_id), acked)
+            assert {one["id"] for one in seen} == {sent["id"]}
+    path = f"/api/{alice.session}/chats/{bob.lid}/messages"
+    text = told.post("/api/sendText", session=alice.session, chatId=bob.lid, text="v1")
+    by_lid = text["id"].replace(bob.chat, bob.lid)
+    edited = api.put(f"{path}/{by_lid}", json={"text": "v2"}).raise_for_status().json()
+    reacted = api.put(
+        "/api/reaction", json={"session": alice.session, "messageId": by_lid, "reaction": "x"}
+    ).raise_for_status()
+    assert [edited["to"], reacted.json()["to"]] == [bob.chat, bob.chat]
+    starred = {"session": alice.session, "chatId": bob.chat, "messageId": by_lid, "star": True}
+    assert api.put("/api/star", json=starred).is_success
+    refused = api.put("/api/star", json=starred | {"chatId": told.people.carol.chat})
+    assert (refused.status_code, refused.json()["field"]) == (422, "messageId")
+    assert api.delete(f"{path}/{by_lid}").is_success
 
 
 def test_what_is_tapped_is_the_body_and_a_documents_title_is_not(told: Told) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from redis import asyncio as redis
 from test_delivery import say
 
 from actors.sinks.configured import Sinks
+from cluster.domain.message import Ack, StoredMessage
 from cluster.domain.session import SessionRecord
 from cluster.embedded.process import free_ports
-from cluster.settings import BackendSettings, Settings, SinkSettings
+from cluster.events.stored_message import to_event
+from cluster.settings import BackendSettings, MediaSettings, Settings, SinkSettings
 from cluster.stores import Stores
 from cluster.stores.objects import ObjectStore
 
@@ -69,6 +72,43 @@ async def test_a_redis_stream_gets_a_sessions_events_in_order(
     mine = [e for e in entries if e[b"session"].decode() == session.name]
     assert [int(e[b"seq"]) for e in mine] == list(range(1, 21))
     assert json.loads(mine[0][b"body"])["payload"] == {"n": 0}
+
+
+async def test_a_sink_is_told_where_a_file_is(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, stores_env: dict[str, str]
+) -> None:
+    url = stores_env["REDIS_URL"]
+    hook_settings.sinks = SinkSettings(redis_url=SecretStr(url), redis_stream="test:files")
+    hook_settings.media = MediaSettings(public_url="https://gateway.example")
+    session = await hooked()
+    bob = "4915100000002@s.whatsapp.net"
+    image = {
+        "mimetype": "image/png", "directPath": "/v/1", "mediaKey": "AA==", "fileSHA256": "AA==",
+        "fileEncSHA256": "AA==", "fileLength": "1",
+    }  # fmt: skip
+    message = StoredMessage(
+        message_id="3EB0A", chat=bob, sender=bob, from_me=False, timestamp=datetime.now(UTC),
+        kind="image", body="", ack=Ack.DEVICE, has_media=True,
+        payload={"message": {"imageMessage": image}},
+    )  # fmt: skip
+    client = redis.Redis.from_url(url)
+
+    async def told() -> list[dict[str, Any]]:
+        entries = [fields for _, fields in await client.xrange("test:files")]
+        return [json.loads(e[b"body"]) for e in entries if e[b"session"].decode() == session.name]
+
+    async def known() -> bool:
+        return bool(await stores.webhooks.states(session.id))
+
+    async with running_dispatcher(hook_settings):
+        await eventually(known)
+        await stores.events.append(session.id, "message", to_event(message))
+        await eventually(told)
+    await stores.webhooks.set_global([])
+    (event,) = await told()
+    await client.aclose()
+    where = f"https://gateway.example/api/files/{session.name}/false_4915100000002@c.us_3EB0A.png"
+    assert (event["payload"]["media"]["url"], event["payload"]["mediaUrl"]) == (where, where)
 
 
 @pytest.fixture
