@@ -236,7 +236,10 @@ async def read_chat_messages(
         chat.jid, newest=messages or _READ_AT_ONCE, days=days or None
     )
     return ReadMessages(
-        ids=[format_message_id(chat.jid, message_id, from_me=False) for message_id in done]
+        ids=[
+            format_message_id(one.chat, one.message_id, from_me=False, participant=one.sender)
+            for one in done
+        ]
     )
 
 

@@ -325,13 +325,13 @@ class Chatting:
         participant: str = "",
         newest: int = _SEEN_AT_ONCE,
         days: int | None = None,
-    ) -> list[str]:
+    ) -> list[MessageRef]:
         """Send read receipts: for the messages named, or for the `newest` unread ones of the chat,
-        none older than `days`. Returns the ids. `participant`: who sent the messages named, in
+        none older than `days`. Returns them. `participant`: who sent the messages named, in
         groups, where the history does not know."""
         target = parse_chat_id(chat_id)
         stores, record = await self._session.opened()
-        by_sender: dict[str, list[str]] = defaultdict(list)
+        by_sender: dict[str, list[MessageRef]] = defaultdict(list)
         if message_ids:
             fallback = participant or (target.jid if target.server != "g.us" else "")
             for ref in message_ids:
@@ -339,22 +339,23 @@ class Chatting:
                 sender = references.bare_sender(message) if message else ref.sender or fallback
                 if not sender:
                     raise Invalid("participant is needed in groups", field="participant")
-                by_sender[sender].append(ref.message_id)
+                by_sender[sender].append(_named(message) if message else ref)
         else:
             since = datetime.now(UTC) - timedelta(days=days) if days else None
             for message in await stores.messages.unread(record.id, target.jid, newest, since):
-                by_sender[references.bare_sender(message)].append(message.message_id)
-        done = []
-        for sender, ids in by_sender.items():
+                by_sender[references.bare_sender(message)].append(_named(message))
+        done: list[MessageRef] = []
+        for sender, refs in by_sender.items():
             await self._session.request(
                 "chatting.seen",
                 chat=target.jid,
                 sender=sender,
-                message_ids=ids,
+                message_ids=[ref.message_id for ref in refs],
                 repeatable=True,
             )
-            done += ids
-        await stores.messages.mark_seen(record.id, target.jid, done)
+            done += refs
+        read = [ref.message_id for ref in done]
+        await stores.messages.mark_seen(record.id, target.jid, read)
         return done
 
     async def typing(self, chat_id: str, *, typing: bool, recording: bool = False) -> None:
@@ -423,3 +424,13 @@ def _again(message: StoredMessage) -> dict[str, Any]:
 def _bare(jid: str) -> str:
     user, _, server = jid.rpartition("@")
     return f"{user.partition(':')[0]}@{server}"
+
+
+def _named(message: StoredMessage) -> MessageRef:
+    """As it is told: a person by number where that is known."""
+    return MessageRef(
+        message_id=message.message_id,
+        chat=message.chat,
+        from_me=message.from_me,
+        sender=message.sender,
+    )

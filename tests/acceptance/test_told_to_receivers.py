@@ -274,6 +274,8 @@ def test_reactions_and_replies_in_a_group_name_people_by_number(told: Told) -> N
             alice,
         )
         assert reaction["reaction"]["messageId"] == seen
+    read = told.post(f"/api/{alice.session}/chats/{told.group}/messages/read")
+    assert seen in read["ids"]
 
 
 def test_a_groups_changes_say_who(told: Told) -> None:
