@@ -192,7 +192,8 @@ def test_a_message_has_one_id_by_whatever_address_it_was_sent(told: Told) -> Non
     assert [edited["to"], reacted.json()["to"]] == [bob.chat, bob.chat]
     starred = {"session": alice.session, "chatId": bob.chat, "messageId": by_lid, "star": True}
     assert api.put("/api/star", json=starred).is_success
-    refused = api.put("/api/star", json=starred | {"chatId": told.people.carol.chat})
+    foreign = starred | {"chatId": told.people.carol.chat, "messageId": text["id"]}
+    refused = api.put("/api/star", json=foreign)
     assert (refused.status_code, refused.json()["field"]) == (422, "messageId")
     assert api.delete(f"{path}/{by_lid}").is_success
 
