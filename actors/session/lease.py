@@ -82,6 +82,8 @@ class LeaseKeeper:
         self._may_stay = may_stay
         self._dead_man = dead_man
         self._task: asyncio.Task[None] | None = None
+        #: Set from a renewal that brought no proof to the next one that does.
+        self.unproven = asyncio.Event()
 
     def start(self) -> asyncio.Task[None]:
         """Renew from now on; the task ends when the lease is lost, and by `stop`."""
@@ -135,11 +137,13 @@ class LeaseKeeper:
             except Exception as error:  # noqa: BLE001
                 # Whatever it was: no proof, so the clock goes on, and the fence comes in time.
                 log.warning("lease.not_renewed", left=round(left, 2), error=repr(error))
+                self.unproven.set()
                 continue
             if not standing:
                 await self._on_lost("a newer epoch owns the session")
                 return
             self.clock.proven(sent_at)
+            self.unproven.clear()
             self._arm(self.clock.proven_at)
             if standing != Standing.ALONE:
                 # Its own limit first, and for good: the next renewal tells it, in whatever order

@@ -199,6 +199,8 @@ class Session:
         reach it. Then it is moved."""
         owner, stayed = self._owner, False
         while True:
+            if not stayed:
+                await keeper.unproven.wait()
             await asyncio.sleep(_LOOK_AT_LEASE)
             stays = keeper.staying
             if stays != stayed:

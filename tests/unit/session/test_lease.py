@@ -171,6 +171,7 @@ async def test_one_that_is_alone_stays_connected_without_proof_for_its_longer_le
         furthest = max(furthest, dead_man.deadline)
         await asyncio.sleep(0.01)
     took = time.monotonic() - began
+    assert keeper.unproven.is_set(), "who watches it looks only then"
     assert took < LONG.ttl_seconds + may * LONG.away.total_seconds()
     assert bool(stayed) is may
     assert took > may * LONG.away.total_seconds()
@@ -204,6 +205,7 @@ async def test_one_that_stays_is_not_killed_while_its_renewals_hang() -> None:
     while not lost.happened.is_set():
         assert time.monotonic() < dead_man.deadline
         await asyncio.sleep(0.005)
+    assert keeper.unproven.is_set()
     assert not keeper.held
 
 
@@ -231,5 +233,6 @@ async def test_who_is_not_alone_any_more_stays_no_longer_and_says_so_after() -> 
         while len(asked) < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await keeper.stop()
+    assert not keeper.unproven.is_set()
     assert asked[:5] == [1.0, 1.0, 0.0, 0.0, 0.0]
     assert limits[:5] == asked[:5]
