@@ -91,12 +91,13 @@ class _Node(node.Node):
             "processes": {name: process.pid for name, process in became.items()},
             "control_store": control_store.args if control_store else [],
         }
-        # Not on its command line: there may be a password in the control store's.
-        file = os.memfd_create("node", 0)
-        os.write(file, json.dumps(told).encode())
-        os.lseek(file, 0, os.SEEK_SET)
+        # Not on its command line: there may be a password in the control store's. A pipe holds it.
+        there, here = os.pipe()
+        os.write(here, json.dumps(told).encode())
+        os.close(here)
+        os.set_inheritable(there, True)
         sys.stdout.flush()
-        os.execv(sys.executable, [*_WATCH, str(file)])  # noqa: S606
+        os.execv(sys.executable, [*_WATCH, str(there)])  # noqa: S606
 
 
 _start_process: Any = services.start_ray_process

@@ -86,14 +86,17 @@ def _say(text: str) -> None:
 def wait_for_raylet() -> None:
     """Returns when it has ended. Ray tells its agents who it is."""
     raylet = int(os.environ["RAY_RAYLET_PID"])
-    poll = select.poll()
-    try:
-        poll.register(os.pidfd_open(raylet), select.POLLIN)
-    except ProcessLookupError:
-        return
-    # Not the one that has its number now.
-    if os.getppid() == raylet:
-        poll.poll()
+    if sys.platform == "linux":
+        poll = select.poll()
+        try:
+            poll.register(os.pidfd_open(raylet), select.POLLIN)
+        except ProcessLookupError:
+            return
+        # Not the one that has its number now.
+        if os.getppid() == raylet:
+            poll.poll()
+    while os.getppid() == raylet:
+        time.sleep(1)
 
 
 def main() -> None:

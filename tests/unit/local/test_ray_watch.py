@@ -29,9 +29,10 @@ started = {
     "monitor": subprocess.Popen(["sleep", "60"], preexec_fn=end).pid,
 }
 subprocess.Popen(["sh", "-c", "sleep 0.3 & exit"]).wait()
-file = os.memfd_create("node", 0)
-os.write(file, json.dumps({"processes": started, "control_store": store}).encode())
-os.lseek(file, 0, os.SEEK_SET)
+file, here = os.pipe()
+os.write(here, json.dumps({"processes": started, "control_store": store}).encode())
+os.close(here)
+os.set_inheritable(file, True)
 print(json.dumps(started), flush=True)
 os.execv(sys.executable, [sys.executable, "-I", "-S", sys.argv[1], str(file)])
 """
