@@ -174,15 +174,17 @@ def test_killed_dispatchers_and_owners_leave_nothing_out_and_nothing_twice(
             assert _kill(people, "WebhookDispatcher"), "there were dispatchers"
         if n == 16:
             until(lambda: "message 0" in chatwoot.texts(bob.jid), what="the first", seconds=60)
-            _, answers = chatwoot.agent_writes(bob.jid, "from an agent", times=2)
+            _, answers = chatwoot.agent_writes(bob.jid, "from an agent of Chatwoot", times=2)
             assert set(answers) <= {200, 503, 422}
             assert sum(_kill(people, name) for name in OWNERS), "there was an owner"
     people.gateway.working(alice.session, seconds=120)
     until(lambda: texts[-1] in chatwoot.texts(bob.jid), what="the last", seconds=120)
     assert [one for one in chatwoot.texts(bob.jid) if one in texts] == texts
     if 200 in answers:
-        until(lambda: "from an agent" in bob.phone.texts(), what="the agent's", seconds=60)
-        assert bob.phone.texts().count("from an agent") == 1
+        until(
+            lambda: "from an agent of Chatwoot" in bob.phone.texts(), what="the agent's", seconds=60
+        )
+        assert bob.phone.texts().count("from an agent of Chatwoot") == 1
 
 
 def _kill(people: People, actor: str) -> int:
