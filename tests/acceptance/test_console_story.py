@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_browser import DESKTOP, PHONE, Console, console
@@ -228,14 +229,24 @@ def _move(window: Console) -> None:
     page.get_by_role("button", name="Table").click()
     row = page.locator("tr[data-session=support]")
     expect(row.locator("[data-status=WORKING]")).to_be_visible()
-    before = row.locator(".of-node").inner_text()
+    before = _owned(window)["epoch"]
     row.get_by_role("checkbox").check()
     page.get_by_role("toolbar").get_by_role("button", name="Move").click()
     page.get_by_role("dialog").get_by_role("button", name="Move").click()
     expect(page.get_by_text("1 session moved")).to_be_visible(timeout=90_000)
-    until(lambda: row.locator(".of-node").inner_text() not in {before, "–", ""}, 60, "another node")
+    owned = _owned(window)
+    assert owned["epoch"] > before
+    assert (owned["kind"], owned["node"] != owned["previousNode"]) == ("handover", True)
+    shown = row.locator(".of-node")
+    until(lambda: shown.inner_text() == _owned(window)["node"], 60, "the other node, shown")
     expect(row.locator("[data-status=WORKING]")).to_be_visible()
     page.get_by_role("button", name="Cards").click()
+
+
+def _owned(window: Console) -> dict[str, Any]:
+    """How "support" came to its owner."""
+    told = window.gateway.api.get("/api/cluster/ownerships").json()
+    return next(one for one in told if one["session"] == "support")
 
 
 def _look(window: Console) -> None:
