@@ -5,7 +5,7 @@
 Makes an arm64 root of Debian (debootstrap; no second stage, nothing is run as root in it) and a
 folder of the locked wheels for aarch64, both kept in FOLDER; then runs the tests of the library's
 changes in that Python, and conversations of such a device with a sandbox outside. Needs Debian's
-packages debootstrap and qemu-user-static, and root for debootstrap. Some ten minutes.
+packages debootstrap and qemu-user-static, and root for debootstrap. Some half an hour.
 """
 
 from __future__ import annotations

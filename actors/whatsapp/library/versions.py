@@ -15,13 +15,11 @@ __all__ = ["ACCEPTED", "TRIED", "accepted_here", "how_tried"]
 #: Written by `gateway library use` into the virtual environment whose library it replaced.
 ACCEPTED = Path(sys.prefix) / "library-accepted"
 
-_EMULATED = "unit tests under qemu-user (tests/arm64.py); conversations not proven"
-
 #: Version of the library → machine → how it was tried.
 TRIED: dict[str, dict[str, str]] = {
     "0.5.2": {
         "amd64": "tests of the library, conversations with the sandbox",
-        "arm64": _EMULATED,
+        "arm64": "the same under qemu-user (tests/arm64.py)",
     },
 }
 
