@@ -4,7 +4,7 @@ sections (https://mustache.github.io/mustache.5.html)."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.domain.errors import Invalid
@@ -33,8 +33,14 @@ def check_template(text: str, field: str) -> None:
 def render(text: str, values: Mapping[str, Any]) -> str:
     """Fill in; names that are nothing are empty. Nothing is escaped: these are no web pages."""
     parts: list[str] = []
-    _write(_parse(text, "template"), [values], parts)
-    return "".join(parts).strip()[:_LONGEST]
+    left = _LONGEST
+    for part in _written(_parse(text, "template"), [values]):
+        # Counted while it is filled in: a long value may be named hundreds of times.
+        parts.append(part[:left])
+        left -= len(parts[-1])
+        if not left:
+            break
+    return "".join(parts).strip()
 
 
 #: A text; a variable; or a section: its name, whether it is shown without a value, its parts.
@@ -64,19 +70,19 @@ def _parse(text: str, field: str) -> list[_Node]:
     return open_ones[0][1]
 
 
-def _write(nodes: Sequence[_Node], scopes: list[Any], parts: list[str]) -> None:
+def _written(nodes: Sequence[_Node], scopes: list[Any]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, str):
-            parts.append(node)
+            yield node
         elif len(node) == 1:
             value = _found(node[0], scopes)
             if value is not None and value is not False:
-                parts.append(str(value))
+                yield str(value)
         else:
             name, inverted, inner = node
             value = _found(name, scopes)
             if inverted == (not value):
-                _write(inner, scopes if inverted else [*scopes, value], parts)
+                yield from _written(inner, scopes if inverted else [*scopes, value])
 
 
 def _found(name: str, scopes: Sequence[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -42,3 +43,15 @@ def test_a_long_text_takes_no_time() -> None:
         render(text, {"a": "x"})
     assert len(render("{{a}}" * 100, {"a": "x" * 10_000})) == 65_536
     assert time.perf_counter() - started < 2
+
+
+def test_a_long_value_that_is_named_hundreds_of_times_is_not_copied_as_often() -> None:
+    template = "{{#told}}" + "{{a}}" * 800 + "{{/told}}"
+    tracemalloc.start()
+    try:
+        text = render(template, {"told": {"a": "x" * 1_000_000}})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(text) == 65_536
+    assert most < 20_000_000
