@@ -72,8 +72,10 @@ class Gateway(Protocol):
     def apps(self) -> Apps:
         """Apps of sessions."""
 
-    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
-        """What Chatwoot tells of that app."""
+    def chatwoot(
+        self, session: str, app_id: str, *, caller: str = "", controls: bool = True
+    ) -> Chatwoot:
+        """What Chatwoot tells of that app, by that key."""
 
     @property
     def nodes(self) -> Nodes:

@@ -13,6 +13,13 @@ from cluster.stores.apps import AppRecord
 
 __all__ = ["ScopedApps"]
 
+#: What an app does by itself, whatever its key may: all that is said goes to the bridge's
+#: installation, callers are answered.
+_DOES = {
+    "chatwoot": frozenset({Action.READ, Action.SEND}),
+    "calls": frozenset({Action.SEND}),
+}
+
 
 class ScopedApps:
     """`Apps` of the caller's sessions."""
@@ -31,9 +38,9 @@ class ScopedApps:
         enabled: bool = True,
         key_actions: frozenset[Action] | None = None,
     ) -> tuple[AppRecord, str]:
-        """Raises `Forbidden` for a key that could do more than its maker."""
+        """Raises `Forbidden` for an app that could do more than its maker."""
         self._seen(session)
-        self._granted(key_actions)
+        self._granted(app, config, key_actions)
         return await self._apps.create(
             session, app, config, app_id=app_id, enabled=enabled, key_actions=key_actions
         )
@@ -56,8 +63,7 @@ class ScopedApps:
         enabled: bool = True,
         key_actions: frozenset[Action] | None = None,
     ) -> AppRecord:
-        await self.get(app_id)
-        self._granted(key_actions)
+        self._granted((await self.get(app_id)).app, config, key_actions)
         return await self._apps.update(app_id, config, enabled=enabled, key_actions=key_actions)
 
     async def purge(self, app_id: str) -> AppRecord:
@@ -73,6 +79,15 @@ class ScopedApps:
         if not self._principal.sees(session):
             raise SessionNotFound(session)
 
-    def _granted(self, actions: frozenset[Action] | None) -> None:
-        if actions is not None and not self._principal.may(actions):
-            raise Forbidden("the app's key could do more than yours: leave out some actions")
+    def _granted(
+        self, app: str, config: dict[str, Any], key_actions: frozenset[Action] | None
+    ) -> None:
+        takes = (key_actions or frozenset()) | _DOES.get(app, frozenset())
+        if (config.get("commands") or {}).get("server"):
+            # Agents start, stop and link the session then.
+            takes |= {Action.CONTROL}
+        if missing := sorted(action for action in takes if not self._principal.may({action})):
+            raise Forbidden(
+                f"the app could do more than your key: it takes {', '.join(missing)}",
+                takes=", ".join(missing),
+            )

@@ -17,7 +17,7 @@ from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
 from cluster.domain.session import SessionRecord, check_session_name
 from cluster.domain.vitals import SessionVitals, TrafficMinute
-from cluster.security.principal import OPERATOR_TENANT, Principal
+from cluster.security.principal import OPERATOR_TENANT, Action, Principal
 from cluster.stores.dead_letters import DeadLetter
 
 __all__ = ["ScopedGateway"]
@@ -44,12 +44,19 @@ class ScopedGateway:
     def apps(self) -> Apps:
         return ScopedApps(self._tenants.apps, self._principal)
 
-    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
+    def chatwoot(
+        self, session: str, app_id: str, *, caller: str = "", controls: bool = True
+    ) -> Chatwoot:
         """Raises `SessionNotFound`, in the words of a session that is nowhere."""
         check_session_name(session)
         if not self._principal.sees(session):
             raise SessionNotFound(session)
-        return self._tenants.chatwoot(session, app_id)
+        return self._tenants.chatwoot(
+            session,
+            app_id,
+            caller=self._principal.who,
+            controls=controls and self._principal.may({Action.CONTROL}),
+        )
 
     @property
     def nodes(self) -> Nodes:

@@ -38,8 +38,14 @@ _LONGEST_COMMAND = 200
 class Chatwoot:
     """Takes what Chatwoot tells of one app of one session."""
 
-    def __init__(self, gateway: Gateway, session: str, app_id: str) -> None:
+    def __init__(
+        self, gateway: Gateway, session: str, app_id: str, *, caller: str, controls: bool
+    ) -> None:
+        """`caller`: id of the key that tells it, `controls`: whether it may control the session;
+        commands to the session are taken from such, and from the app's own key."""
         self._gateway = gateway
+        self._caller = caller
+        self._controls = controls
         self._session_name = session
         self._app_id = app_id
 
@@ -73,7 +79,8 @@ class Chatwoot:
             return
         chat = _chat_of(conversation)
         if chat == ITSELF:
-            if config.commands:
+            # The app's own was made by somebody who may control the session.
+            if config.commands and (self._controls or self._caller == app.key_id):
                 await _command(stores, app, told)
             return
         files = _files(told)

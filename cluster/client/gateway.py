@@ -109,9 +109,12 @@ class Gateway:
         """Apps of the tenant's sessions."""
         return Apps(self.stores, self.tenant)
 
-    def chatwoot(self, session: str, app_id: str) -> Chatwoot:
-        """What Chatwoot tells of that app."""
-        return Chatwoot(self, check_session_name(session), app_id)
+    def chatwoot(
+        self, session: str, app_id: str, *, caller: str = "", controls: bool = True
+    ) -> Chatwoot:
+        """What Chatwoot tells of that app, by that key."""
+        name = check_session_name(session)
+        return Chatwoot(self, name, app_id, caller=caller, controls=controls)
 
     @property
     def nodes(self) -> Nodes:

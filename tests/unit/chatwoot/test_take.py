@@ -136,7 +136,11 @@ def world() -> World:
 
 @pytest.fixture
 def chatwoot(world: World) -> Chatwoot:
-    return Chatwoot(world, "alice", "app")  # type: ignore[arg-type]
+    return _told_to(world, "alice", "app")
+
+
+def _told_to(world: World, session: str, app: str) -> Chatwoot:
+    return Chatwoot(world, session, app, caller="k", controls=False)  # type: ignore[arg-type]
 
 
 async def test_a_text_is_one_message_however_often_it_is_told(
@@ -272,6 +276,6 @@ async def test_what_is_written_with_a_voice_message_goes_ahead_of_it(
 async def test_other_apps_are_nowhere(world: World) -> None:
     for name in ("other", "app2"):
         with pytest.raises(NotFound):
-            await Chatwoot(world, "alice", name).take(told())  # type: ignore[arg-type]
+            await _told_to(world, "alice", name).take(told())
     with pytest.raises(NotFound):
-        await Chatwoot(world, "bob", "app").take(told())  # type: ignore[arg-type]
+        await _told_to(world, "bob", "app").take(told())
