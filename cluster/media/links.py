@@ -68,12 +68,17 @@ def file_of(message: StoredMessage) -> MessageFile | None:
     told = str(part.get("mimetype") or "")
     return MessageFile(
         mimetype=safe_media_type(told) if told else "",
-        filename="".join(c for c in str(part.get("fileName") or "") if c.isprintable())[:_NAME],
+        filename=_name(str(part.get("fileName") or "")),
         sha256=digest,
         size=int(part.get("fileLength") or 0),
         part=part,
         kind=FILES[name],
     )
+
+
+def _name(told: str) -> str:
+    """A stranger's name of a file: whoever saves it under that leaves no folder."""
+    return "".join("_" if c in "/\\" else c for c in told if c.isprintable())[:_NAME]
 
 
 def files_url(base: str, session: str) -> str:

@@ -140,6 +140,22 @@ def test_files_have_a_url_in_events(name: str) -> None:
     assert told["hasMedia"]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("../../etc/passwd", ".._.._etc_passwd"),
+        ("C:\\Windows\\x.dll", "C:_Windows_x.dll"),
+        ("fatura nº 3.pdf", "fatura nº 3.pdf"),
+        ("a\nb\u202egpj.exe", "abgpj.exe"),
+        ("x" * 999, "x" * 255),
+    ],
+)
+def test_a_strangers_file_name_names_no_folder(given: str, told: str) -> None:
+    document = IMAGE | {"mimetype": "application/pdf", "fileName": given}
+    payload = message_payload(received({"documentMessage": document}), ME, files=FILES_URL)
+    assert payload["media"]["filename"] == told
+
+
 def _places(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Where a message can have a file of its own: not in what it quotes, wraps or lists."""
     files = {Message.DESCRIPTOR.fields_by_name[name].message_type for name in FILES}
