@@ -10,6 +10,7 @@ from conftest import Front
 from every_route import shots
 
 from cluster.domain.session import SessionRecord
+from cluster.domain.session_config import MOST_WEBHOOKS
 
 #: No JSON number is larger for most parsers, and no `bigint` is as large.
 HUGE = 99999999999999999999
@@ -79,6 +80,19 @@ async def test_numbers_beyond_every_bound_are_refused(
                 failed[shot.path, one["name"]] = answer.status_code
     assert asked > 10
     assert not failed
+
+
+@pytest.mark.parametrize("count", [MOST_WEBHOOKS + 1, 10_000])
+async def test_a_session_has_no_thousands_of_webhooks(
+    front: Front, victim: SessionRecord, count: int
+) -> None:
+    """Each event would be posted as often."""
+    one = {"url": "https://receiver.example/", "events": ["message"]}
+    body = {"name": "many", "start": False, "config": {"webhooks": [one] * count}}
+    for method, path in (("POST", "/api/sessions"), ("PUT", f"/api/sessions/{victim.name}")):
+        answer = await front.operator().request(method, path, json=body)
+        assert answer.status_code == 422, answer.text[:200]
+    assert not (await front.stores.sessions.get(victim.tenant, victim.name)).config.get("webhooks")
 
 
 @pytest.mark.parametrize("value", [str(HUGE), "-1", "9" * 5000, "\u00b2", "1.5"])
