@@ -38,7 +38,7 @@ from api.security.rate_limits import RateLimits
 from cluster.client import connect
 from cluster.domain.errors import Invalid
 from cluster.ingress import haproxy
-from cluster.ingress.replica import close_replica
+from cluster.ingress.replica import close_replica, tick_seldom
 from cluster.observed import observe
 from cluster.own_tls import own_tls
 from cluster.security.cluster_token import cluster_token
@@ -58,6 +58,9 @@ _PATIENT = 300
 _ROOT = Path(__file__).parent
 #: Only nodes with slots offer a part of one.
 _SLOTS, _PART = "session_slots", 0.001
+
+# Also for Serve's proxies: they are forks of a process that has imported this (actors/zygote).
+tick_seldom()
 
 
 def build() -> FastAPI:
