@@ -110,6 +110,8 @@ class Reconciler:
         self._empty: dict[int, float] = {}
         #: Node → until when (monotonic) it gets no session.
         self._shunned: dict[str, float] = {}
+        #: There is one node, and no host that is to become empty: nothing can be moved.
+        self._settled = False
         self.paused = False
 
     # -- asked for ------------------------------------------------------------------------------
@@ -225,6 +227,7 @@ class Reconciler:
         await self._unpark(view, records)
         await self._end_hung(view, records)
         await self._end_empty(view)
+        self._settled = len(view.nodes) == 1 and not any(host.worn for host in view.hosts.values())
         hosts = {host_name(host) for host in view.hosts}
         await self._actors.keep_only(hosts | {r.own_actor_name for r in records.values()})
 
@@ -384,7 +387,7 @@ class Reconciler:
 
     async def drain_tick(self) -> None:
         """Move what lives where it should not, and what makes nodes uneven; at a pace."""
-        if self.paused:
+        if self.paused or self._settled:
             return
         view = await self._view()
         cluster = view.cluster(self._settings)
