@@ -11,6 +11,7 @@ from cluster.domain.chat import ChatOrder
 from cluster.domain.history import GroupNews
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.stores.media import StoredFile
+from cluster.stores.outbox import OutboxRow
 
 OTHER = "4915100003@s.whatsapp.net"
 GROUP = "120363000000000001@g.us"
@@ -69,6 +70,30 @@ async def test_the_list_is_sorted_by_what_is_asked(owned: Owned) -> None:
         [CHAT, OTHER, third, nameless], reverse=True
     )
     assert set(await listed("time", ascending=True)) == {CHAT, OTHER, third, nameless}
+
+
+async def test_a_send_to_a_lid_names_the_chat_that_keeps_it(owned: Owned) -> None:
+    lid, phone = "778@lid", "4915100000078@s.whatsapp.net"
+
+    async def sent(message_id: str, chat: str) -> OutboxRow:
+        row, _ = await owned.stores.outbox.accept(
+            owned.id, message_id=message_id, chat=chat, sender="", kind="text",
+            content={"kind": "text", "text": "x"}, body="x",
+        )  # fmt: skip
+        return row
+
+    assert (await sent("3EB0A", lid)).kept_in == lid, "nobody knows the number yet"
+    await owned.stores.db.run(
+        "INSERT INTO lid_pairs (session_id, lid, phone) VALUES (%(id)s, %(lid)s, %(phone)s)",
+        {"id": owned.id, "lid": lid, "phone": phone},
+    )
+    for message_id in ("3EB0B", "3EB0B"):
+        row = await sent(message_id, lid)
+        assert (row.chat, row.kept_in) == (lid, phone), "the first time, and a repetition"
+    assert (await sent("3EB0C", phone)).kept_in == phone
+    assert (await sent("3EB0D", GROUP)).kept_in == GROUP
+    kept = await owned.stores.messages.list(owned.id, MessageFilter(chat=phone))
+    assert {"3EB0B", "3EB0C"} <= {message.message_id for message in kept}
 
 
 async def test_only_its_author_changes_a_message(owned: Owned) -> None:
