@@ -29,7 +29,7 @@ router = APIRouter()
 #: what may be sent within that time is bounded (`HTTP_LIVE_BYTES`).
 _STALLED_SECONDS = 20.0
 #: Close codes: 4001 is WAHA's for bad parameters, 1013 and 1011 are RFC 6455's registry.
-_BAD, _TRY_LATER = 4001, 1013
+_BAD, _INTERNAL, _TRY_LATER = 4001, 1011, 1013
 
 
 @router.websocket("/ws")
@@ -90,6 +90,10 @@ async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None])
         await _close(socket, _TRY_LATER, error.detail)
     except WebSocketDisconnect:
         log.debug("live.reader_gone")
+    except Exception:
+        # An event that nobody foresaw: its reader is told, and so is the operator.
+        log.exception("live.writer_failed", last=last)
+        await _close(socket, _INTERNAL, f"The gateway failed. Go on behind{last}")
 
 
 async def _until_gone(socket: WebSocket) -> None:

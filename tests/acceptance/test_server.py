@@ -34,7 +34,6 @@ def test_settings_are_told_and_secrets_are_not(people: People) -> None:
         ("GET", "/api/server/debug/cpu"),
         ("GET", "/api/server/debug/heapsnapshot"),
         ("GET", "/api/server/debug/browser/trace/default"),
-        ("GET", "/api/screenshot"),
     ],
 )
 def test_what_a_cluster_without_browsers_cannot_do_says_why(

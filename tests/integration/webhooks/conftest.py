@@ -13,9 +13,21 @@ import pytest_asyncio
 from hook_receiver import Receiver, receiving
 
 from actors.webhooks.dispatcher import Dispatcher
+from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
 from cluster.settings import Settings, WebhookSettings
 from cluster.stores import Stores
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dispatchers look after what other tests left in these stores, apps too, which ask sessions'
+    owners: they must not join the cluster of a test that runs beside this one."""
+
+    def none(settings: Settings) -> None:
+        raise Unavailable("there is no cluster", retry_after=1)
+
+    monkeypatch.setattr("cluster.client.gateway.ensure_ray", none)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from actors.hosts.host import threads
 from actors.hosts.slot import CALLS
 from actors.whatsapp import neonize_client
 from actors.whatsapp.neonize_client import NeonizeClient
+from cluster.settings import WhatsAppSettings
 
 
 def test_sessions_whose_every_call_hangs_leave_the_others_their_threads() -> None:
@@ -38,6 +39,7 @@ async def test_a_fence_disconnects_while_every_thread_is_taken(
     monkeypatch.setattr(neonize_client.gocode, "Disconnect", disconnected.append)
     client = NeonizeClient.__new__(NeonizeClient)
     client._key = "1.1.1"
+    client._settings = WhatsAppSettings()
     try:
         await asyncio.wait_for(client._disconnect_now(), 10)
     finally:
