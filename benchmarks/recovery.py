@@ -137,9 +137,7 @@ def _epoch(session: Mapping[str, Any]) -> int:
 
 @asynccontextmanager
 async def _api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        base_url=stack.url, headers={"X-Api-Key": stack.api_key}, timeout=60
-    ) as client:
+    async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as client:
         yield client
 
 
