@@ -173,10 +173,11 @@ def _secret_fields(group: BaseSettings) -> set[str]:
 
 
 def _replicas(http: HttpSettings) -> int:
-    """As HTTP_REPLICAS says; unsaid, one on each machine."""
+    """As HTTP_REPLICAS says; unsaid, one on each machine, and at least two where there are several
+    nodes: the loss of a node leaves one that answers."""
     if "replicas" in http.model_fields_set:
         return http.replicas
-    return max(http.replicas, len(_machines()))
+    return max(http.replicas, len(_machines()), min(2, len(_nodes())))
 
 
 def _machines() -> set[str]:

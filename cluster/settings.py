@@ -337,7 +337,11 @@ class HttpSettings(BaseSettings):
         "", description="PEM file of the certificate chain, for TLS at Serve; empty: plain HTTP."
     )
     tls_key_file: str = Field("", description="PEM file of its private key.")
-    replicas: int = Field(1, ge=1, description="Ingress replicas; unset: one on each machine.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        description="Ingress replicas; unset: one on each machine, at least two for nodes.",
+    )
     ingress: Literal["auto", "haproxy", "serve"] = Field(
         "auto",
         description="What listens in front of the replicas: HAProxy (on Linux it comes with Ray), "
