@@ -340,7 +340,7 @@ class HttpSettings(BaseSettings):
     replicas: int = Field(
         1,
         ge=1,
-        description="Ingress replicas; unset: one on each machine, at least two for nodes.",
+        description="Ingress replicas; unset: one on each machine, at least two for several.",
     )
     ingress: Literal["auto", "haproxy", "serve"] = Field(
         "auto",

@@ -43,9 +43,11 @@ _PR_SET_PDEATHSIG = 1
 def watch(processes: dict[str, int], control_store: list[str]) -> None:
     """Returns when the node is to end."""
     names = {pid: name for name, pid in processes.items()}
+    # Ended, and waited for by who started it, before it became this program.
+    missed = [pid for pid in names if not _is_child(pid)]
     starts: list[float] = []
     while True:
-        pid, status = os.waitpid(-1, 0)
+        pid, status = (missed.pop(), 1 << 8) if missed else os.waitpid(-1, 0)
         name = names.pop(pid, "")
         code = os.waitstatus_to_exitcode(status)
         if name == CONTROL_STORE and control_store:
@@ -58,6 +60,14 @@ def watch(processes: dict[str, int], control_store: list[str]) -> None:
         if name and (name in {CONTROL_STORE, RAYLET} or code not in _ASKED):
             _say(f"{name} ended ({code}); so does this node")
             return
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _start(command: list[str]) -> int:

@@ -23,8 +23,13 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 end = lambda: ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
 store = [sys.executable, "-S", "-c", sys.argv[2]]
+def started_store(command):
+    store = subprocess.Popen(command, preexec_fn=end)
+    if len(sys.argv) > 3:
+        store.wait()
+    return store.pid
 started = {
-    "gcs_server": subprocess.Popen(store, preexec_fn=end).pid,
+    "gcs_server": started_store(store),
     "raylet": subprocess.Popen(["sleep", "60"], preexec_fn=end).pid,
     "monitor": subprocess.Popen(["sleep", "60"], preexec_fn=end).pid,
 }
@@ -40,10 +45,10 @@ _STORE = "import time; time.sleep(60)"
 
 
 class _Watched:
-    def __init__(self, store: str = _STORE) -> None:
+    def __init__(self, store: str = _STORE, *waited_for: str) -> None:
         program = str(Path(ray_watch.__file__))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _NODE, program, store],
+            [sys.executable, "-c", _NODE, program, store, *waited_for],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,8 +89,9 @@ def test_a_control_store_that_ended_is_started_again_and_nothing_else_is_touched
     _until(lambda: not psutil.pid_exists(watched.pids["raylet"]))
 
 
-def test_one_that_ends_again_and_again_ends_the_node() -> None:
-    watched = _Watched("raise SystemExit(3)")
+@pytest.mark.parametrize("waited_for", [(), ("before",)])
+def test_one_that_ends_again_and_again_ends_the_node(waited_for: tuple[str, ...]) -> None:
+    watched = _Watched("raise SystemExit(3)", *waited_for)
     _, told = watched.process.communicate(timeout=30)
     assert watched.process.returncode == 1
     assert told.count("started again") == 5
