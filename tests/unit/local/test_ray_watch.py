@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -59,6 +60,14 @@ class _Watched:
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children()
 
+    def started_again(self, store: str) -> bool:
+        for one in self.children():
+            # An orphan may end meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if one.pid not in self.pids.values() and store in one.cmdline():
+                    return True
+        return False
+
     def end(self) -> str:
         self.process.kill()
         return self.process.communicate(timeout=10)[1]
@@ -75,12 +84,7 @@ def test_a_control_store_that_ended_is_started_again_and_nothing_else_is_touched
     watched = _Watched()
     try:
         os.kill(watched.pids["gcs_server"], signal.SIGKILL)
-        _until(
-            lambda: any(
-                one.pid not in watched.pids.values() and _STORE in one.cmdline()
-                for one in watched.children()
-            )
-        )
+        _until(lambda: watched.started_again(_STORE))
         assert psutil.pid_exists(watched.pids["raylet"])
         # The orphan that it took over ended, and is no zombie.
         _until(lambda: len(watched.children()) == 3)
