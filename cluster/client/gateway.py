@@ -14,6 +14,7 @@ from cluster.client.apps import Apps
 from cluster.client.chatwoot import Chatwoot
 from cluster.client.follow import follow_sessions
 from cluster.client.keys import Keys
+from cluster.client.known_sessions import KnownSessions
 from cluster.client.live import LiveSignals
 from cluster.client.nodes import Nodes
 from cluster.client.routing import Router, ensure_ray
@@ -57,6 +58,7 @@ class Gateway:
         self.router = Router(settings, self._find)
         #: To sessions on the same node.
         self.local = LocalCalls(settings.data_dir)
+        self.known = KnownSessions()
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
         self.workshop = Workshop(settings.media)
@@ -267,6 +269,7 @@ class _OfTenant(Gateway):
         self.settings = whole.settings
         self.router = whole.router
         self.local = whole.local
+        self.known = whole.known
         self.workshop = whole.workshop
         self.live = whole.live
         self._whole = whole

@@ -25,6 +25,7 @@ from cluster.domain.errors import (
     GatewayError,
     Invalid,
     NotOwner,
+    SessionNotFound,
     SessionNotWorking,
     Unavailable,
 )
@@ -147,8 +148,13 @@ class SessionClient(Subjects):
     async def info(self) -> SessionRecord:
         """The session's record. Raises `SessionNotFound`."""
         stores = await self._gateway.stores()
-        record = await stores.sessions.get(self._gateway.tenant, self.name)
+        try:
+            record = await stores.sessions.get(self._gateway.tenant, self.name)
+        except SessionNotFound:
+            self._gateway.known.forget(self._gateway.tenant, self.name)
+            raise
         self._lately = time.monotonic(), record
+        self._gateway.known.keep(record)
         return record
 
     async def update(self, config: dict[str, Any]) -> SessionRecord:
@@ -234,6 +240,12 @@ class SessionClient(Subjects):
         """The account behind the session; None when it is not linked."""
         return (await self.info()).me
 
+    async def sender(self) -> Me | None:
+        """The account that the next message is most likely sent from; what it is in the end, the
+        send tells. Raises `SessionNotFound`."""
+        known = self._gateway.known.get(self._gateway.tenant, self.name)
+        return (known or await self.info()).me
+
     async def qr(self) -> QrCode:
         """The QR code on show. Raises `SessionNotWorking` when the session shows none."""
         record = await self.info()
@@ -316,13 +328,11 @@ class SessionClient(Subjects):
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
             raise Invalid("Idempotency-Key must have 1 to 255 characters", field="Idempotency-Key")
         chosen = check_message_id(message_id) if message_id else new_message_id()
-        record = await self._linked()
         stores = await self._gateway.stores()
-        row, replayed = await stores.outbox.accept(
-            record.id,
+        record, row, replayed = await self._accepted(
+            stores,
             message_id=chosen,
             chat=target.jid,
-            sender=record.me.account if record.me else "",
             kind=str(content["kind"]),
             content=content,
             body=str(content.get("text") or content.get("caption") or ""),
@@ -347,7 +357,27 @@ class SessionClient(Subjects):
             replayed=replayed,
             content=row.content,
             place=place,
+            sender=record.me,
         )
+
+    async def _accepted(
+        self, stores: Stores, **message: Any
+    ) -> tuple[SessionRecord, OutboxRow, bool]:
+        """Have a message accepted, by the record that is known where PostgreSQL finds it is still
+        right. Also gives that record, and whether the message was accepted before."""
+        known = self._gateway.known.get(self._gateway.tenant, self.name)
+        if known is not None and known.version and _sends(known):
+            try:
+                accepted = await stores.outbox.accept(
+                    known.id, sender=_account(known), version=known.version, **message
+                )
+            except SessionNotFound:
+                self._lately = 0.0, None
+            else:
+                return known, *accepted
+        record = await self._linked()
+        accepted = await stores.outbox.accept(record.id, sender=_account(record), **message)
+        return record, *accepted
 
     async def _followed(self, stores: Stores, record: SessionRecord, row: OutboxRow) -> Followed:
         """Tell the owner of an accepted message, and what it tells of it. It may be gone, or stand
@@ -370,6 +400,8 @@ class SessionClient(Subjects):
             log.exception("session.not_followed", session=self.name)
         finally:
             call.cancel()
+        # It may be somewhere else by now.
+        self._gateway.known.forget(record.tenant, record.name)
         return Followed(place=await self._place(row))
 
     async def _answered_by_owner(
@@ -410,7 +442,9 @@ class SessionClient(Subjects):
             return Followed.of_json(told)
         except TimeoutError as error:
             raise Unavailable("the session did not answer in time", retry_after=5) from error
-        except (NoWayError, NotOwner, Unavailable):
+        except (NoWayError, NotOwner, Unavailable) as error:
+            if isinstance(error, NotOwner):
+                self._gateway.known.forget(record.tenant, record.name)
             return await self._gateway.router.call_once(
                 record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
             )
@@ -531,12 +565,7 @@ class SessionClient(Subjects):
     async def _running(self, *expected: SessionStatus) -> SessionRecord:
         at, lately = self._lately
         record = lately if lately and time.monotonic() - at < _LATELY else await self.info()
-        if record.desired is not DesiredState.RUNNING or record.status not in (
-            *expected,
-            # A takeover, a handover or a short break of the connection: the owner knows better.
-            SessionStatus.STARTING,
-            SessionStatus.STOPPED,
-        ):
+        if not _runs(record, *expected):
             raise self._unexpected(record, *expected)
         return record
 
@@ -544,7 +573,7 @@ class SessionClient(Subjects):
         """The record of a session that has an account and is to run, connected or not: it sends
         what is accepted now. Raises `SessionNotWorking`."""
         record = await self._running(SessionStatus.WORKING)
-        if record.me is None and record.status is not SessionStatus.WORKING:
+        if not _sends(record):
             raise self._unexpected(record, SessionStatus.WORKING)
         return record
 
@@ -556,6 +585,26 @@ class SessionClient(Subjects):
             status=record.status.value,
             expected=[e.value for e in expected],
         )
+
+
+def _runs(record: SessionRecord, *expected: SessionStatus) -> bool:
+    """Whether a session is to run, and in a status that is expected or passing."""
+    return record.desired is DesiredState.RUNNING and record.status in (
+        *expected,
+        # A takeover, a handover or a short break of the connection: the owner knows better.
+        SessionStatus.STARTING,
+        SessionStatus.STOPPED,
+    )
+
+
+def _sends(record: SessionRecord) -> bool:
+    """Whether what is accepted for the session now will be sent."""
+    working = SessionStatus.WORKING
+    return _runs(record, working) and (record.me is not None or record.status is working)
+
+
+def _account(record: SessionRecord) -> str:
+    return record.me.account if record.me else ""
 
 
 def _follow(actor: Any, carrier: Carried, row: OutboxRow) -> Any:

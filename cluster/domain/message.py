@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.pacing import Place
+from cluster.domain.session import Me
 
 __all__ = ["Ack", "MessageFilter", "MessagePage", "OutboxState", "SentMessage", "StoredMessage"]
 
@@ -51,6 +52,8 @@ class SentMessage:
     content: dict[str, Any] = field(default_factory=dict)
     #: While sending limits hold it back: where it stands.
     place: Place | None = None
+    #: The account that it is sent from; None: not told.
+    sender: Me | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

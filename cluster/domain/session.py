@@ -91,6 +91,9 @@ class SessionRecord:
     exported_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
+    #: Another one after each change of what PostgreSQL keeps of it besides its owner; empty: not
+    #: asked for.
+    version: str = ""
 
     @property
     def actor_name(self) -> str:

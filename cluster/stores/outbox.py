@@ -110,6 +110,7 @@ class OutboxStore:
         body: str,
         idempotency_key: str | None = None,
         trace: str = "",
+        version: str = "",
     ) -> tuple[OutboxRow, bool]:
         """Accept a message, in one transaction with its history row, whoever owns the session: the
         row of its stream, locked, gives the order. `sender`: JID of the account that is linked; it
@@ -117,7 +118,8 @@ class OutboxStore:
         sends it, and however late, it disappears.
 
         The same id or idempotency key again gives the first row and True. Raises `SessionNotFound`,
-        and `Conflict` when the id or key was used for something else.
+        also when the session is not as in its record of that `version` any more, and `Conflict`
+        when the id or key was used for something else.
         """
         fingerprint = _fingerprint(chat, content)
         values = {
@@ -132,6 +134,7 @@ class OutboxStore:
             "fingerprint": fingerprint,
             "reply_to": str(content.get("reply_to") or ""),
             "trace": trace or None,
+            "version": version,
         }
         row = await self._db.grouped(session_id, _ACCEPT, values)
         if row is None:
@@ -301,7 +304,9 @@ _AT_ONCE = 200
 
 _ACCEPT = """
     WITH stream AS (
-        UPDATE session_streams SET outbox_seq = outbox_seq + 1 WHERE session_id = %(id)s
+        UPDATE session_streams SET outbox_seq = outbox_seq + 1
+        WHERE session_id = %(id)s AND (%(version)s::text = '' OR EXISTS (
+            SELECT 1 FROM sessions WHERE id = %(id)s AND xmin::text = %(version)s))
         RETURNING outbox_seq
     ), entry AS (
         INSERT INTO outbox (session_id, seq, message_id, chat, kind, content, fingerprint,

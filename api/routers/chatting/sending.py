@@ -55,5 +55,12 @@ class Sender:
         # answer.
         return cls(session, await session.me(), files(name))
 
+    @classmethod
+    async def of_text(cls, gateway: GatewayDep, name: str, files: FilesUrl) -> Sender:
+        """Of a request that has nothing done before the send, which says whether the session may
+        send."""
+        session = gateway.session(name)
+        return cls(session, await session.sender(), files(name))
+
     def answer(self, sent: SentMessage) -> WAMessage:
-        return WAMessage.of_send(sent, self._me, files=self._files)
+        return WAMessage.of_send(sent, sent.sender or self._me, files=self._files)

@@ -50,7 +50,7 @@ async def send_text(
     mentions = [
         m if m == "all" else parse_chat_id(m, "mentions").jid for m in request.mentions or ()
     ]
-    sender = await Sender.of(gateway, request.session, files)
+    sender = await Sender.of_text(gateway, request.session, files)
     return sender.answer(
         await sender.session.send_text(
             chat.jid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -15,9 +16,10 @@ import pytest_asyncio
 from unplugged import Running, Unplugged, start
 
 from cluster.client.gateway import Gateway
+from cluster.client.known_sessions import KnownSessions
 from cluster.client.session import SessionClient
-from cluster.domain.errors import SessionNotWorking, Unavailable
-from cluster.domain.message import OutboxState, SentMessage
+from cluster.domain.errors import NotOwner, SessionNotFound, SessionNotWorking, Unavailable
+from cluster.domain.message import Followed, OutboxState, SentMessage
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.settings import LeaseSettings, Settings
 from cluster.stores import Stores
@@ -346,3 +348,129 @@ async def test_whatever_goes_wrong_in_telling_the_owner_it_is_accepted(
     answer = await session.send_text(CHAT, "hello", link_preview=False)
     assert answer.state is OutboxState.ACCEPTED
     assert len(await stores.outbox.pending(record.id)) == 1
+
+
+async def _stops(stores: Stores, record: SessionRecord) -> None:
+    await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
+
+
+async def _fails(stores: Stores, record: SessionRecord) -> None:
+    await linked(stores, record, ALICE, "FAILED")
+
+
+async def _loses_its_account(stores: Stores, record: SessionRecord) -> None:
+    await linked(stores, record, None, "SCAN_QR_CODE")
+
+
+async def _is_forgotten(stores: Stores, record: SessionRecord) -> None:
+    await linked(stores, record, ALICE, "STARTING")
+    epoch = (await stores.sessions.get_by_id(record.id)).epoch
+    await stores.sessions.forget_device(record.id, epoch)
+
+
+async def _is_deleted(stores: Stores, record: SessionRecord) -> None:
+    await stores.sessions.delete(record.id)
+
+
+async def _is_another_tenant_s(stores: Stores, record: SessionRecord) -> None:
+    await stores.sessions.delete(record.id)
+    other = await stores.sessions.create("another", record.name, {}, DesiredState.RUNNING)
+    await linked(stores, other, ALICE, "WORKING")
+
+
+async def _is_made_again(stores: Stores, record: SessionRecord) -> None:
+    await stores.sessions.delete(record.id)
+    await stores.sessions.create(record.tenant, record.name, {}, DesiredState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (_stops, SessionNotWorking),
+        (_fails, SessionNotWorking),
+        (_loses_its_account, SessionNotWorking),
+        (_is_forgotten, SessionNotWorking),
+        (_is_deleted, SessionNotFound),
+        (_is_another_tenant_s, SessionNotFound),
+        (_is_made_again, SessionNotWorking),
+    ],
+)
+async def test_a_session_that_a_replica_knows_from_before_accepts_nothing_any_more(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    change: Callable[[Stores, SessionRecord], Awaitable[None]],
+    refusal: type[Exception],
+) -> None:
+    """However long ago: what a replica knows has no age here, and nobody tells it of changes."""
+    front = session.gateway
+    front.known = KnownSessions(clock=lambda: 0.0)
+    await linked(stores, record, ALICE, "WORKING")
+    first = await session.send_text(CHAT, "before", link_preview=False)
+    assert front.known.get("default", record.name) is not None
+    await change(stores, record)
+    with pytest.raises(refusal):
+        await SessionClient(front, record.name).send_text(CHAT, "after", link_preview=False)
+    waiting = await stores.outbox.pending(record.id)
+    assert {row.message_id for row in waiting} <= {first.message_id}
+    for tenant in ("default", "another"):
+        with suppress(SessionNotFound):
+            now = await stores.sessions.get(tenant, record.name)
+            assert now.id == record.id or await stores.outbox.pending(now.id) == []
+
+
+async def test_a_known_session_sends_from_the_account_that_is_linked_now(
+    record: SessionRecord, stores: Stores, session: SessionClient
+) -> None:
+    front = session.gateway
+    front.known = KnownSessions(clock=lambda: 0.0)
+    await linked(stores, record, ALICE, "WORKING")
+    assert (await session.send_text(CHAT, "Alice's", link_preview=False)).sender == ALICE
+    await linked(stores, record, BOB, "WORKING")
+    bobs = await SessionClient(front, record.name).send_text(CHAT, "Bob's", link_preview=False)
+    assert bobs.sender == BOB
+    row = await stores.outbox.get(record.id, bobs.message_id)
+    assert row is not None
+    assert row.account == BOB.account
+
+
+async def test_a_session_is_read_once_for_many_texts_and_again_when_its_owner_is_elsewhere(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    front, read = session.gateway, stores.sessions.get
+    front.known = KnownSessions(clock=lambda: 0.0)
+    reads: list[str] = []
+
+    async def counted(tenant: str, name: str) -> SessionRecord:
+        reads.append(name)
+        return await read(tenant, name)
+
+    async def follows(*_: Any, **__: Any) -> Followed:
+        return Followed(sent_at=datetime.now(UTC))
+
+    async def not_here(*_: Any, **__: Any) -> Any:
+        raise NotOwner("it is in another process")
+
+    await linked(stores, record, ALICE, "WORKING")
+    monkeypatch.setattr(stores.sessions, "get", counted)
+    monkeypatch.setattr(front.local, "call", not_here)
+    monkeypatch.setattr(router, "call_once", follows)
+
+    async def send(text: str) -> None:
+        await SessionClient(front, record.name).send_text(CHAT, text, link_preview=False)
+
+    await send("one")
+    await send("two")
+    assert len(reads) == 2, "it was told that the owner is somewhere else"
+    monkeypatch.setattr(front.local, "call", _as_followed)
+    for text in ("three", "four", "five"):
+        await send(text)
+    assert len(reads) == 3
+
+
+async def _as_followed(*_: Any, **__: Any) -> dict[str, Any]:
+    return Followed(sent_at=datetime.now(UTC)).to_json()

@@ -186,6 +186,8 @@ class FakeSession(Subjects):
     async def me(self) -> Me | None:
         return (await self.info()).me
 
+    sender = me
+
     async def _expect(self, status: SessionStatus) -> None:
         present = (await self.info()).status
         if present is not status:
