@@ -180,9 +180,8 @@ class Closing:
         METER.gauge("spool_depth", str(self._owner.id), None)
         if device is None:
             return
-        keep = keep or bool(device.spool.pending())
-        device.spool.close()
-        if not keep:
+        left = device.spool.close()
+        if not (keep or left):
             device.folder.discard()
         device.folder.release()
 

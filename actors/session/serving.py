@@ -92,8 +92,6 @@ class Serving:
         self._outbox = calls.outbox
         self._attachments = attachments
         self._make_client = client_factory
-        #: What earlier owners left.
-        self._leftovers = device.spool.pending()
         self._attempt = 0
         self._qr_seen = 0
         #: Monotonic seconds: when a connection may be tried.
@@ -169,8 +167,8 @@ class Serving:
             await self._record_entry(client, entry)
 
     async def _replay(self, client: WhatsAppClient) -> None:
-        """Commit what earlier owners left, before anything new arrives."""
-        leftovers, self._leftovers = self._leftovers, {}
+        """Commit what earlier owners left, and earlier connections, before anything new arrives."""
+        leftovers = self._device.spool.pending()
         if leftovers:
             self._owner.log.warning("session.replays_spool", entries=len(leftovers))
         for ticket, entry in leftovers.items():

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import structlog
 
+from actors.whatsapp.port import SpoolClosedError
+
 __all__ = ["Spool"]
 
 log = structlog.get_logger(__name__)
@@ -74,9 +76,11 @@ class Spool:
                 _sync_folder(folder)
 
     def add(self, entry: bytes) -> int:
-        """Write an entry down; gives its ticket."""
+        """Write an entry down; gives its ticket. Raises `SpoolClosedError`."""
         line = base64.b64encode(entry) + b" %08x\n" % zlib.crc32(entry)
         with self._lock:
+            if self._file.closed:
+                raise SpoolClosedError(str(self._path))
             ticket = self._newest = next(self._tickets)
             self._pending[ticket] = entry
             if self._size + len(line) > self._limit:
@@ -175,10 +179,12 @@ class Spool:
             self.flush(ticket)
         return list(self.pending().items())
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Take in nothing more. True: entries are left that are not committed."""
         with self._flushed:
             self._file.close()
             self._flushed.notify_all()
+            return bool(self._pending)
 
     @staticmethod
     def read(path: Path) -> list[bytes]:

@@ -32,6 +32,7 @@ __all__ = [
     "Received",
     "Renamed",
     "Replaced",
+    "SpoolClosedError",
     "Undecryptable",
     "Unprocessed",
     "WhatsAppClient",
@@ -238,11 +239,15 @@ class NumberInfo:
     jid: str = ""
 
 
+class SpoolClosedError(Exception):
+    """Nobody keeps what is received any more."""
+
+
 class EventSpool(Protocol):
     """Where a client keeps what it received until it was handled. Thread-safe."""
 
     def add(self, entry: bytes) -> int:
-        """Keep an entry; gives its ticket (1 and up)."""
+        """Keep an entry; gives its ticket (1 and up). Raises `SpoolClosedError`."""
 
     def flush(self, ticket: int) -> None:
         """Return when no loss of power takes the entry any more, or it was handled."""

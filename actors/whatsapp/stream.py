@@ -3,17 +3,30 @@
 The library acknowledges to WhatsApp whatever its callback does. So nothing that arrives may be
 lost in the callback, and nothing that a peer sends may end the stream: what cannot be read, or
 handled, goes to the session as `Unprocessed`, with its bytes, and the stream goes on.
+
+On a busy machine the library may call after the stream has ended, or the spool was closed. Such a
+call does not return: once it did, the library would note in its store that the message was dealt
+with (whatsmeow message.go, `ClearBufferedEventPlaintext`), and acknowledge it unread when WhatsApp
+sends it again. As it is, it tells of it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
-from actors.whatsapp.port import EventSpool, HistoryArrived, Unprocessed, WhatsAppEvent
+from actors.whatsapp.port import (
+    EventSpool,
+    HistoryArrived,
+    SpoolClosedError,
+    Unprocessed,
+    WhatsAppEvent,
+)
 from cluster.domain.errors import NotOwner
 from cluster.metrics.meter import METER
 
@@ -49,11 +62,12 @@ class EventStream:
         complete: Callable[[WhatsAppEvent], Awaitable[WhatsAppEvent]],
         handle: Callable[[WhatsAppEvent, bytes], Awaitable[None]],
         spool: EventSpool | None = None,
+        never_return: Callable[[], NoReturn] | None = None,
     ) -> None:
         """`translate`: of a code and a protobuf, in the thread that calls `said`; `name`: what the
         library calls a code; `kept`: codes of what nobody sends again, kept in `spool` until
         `handle` returned, which is given the entry too; `complete` adds what only the loop can ask
-        for."""
+        for; `never_return`: what a call does that comes too late."""
         self._key = key
         self._translate = translate
         self._name = name
@@ -69,6 +83,8 @@ class EventStream:
         #: Set by the first event.
         self.begun = asyncio.Event()
         self._pumps: asyncio.Task[None] | None = None
+        self._never_return = never_return or _never_return
+        self._ended = False
 
     def start(self, on_broken: Callable[[BaseException | None], None]) -> None:
         """Begin to hand over. `on_broken` is told when that ends before `end`."""
@@ -89,8 +105,14 @@ class EventStream:
         entry, ticket = bytes([code]) + raw, 0
         try:
             if self._spool is not None and code in self._kept:
+                if self._ended:
+                    raise SpoolClosedError(self._key)
                 ticket = self._spool.add(entry)
             event = self._translate(code, raw)
+        except SpoolClosedError:
+            log.warning("whatsapp.came_too_late", key=self._key, code=code, size=len(raw))
+            METER.count("events_late", self._name(code))
+            self._never_return()
         except Exception as error:
             log.exception("whatsapp.not_understood", key=self._key, code=code, size=len(raw))
             event = self.unprocessed(entry, error)
@@ -122,6 +144,7 @@ class EventStream:
 
     async def end(self) -> None:
         """Handle what is here, and no more."""
+        self._ended = True
         self._events.put_nowait(None)
         self._histories.put_nowait(None)
         if self._pumps is not None:
@@ -161,3 +184,8 @@ class EventStream:
                 return False
             return await self._delivered(self.unprocessed(entry, error), entry)
         return True
+
+
+def _never_return() -> NoReturn:
+    while True:
+        threading.Event().wait()

@@ -58,6 +58,11 @@ _COUNTED = {
         "Events of sessions whose handling failed, by what they are.",
         "kind",
     ),
+    "events_late": (
+        "gateway_events_late",
+        "Events that the library told of after its session had let go: WhatsApp sends them again.",
+        "kind",
+    ),
     "events_quarantined": (
         "gateway_events_quarantined",
         "What arrived and could not be understood or recorded, by what the library calls it.",

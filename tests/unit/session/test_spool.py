@@ -8,12 +8,13 @@ import errno
 import io
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from actors.session import spool as spool_module
 from actors.session.spool import Spool
-from actors.whatsapp.port import Disconnected, WhatsAppEvent
+from actors.whatsapp.port import Disconnected, SpoolClosedError, WhatsAppEvent
 from actors.whatsapp.stream import EventStream
 
 
@@ -302,3 +303,73 @@ async def test_the_library_goes_on_when_its_message_is_safe_or_committed(
     disk.may_end.release()
     assert await asyncio.to_thread(first.over)
     await stream.end()
+
+
+class Held(Exception):
+    """In place of never returning to the library."""
+
+
+def _hold() -> NoReturn:
+    raise Held
+
+
+@pytest.mark.parametrize("late", ["after the end of the stream", "after the end of the spool"])
+async def test_a_call_of_the_library_that_comes_too_late_does_not_return(
+    tmp_path: Path, late: str
+) -> None:
+    """It would note that the message was dealt with, and acknowledge it when it comes again."""
+    spool = Spool(tmp_path / "spool", limit=1 << 20)
+    handled: list[bytes] = []
+
+    async def complete(event: WhatsAppEvent) -> WhatsAppEvent:
+        return event
+
+    async def handle(_event: WhatsAppEvent, entry: bytes) -> None:
+        handled.append(entry)
+
+    stream = EventStream(
+        key="k",
+        translate=lambda _code, _raw: Disconnected(),
+        name=str,
+        kept=frozenset({17}),
+        complete=complete,
+        handle=handle,
+        spool=spool,
+        never_return=_hold,
+    )
+    stream.start(lambda _error: None)
+    loop = asyncio.get_running_loop()
+    stream.said(loop, 17, b"in time")
+    await stream.handled()
+    if late == "after the end of the stream":
+        await stream.end()
+    else:
+        assert not spool.close()
+    with pytest.raises(Held):
+        stream.said(loop, 17, b"late")
+    # What nobody sends again is kept, and nothing else waits.
+    stream.said(loop, 3, b"the connection ended")
+    await stream.end()
+    assert [entry[1:] for entry in handled if entry[0] == 17] == [b"in time"]
+    assert Spool.read(tmp_path / "spool") == []
+
+
+def test_what_comes_while_the_spool_is_closed_is_left_in_it_or_refused(tmp_path: Path) -> None:
+    """Never neither: the folder of a clean end is removed only when nothing is left."""
+    for n in range(200):
+        spool = Spool(tmp_path / f"spool-{n}", limit=1 << 20, fsync=False)
+        added = threading.Event()
+
+        def add(spool: Spool = spool, added: threading.Event = added) -> None:
+            try:
+                spool.add(b"entry")
+            except SpoolClosedError:
+                return
+            added.set()
+
+        thread = threading.Thread(target=add)
+        thread.start()
+        left = spool.close()
+        thread.join()
+        assert left is added.is_set()
+        assert bool(Spool.read(tmp_path / f"spool-{n}")) is left
