@@ -118,15 +118,16 @@ class InboxStore:
                 SELECT session_id FROM session_streams
                 WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
             ), named AS (
-                SELECT session_id, message_id, chat, from_me FROM messages
-                WHERE session_id IN (SELECT session_id FROM fence)
+                SELECT message_id, chat FROM messages
+                WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
                   AND message_id = ANY(%(messages)s) AND from_me
                   AND chat = (SELECT kept_as(%(id)s, %(chat)s))
             ), raised AS (
-                UPDATE messages m SET ack = %(ack)s FROM named
-                WHERE m.session_id = named.session_id AND m.message_id = named.message_id
-                  AND m.chat = named.chat AND m.from_me AND m.ack < %(ack)s
-                RETURNING m.message_id, m.chat
+                UPDATE messages SET ack = %(ack)s
+                WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
+                  AND message_id = ANY(%(messages)s) AND from_me
+                  AND chat = (SELECT kept_as(%(id)s, %(chat)s)) AND ack < %(ack)s
+                RETURNING message_id, chat
             ), sent AS (
                 UPDATE outbox SET state = %(state)s
                 WHERE %(state)s::text IS NOT NULL AND session_id = %(id)s
@@ -148,7 +149,7 @@ class InboxStore:
             ), stream AS (
                 UPDATE session_streams
                 SET event_seq = event_seq + (SELECT count(*) FROM told)
-                WHERE session_id IN (SELECT session_id FROM fence)
+                WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
                   AND EXISTS (SELECT 1 FROM told)
                 RETURNING event_seq - (SELECT count(*) FROM told) AS before
             ), event AS (

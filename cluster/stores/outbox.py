@@ -345,16 +345,17 @@ _MARK_SENT = """
         WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
     ), before AS (
         SELECT sent_at FROM outbox
-        WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s FOR UPDATE
+        WHERE session_id = %(id)s AND message_id = %(message)s AND EXISTS (SELECT 1 FROM fence)
+        FOR UPDATE
     ), entry AS (
         UPDATE outbox SET sent_at = %(at)s,
                state = CASE WHEN state = 'accepted' THEN 'sent' ELSE state END
-        WHERE session_id IN (SELECT session_id FROM fence) AND message_id = %(message)s
+        WHERE session_id = %(id)s AND message_id = %(message)s AND EXISTS (SELECT 1 FROM fence)
         RETURNING chat, state, trace
     ), history AS (
-        UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s FROM entry
+        UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
+          AND m.chat = (SELECT kept_as(%(id)s, chat) FROM entry) AND m.from_me
         RETURNING m.message_id, m.chat, m.sender, m.sent_at, m.kind, m.body, m.ack, m.has_media,
                   m.reply_to, m.push_name, m.payload
     ), told AS (
@@ -375,7 +376,7 @@ _MARK_SENT = """
         FROM history WHERE %(told)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
     ), stream AS (
         UPDATE session_streams SET event_seq = event_seq + 2
-        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
+        WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence) AND EXISTS (SELECT 1 FROM told)
         RETURNING event_seq - 2 AS before
     ), event AS (
         INSERT INTO events (session_id, seq, id, type, payload, trace)
