@@ -107,7 +107,9 @@ class _Served:
         except Exception as error:
             log.exception("local_calls.failed", call=name)
             told = GatewayError(f"{type(error).__name__}: {error}").to_payload()
-        writer.write(_frame([number, value, told]))
+        # uvloop's raise an error when nobody is there any more, asyncio's do not.
+        if not writer.is_closing():
+            writer.write(_frame([number, value, told]))
 
 
 class _Connection:
@@ -123,6 +125,8 @@ class _Connection:
     async def call(self, name: str, arguments: dict[str, Any]) -> Any:
         number = next(self._numbers)
         frame = _frame([number, name, arguments])
+        if self._writer.is_closing():
+            raise NoWayError("the connection broke")
         waiting = self._writer.transport.get_write_buffer_size()
         if len(frame) > _LARGEST or waiting > _UNREAD:
             raise NoWayError("too much for the socket")

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import structlog
+import uvloop
 
 from actors.endless import endless
 from actors.hosts.renewals import BatchedOwnership
@@ -142,7 +143,8 @@ class SessionHost:
         self._disk = FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         if capacity > 1:
             sys.setswitchinterval(_SWITCH_SECONDS)
-        self._loop = asyncio.new_event_loop()
+        # As Ray's own loops are; asyncio's takes a tenth more of the process's time.
+        self._loop = uvloop.new_event_loop()
         self._loop.set_default_executor(
             ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa")
         )

@@ -95,7 +95,9 @@ class Gateway:
 
     async def _find(self, session_id: int) -> SessionRecord:
         stores = await self.stores()
-        return await stores.sessions.get_by_id(session_id)
+        record = await stores.sessions.get_by_id(session_id)
+        self.known.keep(record)
+        return record
 
     def for_tenant(self, tenant: str) -> Gateway:
         """The same gateway for another tenant, over the same connections; not to be closed."""

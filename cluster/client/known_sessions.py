@@ -4,7 +4,7 @@ A record from here is a guess. Whoever acts on one has PostgreSQL compare its `v
 statement that acts (`OutboxStore.accept`): a session that was stopped, deleted, linked anew or made
 again under its name meanwhile is refused by that, and read afresh. Nothing has to be told to the
 fronts, and nothing that is not told can hurt. Only where the session's process is may be out of
-date, which the process that is asked says.
+date: the process that is asked says so, and who looks where the session went keeps that here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cluster.domain.session import SessionRecord
 __all__ = ["KnownSessions"]
 
 #: Seconds.
-_KEPT = 2.0
+_KEPT = 10.0
 _MOST = 10_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["Masker"]
@@ -39,6 +40,9 @@ _MASK = "***"
 _DEPTH = 6
 #: Shorter values would be found by accident.
 _SECRET_LENGTH = 8
+#: Texts up to so many characters (names of events, sessions, nodes) come again and again: so many
+#: are remembered.
+_SHORT, _REMEMBERED = 64, 2048
 
 
 class Masker:
@@ -48,9 +52,13 @@ class Masker:
         """`secrets`: what this process knows and must never tell, wherever it stands."""
         known = sorted({s for s in secrets if len(s) >= _SECRET_LENGTH}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._short = lru_cache(_REMEMBERED)(self._masked)
 
     def text(self, text: str) -> str:
         """`text` without what is nobody's business: `4915100001@c.us` is `49***01@c.us`."""
+        return self._short(text) if len(text) <= _SHORT else self._masked(text)
+
+    def _masked(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(_MASK, text)
         if "@" in text or "eyJ" in text or "key_" in text or "earer" in text:
@@ -70,7 +78,7 @@ class Masker:
     def _value(self, name: str, value: Any, depth: int) -> Any:
         if isinstance(value, bool | float) or value is None:
             return value
-        if _SECRET_NAMES.search(name):
+        if _is_secret(name) if len(name) <= _SHORT else _SECRET_NAMES.search(name):
             return _MASK if value else value
         if isinstance(value, int):
             # Times and sizes stay; a number that was made of a phone number does not.
@@ -85,6 +93,11 @@ class Masker:
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value(name, one, depth + 1) for one in value]
         return self.text(str(value))
+
+
+@lru_cache(_REMEMBERED)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _ends(digits: str) -> str:

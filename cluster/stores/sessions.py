@@ -82,7 +82,7 @@ class SessionStore:
         row = await self._db.one(
             """
             SELECT s.id, s.tenant, s.name, s.desired, s.status, s.reason, s.config, s.me,
-                   s.exported_at, s.created_at, s.updated_at,
+                   s.exported_at, s.created_at, s.updated_at, s.xmin::text AS version,
                    o.epoch, o.node, coalesce(h.id, 0) AS host
             FROM sessions s JOIN ownership o ON o.session_id = s.id
                  LEFT JOIN placements p ON p.session_id = s.id

@@ -78,8 +78,8 @@ class EventWaker:
         self._task = None
 
 
-#: What `*` means.
-_ALL = sorted(expand(["*"]))
+#: What `*` means, as an array of PostgreSQL's: it takes longer to make than all else of a hint.
+_ALL = "{" + ",".join(sorted(expand(["*"]))) + "}"
 
 _TELL = """
     WITH told AS (
@@ -91,7 +91,7 @@ _TELL = """
                 CASE jsonb_typeof(w.config->'events') WHEN 'array' THEN w.config->'events'
                                                       ELSE '[]' END) AS name
             WHERE w.session_id = told.id
-              AND (btrim(name) = type OR (btrim(name) = '*' AND type = ANY(%(all)s))))
+              AND (btrim(name) = type OR (btrim(name) = '*' AND type = ANY(%(all)s::text[]))))
     ), hints AS (
         SELECT %(events)s AS channel, array_agg(DISTINCT id) AS ids FROM told
         UNION ALL

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import uvloop
 
 from cluster import local_calls
 from cluster.domain.errors import NotOwner, WhatsAppRefused
@@ -34,6 +35,13 @@ async def _handle(name: str, arguments: dict[str, Any]) -> Any:
         case "hang":
             await asyncio.Event().wait()
     raise ZeroDivisionError
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """The front's loop and the sessions' are uvloop's, a client's may be asyncio's."""
+    policy: asyncio.AbstractEventLoopPolicy = request.param()
+    return policy
 
 
 @pytest_asyncio.fixture
