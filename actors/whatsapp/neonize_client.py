@@ -51,7 +51,13 @@ from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.bounds import bounded, repaired, repaired_answer
 from actors.whatsapp.content import compose
 from actors.whatsapp.group_cache import GroupCache
-from actors.whatsapp.library import app_state_ring, decrypt_txn, message_id, promises
+from actors.whatsapp.library import (
+    acknowledged_last,
+    app_state_ring,
+    decrypt_txn,
+    message_id,
+    promises,
+)
 from actors.whatsapp.library.client_version import outdated
 from actors.whatsapp.library.clients import clients_in_library
 from actors.whatsapp.library.sandbox_root import trust_root
@@ -220,6 +226,7 @@ class NeonizeClient:
         self._votes = Votes()
         self._wire_ids = WireIds()
         self._key = key
+        self._spooled = spool is not None
         self._loop = asyncio.get_running_loop()
         self._client = NewAClient(f"{store}?{_STORE}", uuid=key)
         self.on_broken: Callable[[str], None] = lambda _: None
@@ -232,7 +239,11 @@ class NeonizeClient:
             complete=self._with_phones,
             handle=lambda event, entry: self.on_event(event, entry),
             spool=spool,
+            too_late=self._close_gate,
         )
+        #: What acknowledgements wait for, where anything is kept.
+        self._gate: acknowledged_last.Gate | None = None
+        self._finding: asyncio.Task[None] | None = None
         self._seen: AppStateSeen | None = None
         self._settings_watch: asyncio.Task[None] | None = None
         self._naming: asyncio.Task[None] | None = None
@@ -257,11 +268,13 @@ class NeonizeClient:
             self._settings_watch = asyncio.create_task(
                 endless("settings", self._seen.watch), name=f"settings:{self._key}"
             )
+        if self._spooled and acknowledged_last.PATCH.made():
+            self._gate = acknowledged_last.Gate(self._store, self._key.encode())
         if self._settings.sandbox:
             trust_root(bytes.fromhex(self._settings.sandbox_root_key))
         event = self._client.event
         event.list_func = dict.fromkeys(_SUBSCRIBED)
-        event.execute = lambda _uuid, data, size, code: self._stream.said(
+        event.execute = lambda _uuid, data, size, code: self._said(
             loop, code, ctypes.string_at(data, size)
         )
         # The two below are private to the library; its own handlers do no more than these.
@@ -295,6 +308,28 @@ class NeonizeClient:
                 async with asyncio.timeout(_START_PATIENCE):
                     await self._past_the_common_part(self._connecting, before)
             decrypt_txn.set_for(self._key)
+            known = self._gate is None or self._gate.find()
+        if not known:
+            self._finding = asyncio.create_task(self._find_gate(), name=f"gate:{self._key}")
+
+    async def _find_gate(self) -> None:
+        """A client that connects is known no later than at its first event."""
+        await self._stream.begun.wait()
+        async with _starting:
+            if self._gate is not None and not self._gate.find():
+                log.error("whatsapp.channel_not_found", key=self._key)
+                self._gate.give_up()
+
+    def _close_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+
+    def _said(self, loop: asyncio.AbstractEventLoop, code: int, raw: bytes) -> None:
+        try:
+            self._stream.said(loop, code, raw)
+        finally:
+            if self._gate is not None:
+                self._gate.returned()
 
     async def _configure(self) -> None:
         """What the session's own configuration wants. Raises `Invalid`, `ValidationError`."""
@@ -342,10 +377,11 @@ class NeonizeClient:
             return
         # The library hands over what it has queued for a moment after it disconnected.
         seen = -1
-        while seen != self._stream.arrived:
+        while seen != self._stream.arrived or (self._gate is not None and self._gate.busy):
             seen = self._stream.arrived
             await asyncio.sleep(_QUIET)
         await self._stream.end()
+        self._close_gate()
         if not self._stopped:
             await self._stop()
 
@@ -356,7 +392,7 @@ class NeonizeClient:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        for watch in (self._settings_watch, self._naming):
+        for watch in (self._settings_watch, self._naming, self._finding):
             if watch is not None:
                 watch.cancel()
         if self._connecting is not None:

@@ -62,12 +62,14 @@ class EventStream:
         complete: Callable[[WhatsAppEvent], Awaitable[WhatsAppEvent]],
         handle: Callable[[WhatsAppEvent, bytes], Awaitable[None]],
         spool: EventSpool | None = None,
+        too_late: Callable[[], None] = lambda: None,
         never_return: Callable[[], NoReturn] | None = None,
     ) -> None:
         """`translate`: of a code and a protobuf, in the thread that calls `said`; `name`: what the
         library calls a code; `kept`: codes of what nobody sends again, kept in `spool` until
         `handle` returned, which is given the entry too; `complete` adds what only the loop can ask
-        for; `never_return`: what a call does that comes too late."""
+        for; `too_late` is called, in the library's thread, for what comes after the end, and then
+        `never_return`."""
         self._key = key
         self._translate = translate
         self._name = name
@@ -83,6 +85,7 @@ class EventStream:
         #: Set by the first event.
         self.begun = asyncio.Event()
         self._pumps: asyncio.Task[None] | None = None
+        self._too_late = too_late
         self._never_return = never_return or _never_return
         self._ended = False
 
@@ -112,6 +115,7 @@ class EventStream:
         except SpoolClosedError:
             log.warning("whatsapp.came_too_late", key=self._key, code=code, size=len(raw))
             METER.count("events_late", self._name(code))
+            self._too_late()
             self._never_return()
         except Exception as error:
             log.exception("whatsapp.not_understood", key=self._key, code=code, size=len(raw))

@@ -19,12 +19,19 @@ import structlog
 from actors.whatsapp.library.patching import Refused, loaded, wants
 from actors.whatsapp.library.symbols import SymbolsNotFound
 
-__all__ = ["client_in_library", "clients_in_library"]
+__all__ = [
+    "channel_in_library",
+    "channels_are_known",
+    "client_in_library",
+    "clients_in_library",
+]
 
 log = structlog.get_logger(__name__)
 
 _LOOKS_UP = "main.Disconnect"
-wants(_LOOKS_UP)
+#: Of the variables that both load, one is none that `Disconnect` does: `eventChannel`.
+_OF_CHANNELS = ("main.CallbackFunction", "main.Stop")
+wants(_LOOKS_UP, *_OF_CHANNELS)
 
 #: A group of the map: 8 control bytes (the high bit: no entry), 8 pairs of a key (a Go string:
 #: address, length) and a value (a pointer).
@@ -43,7 +50,22 @@ def clients_in_library() -> int | None:
 
 def client_in_library(key: bytes) -> int | None:
     """The address of the client with that key. Call it while no other client starts or ends."""
-    place = _map()
+    return _found(_map(), key)
+
+
+def channel_in_library(key: bytes) -> int | None:
+    """The address of the channel for the events of the client with that key. Call it while no other
+    client starts or ends."""
+    return _found(_map_of_channels(), key)
+
+
+def channels_are_known() -> bool:
+    """Whether `channel_in_library` can tell."""
+    return _map_of_channels() is not None
+
+
+def _found(place: int | None, key: bytes) -> int | None:
+    """What the map that the variable at `place` points to has for `key`."""
     go_map = ctypes.c_uint64.from_address(place).value if place is not None else 0
     if not go_map:
         return None
@@ -74,7 +96,7 @@ def _groups(go_map: int) -> list[int]:
 
 @cache
 def _map() -> int | None:
-    """The address of the variable that points to the map."""
+    """The address of the variable that points to the clients' map."""
     try:
         library = loaded()
         (function,) = library.functions(_LOOKS_UP)
@@ -86,3 +108,20 @@ def _map() -> int | None:
         log.warning("whatsapp.clients_not_counted", error=f"{len(loads)} variables, expected 1")
         return None
     return loads[0]
+
+
+@cache
+def _map_of_channels() -> int | None:
+    """The same of the channels' map."""
+    try:
+        library = loaded()
+        functions = library.functions(*_OF_CHANNELS)
+    except (Refused, SymbolsNotFound) as error:
+        log.warning("whatsapp.channels_not_found", error=str(error))
+        return None
+    loads = [set(library.machine.variables(library.text(f), f.start)) for f in functions]
+    found = set.intersection(*loads) - {_map()}
+    if len(found) != 1:
+        log.warning("whatsapp.channels_not_found", error=f"{len(found)} variables, expected 1")
+        return None
+    return found.pop()

@@ -12,6 +12,7 @@ import structlog
 from neonize._binder import gocode
 
 from actors.whatsapp.library import (
+    acknowledged_last,
     app_state_name,
     app_state_ring,
     client_version,
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 PATCHES: tuple[Patch[Any], ...] = (
     message_id.PATCH,
     decrypt_txn.PATCH,
+    acknowledged_last.PATCH,
     retries_in_turn.PATCH,
     app_state_name.PATCH,
     app_state_ring.PATCH,

@@ -69,6 +69,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     from neonize.utils.jid import build_jid
 
+    from actors.session.spool import Spool
     from actors.whatsapp.library.decrypt_txn import field_of
     from actors.whatsapp.neonize_client import NeonizeClient
     from actors.whatsapp.port import HistoryArrived
@@ -77,6 +78,21 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(32))
+
+    class HeldSpool(Spool):
+        """On a machine that does not keep up, when it is asked to."""
+
+        held = False
+        waiting = 0
+
+        def add(self, entry: bytes) -> int:
+            self.waiting += 1
+            while self.held:
+                time.sleep(0.01)
+            self.waiting -= 1
+            return super().add(entry)
+
+    spool = HeldSpool(store.with_name(f"{store.name}.spool"), limit=1 << 20)
 
     async def on_event(event: Any, _entry: bytes) -> None:
         if isinstance(event, HistoryArrived):
@@ -95,6 +111,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
             sandbox_ca_bundle=endpoints["ca_bundle"],
         ),
         on_event=on_event,
+        spool=spool,
     )
 
     async def send(chat: str, text: str) -> str:
@@ -121,6 +138,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         "ctypes": ctypes,
         "host_of": host_of,
         "client": client,
+        "spool": spool,
         "library": client._client,
         "connect_and_close": connect_and_close,
         "send": send,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Link, Start
+from test_acknowledged_last import until_acknowledged
 from test_both_ways_at_once import test_what_is_received_meanwhile_does_not_take_a_session_back
 
 from actors.checkpoint import forget_sessions
@@ -57,6 +58,16 @@ async def test_the_field_of_each_client_is_set(alice: Phone, bob: Phone, link: L
         assert await device.eval(
             "ctypes.c_uint8.from_address(field_of(library.uuid.decode())).value"
         )
+
+
+async def test_a_message_may_be_acknowledged_before_it_is_written_down(
+    alice: Phone, bob: Phone, link: Link
+) -> None:
+    device = await link(alice)
+    await device.eval("setattr(spool, 'held', True)")
+    await until_acknowledged(bob, {await bob.send_text(alice.number, "hello")})
+    await device.eval("setattr(spool, 'held', False)")
+    await device.event("Received", body="hello")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""WhatsApp is told that a message arrived after Python has it, which neonize 0.5.2 does not mind.
+
+neonize's event handler puts an event into a channel of 100 and returns; a goroutine hands them to
+Python, one after the other (goneonize/main.go, `eventChan`, `CallbackFunction`). whatsmeow takes
+the handler's return for the end of it: it clears the message's plaintext in its store and sends the
+receipt (message.go, `decryptMessages`). A process that ends then takes along what is in the channel
+and what its callback is about to write down, and nobody sends it again.
+
+So the clearing waits. It is an `UPDATE`, which SQLite reports to a hook (sqlite3_update_hook) on
+the way to the receipt. The hook returns once the channel is empty and its reader waits for the next
+event (Go, runtime/chan.go, `recvq`): then the callback has returned from all there was. SQLite is
+C, and its functions are called by name; a few instructions in front of the hook let all other
+changes pass without Python's lock.
+
+When the client has ended, its connection to the store commits nothing any more
+(sqlite3_commit_hook): the plaintext stays, no receipt can leave, and the message is handed over
+when WhatsApp sends it again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+import time
+from pathlib import Path
+
+import structlog
+from neonize._binder import gocode
+
+from actors.whatsapp.library.clients import channel_in_library, channels_are_known
+from actors.whatsapp.library.machines import AMD64, Amd64Code, Arm64Code
+from actors.whatsapp.library.patching import PAGE, Library, Patch, Refused, write_code
+
+__all__ = ["PATCH", "Gate"]
+
+log = structlog.get_logger(__name__)
+
+#: SQLITE_UPDATE, and what the table's name has from its tenth byte on.
+_UPDATE, _TABLE, _AT = 23, b"whatsmeow_event_buffer", 10
+#: Of a channel (runtime/chan.go, `hchan`): how many it holds, how many it can, an element's size,
+#: the first that waits to receive.
+_COUNT, _ROOM, _ELEMENT, _RECEIVERS = 0, 8, 24, 64
+_EVENTS, _POINTER = 100, 8
+#: Seconds: a look at the channel after nothing was said, or after something was; a long wait.
+_SILENCE, _GLANCE, _LONG = 0.005, 0.0002, 10.0
+
+#: A C function that returns 1: `mov eax, 1; ret`, and `mov w0, #1; ret`.
+_REFUSAL = {
+    "amd64": bytes.fromhex("b8 01 00 00 00 c3 90 90"),
+    "arm64": struct.pack("<II", 0x52800020, 0xD65F03C0),
+}
+
+_Hook = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_longlong
+)
+_Opened = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+#: By the path of the store, as the library opened it.
+_gates: dict[bytes, Gate] = {}
+#: By the address of SQLite's connection.
+_stores: dict[int, bytes] = {}
+
+
+class Gate:
+    """What a client's acknowledgements wait for."""
+
+    def __init__(self, store: Path, key: bytes) -> None:
+        """`store`: the client's database; make it before that is opened."""
+        self._key = key
+        self._channel = 0
+        self._closed = False
+        self._returned = threading.Event()
+        self._store = bytes(store.absolute())
+        _gates[self._store] = self
+
+    def find(self) -> bool:
+        """Find the client's channel, once the library knows the client. Call it while no other
+        client starts or ends."""
+        if not self._channel and not self._closed:
+            found = channel_in_library(self._key) or 0
+            if found and (_word(found + _ROOM), _word(found + _ELEMENT) & 0xFFFF) == (
+                _EVENTS,
+                _POINTER,
+            ):
+                self._channel = found
+        return bool(self._channel)
+
+    def returned(self) -> None:
+        """A callback of the client is about to return."""
+        self._returned.set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the callback has returned from everything that the library said; False as long as
+        that cannot be told."""
+        channel = self._channel
+        return bool(channel and not _word(channel + _COUNT) and _word(channel + _RECEIVERS))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something that it has not returned from."""
+        return bool(self._channel) and not self.empty
+
+    def wait(self) -> bool:
+        """Return once it is empty. False: the client has ended before."""
+        began = time.monotonic()
+        while not self._closed:
+            if self.empty:
+                return True
+            if self._returned.wait(_SILENCE):
+                self._returned.clear()
+                time.sleep(_GLANCE)
+            if time.monotonic() - began > _LONG:
+                began = float("inf")
+                log.warning("whatsapp.acknowledgement_waits", key=self._key.decode())
+        return False
+
+    def give_up(self) -> None:
+        """The channel is not to be found: nothing waits."""
+        if _gates.get(self._store) is self:
+            del _gates[self._store]
+
+    def close(self) -> None:
+        """The client has ended: nothing is acknowledged any more, and its memory is not looked
+        at."""
+        self._closed = True
+        self._channel = 0
+
+
+def _word(address: int) -> int:
+    return ctypes.c_uint64.from_address(address).value
+
+
+def _opened(connection: int, _error: object, _calls: object) -> int:
+    """SQLite opened a database."""
+    try:
+        name = ctypes.c_char_p(gocode.sqlite3_db_filename(connection, b"main")).value
+        _stores[connection] = name or b""
+        gocode.sqlite3_update_hook(connection, _hook, connection)
+    except Exception:
+        log.exception("whatsapp.store_not_hooked")
+    return 0
+
+
+def _cleared(connection: int, _change: int, _database: bytes, _table: bytes, _row: int) -> None:
+    """The library takes a message for handled."""
+    gate = _gates.get(_stores.get(connection, b""))
+    if gate is not None and not gate.wait():
+        gocode.sqlite3_commit_hook(connection, _refusal, None)
+
+
+_on_opened, _on_cleared = _Opened(_opened), _Hook(_cleared)
+#: Where the instructions in front of `_cleared` are, and those of a commit hook that refuses.
+_hook = _refusal = 0
+
+
+def _make(library: Library) -> bool:
+    global _hook, _refusal
+    try:
+        # `restype` and `argtypes` are those of this library object.
+        gocode.sqlite3_auto_extension.argtypes = [ctypes.c_void_p]
+        gocode.sqlite3_update_hook.argtypes = [ctypes.c_void_p] * 3
+        gocode.sqlite3_update_hook.restype = ctypes.c_void_p
+        gocode.sqlite3_db_filename.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        gocode.sqlite3_db_filename.restype = ctypes.c_void_p
+        gocode.sqlite3_commit_hook.argtypes = [ctypes.c_void_p] * 3
+        gocode.sqlite3_commit_hook.restype = ctypes.c_void_p
+    except AttributeError as error:
+        raise Refused(f"the library's SQLite is not to be called: {error}") from error
+    if not channels_are_known():
+        raise Refused("the channels of clients are not found")
+    near = ctypes.cast(gocode.sqlite3_update_hook, ctypes.c_void_p).value or 0
+    stub = library.near(near, PAGE)
+    target = ctypes.cast(_on_cleared, ctypes.c_void_p).value or 0
+    write = _stub_amd64 if library.machine is AMD64 else _stub_arm64
+    refusal = _REFUSAL[library.machine.name]
+    write_code(library.machine, stub, refusal + write(stub, target))
+    _refusal, _hook = stub, stub + len(refusal)
+    if gocode.sqlite3_auto_extension(ctypes.cast(_on_opened, ctypes.c_void_p)):
+        raise Refused("SQLite does not tell of databases that are opened")
+    return True
+
+
+def _stub_amd64(at: int, target: int) -> bytes:
+    """A C function: the change is in ESI, the table's name in RCX; RAX is free."""
+    code = Amd64Code(at)
+    code.put(b"\x83\xfe" + bytes([_UPDATE]))  # cmp esi, update
+    code.put("75 1c")  # jne over
+    code.put(b"\x48\xb8" + _TABLE[_AT : _AT + 8])  # mov rax, name
+    code.put(b"\x48\x39\x41" + bytes([_AT]))  # cmp [rcx + at], rax
+    code.put("75 0c")  # jne over
+    code.put(b"\x48\xb8" + struct.pack("<Q", target))  # mov rax, target
+    code.put("ff e0")  # jmp rax
+    # over:
+    code.put("c3")  # ret
+    return code.bytes
+
+
+def _stub_arm64(_at: int, target: int) -> bytes:
+    """A C function: the change is in W1, the table's name in X3; X9 to X16 are free."""
+    code = Arm64Code()
+    name, wanted = 9, 10
+    code.put(0x7100001F | _UPDATE << 10 | 1 << 5)  # cmp w1, update
+    code.branch_if(code.NOT_EQUAL, "over")
+    code.add(name, 3, _AT)
+    code.load(name, name)
+    code.constant(wanted, int.from_bytes(_TABLE[_AT : _AT + 8], "little"))
+    code.compare(name, wanted)
+    code.branch_if(code.NOT_EQUAL, "over")
+    code.jump(target)
+    code.label("over")
+    code.put(0xD65F03C0)  # ret
+    return code.bytes
+
+
+PATCH = Patch(
+    "acknowledged_last",
+    _make,
+    functions=(),
+    promise="A message is acknowledged to WhatsApp after it is in the spool.",
+    without="A process that is killed may take along messages that were acknowledged and had not "
+    "reached it: milliseconds on a machine that keeps up, seconds on one that does not.",
+)
