@@ -6,11 +6,11 @@ the handler's return for the end of it: it clears the message's plaintext in its
 receipt (message.go, `decryptMessages`). A process that ends then takes along what is in the channel
 and what its callback is about to write down, and nobody sends it again.
 
-So the clearing waits. It is an `UPDATE`, which SQLite reports to a hook (sqlite3_update_hook) on
-the way to the receipt. The hook returns once the channel is empty and its reader waits for the next
-event (Go, runtime/chan.go, `recvq`): then the callback has returned from all there was. SQLite is
-C, and its functions are called by name; a few instructions in front of the hook let all other
-changes pass without Python's lock.
+So the clearing waits. SQLite reports a statement before it begins (sqlite3_trace_v2), in the
+goroutine that sends the receipt next, and before it locks anything. The report returns once the
+channel is empty and its reader waits for the next event (Go, runtime/chan.go, `recvq`): then the
+callback has returned from all there was. SQLite is C, and its functions are called by name; a few
+instructions in front let all other statements pass without Python's lock.
 
 When the client has ended, its connection to the store commits nothing any more
 (sqlite3_commit_hook): the plaintext stays, no receipt can leave, and the message is handed over
@@ -20,6 +20,7 @@ when WhatsApp sends it again.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 import threading
 import time
@@ -36,8 +37,11 @@ __all__ = ["PATCH", "Gate"]
 
 log = structlog.get_logger(__name__)
 
-#: SQLITE_UPDATE, and what the table's name has from its tenth byte on.
-_UPDATE, _TABLE, _AT = 23, b"whatsmeow_event_buffer", 10
+#: SQLITE_TRACE_STMT, and how the statement begins (whatsmeow store/sqlstore/store.go).
+_BEGINS = 1
+_CLEARS = b"\n\t\tUPDATE whatsmeow_event_buffer SET plaintext = NULL "
+#: Where the instructions compare eight bytes of it.
+_PLACES = (_CLEARS.index(b"UPDATE"), _CLEARS.index(b"event_buffer"))
 #: Of a channel (runtime/chan.go, `hchan`): how many it holds, how many it can, an element's size,
 #: the first that waits to receive.
 _COUNT, _ROOM, _ELEMENT, _RECEIVERS = 0, 8, 24, 64
@@ -51,8 +55,8 @@ _REFUSAL = {
     "arm64": struct.pack("<II", 0x52800020, 0xD65F03C0),
 }
 
-_Hook = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_longlong
+_Begun = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )
 _Opened = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -137,31 +141,34 @@ def _opened(connection: int, _error: object, _calls: object) -> int:
     try:
         name = ctypes.c_char_p(gocode.sqlite3_db_filename(connection, b"main")).value
         _stores[connection] = name or b""
-        gocode.sqlite3_update_hook(connection, _hook, connection)
+        gocode.sqlite3_trace_v2(connection, _BEGINS, _trace, connection)
     except Exception:
         log.exception("whatsapp.store_not_hooked")
     return 0
 
 
-def _cleared(connection: int, _change: int, _database: bytes, _table: bytes, _row: int) -> None:
+def _clears(_report: int, connection: int, _statement: int, _sql: int) -> int:
     """The library takes a message for handled."""
     gate = _gates.get(_stores.get(connection, b""))
     if gate is not None and not gate.wait():
         gocode.sqlite3_commit_hook(connection, _refusal, None)
+    return 0
 
 
-_on_opened, _on_cleared = _Opened(_opened), _Hook(_cleared)
-#: Where the instructions in front of `_cleared` are, and those of a commit hook that refuses.
-_hook = _refusal = 0
+_on_opened, _on_clearing = _Opened(_opened), _Begun(_clears)
+#: Where the instructions in front of `_clears` are, and those of a commit hook that refuses.
+_trace = _refusal = 0
 
 
 def _make(library: Library) -> bool:
-    global _hook, _refusal
+    global _trace, _refusal
     try:
         # `restype` and `argtypes` are those of this library object.
         gocode.sqlite3_auto_extension.argtypes = [ctypes.c_void_p]
-        gocode.sqlite3_update_hook.argtypes = [ctypes.c_void_p] * 3
-        gocode.sqlite3_update_hook.restype = ctypes.c_void_p
+        gocode.sqlite3_trace_v2.argtypes = [
+            *(ctypes.c_void_p, ctypes.c_uint),
+            *(ctypes.c_void_p, ctypes.c_void_p),
+        ]
         gocode.sqlite3_db_filename.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         gocode.sqlite3_db_filename.restype = ctypes.c_void_p
         gocode.sqlite3_commit_hook.argtypes = [ctypes.c_void_p] * 3
@@ -170,46 +177,63 @@ def _make(library: Library) -> bool:
         raise Refused(f"the library's SQLite is not to be called: {error}") from error
     if not channels_are_known():
         raise Refused("the channels of clients are not found")
-    near = ctypes.cast(gocode.sqlite3_update_hook, ctypes.c_void_p).value or 0
+    if not _clears_as_known(Path(gocode._name)):
+        raise Refused("the statement that clears a message is not the one that is known")
+    near = ctypes.cast(gocode.sqlite3_trace_v2, ctypes.c_void_p).value or 0
     stub = library.near(near, PAGE)
-    target = ctypes.cast(_on_cleared, ctypes.c_void_p).value or 0
+    target = ctypes.cast(_on_clearing, ctypes.c_void_p).value or 0
     write = _stub_amd64 if library.machine is AMD64 else _stub_arm64
     refusal = _REFUSAL[library.machine.name]
     write_code(library.machine, stub, refusal + write(stub, target))
-    _refusal, _hook = stub, stub + len(refusal)
+    _refusal, _trace = stub, stub + len(refusal)
     if gocode.sqlite3_auto_extension(ctypes.cast(_on_opened, ctypes.c_void_p)):
         raise Refused("SQLite does not tell of databases that are opened")
     return True
 
 
-def _stub_amd64(at: int, target: int) -> bytes:
-    """A C function: the change is in ESI, the table's name in RCX; RAX is free."""
-    code = Amd64Code(at)
-    code.put(b"\x83\xfe" + bytes([_UPDATE]))  # cmp esi, update
+def _clears_as_known(library: Path) -> bool:
+    """Whether its file has that statement, once."""
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        place = text.find(_CLEARS)
+        return place >= 0 and text.find(_CLEARS, place + 1) < 0
+
+
+def _stub_amd64(_at: int, target: int) -> bytes:
+    """A C function: the statement's text is in RCX; RAX is free."""
+    first, second = _PLACES
+    code = Amd64Code(_at)
+    code.put(b"\x80\x39" + _CLEARS[:1])  # cmp byte [rcx], newline
+    code.put("75 2c")  # jne over
+    code.put(b"\x48\xb8" + _CLEARS[first : first + 8])  # mov rax, text
+    code.put(b"\x48\x39\x41" + bytes([first]))  # cmp [rcx + first], rax
     code.put("75 1c")  # jne over
-    code.put(b"\x48\xb8" + _TABLE[_AT : _AT + 8])  # mov rax, name
-    code.put(b"\x48\x39\x41" + bytes([_AT]))  # cmp [rcx + at], rax
+    code.put(b"\x48\xb8" + _CLEARS[second : second + 8])  # mov rax, text
+    code.put(b"\x48\x39\x41" + bytes([second]))  # cmp [rcx + second], rax
     code.put("75 0c")  # jne over
     code.put(b"\x48\xb8" + struct.pack("<Q", target))  # mov rax, target
     code.put("ff e0")  # jmp rax
     # over:
+    code.put("31 c0")  # xor eax, eax
     code.put("c3")  # ret
     return code.bytes
 
 
 def _stub_arm64(_at: int, target: int) -> bytes:
-    """A C function: the change is in W1, the table's name in X3; X9 to X16 are free."""
+    """A C function: the statement's text is in X3; X9 to X16 are free."""
     code = Arm64Code()
-    name, wanted = 9, 10
-    code.put(0x7100001F | _UPDATE << 10 | 1 << 5)  # cmp w1, update
+    sql, found, wanted = 3, 9, 10
+    code.put(0x39400000 | sql << 5 | found)  # ldrb found, [sql]
+    code.compare_number(found, _CLEARS[0])
     code.branch_if(code.NOT_EQUAL, "over")
-    code.add(name, 3, _AT)
-    code.load(name, name)
-    code.constant(wanted, int.from_bytes(_TABLE[_AT : _AT + 8], "little"))
-    code.compare(name, wanted)
-    code.branch_if(code.NOT_EQUAL, "over")
+    for place in _PLACES:
+        code.add(found, sql, place)
+        code.load(found, found)
+        code.constant(wanted, int.from_bytes(_CLEARS[place : place + 8], "little"))
+        code.compare(found, wanted)
+        code.branch_if(code.NOT_EQUAL, "over")
     code.jump(target)
     code.label("over")
+    code.put(0x52800000)  # mov w0, 0
     code.put(0xD65F03C0)  # ret
     return code.bytes
 
