@@ -165,11 +165,16 @@ def _children(stores: EmbeddedStores | None) -> Iterator[int]:
 
 
 @contextmanager
-def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[Stack]:
+def the_gateway(
+    folder: Path, *, packed: int = 0, nodes: int = 1, root: Path = ROOT, port: int = 0
+) -> Iterator[Stack]:
     """`gateway up --sandbox`; its settings come from this process's environment.
-    `packed`: so many sessions to a process."""
+    `packed`: so many sessions to a process; `root`: another checkout, whose code it runs; `port`:
+    where it answers, unless as its settings say."""
     data = folder / "gateway"
     environment = {"GATEWAY_ENV_FILE": os.devnull, **os.environ, **_UNLIMITED}
+    if port:
+        environment["HTTP_PORT"] = str(port)
     if packed:
         environment["PLACEMENT_SESSIONS_PER_ACTOR"] = str(packed)
         environment["PLACEMENT_SESSION_SLOTS_PER_NODE"] = str(packed)
@@ -177,8 +182,8 @@ def the_gateway(folder: Path, *, packed: int = 0, nodes: int = 1) -> Iterator[St
     def command(*arguments: str) -> None:
         subprocess.run(
             [sys.executable, "-m", "cluster.cli", *arguments, "--data", str(data)],
-            cwd=ROOT,
-            env={**environment, "PYTHONPATH": str(ROOT)},
+            cwd=root,
+            env={**environment, "PYTHONPATH": str(root)},
             stdout=subprocess.DEVNULL,
             timeout=_UP_SECONDS,
             check=True,
