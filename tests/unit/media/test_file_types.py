@@ -19,14 +19,14 @@ def _zip(*names: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
         for name in names:
-            made.writestr(name, "x")
+            made.writestr(zipfile.ZipInfo(name), "x")
     return out.getvalue()
 
 
 def _open_document() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
-        made.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        made.writestr(zipfile.ZipInfo("mimetype"), "application/vnd.oasis.opendocument.text")
     return out.getvalue()
 
 
