@@ -75,12 +75,15 @@ class Gate:
         self._channel = 0
         self._closed = False
         self._returned = threading.Event()
-        self._store = bytes(store.absolute())
+        # As SQLite names it: links are followed.
+        self._store = bytes(store.resolve())
         _gates[self._store] = self
 
     def find(self) -> bool:
         """Find the client's channel, once the library knows the client. Call it while no other
         client starts or ends."""
+        if self._store not in _stores.values():
+            log.error("whatsapp.store_not_watched", key=self._key.decode())
         if not self._channel and not self._closed:
             found = channel_in_library(self._key) or 0
             if found and (_word(found + _ROOM), _word(found + _ELEMENT) & 0xFFFF) == (
