@@ -114,7 +114,7 @@ def _end_elsewhere(wanted: HTTPOptions) -> None:
     names = ("host", "port", "ssl_certfile", "ssl_keyfile")
     if any(getattr(now, name) != getattr(wanted, name) for name in names):
         sys.stderr.write(f"the front moves from {now.host}:{now.port}\n")
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.shutdown()
 
 
 def application(http: HttpSettings | dict[str, str]) -> Application:
@@ -194,7 +194,7 @@ def _nodes() -> list[dict[str, Any]]:
     """Of the moment; none where this process is not connected."""
     if not ray.is_initialized():
         return []
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    known: list[dict[str, Any]] = ray.nodes()
     return [node for node in known if node["Alive"]]
 
 
@@ -234,7 +234,7 @@ def remove() -> None:
     """Remove the application, and Serve with it when it runs nothing else."""
     serve.delete(APPLICATION)
     if not serve.status().applications:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.shutdown()
 
 
 def _forked(settings: Settings) -> dict[str, Any] | None:

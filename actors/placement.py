@@ -86,7 +86,7 @@ def own_cert_file(settings: Settings) -> str | None:
 def start_spare(settings: Settings, node: str) -> None:
     """Have Ray start a process on a node (id) that a session actor can be placed in. Raises
     `Unavailable`."""
-    listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    listed: list[dict[str, Any]] = ray.nodes()
     found = next((n for n in listed if n["NodeID"] == node and n["Alive"]), None)
     if found is None:
         raise Unavailable(f"Ray does not know node {node}")

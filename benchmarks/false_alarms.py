@@ -36,7 +36,7 @@ class Pinger:
 
 def main(seconds: float, burners: int) -> None:
     """Run it once."""
-    node = {"num_cpus": 2, "resources": {"session_slots": 10}}
+    node: dict[str, Any] = {"num_cpus": 2, "resources": {"session_slots": 10}}
     cluster = Cluster(
         initialize_head=True,
         head_node_args={**node, "node_name": "node-1", "include_dashboard": False},
@@ -85,7 +85,9 @@ def _watch(actors: list[Any], seconds: float) -> tuple[int, float, set[str]]:
 
 def _kill_node(name: str) -> float:
     """Seconds until the cluster counts the node as dead."""
-    session = ray._private.worker._global_node.get_session_dir_path()
+    node = ray._private.worker.global_worker.node
+    assert node is not None  # noqa: S101 - `ray.init` was called
+    session = node.get_session_dir_path()
     for process in psutil.process_iter(["cmdline"]):
         words = " ".join(process.info["cmdline"] or [])
         if "raylet/raylet" in words and session in words and name in words:

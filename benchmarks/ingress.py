@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,13 +87,17 @@ class _Caller(asyncio.Protocol):
             self.over.set_exception(ConnectionError(why))
 
 
+def _same(caller: _Caller) -> _Caller:
+    return caller
+
+
 async def _round(url: str, connections: int, seconds: float) -> dict[str, float]:
     place = urlsplit(url)
     began = time.monotonic()
     callers = [_Caller(place.netloc, began + seconds) for _ in range(connections)]
     loop = asyncio.get_running_loop()
     for caller in callers:
-        await loop.create_connection(lambda c=caller: c, place.hostname, place.port)
+        await loop.create_connection(partial(_same, caller), place.hostname or "", place.port or 80)
     async with asyncio.timeout(seconds + 30):
         await asyncio.gather(*(caller.over for caller in callers))
     took = [one for caller in callers for one in caller.took]

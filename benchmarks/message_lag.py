@@ -103,10 +103,15 @@ def measure(state: State, *, messages: int, burst: int, phones: int) -> dict[str
         crowd = {
             friend: [f"{name} {friend} {n}" for n in range(burst // phones)] for friend in friends
         }
+
+        def say_all(friend: str, texts: list[str]) -> None:
+            for text in texts:
+                say(friend, text)
+
         with ThreadPoolExecutor(phones) as pool:
             began = time.monotonic()
             for friend, texts in crowd.items():
-                pool.submit(lambda f=friend, ts=texts: [say(f, text) for text in ts])
+                pool.submit(say_all, friend, texts)
         every = [text for texts in crowd.values() for text in texts]
         receiver.wait_for(*every, seconds=_BURST_SECONDS)
         took = max(receiver.arrived[text] for text in every) - began

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,10 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
 
     ways = {"session": by_session, "library": by_library}
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(blocks + 1):
+    for block_number in range(blocks + 1):
         for name, send in ways.items():
-            took = await asyncio.wrap_future(host.submit(lambda send=send: block(send)))
-            if number:  # the first is to get warm
+            took = await asyncio.wrap_future(host.submit(partial(block, send)))
+            if block_number:  # the first is to get warm
                 found[name] += took
             await asyncio.sleep(_QUIET_SECONDS)
     await asyncio.wrap_future(host.submit(lambda: host.stop(record.id)))

@@ -242,7 +242,7 @@ def alive_nodes() -> list[Node]:
             address=node["NodeManagerAddress"],
             slots=int(node.get("Resources", {}).get("session_slots", 0)),
         )
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        for node in ray.nodes()
         if node["Alive"]
     ]
 

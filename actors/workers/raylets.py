@@ -62,7 +62,7 @@ def alive_raylets() -> tuple[list[Raylet], int]:
     """Of all nodes but the head, by Ray, and how many nodes there are with it; blocks while the GCS
     is away. The head is lost with its GCS, which could not be told; the next head that registers
     has it called dead."""
-    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    alive = [node for node in ray.nodes() if node["Alive"]]
     raylets = [
         Raylet(
             node=node["NodeID"],

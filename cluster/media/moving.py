@@ -99,7 +99,7 @@ def video(source: str, target: str | None) -> dict[str, Any]:
             frame = next(iter(opened.decode(stream)), None)
             if frame is None:
                 raise Refused("the video has no pictures in it")
-            facts["thumbnail"] = jpeg_thumbnail(frame.to_image())  # type: ignore[no-untyped-call]
+            facts["thumbnail"] = jpeg_thumbnail(frame.to_image())
         if target is not None and not good:
             facts |= _to_h264(source, target) | {"mimetype": "video/mp4", "converted": True}
     except FFmpegError as error:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -78,6 +79,10 @@ def pair(gateway: RunningGateway) -> tuple[tuple[str, Phone], tuple[str, Phone]]
     return both[0], both[1]
 
 
+def _greeted(phone: Phone) -> bool:
+    return "hello" in phone.texts()
+
+
 @pytest.fixture(scope="session")
 def people(gateway: RunningGateway) -> Iterator[People]:
     """Three accounts for the whole run: whoever changes their names or pictures says so."""
@@ -92,7 +97,7 @@ def people(gateway: RunningGateway) -> Iterator[People]:
     alice, *others = found
     for other in others:
         gateway.send(alice.session, other.phone.chat, "hello")
-        until(lambda other=other: "hello" in other.phone.texts(), what="the first word")
+        until(partial(_greeted, other.phone), what="the first word")
     waha = WahaClient(base_url=gateway.state.url, api_key=gateway.state.api_key)
     with contextlib.closing(waha):
         yield People(gateway, waha, *found)

@@ -27,7 +27,7 @@ _TIME = re.compile(r'"timestamp": "([^"]+)"')
 _numbers = itertools.count(1)
 
 
-def until(found: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
+def until(found: Callable[[], T | None], seconds: float = 30.0, what: str = "") -> T:
     """The first true answer of `found`; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:

@@ -28,7 +28,7 @@ def _pid(gateway: RunningGateway, actor: str) -> int:
         timeout=10,
     )
     rows = answer.raise_for_status().json()["data"]["result"]["result"]
-    return next(row["pid"] for row in rows if row["name"] == actor and row["state"] == "ALIVE")
+    return next(int(row["pid"]) for row in rows if row["name"] == actor and row["state"] == "ALIVE")
 
 
 def test_sends_are_accepted_while_a_killed_owner_is_replaced(

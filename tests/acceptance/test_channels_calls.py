@@ -135,6 +135,10 @@ def test_texts_to_a_channel_and_reactions_arrive(people: People) -> None:
         answer = api.put("/api/reaction", json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["reaction" if "reaction" in answer.json() else "body"] == emoji
-        until(lambda counts=counts: posts()[0]["reactions"] == counts, what=f"{counts}")
+
+        def counted(wanted: dict[str, int] = counts) -> bool:
+            return bool(posts()[0]["reactions"] == wanted)
+
+        until(counted, what=f"{counts}")
     unknown = {"session": bob.session, "messageId": f"false_{made['id']}_AAAAAAAAAAAA"}
     assert api.put("/api/reaction", json=unknown | {"reaction": "x"}).status_code == 404

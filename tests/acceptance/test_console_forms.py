@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_browser import console
@@ -95,6 +96,9 @@ def test_settings_are_saved_and_dead_letters_go_out_again(
         expect(dead.get_by_role("row")).to_have_count(2)
         dead.get_by_role("button", name="Replay all").click()
         expect(dead).to_have_count(0)
-        bodies = lambda: {e["payload"]["body"] for e in receiver.events("message")}  # noqa: E731
+
+        def bodies() -> Any:
+            return {e["payload"]["body"] for e in receiver.events("message")}
+
         until(lambda: bodies() == {"first", "second"}, what="both, after all")
         assert not window.complaints

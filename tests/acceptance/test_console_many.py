@@ -226,10 +226,12 @@ def test_hundreds_of_sessions(served: Any, tmp_path: Path, session_name: Callabl
         toolbar = page.get_by_role("toolbar", name="Chosen sessions")
         # There is no node that could start one.
         asked: list[str] = []
-        page.route(
-            "**/api/sessions/*/start",
-            lambda route: (asked.append(route.request.url), route.fulfill(status=201, json={})),
-        )
+
+        def started(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=201, json={})
+
+        page.route("**/api/sessions/*/start", started)
         expect(toolbar.get_by_text("50 chosen")).to_be_visible()
         window.picture("many-chosen")
         toolbar.get_by_role("button", name="Start", exact=True).click()

@@ -238,7 +238,10 @@ def _move(window: Console) -> None:
     owned = _owned(window)
     assert (owned["kind"], owned["node"] != owned["previousNode"]) == ("handover", True)
     shown = row.locator(".of-node")
-    named = lambda: window.gateway.api.get("/api/vitals?sessions=support").json()[0]["nodeName"]  # noqa: E731
+
+    def named() -> Any:
+        return window.gateway.api.get("/api/vitals?sessions=support").json()[0]["nodeName"]
+
     until(lambda: shown.inner_text() == named(), 60, "the other node, shown")
     expect(row.locator("[data-status=WORKING]")).to_be_visible()
     page.get_by_role("button", name="Cards").click()

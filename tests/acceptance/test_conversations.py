@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -226,7 +227,7 @@ def test_polls_and_votes_decrypt_on_both_sides(talk: Talk) -> None:
     for poll_id, choice in ((theirs["id"], "pasta"), (sent["id"], "there")):
         talk.waha.chatting.send_poll_vote(talk.body(pollMessageId=poll_id, votes=[choice]))
         wire_id = poll_id.split("_")[2]
-        found = until(lambda wire_id=wire_id: votes(wire_id), what="the vote")
+        found = until(partial(votes, wire_id), what="the vote")
         assert found == [{"by": talk.own.number, "options": [choice]}]
     asked_by_us = sent["id"].split("_")[2]
     talk.bob.post(f"/polls/{asked_by_us}/votes", options=["here"])

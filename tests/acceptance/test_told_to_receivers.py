@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -179,7 +180,7 @@ def test_a_message_has_one_id_by_whatever_address_it_was_sent(told: Told) -> Non
             wire_id = sent["id"].split("_")[2]
             assert (sent["id"], sent["to"]) == (f"true_{bob.chat}_{wire_id}", bob.chat), chat
             told.arrived(sent, bob)
-            acked = told.event("message.ack", lambda p, one=wire_id: one in p["id"], alice)
+            acked = told.message(wire_id, alice, "message.ack")
             seen = (told.message(wire_id, alice), told.history(alice, bob.chat, wire_id), acked)
             assert {one["id"] for one in seen} == {sent["id"]}
     path = f"/api/{alice.session}/chats/{bob.lid}/messages"
@@ -243,13 +244,11 @@ def test_a_polls_id_in_a_group_is_told_the_same_everywhere(told: Told) -> None:
     until(lambda: any(e["id"] == theirs for e in carol.phone.inbox()), what="the poll")
     carol.phone.post(f"/polls/{theirs}/votes", options=["You"])
     for voter in (alice, carol):
-        vote = told.event(
-            "poll.vote",
-            lambda p, voter=voter: (
-                theirs in p["poll"]["id"] and p["vote"]["participant"] == voter.chat
-            ),
-            alice,
-        )
+
+        def cast_by(payload: dict[str, Any], who: str = voter.chat) -> bool:
+            return theirs in payload["poll"]["id"] and payload["vote"]["participant"] == who
+
+        vote = told.event("poll.vote", cast_by, alice)
         assert (vote["poll"]["id"], vote["poll"]["from"]) == (seen, bob.chat)
 
 
@@ -269,11 +268,11 @@ def test_reactions_and_replies_in_a_group_name_people_by_number(told: Told) -> N
     until(lambda: any(e["id"] == theirs for e in carol.phone.inbox()), what="the message")
     carol.phone.post("/react", message_id=theirs, emoji="y")
     for emoji in ("x", "y"):
-        reaction = told.event(
-            "message.reaction",
-            lambda p, emoji=emoji: p["reaction"]["text"] == emoji and theirs in str(p),
-            alice,
-        )
+
+        def shows(payload: dict[str, Any], wanted: str = emoji) -> bool:
+            return payload["reaction"]["text"] == wanted and theirs in str(payload)
+
+        reaction = told.event("message.reaction", shows, alice)
         assert reaction["reaction"]["messageId"] == seen
     read = told.post(f"/api/{alice.session}/chats/{told.group}/messages/read")
     assert seen in read["ids"]
@@ -285,7 +284,11 @@ def test_a_groups_changes_say_who(told: Told) -> None:
     person = {"participants": [{"id": carol.chat}]}
     for action, kind, role in (("remove", "leave", "left"), ("add", "join", "participant")):
         told.gateway.api.post(f"{path}/{action}", json=person).raise_for_status()
-        payload = told.event("group.v2.participants", lambda p, kind=kind: p["type"] == kind, alice)
+
+        def of_that_kind(payload: dict[str, Any], wanted: str = kind) -> bool:
+            return bool(payload["type"] == wanted)
+
+        payload = told.event("group.v2.participants", of_that_kind, alice)
         (one,) = payload["participants"]
         assert (one["id"], one["pn"], one["role"]) == (carol.lid, carol.chat, role)
     joined = told.event("group.v2.join", lambda p: told.group in p["group"]["id"], told.people.bob)
@@ -478,13 +481,14 @@ def test_files_that_are_not_wanted_are_left_out(told: Told) -> None:
     seen = told.message(wire_id, alice)["id"]
     chat = f"/api/{alice.session}/chats/{bob.chat}/messages"
     older = {"session": alice.session, "chatId": bob.chat}
-    for query, there in (
+    queries: tuple[tuple[dict[str, Any], bool], ...] = (
         ({}, True),
         ({"downloadMedia": True}, True),
         ({"downloadMedia": False}, False),
         ({"downloadMediaMimetypes": ["video/", "image/"]}, True),
         ({"downloadMediaMimetypes": "video/,audio/"}, False),
-    ):
+    )
+    for query, there in queries:
         for path, more in ((chat, {}), (f"{chat}/{seen}", {}), ("/api/messages", older)):
             answer = told.gateway.api.get(path, params=query | more).raise_for_status().json()
             found = answer if isinstance(answer, list) else [answer]
@@ -604,8 +608,12 @@ def test_names_are_those_of_the_address_book_and_of_the_phone(
         return {chat["id"]: chat["name"] for chat in found}
 
     wanted = {bob.chat: "Roberto Ção", stranger.chat: "Saved on the phone"}
+
+    def as_wanted(path: str) -> bool:
+        return wanted.items() <= names(path).items()
+
     for path in ("chats", "chats/overview"):
-        until(lambda path=path: wanted.items() <= names(path).items(), what=str(names(path)))
+        until(partial(as_wanted, path), what=str(names(path)))
     gateway.api.post(f"/api/sessions/{name}/stop").raise_for_status()
     assert wanted.items() <= names("chats").items()
     gateway.api.post(f"/api/sessions/{name}/start").raise_for_status()

@@ -1,65 +1,26 @@
-"""The HTTP front over real stores with two tenants, and no Ray behind it."""
+"""What the attacks are driven against."""
 
 from __future__ import annotations
 
 import os
-import time
+import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from attack_front import AUDIENCE, ISSUER, OPERATOR_KEY, TOKEN_SECRET, Front, GatewayWithoutRay
 from fastapi import FastAPI
+from inner_service import Inside
 from pydantic import SecretStr
 
 from api.app import create_app
 from api.security.rate_limits import RateLimits
-from cluster.client.gateway import Gateway
 from cluster.domain.session import DesiredState, SessionRecord
 from cluster.settings import FrontSettings, HttpSettings, JwtSettings, Settings
 from cluster.stores import Stores
-
-OPERATOR_KEY = "operator-key-of-these-tests"
-TOKEN_SECRET = "t" * 40
-ISSUER, AUDIENCE = "https://issuer.example", "gateway"
-
-
-class GatewayWithoutRay(Gateway):
-    """Reading stores needs no cluster; what reached an actor would fail loudly."""
-
-    def __init__(self, settings: Settings, stores: Stores) -> None:
-        super().__init__(settings, tenant="default")
-        self._opened = stores
-
-    async def stores(self) -> Stores:
-        return self._opened
-
-    async def close(self) -> None:
-        await self.live.close()
-
-
-@dataclass
-class Front:
-    """The application, its stores, and clients for callers."""
-
-    app: FastAPI
-    stores: Stores
-    client: Callable[..., httpx.AsyncClient]
-
-    def operator(self) -> httpx.AsyncClient:
-        return self.client({"X-Api-Key": OPERATOR_KEY})
-
-    def with_token(self, **claims: Any) -> httpx.AsyncClient:
-        return self.client({"Authorization": f"Bearer {token(**claims)}"})
-
-
-def token(**claims: Any) -> str:
-    """A good token, but for `claims`."""
-    standard = {"iss": ISSUER, "aud": AUDIENCE, "sub": "caller", "exp": int(time.time()) + 300}
-    return jwt.encode(standard | claims, TOKEN_SECRET, algorithm="HS256")
 
 
 @pytest_asyncio.fixture
@@ -117,3 +78,18 @@ async def victim(stores: Stores, session_name: Callable[[], str]) -> SessionReco
 def tenant(session_name: Callable[[], str]) -> str:
     """Another tenant, of this test alone."""
     return f"evil-{session_name()}"
+
+
+@pytest_asyncio.fixture
+async def inside() -> AsyncIterator[Inside]:
+    service, app = Inside(), web.Application()
+    app.router.add_route("*", "/{any:.*}", service.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    listening = socket.socket(socket.AF_INET6)
+    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listening.bind(("::", 0))
+    await web.SockSite(runner, listening).start()
+    service.port = listening.getsockname()[1]
+    yield service
+    await runner.cleanup()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Front
+from attack_front import Front
 
 from cluster.domain.session import SessionRecord
 

@@ -25,6 +25,7 @@ from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.baileys import fill_from_baileys
 from actors.transfer.device_moves import DeviceMoves
 from actors.transfer.library_store import copy_device, make_empty
+from actors.transfer.unpack import unpack
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Conflict, Invalid, RateLimited
 from cluster.settings import CheckpointSettings, Settings
@@ -305,16 +306,14 @@ async def test_nobody_waits_for_what_another_tenant_brought(
 ) -> None:
     """While one tenant's import is under way for as long as it likes, another's is done; and one
     tenant's own do not pile up."""
-    from actors.transfer import device_moves
-
-    endless, unpack = asyncio.Event(), device_moves.unpack
+    endless = asyncio.Event()
 
     async def slow(source: DeviceSource, folder: Path) -> Any:
         if source.device == "slow":
             await endless.wait()
         return await unpack(source, folder)
 
-    monkeypatch.setattr(device_moves, "unpack", slow)
+    monkeypatch.setattr("actors.transfer.device_moves.unpack", slow)
     stuck = DeviceSource(kind=SourceKind.WHATSMEOW, data=b"x", device="slow")
     tenant, tasks = session_name(), []
     for _ in range(3):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Front
+from attack_front import Front
 
 from api.console import CONTENT_SECURITY_POLICY
 from cluster.domain.session import DesiredState, SessionRecord
@@ -158,7 +158,7 @@ async def _stream(
     async def receive() -> dict[str, Any]:
         return await asyncio.Future()
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal heard
         body = message.get("body", b"")
         heard += body

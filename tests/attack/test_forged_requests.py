@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psutil
 import pytest
-import pytest_asyncio
 from aiohttp import web
+from inner_service import Inside
 
 from cluster.domain.errors import BodyTooLarge, GatewayError
 from cluster.events.poster import Poster
@@ -21,35 +20,6 @@ from cluster.media.spool import Spool
 from cluster.settings import MediaSettings
 
 LIMIT = 100_000
-
-
-class Inside:
-    """A service of the operator's own network: whoever reaches it has won."""
-
-    def __init__(self) -> None:
-        self.reached: list[str] = []
-        self.port = 0
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.reached.append(f"{request.method} {request.path}")
-        if request.path == "/moves":
-            return web.Response(status=307, headers={"Location": "/secret"})
-        return web.Response(text="the secret")
-
-
-@pytest_asyncio.fixture
-async def inside() -> AsyncIterator[Inside]:
-    service, app = Inside(), web.Application()
-    app.router.add_route("*", "/{any:.*}", service.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    listening = socket.socket(socket.AF_INET6)
-    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    listening.bind(("::", 0))
-    await web.SockSite(runner, listening).start()
-    service.port = listening.getsockname()[1]
-    yield service
-    await runner.cleanup()
 
 
 #: Every way to say 127.0.0.1 or another address of this machine.

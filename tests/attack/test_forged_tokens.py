@@ -17,7 +17,7 @@ import jwt
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from conftest import AUDIENCE, ISSUER, OPERATOR_KEY, GatewayWithoutRay
+from attack_front import AUDIENCE, ISSUER, OPERATOR_KEY, GatewayWithoutRay
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
@@ -130,7 +130,7 @@ async def test_no_forged_token_opens_the_door(status: Status) -> None:
     )
     good = signed(OLD, "old")
     head, body, signature = good.split(".")
-    none = jwt.encode(claims(), None, algorithm="none", headers={"kid": "old"})
+    none = jwt.encode(claims(), "", algorithm="none", headers={"kid": "old"})
     # PyJWT itself refuses to make this one: by hand.
 
     def part(value: Any) -> str:

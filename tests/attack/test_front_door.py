@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import redis.asyncio
-from conftest import OPERATOR_KEY, Front
+from attack_front import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -25,7 +26,9 @@ VERSION = "/api/server/version"
 
 
 def limits(stores: StoreSettings, **changes: str) -> RateLimits:
-    none = dict.fromkeys(("per_key", "per_tenant", "per_session", "per_stranger"), "")
+    none: dict[str, Any] = dict.fromkeys(
+        ("per_key", "per_tenant", "per_session", "per_stranger"), ""
+    )
     return RateLimits(LimitSettings(_env_file=os.devnull, **(none | changes)), stores)
 
 

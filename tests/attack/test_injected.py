@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Front
-from test_forged_requests import Inside, inside
+from attack_front import Front
+from inner_service import Inside
 
 from cluster.domain.session import SessionRecord
 from cluster.media.media_types import safe_media_type
-
-__all__ = ["inside"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Front
-from test_forged_requests import Inside, inside
+from attack_front import Front
+from inner_service import Inside
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.domain.session import DesiredState
@@ -19,8 +19,6 @@ from cluster.local.own_settings import OwnSettings, variables
 from cluster.settings import Settings, WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.webhooks import LeasedWebhook
-
-__all__ = ["inside"]
 
 
 @pytest.fixture

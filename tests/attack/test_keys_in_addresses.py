@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from conftest import OPERATOR_KEY, Front
+from attack_front import OPERATOR_KEY, Front
 from fastapi import FastAPI
 
 from cluster.domain.session import SessionRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Front
+from attack_front import Front
 from every_route import shots
 
 from cluster.domain.session import SessionRecord
@@ -44,7 +44,8 @@ def _unbounded(
 
 
 def test_every_number_of_a_request_has_bounds(front: Front) -> None:
-    document, found, looked = front.app.openapi(), [], 0
+    document, looked = front.app.openapi(), 0
+    found: list[Any] = []
     for path, operations in document["paths"].items():
         for operation in operations.values():
             for one in operation.get("parameters", ()):
@@ -100,7 +101,7 @@ async def test_the_number_of_the_last_event_is_one(
     front: Front, victim: SessionRecord, value: str
 ) -> None:
     answer = await front.operator().get(
-        f"/api/{victim.name}/events/stream", headers={"Last-Event-ID": value.encode("latin-1")}
+        f"/api/{victim.name}/events/stream", headers={b"Last-Event-ID": value.encode("latin-1")}
     )
     assert answer.status_code == 422
 

@@ -150,7 +150,7 @@ def test_who_takes_the_databases_port_gets_no_password(embedded_stores: Embedded
             with pytest.raises(psycopg.OperationalError, match="authentication method"):
                 psycopg.connect(**{**parts, **plain, "port": port}, connect_timeout=5)
         listening.result()
-    assert parts["password"].encode() not in b"".join(heard)
+    assert str(parts["password"]).encode() not in b"".join(heard)
     # After what it asked for nothing comes, not even a digest of it.
     assert heard[1::2] == [b"", b""]
 
@@ -194,7 +194,7 @@ def test_another_user_reaches_no_file_or_socket_of_theirs(embedded_stores: Embed
     assert {"security.toml", "key.pem", "password", "PG_VERSION"} <= {path.name for path in files}
     # SeaweedFS puts sockets of its own into the machine's temporary folder.
     sockets = [
-        Path(connection.laddr)
+        Path(str(connection.laddr))
         for connection in psutil.Process(embedded_stores.seaweed.pid).net_connections(kind="unix")
         if connection.laddr
     ]
@@ -248,7 +248,7 @@ def _shell(stores: EmbeddedStores, folder: Path, *, as_other: bool) -> str:
     ]
     user = {"user": other_user.UID, "group": other_user.UID, "extra_groups": []}
     with contextlib.suppress(subprocess.TimeoutExpired):
-        return subprocess.run(
+        done: str = subprocess.run(
             [_binary(), "shell", *addresses],
             input="fs.ls /buckets\n",
             capture_output=True,
@@ -259,4 +259,5 @@ def _shell(stores: EmbeddedStores, folder: Path, *, as_other: bool) -> str:
             env={"HOME": "/nonexistent"},
             **(user if as_other else {}),  # type: ignore[call-overload]
         ).stdout
+        return done
     return ""

@@ -137,7 +137,7 @@ async def test_crafted_media_are_refused_in_a_process_of_their_own(
     source = tmp_path / "crafted"
     source.write_bytes(head + b"\xff\0" * 5000)
     work = Preparer(MediaSettings()).prepare(kind, source, tmp_path / "out", seconds=20)
-    (answer,) = await asyncio.gather(work, return_exceptions=True)
+    answer: Any = (await asyncio.gather(work, return_exceptions=True))[0]
     assert isinstance(answer, dict | Invalid), "never a failure of the worker"
     assert str(tmp_path) not in str(answer)
 
@@ -176,7 +176,7 @@ async def test_pictures_that_unpack_to_gigabytes(
     source.write_bytes(shown[:16] + header + _crc(header) + shown[33:])
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work = Preparer(MediaSettings()).prepare(kind, source, tmp_path / "out", seconds=40)
-    (answer,) = await asyncio.gather(work, return_exceptions=True)
+    answer: Any = (await asyncio.gather(work, return_exceptions=True))[0]
     assert isinstance(answer, dict | Invalid)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 50 << 10
 
@@ -326,10 +326,11 @@ async def test_a_key_set_that_is_none_locks_nobody_out_and_lets_nobody_in(
     source = JwksSource(await serve(answer), lifetime=60)
     with pytest.raises(Unavailable):
         await source.find("a")
-    source._keys = ["kept"]  # type: ignore[list-item]
+    kept: list[Any] = ["kept"]
+    source._keys = kept
     source._tried_at = source._read_at = float("-inf")
     await source._refresh(60)
-    assert source._keys == ["kept"], "the last good set is used on"
+    assert source._keys == kept, "the last good set is used on"
 
 
 async def test_an_issuer_that_dawdles_or_packs_is_not_waited_for(serve: Serve) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from conftest import OPERATOR_KEY, Front
+from attack_front import OPERATOR_KEY, Front
 
 from cluster.domain.session import SessionRecord
 
@@ -21,8 +22,8 @@ async def websocket(front: Front, query: str, seconds: float) -> list[dict[str, 
             return first.pop()
         return await asyncio.Future()
 
-    async def send(message: dict[str, Any]) -> None:
-        said.append(message)
+    async def send(message: MutableMapping[str, Any]) -> None:
+        said.append(dict(message))
 
     scope = {"type": "websocket", "path": "/ws", "raw_path": b"/ws", "headers": [], "scheme": "ws"}
     scope |= {"query_string": query.encode(), "client": ("203.0.113.9", 1), "subprotocols": []}

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Front
+from attack_front import Front
 from every_route import Shot, shots
 
 from cluster.domain.session import DesiredState, SessionRecord

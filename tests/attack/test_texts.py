@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from conftest import Front
+from attack_front import Front
 from every_route import shots
 
 from cluster.domain.session import SessionRecord

@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 import pytest
-from conftest import OPERATOR_KEY, Front, GatewayWithoutRay
+from attack_front import OPERATOR_KEY, Front, GatewayWithoutRay
 from pydantic import SecretStr
 
 from api.security import authenticator

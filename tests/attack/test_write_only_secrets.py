@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Front
+from attack_front import Front
 
 from cluster.domain.config_secrets import MASK, masked, masked_url, unmasked
 from cluster.domain.errors import Invalid

@@ -335,12 +335,13 @@ def _handler(there: Chatwoot) -> type[BaseHTTPRequestHandler]:
                 f"Content-Type: {kind}\r\n\r\n".encode() + raw
             )
             body: dict[str, Any] = {}
-            files = []
+            files: list[tuple[str, bytes]] = []
             for part in parts.iter_parts():
                 name = part.get_param("name", header="content-disposition")
                 data = part.get_payload(decode=True)
+                assert isinstance(data, bytes)
                 if name == "attachments[]":
-                    files.append((part.get_filename(), data))
+                    files.append((str(part.get_filename()), data))
                 elif match := re.fullmatch(r"(\w+)\[(\w+)\]", str(name)):
                     body.setdefault(match[1], {})[match[2]] = data.decode()
                 else:

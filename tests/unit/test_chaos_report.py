@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos.judge import Verdict
 from chaos.report import Result, as_json, publish, read
 
 
-def _result(**more: int) -> Result:
+def _result(**more: Any) -> Result:
     verdict = Verdict(accepted=10, delivered=9, lost_sends=["s: text"])
     return Result(
         "kill_node", "dead", rounds=2, verdict=verdict, recoveries=[1.0, 4.0], nodes=3, **more

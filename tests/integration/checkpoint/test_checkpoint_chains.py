@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from click.testing import Result
 from owned_session import Owned
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from actors.checkpoint import Checkpointer, Sealer, restore
 from actors.session.device_store import DeviceFolder
@@ -441,7 +440,9 @@ async def test_an_operator_lists_them_and_takes_a_mark_off(owned: Owned, tmp_pat
 
     async def gateway(*words: str) -> Result:
         # A loop of its own, as the command has it.
-        return await asyncio.to_thread(CliRunner().invoke, application, ["checkpoints", *words])
+        return await asyncio.to_thread(
+            lambda: CliRunner().invoke(application, ["checkpoints", *words])
+        )
 
     async def damaged() -> dict[str, bool]:
         told = await gateway("list", name, "--json")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest_asyncio
 from library_device import LibraryDevice
+from linked import Link, Start
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
-
-Link = Callable[[Phone], Awaitable[LibraryDevice]]
-Start = Callable[[Path], Awaitable[LibraryDevice]]
 
 _numbers = itertools.count(4915200000001)
 

@@ -52,7 +52,7 @@ class LibraryDevice(LineProcess):
     async def connect(self) -> None:
         await self.eval("client.connect()")
 
-    async def event(self, name: str, /, seconds: float = 20, **facts: Any) -> dict[str, Any]:
+    async def event(self, name: str, seconds: float = 20, **facts: Any) -> dict[str, Any]:
         return await super().event(name, seconds * PATIENCE, **facts)
 
     async def send(self, chat: str, text: str) -> str:
@@ -96,7 +96,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     async def on_event(event: Any, _entry: bytes) -> None:
         if isinstance(event, HistoryArrived):
-            event = dataclasses.replace(event, chunks=list(event.chunks))
+            event = dataclasses.replace(event, chunks=iter(list(event.chunks)))
         facts = dataclasses.asdict(event)
         message = facts.pop("message", {})
         content = {"content": message.pop("kind")} if message else {}

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from library_device import LibraryDevice
+from linked import Link, Start, acknowledged, until_acknowledged
 
 from sandbox.phone.phone import Phone
-
-Link = Callable[[Phone], Awaitable[LibraryDevice]]
-Start = Callable[[Path], Awaitable[LibraryDevice]]
-
-
-def acknowledged(sender: Phone) -> set[str]:
-    """Ids of messages whose receipt the linked device of the other side has sent."""
-    receipts = sender.inbox(kind="receipt")
-    return {one for entry in receipts if entry["by_device"] == 1 for one in entry["ids"]}
-
-
-async def until_acknowledged(sender: Phone, ids: set[str]) -> None:
-    async with asyncio.timeout(20):
-        while not ids <= acknowledged(sender):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 async def held(device: LibraryDevice, sender: Phone, number: str, *texts: str) -> set[str]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from conftest import Start
+from linked import Start
 
 from sandbox.app import Sandbox
 from sandbox.server import privacy_tokens

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Start
+from linked import Start
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone

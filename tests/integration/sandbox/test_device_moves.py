@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baileys_folder import baileys_files
@@ -110,7 +111,7 @@ async def test_a_device_moves_between_stores_archives_and_baileys(
     with pytest.raises(Conflict, match="was exported"):
         await stores.sessions.set_desired(imported, DesiredState.RUNNING)
     moved = session_name()
-    locked = {"kind": SourceKind.ARCHIVE, "data": archive}
+    locked: dict[str, Any] = {"kind": SourceKind.ARCHIVE, "data": archive}
     with pytest.raises(Invalid, match="another"):
         await moves.bring("default", moved, {}, DeviceSource(**locked, passphrase="x" * 12))
     back = await moves.bring("default", moved, {}, DeviceSource(**locked, passphrase=_PASSPHRASE))

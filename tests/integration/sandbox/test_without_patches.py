@@ -6,25 +6,25 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from conftest import Link, Start
-from test_acknowledged_last import until_acknowledged
-from test_both_ways_at_once import test_what_is_received_meanwhile_does_not_take_a_session_back
+from linked import Link, Start, race_both_ways, until_acknowledged
 
 from actors.checkpoint import forget_sessions
+from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
 
 _AGAIN = 24
-
-#: Here with the field set in each client, not in the code.
-test_decryption_is_one_transaction_by_data = (
-    test_what_is_received_meanwhile_does_not_take_a_session_back
-)
-del test_what_is_received_meanwhile_does_not_take_a_session_back
 
 
 @pytest.fixture(autouse=True)
 def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHATSAPP_LIBRARY_PATCHES_OFF", "all")
+
+
+async def test_decryption_is_one_transaction_by_data(
+    sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
+) -> None:
+    """Here with the field set in each client, not in the code."""
+    await race_both_ways(sandbox, alice, bob, link)
 
 
 async def test_ids_are_translated_where_the_library_chooses_them(

@@ -396,6 +396,7 @@ async def test_a_history_of_absurd_counts(running: Running) -> None:
             await asyncio.sleep(0.1)
     await running.still_hears()
     (group,) = groups
+    assert group.members is not None
     assert len(group.members) <= 20_000
     assert await running.count("chats", "unread > 0") <= 1
 
@@ -428,7 +429,7 @@ async def test_the_spool_of_a_dead_process_may_hold_anything(
     first = start(record, stores, settings)
     await first.works()
     handled = asyncio.Event()
-    first.clients[-1].on_event = lambda *_: asyncio.wait_for(handled.wait(), 60)  # type: ignore[assignment]
+    first.clients[-1].on_event = lambda *_: asyncio.wait_for(handled.wait(), 60)
     long = message(Message(conversation="long"), ID=_long())
     for raw in (wire(long), b"\xff\xff", wire(message(Message(conversation=PLACEHOLDER)))):
         first.hears(17, raw)

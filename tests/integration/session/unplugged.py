@@ -84,7 +84,7 @@ class Running:
 
     async def count(self, table: str, where: str, **values: Any) -> int:
         row = await self.stores.db.one(
-            f"SELECT count(*) AS n FROM {table} WHERE session_id = %(id)s AND ({where})",  # type: ignore[arg-type]
+            f"SELECT count(*) AS n FROM {table} WHERE session_id = %(id)s AND ({where})",
             {"id": self.session.record.id, **values},
         )
         assert row is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from owned_session import CHAT, Owned, incoming
 
@@ -58,7 +59,7 @@ async def test_the_list_is_sorted_by_what_is_asked(owned: Owned) -> None:
     # The address book counts before what people call themselves.
     await owned.stores.people.named(owned.id, {OTHER: ("Bob", "Zed")})
 
-    async def listed(order: ChatOrder, *, ascending: bool, **page: int) -> list[str]:
+    async def listed(order: ChatOrder, *, ascending: bool, **page: Any) -> list[str]:
         asked = owned.stores.chats.list(owned.id, order=order, ascending=ascending, **page)
         return [chat.jid for chat in await asked]
 

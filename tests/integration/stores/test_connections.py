@@ -41,7 +41,7 @@ async def test_the_server_lets_go_of_machines_that_are_gone(store_settings: Sett
     database = await Database.open(settings)
     try:
         for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
-            row = await database.one(f"SHOW {name}", {})  # type: ignore[arg-type]
+            row = await database.one(f"SHOW {name}", {})
             assert row is not None
             assert int(row[name]) > 0
         with pytest.raises(Unavailable):

@@ -26,8 +26,8 @@ async def _begin(stores: Stores, record: SessionRecord) -> object:
     return await stores.starts.begin(record.id, _NODE, _POLICY)
 
 
-async def _global(stores: Stores, _: SessionRecord) -> object:
-    return await stores.webhooks.set_global(_AWAY)
+async def _global(stores: Stores, _: SessionRecord) -> None:
+    await stores.webhooks.set_global(_AWAY)
 
 
 async def _other_session(stores: Stores) -> object:

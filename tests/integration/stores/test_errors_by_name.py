@@ -39,7 +39,7 @@ ABOUT_THE_SERVER = {
 @pytest.mark.parametrize("sqlstate", ABOUT_VALUES)
 async def test_values_that_postgresql_does_not_take(stores: Stores, sqlstate: str) -> None:
     with pytest.raises(Unstorable) as caught:
-        await stores.db.run(ABOUT_VALUES[sqlstate], {})  # type: ignore[arg-type]
+        await stores.db.run(ABOUT_VALUES[sqlstate], {})
 
     assert isinstance(caught.value.__cause__, psycopg.Error)
     assert caught.value.__cause__.sqlstate == sqlstate
@@ -48,7 +48,7 @@ async def test_values_that_postgresql_does_not_take(stores: Stores, sqlstate: st
 @pytest.mark.parametrize("sqlstate", ABOUT_THE_SERVER)
 async def test_a_server_that_does_not_do_its_work(stores: Stores, sqlstate: str) -> None:
     with pytest.raises(Unavailable) as caught:
-        await stores.db.run(ABOUT_THE_SERVER[sqlstate], {})  # type: ignore[arg-type]
+        await stores.db.run(ABOUT_THE_SERVER[sqlstate], {})
 
     assert not isinstance(caught.value, TooSlow)
     assert isinstance(caught.value.__cause__, psycopg.Error)
@@ -93,11 +93,11 @@ async def test_statements_prepared_before_a_migration_are_planned_anew(
     table = f"planned_{secrets.token_hex(4)}"
     database = await Database.open(store_settings.stores)
     try:
-        await database.run(f"CREATE TABLE {table} (a integer)", {})  # type: ignore[arg-type]
-        await database.run(f"INSERT INTO {table} VALUES (1)", {})  # type: ignore[arg-type]
+        await database.run(f"CREATE TABLE {table} (a integer)", {})
+        await database.run(f"INSERT INTO {table} VALUES (1)", {})
 
         async def read() -> object:
-            return await database.all(f"SELECT * FROM {table}", {})  # type: ignore[arg-type]
+            return await database.all(f"SELECT * FROM {table}", {})
 
         for _ in range(8):
             await read()
@@ -106,7 +106,7 @@ async def test_statements_prepared_before_a_migration_are_planned_anew(
         for _ in range(8):
             assert await read() == [{"a": 1, "b": 2}]
     finally:
-        await database.run(f"DROP TABLE IF EXISTS {table}", {})  # type: ignore[arg-type]
+        await database.run(f"DROP TABLE IF EXISTS {table}", {})
         await database.close()
 
 

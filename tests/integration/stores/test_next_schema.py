@@ -155,8 +155,8 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         await s.measures.add(Taken(totals={("a", "b"): 1.0}, gauges={("c", "d"): 2.0}), 0)
 
     async def events() -> None:
-        assert (await s.events.append(number, "x", {}, epoch=epoch)).seq
-        assert (await s.events.append(number, "session.status", {"status": "WORKING"})).seq
+        assert await s.events.append(number, "x", {}, epoch=epoch)
+        assert await s.events.append(number, "session.status", {"status": "WORKING"})
         assert await s.events.list(number)
 
     async def webhooks() -> None:

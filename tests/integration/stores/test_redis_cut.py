@@ -18,6 +18,7 @@ def test_a_connection_that_broke_is_redis_away_and_nothing_else(store_settings: 
         await cache.ping()
         for connection in cache._redis.connection_pool._available_connections:
             if connection is not None:
+                assert connection._writer is not None
                 connection._writer.transport.abort()
         await asyncio.sleep(0.05)
         assert await cache.status_many([1, 2]) == [None, None]

@@ -53,7 +53,7 @@ async def test_it_is_not_forgotten_by_the_next_supervisor(
     monkeypatch.setattr(module, "GoingDown", Kept)
     # Their own loops are not the subject.
     monkeypatch.setattr(Supervisor, "_repeat", lambda *_: None)
-    monkeypatch.setattr(Supervisor, "_end_if_cut_off", lambda _: none(_))  # type: ignore[arg-type]
+    monkeypatch.setattr(Supervisor, "_end_if_cut_off", lambda _: none(_))
     monkeypatch.setattr(HostActors, "create", create)
     monkeypatch.setattr(HostActors, "names", none)
     here = NodeReport(node="a" * 56, name="n", address="127.0.0.1", slots=500)

@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
@@ -36,7 +37,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     patch.setenv("GATEWAY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
     patch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     patch.delenv("RAY_ADDRESS", raising=False)
-    node = {"num_cpus": 2, "resources": {"session_slots": 10}}
+    node: dict[str, Any] = {"num_cpus": 2, "resources": {"session_slots": 10}}
     cluster = Cluster(
         initialize_head=True,
         head_node_args={**node, "node_name": "node-1", "include_dashboard": False},

@@ -15,7 +15,8 @@ from cluster.settings import Settings, SupervisorSettings
 from cluster.stores import Stores
 from cluster.stores.workers import NodeReport
 
-S, D = SessionStatus, DesiredState
+S = SessionStatus
+D = DesiredState
 NODE = "a" * 56
 
 

@@ -30,7 +30,7 @@ from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
 from cluster.stores import Stores
 from cluster.stores.database import Database
-from cluster.stores.ownership import OwnershipStore, Standing
+from cluster.stores.ownership import OwnershipStore, Renewal, Standing
 from cluster.stores.sessions import SessionStore
 from cluster.stores.workers import NodeReport
 
@@ -176,7 +176,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
 
     async def sometimes(
         self: Any, session_id: int, epoch: int, ttl: timedelta, away_for: timedelta
-    ) -> Standing:
+    ) -> Standing | Renewal | None:
         if away and epoch == 1:
             raise Unavailable("PostgreSQL is away")
         return await renew(self, session_id, epoch, ttl, away_for)
@@ -260,7 +260,7 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
 
     async def sometimes(
         self: Any, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
-    ) -> Standing:
+    ) -> Standing | Renewal | None:
         if away:
             raise Unavailable("PostgreSQL is away")
         return await renew(self, session_id, epoch, ttl, stays)
@@ -375,7 +375,7 @@ async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
 ) -> None:
     async def away(
         self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
-    ) -> Standing:
+    ) -> Standing | Renewal | None:
         raise Unavailable("PostgreSQL is away")
 
     monkeypatch.setattr(OwnershipStore, "renew", away)

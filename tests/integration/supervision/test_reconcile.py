@@ -46,14 +46,14 @@ def settings(store_settings: Settings) -> Settings:
 @pytest_asyncio.fixture
 async def actors(stores: Stores, settings: Settings) -> AsyncIterator[FakeActors]:
     for table in ("sessions", "drained_nodes", "hosts"):
-        await stores.db.run(f"DELETE FROM {table}", {})  # type: ignore[arg-type]
+        await stores.db.run(f"DELETE FROM {table}", {})
     cluster = [
         NodeReport(node=node, name=name, address="127.0.0.1", slots=10)
         for node, name in ((A, "node-1"), (B, "node-2"))
     ]
     yield FakeActors(stores, settings, cluster)
     for table in ("drained_nodes", "hosts"):
-        await stores.db.run(f"DELETE FROM {table}", {})  # type: ignore[arg-type]
+        await stores.db.run(f"DELETE FROM {table}", {})
 
 
 @pytest.fixture

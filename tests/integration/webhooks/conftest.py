@@ -1,16 +1,15 @@
-"""Sessions with a webhook, and dispatchers of this process."""
+"""Real stores, a receiver, and what delivers to it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from hook_receiver import Receiver, receiving
+from hooked import Hooked, running_dispatcher
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.domain.errors import Unavailable
@@ -56,27 +55,10 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield one
 
 
-@asynccontextmanager
-async def running_dispatcher(settings: Settings) -> AsyncIterator[Dispatcher]:
-    """One with connections of its own, as another process would have them."""
-    stores = await Stores.open(settings)
-    dispatcher = Dispatcher(stores, settings)
-    task = asyncio.create_task(dispatcher.run())
-    try:
-        yield dispatcher
-    finally:
-        dispatcher.stop()
-        await task
-        await stores.close()
-
-
 @pytest_asyncio.fixture
 async def dispatcher(hook_settings: Settings) -> AsyncIterator[Dispatcher]:
     async with running_dispatcher(hook_settings) as one:
         yield one
-
-
-Hooked = Callable[..., Awaitable[SessionRecord]]
 
 
 @pytest.fixture

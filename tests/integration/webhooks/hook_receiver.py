@@ -16,7 +16,7 @@ T = TypeVar("T")
 Fault = Callable[["Received"], Awaitable[web.StreamResponse | None]]
 
 
-async def eventually(found: Callable[[], Awaitable[T]], seconds: float = 20) -> T:
+async def eventually(found: Callable[[], Awaitable[T | None]], seconds: float = 20) -> T:
     """The first true answer of `found`; `TimeoutError` when there is none in time."""
     async with asyncio.timeout(seconds):
         while True:

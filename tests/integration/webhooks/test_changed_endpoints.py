@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import structlog
-from conftest import Hooked, running_dispatcher
 from hook_receiver import Receiver, answers_500, eventually
+from hooked import Hooked, running_dispatcher
 
 from cluster.domain.session import SessionRecord
 from cluster.events.endpoint import Endpoint

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 from chatwoot.stand_in import Chatwoot
-from conftest import Hooked, running_dispatcher
+from hooked import Hooked, running_dispatcher
 
 from actors.apps.chatwoot import Person
 from actors.apps.owner_files import OwnerFiles
@@ -111,7 +111,13 @@ async def until(found: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def message(message_id: str, body: str = "", **more: Any) -> StoredMessage:
-    fields = {"chat": BOB, "sender": BOB, "from_me": False, "kind": "text", "push_name": "Bob"}
+    fields: dict[str, Any] = {
+        "chat": BOB,
+        "sender": BOB,
+        "from_me": False,
+        "kind": "text",
+        "push_name": "Bob",
+    }
     return StoredMessage(
         message_id=message_id, body=body, timestamp=datetime.now(UTC), **fields | more
     )
@@ -338,11 +344,11 @@ async def test_agents_command_the_session_where_it_tells_of_itself(
     for shown in (qr, scan):
         assert shown["attachments"][0]["data"].startswith(b"\x89PNG")
     assert restarts["message_type"] == "incoming"
-    number = "4915100000001"
+    phone_number = "4915100000001"
     assert Commanded.did == [
         ("restart",),
-        ("request_code", number),
-        ("request_code", number),
+        ("request_code", phone_number),
+        ("request_code", phone_number),
         ("logout",),
     ]
 

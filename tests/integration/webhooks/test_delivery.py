@@ -7,29 +7,16 @@ import base64
 import hashlib
 import hmac
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import Hooked, running_dispatcher
 from hook_receiver import Received, Receiver, answers_500, eventually
+from hooked import Hooked, hook, running_dispatcher, say
 from pydantic import SecretStr
 
 from actors.webhooks.dispatcher import Dispatcher
-from cluster.domain.session import SessionRecord
 from cluster.settings import GlobalWebhookSettings, Settings
 from cluster.stores import Stores
-
-QUICK = {"policy": "constant", "delaySeconds": 0.05, "attempts": 100}
-
-
-def hook(receiver: Receiver, **more: Any) -> dict[str, Any]:
-    return {"url": receiver.url, "events": ["*"], "retries": QUICK} | more
-
-
-async def say(stores: Stores, session: SessionRecord, count: int, start: int = 0) -> None:
-    for n in range(start, start + count):
-        await stores.events.append(session.id, "state.change", {"n": n})
 
 
 @pytest.mark.parametrize("patience", [1.0])

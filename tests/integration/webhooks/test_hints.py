@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from conftest import Hooked
 from hook_receiver import Receiver, answers_500
+from hooked import Hooked
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.settings import Settings

@@ -21,11 +21,10 @@ import pytest
 from aio_pika.exceptions import AMQPError
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Producer
-from conftest import Hooked, running_dispatcher
 from hook_receiver import Receiver, answers_500, eventually
+from hooked import Hooked, running_dispatcher, say
 from pydantic import SecretStr
 from redis import asyncio as redis
-from test_delivery import say
 
 from actors.sinks.configured import Sinks
 from cluster.domain.message import Ack, StoredMessage
@@ -67,7 +66,7 @@ async def test_a_redis_stream_gets_a_sessions_events_in_order(
     await through(hook_settings, stores, session, 20)
 
     client = redis.Redis.from_url(url)
-    entries = [fields for _, fields in await client.xrange("test:events")]
+    entries: list[Any] = [fields for _, fields in await client.xrange("test:events") or ()]
     await client.aclose()
     mine = [e for e in entries if e[b"session"].decode() == session.name]
     assert [int(e[b"seq"]) for e in mine] == list(range(1, 21))
@@ -94,7 +93,7 @@ async def test_a_sink_is_told_where_a_file_is(
     client = redis.Redis.from_url(url)
 
     async def told() -> list[dict[str, Any]]:
-        entries = [fields for _, fields in await client.xrange("test:files")]
+        entries: list[Any] = [fields for _, fields in await client.xrange("test:files") or ()]
         return [json.loads(e[b"body"]) for e in entries if e[b"session"].decode() == session.name]
 
     async def known() -> bool:

@@ -319,13 +319,13 @@ def test_a_zygote_that_cannot_get_ready_is_tried_once(node: Path, tmp_path: Path
         "if any(one.endswith('zygote/server.py') for one in sys.orig_argv):\n"
         "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
     )
-    environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
-    first = _actor(**environment)
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    first = _actor(PYTHONPATH=path)
     try:
         assert not _is_fork(first)
         told = _call(first, f"import os; answer = os.environ.get({PLAIN!r})")
         assert "refused" in told or "gone" in told or "could not get ready" in told
-        second = _actor(**environment)
+        second = _actor(PYTHONPATH=path)
         told = _call(second, f"import os; answer = os.environ.get({PLAIN!r})")
         assert "could not get ready" in told
         assert "2 threads" in told

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fake_gateway import KEY, LIMIT, FakeGateway
+from fake_gateway import KEY, LIMIT, FakeGateway, served
 from pydantic import SecretStr
 
 from api.app import create_app
@@ -29,7 +29,7 @@ def gateway() -> FakeGateway:
 @pytest.fixture
 async def stranger(gateway: FakeGateway) -> AsyncIterator[httpx.AsyncClient]:
     """A caller without a key."""
-    app = create_app(lambda: gateway, HttpSettings(api_key=SecretStr(KEY), max_body_bytes=LIMIT))
+    app = create_app(served(gateway), HttpSettings(api_key=SecretStr(KEY), max_body_bytes=LIMIT))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

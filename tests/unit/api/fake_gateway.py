@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from fake_apps import FakeApps
 from fake_keys import FakeKeys
 from fake_subjects import ANSWERS, FakeLabelStore
 
+from api.gateway import GatewayFactory
 from cluster.client import NumberStatus, QrCode
 from cluster.client.subjects import Subjects
 from cluster.domain.contact import Contact
@@ -117,6 +118,11 @@ class FakeGateway:
 
     async def close(self) -> None:
         self.closed = True
+
+
+def served(fake: FakeGateway) -> GatewayFactory:
+    """For `create_app`; a verb that the fake does not have fails where a test asks for it."""
+    return cast("GatewayFactory", lambda: fake)
 
 
 class NobodyKnown:

@@ -25,7 +25,9 @@ async def test_an_agents_key_is_told_once(caller: httpx.AsyncClient, gateway: Fa
     assert made.status_code == 201
     told = made.json()
     secret = told["config"]["key"]
-    assert (await gateway.keys.find(secret)).session == "working"
+    key = await gateway.keys.find(secret)
+    assert key is not None
+    assert key.session == "working"
     assert told["config"]["key_id"].startswith("key_id_")
     assert told["enabled"]
     for answer in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import httpx2
@@ -16,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
 from api.app import create_app
+from api.gateway import GatewayFactory
 from api.mcp.tools import FILE_KINDS, TOOLS
 from api.routers import mcp as route
 from cluster.security.principal import SCOPES
@@ -36,7 +37,7 @@ def made() -> tuple[Any, list[FakeGateway]]:
     """One application: it takes seconds to make. Its gateway is that of the test."""
     gateways: list[FakeGateway] = []
     settings = HttpSettings(api_key=SecretStr(KEY), max_body_bytes=65536)
-    return create_app(lambda: gateways[-1], settings), gateways
+    return create_app(cast("GatewayFactory", lambda: gateways[-1]), settings), gateways
 
 
 @pytest.fixture

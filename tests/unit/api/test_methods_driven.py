@@ -12,7 +12,7 @@ from pathlib import Path
 
 import waha
 from syntax_trees import tree_of
-from test_tables_of_paths import GENERATED, Operation, in_tables, shape
+from tables_of_paths import GENERATED, Operation, in_tables, shape
 
 ACCEPTANCE = Path(__file__).parents[2] / "acceptance"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_gateway import FakeGateway
+from fake_gateway import FakeGateway, served
 
 from api.app import create_app
 from cluster.settings import HttpSettings
@@ -17,7 +17,7 @@ PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return create_app(FakeGateway, HttpSettings()).openapi()
+    return create_app(served(FakeGateway()), HttpSettings()).openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

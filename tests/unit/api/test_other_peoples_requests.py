@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_gateway import KEY, FakeGateway, FakeSession
+from fake_gateway import KEY, FakeGateway, FakeSession, served
 from pydantic import SecretStr
 
 from api.app import create_app
@@ -98,7 +98,7 @@ async def test_no_limit_is_as_much_as_an_answer_holds(
 
 async def test_what_was_left_empty_was_not_asked_for(caller: httpx.AsyncClient) -> None:
     """Every query parameter of every operation may be empty: generated forms send them all."""
-    app = create_app(lambda: FakeGateway(), HttpSettings())
+    app = create_app(served(FakeGateway()), HttpSettings())
     for path, item in app.openapi()["paths"].items():
         for name, operation in item.items():
             optional = [
@@ -116,7 +116,7 @@ async def test_what_was_left_empty_was_not_asked_for(caller: httpx.AsyncClient) 
 
 async def test_every_limit_takes_none_and_too_much() -> None:
     """Of all operations: 0 is sent by n8n, and WAHA has no maximum."""
-    document = create_app(lambda: FakeGateway(), HttpSettings()).openapi()
+    document = create_app(served(FakeGateway()), HttpSettings()).openapi()
     limits = [
         (path, one["schema"])
         for path, item in document["paths"].items()
@@ -145,7 +145,7 @@ async def test_a_pin_answers_as_waha_does(
 
 async def test_pages_of_other_origins_are_let_in_by_a_setting() -> None:
     app = create_app(
-        FakeGateway,
+        served(FakeGateway()),
         HttpSettings(api_key=SecretStr(KEY)),
         front_settings=FrontSettings(cors_origins="https://board.example"),
     )
@@ -167,16 +167,16 @@ async def test_pages_of_other_origins_are_let_in_by_a_setting() -> None:
 async def test_the_document_is_written_once_and_beside_the_loop(
     stranger: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from api import openapi
+    from fastapi.openapi.utils import get_openapi
 
     written: list[threading.Thread] = []
-    original = openapi.get_openapi
+    original = get_openapi
 
     def counted(**arguments: Any) -> Any:
         written.append(threading.current_thread())
         return original(**arguments)
 
-    monkeypatch.setattr(openapi, "get_openapi", counted)
+    monkeypatch.setattr("api.openapi.get_openapi", counted)
     first = asyncio.create_task(stranger.get("/openapi.json"))
     await asyncio.sleep(0)
     first.cancel()

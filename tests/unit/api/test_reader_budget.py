@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from api import reader_budget
 from api.reader_budget import Window
 
 
 def test_a_window_is_full_and_empties_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(reader_budget.time, "monotonic", lambda: now)
+    monkeypatch.setattr("api.reader_budget.time.monotonic", lambda: now)
     window = Window(most=100, seconds=20)
     assert window.take(500), "one too large for any window goes through alone"
     assert not window.take(1)

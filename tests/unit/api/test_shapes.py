@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import uvicorn
-from fake_gateway import KEY, FakeGateway
+from fake_gateway import KEY, FakeGateway, served
 from pydantic import SecretStr
 from waha import AsyncWahaClient, models
 
@@ -21,7 +21,7 @@ from cluster.settings import HttpSettings
 
 @pytest.fixture
 async def waha(gateway: FakeGateway) -> AsyncIterator[AsyncWahaClient]:
-    app = create_app(lambda: gateway, HttpSettings(api_key=SecretStr(KEY)))
+    app = create_app(served(gateway), HttpSettings(api_key=SecretStr(KEY)))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

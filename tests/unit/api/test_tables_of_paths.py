@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from pathlib import Path
 
 import httpx
-import waha
-from fake_gateway import FakeGateway
+from fake_gateway import FakeGateway, served
+from tables_of_paths import DOCS, in_tables, of_waha, shape
 
 from api.app import create_app
 from cluster.settings import HttpSettings
-
-DOCS = Path(__file__).parents[3] / "docs"
-GENERATED = Path(waha.__file__).parent / "generated" / "api.py"
-Operation = tuple[str, str]
-
-
-def shape(path: str) -> str:
-    """Parameters have other names in the generated client."""
-    return re.sub(r"{[^}]*}", "{}", path)
-
-
-def of_waha() -> dict[Operation, str]:
-    """(method, path) → the class of the generated client that has it."""
-    found: dict[Operation, str] = {}
-    group = path = ""
-    for line in GENERATED.read_text().splitlines():
-        if match := re.match(r"class (\w+)", line):
-            group = match[1]
-        elif match := re.search(r'url = f?"(.*)"', line):
-            path = match[1]
-        elif match := re.search(r'self\._http\.request\("(\w+)"', line):
-            found[match[1], shape(path)] = group
-    return found
-
-
-def in_tables() -> list[tuple[Operation, str]]:
-    """((method, path), state) of all tables."""
-    row = re.compile(r"^\| `(\w+) (\S+)` \| ([a-z ]+) \|", re.MULTILINE)
-    return [
-        ((method, shape(path)), state)
-        for table in sorted((DOCS / "api").glob("*.md"))
-        for method, path, state in row.findall(table.read_text())
-    ]
 
 
 def test_no_path_of_waha_is_missing_from_the_tables() -> None:
@@ -67,13 +32,13 @@ def test_the_tables_say_one_of_three_things_once() -> None:
 
 
 def test_the_application_has_every_path_of_the_tables() -> None:
-    app = create_app(FakeGateway, HttpSettings())
-    served = {
+    app = create_app(served(FakeGateway()), HttpSettings())
+    paths = {
         (method.upper(), shape(path))
         for path, operations in app.openapi()["paths"].items()
         for method in operations
     }
-    assert not {operation for operation, _ in in_tables()} - served
+    assert not {operation for operation, _ in in_tables()} - paths
 
 
 async def test_what_is_not_possible_says_so(caller: httpx.AsyncClient) -> None:

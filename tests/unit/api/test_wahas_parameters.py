@@ -22,7 +22,7 @@ import pytest
 from fake_apps import FakeApps
 from fake_gateway import KEY, FakeGateway, FakeSession
 from pydantic import SecretStr
-from test_tables_of_paths import in_tables, shape
+from tables_of_paths import in_tables, shape
 
 from api.app import create_app
 from cluster.client import pictures
@@ -322,7 +322,7 @@ class Switched:
 async def asking() -> AsyncIterator[tuple[Switched, httpx.AsyncClient]]:
     switched = Switched()
     switched.now = Noting()
-    app = create_app(lambda: switched, HttpSettings(api_key=SecretStr(KEY)))  # type: ignore[arg-type,return-value]
+    app = create_app(lambda: switched, HttpSettings(api_key=SecretStr(KEY)))
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

@@ -16,6 +16,7 @@ from chatwoot.stand_in import Chatwoot
 from actors.apps.chatwoot import ChatwootBridge, Person
 from actors.apps.configured import Apps
 from cluster.chatwoot.api import ChatwootConnections
+from cluster.client.session import SessionClient
 from cluster.domain.message import StoredMessage
 from cluster.events.envelope import Event, Teller
 from cluster.events.stored_message import to_event
@@ -61,6 +62,9 @@ class Nobody:
 
     async def person(self, tenant: str, session: str, chat: str) -> Person:
         return Person(name="Bob", lid=LID, picture="")
+
+    def session(self, tenant: str, session: str) -> SessionClient:
+        raise AssertionError("no agent asks anything here")
 
 
 def app_of(config: dict[str, Any]) -> AppRecord:

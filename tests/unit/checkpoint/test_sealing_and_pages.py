@@ -9,6 +9,7 @@ import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,13 +33,14 @@ def test_only_the_same_place_opens() -> None:
     sealer = Sealer.from_setting(key("a"))
     sealed = sealer.seal(b"store", HERE)
     assert sealer.open(sealed, HERE) == b"store"
-    for name, value in {
+    elsewhere: dict[str, Any] = {
         "session_id": 9,
         "epoch": 9,
         "seq": 9,
         "kind": "base",
         "base_seq": 9,
-    }.items():
+    }
+    for name, value in elsewhere.items():
         with pytest.raises(SealError):
             sealer.open(sealed, dataclasses.replace(HERE, **{name: value}))
 

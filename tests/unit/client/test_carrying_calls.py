@@ -42,7 +42,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Reply | None]:
             raise ValueError(name)
         return object()
 
-    monkeypatch.setattr(routing.ray, "get_actor", get_actor)
+    monkeypatch.setattr("cluster.client.routing.ray.get_actor", get_actor)
     monkeypatch.setattr(routing, "_PAUSE", 0.01)
     return left
 
@@ -107,7 +107,9 @@ async def test_a_session_that_moved_is_asked_in_its_new_process(
             asked.append((self.name, session_id, text))
             return DONE if self.name == "host:2" else REFUSED
 
-    monkeypatch.setattr(routing.ray, "get_actor", lambda name, namespace: Shared(name))
+    monkeypatch.setattr(
+        "cluster.client.routing.ray.get_actor", lambda name, namespace: Shared(name)
+    )
 
     async def find(session_id: int) -> SessionRecord:
         return replace(RECORD, host=2)

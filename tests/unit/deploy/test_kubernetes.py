@@ -140,6 +140,7 @@ def test_the_front_is_on_the_nodes_of_the_service_one_on_each(
     deployment = serve_app.application({})._bound_deployment
     assert deployment.num_replicas == int(replicas)
     assert deployment._replica_config.max_replicas_per_node == 1
+    assert deployment.ray_actor_options is not None
     (slots,) = deployment.ray_actor_options["resources"]
     (workers,) = spec["rayClusterConfig"]["workerGroupSpecs"]
     assert slots in workers["rayStartParams"]["resources"]

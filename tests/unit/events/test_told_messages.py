@@ -323,7 +323,9 @@ def test_nothing_that_a_stranger_leaves_out_keeps_an_event_from_being_told(
     name: str, field: str
 ) -> None:
     """What is over the bounds of a message is cut, anywhere: see `actors.whatsapp.bounds`."""
-    for part in (None, {}, [], "x", {"key": None, "contextInfo": None, "contacts": [None, 1]}):
+    strange = {"key": None, "contextInfo": None, "contacts": [None, 1]}
+    parts: tuple[Any, ...] = (None, {}, [], "x", strange)
+    for part in parts:
         message = replace(
             received({"conversation": "x"}), kind=field, reply_to="3EB0B",
             payload={"message": {field: part}},

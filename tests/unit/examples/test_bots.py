@@ -28,7 +28,9 @@ class Session:
     """A session's events and sends."""
 
     def __init__(self, *told: dict[str, Any] | None) -> None:
-        self.told, self.sent, self.asked = told, [], []
+        self.told = told
+        self.sent: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[int | None, list[str]]] = []
         self.events = self
 
     async def follow(self, *, after: int | None, types: list[str]) -> AsyncIterator[Any]:

@@ -10,7 +10,6 @@ import pytest
 
 from actors.hosts.host import threads
 from actors.hosts.slot import CALLS
-from actors.whatsapp import neonize_client
 from actors.whatsapp.neonize_client import NeonizeClient
 from cluster.settings import WhatsAppSettings
 
@@ -36,7 +35,7 @@ async def test_a_fence_disconnects_while_every_thread_is_taken(
     pool = ThreadPoolExecutor(2)
     loop.set_default_executor(pool)
     hung = [loop.run_in_executor(None, never.wait) for _ in range(4)]
-    monkeypatch.setattr(neonize_client.gocode, "Disconnect", disconnected.append)
+    monkeypatch.setattr("actors.whatsapp.neonize_client.gocode.Disconnect", disconnected.append)
     client = NeonizeClient.__new__(NeonizeClient)
     client._key = "1.1.1"
     client._settings = WhatsAppSettings()

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -33,7 +33,7 @@ EVENTS = [
 class _Streams(BaseHTTPRequestHandler):
     """Tells two events at a time, as a stream that ends."""
 
-    parts = iter(())
+    parts: ClassVar[Iterator[list[dict[str, Any]]]] = iter(())
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -69,7 +69,7 @@ _COMPRESSED = {
 
 class _Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
+        _, port = self.connection.getsockname()
         moves = {
             "/inside": "http://10.0.0.1/secret",
             "/v6": "http://[::1]/secret",

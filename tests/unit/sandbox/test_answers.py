@@ -148,6 +148,7 @@ async def test_calls_are_acknowledged_and_links_are_made(alice: Phone, linked: L
         ack = device.last("ack", id=what)
         assert ack is not None
         assert ack.get("class") == "call"
+    assert ack is not None
     made = ack.child("link_create")
     assert made is not None
     assert made.get("token")
@@ -245,7 +246,7 @@ async def test_the_queries_of_three_libraries_have_an_answer(
     made = await device.query("25149874324715067", input={"name": "News"})
     channel = made["xwa2_newsletter_create"]["id"]
     await follower.query("24404358912487870", newsletter_id=channel)
-    read = {
+    read: dict[str, tuple[str, dict[str, Any]]] = {
         "24250201037901610": ("xwa2_newsletter_update", {"updates": {"name": "Other"}}),
         "6563316087068696": ("xwa2_newsletter", {"input": {"key": channel, "type": "JID"}}),
         "25383075034668475": ("xwa2_newsletter", {"input": {"key": channel, "type": "JID"}}),

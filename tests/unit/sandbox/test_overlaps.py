@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.server import journal as journal_module
 from sandbox.server.journal import Journal
 from sandbox.server.peer import Peers
 from sandbox.wire.node import Node
@@ -19,6 +18,7 @@ class Device:
     device: int = 1
     active: bool = False
     available: bool = False
+    media_host: str = ""
     open: bool = True
 
     async def send(self, node: Node) -> None: ...
@@ -29,7 +29,7 @@ class Device:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(journal_module.time, "time", lambda: now[0])
+    monkeypatch.setattr("sandbox.server.journal.time.time", lambda: now[0])
     return now
 
 

@@ -31,9 +31,10 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 
 def public(key: Any, kid: str) -> dict[str, Any]:
-    kind = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else None
-    kind = kind or jwt.algorithms.ECAlgorithm
-    return json.loads(kind.to_jwk(key.public_key())) | {"kid": kid}
+    algorithms = jwt.algorithms
+    rsa_key = isinstance(key, rsa.RSAPrivateKey)
+    kind = algorithms.RSAAlgorithm if rsa_key else algorithms.ECAlgorithm
+    return {**json.loads(kind.to_jwk(key.public_key())), "kid": kid}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -77,7 +78,7 @@ async def test_each_algorithm_gives_the_principal_of_the_claims(
 ) -> None:
     token = jwt.encode(claims(), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
     found, ends = await verifier.principal(token)
-    assert (found.tenant, found.sessions) == ("acme", {"a", "b"})
+    assert (found.tenant, found.sessions) == ("acme", frozenset({"a", "b"}))
     assert found.actions == {Action.READ, Action.SEND, Action.VIEW, Action.MEDIA}
     assert not found.admin
     assert ends > time.time()
@@ -191,6 +192,10 @@ async def test_nothing_is_taken_without_settings_and_half_settings_are_refused()
     assert not verifier.enabled
     with pytest.raises(Unauthorized):
         await verifier.principal(signed())
-    for half in ({"secret": "short", "issuer": "i", "audience": "a"}, {"secret": SECRET}):
+    halves: tuple[dict[str, Any], ...] = (
+        {"secret": "short", "issuer": "i", "audience": "a"},
+        {"secret": SECRET},
+    )
+    for half in halves:
         with pytest.raises(ValidationError):
             JwtSettings(_env_file=os.devnull, **half)

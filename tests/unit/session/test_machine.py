@@ -49,7 +49,7 @@ def test_an_event_leads_to_one_status(
 
 
 def test_only_being_unlinked_makes_the_device_store_worthless() -> None:
-    ends = [
+    ends: list[WhatsAppEvent] = [
         LoggedOut(reason="LOGGED_OUT"),
         Replaced(),
         QrTimedOut(),

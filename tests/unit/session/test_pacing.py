@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_texts_are_typed_by_their_length_and_not_for_ever() -> None:
     assert POLICY.typing({"kind": "image", "caption": "x" * 99}, 0.5) == 0
 
 
-def settings(**values: object) -> PacingSettings:
+def settings(**values: Any) -> PacingSettings:
     return PacingSettings(_env_file=os.devnull, **values)
 
 

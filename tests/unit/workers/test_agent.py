@@ -73,7 +73,7 @@ async def test_it_beats_on_whatever_the_backend_does(
     async def refused(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(module.Backend, "send", refused)
+    monkeypatch.setattr("actors.workers.agent.Backend.send", refused)
     monkeypatch.setattr(module, "wait_exponential_jitter", lambda **_: 0)
     monkeypatch.setattr(module, "stop_after_attempt", lambda _: _at_once)
     beats = Beats()
@@ -87,7 +87,7 @@ async def test_it_beats_on_when_a_beat_fails(monkeypatch: pytest.MonkeyPatch) ->
     async def fails() -> list[Node]:
         raise RuntimeError("no nodes")
 
-    monkeypatch.setattr(module.Backend, "send", taken)
+    monkeypatch.setattr("actors.workers.agent.Backend.send", taken)
     beats = Beats()
     await _beats_on(_agent(beats, fails), beats)
 
