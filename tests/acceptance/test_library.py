@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
 from running_gateway import RunningGateway, until
+from waiting import stays_while_blocking
 
 NEWER = "2.3000.1999999999"
 
@@ -61,8 +61,7 @@ def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -
             return [entry["version"] for entry in entries if entry["kind"] == "hello"]
 
         tries = len(hellos())
-        time.sleep(10)
-        assert len(hellos()) == tries
+        stays_while_blocking(lambda: len(hellos()) == tries, 10)
         assert gateway.info("turned-away")["status"] == "FAILED"
         gateway.down()
 

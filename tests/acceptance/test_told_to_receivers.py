@@ -28,6 +28,7 @@ from people import People, Person
 from running_gateway import RunningGateway, until
 from sample_media import photo
 from waha.generated.models import EventResponsePayload
+from waiting import stays_while_blocking
 from websockets.sync.client import connect
 
 PDF = b"%PDF-1.4 a document"
@@ -638,8 +639,7 @@ def test_names_are_those_of_the_address_book_and_of_the_phone(
         ]
 
     until(failed, what="the device is unlinked")
-    time.sleep(2)
-    assert len(failed()) == 1
+    stays_while_blocking(lambda: len(failed()) == 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from linked import Start
+from waiting import stays
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
@@ -41,8 +41,7 @@ async def test_a_newer_version_goes_on_without_linking_again(
     assert own["version"] in failed["reason"]
     assert "WHATSAPP_CLIENT_VERSION" in failed["reason"]
     # The library does not try again by itself.
-    await asyncio.sleep(3)
-    assert len(hellos(sandbox)) == before + 1
+    await stays(lambda: len(hellos(sandbox)) == before + 1, 3)
     await device.kill()
 
     monkeypatch.setenv("WHATSAPP_CLIENT_VERSION", NEWER)

@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 from library_device import LibraryDevice
+from waiting import stays, until
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
 
 Start = Callable[[Path], Awaitable[LibraryDevice]]
+
+
+async def _stays_alone(sandbox: Sandbox, phone: Phone, seconds: float) -> None:
+    """Nothing but the phone itself is connected, and nothing follows."""
+
+    def alone() -> bool:
+        return [peer.device for peer in sandbox.server.peers.of_account(phone.number)] == [0]
+
+    await until(alone)
+    await stays(alone, seconds)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.3])
@@ -31,8 +42,7 @@ async def test_no_connection_follows_a_close(
     # Where it cannot be sure, its process ends; then, too, nothing is left.
     if not await again.eval("client.gone"):
         await again.kill()
-    await asyncio.sleep(2)
-    assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]
+    await _stays_alone(sandbox, alice, 2)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.04])
@@ -48,5 +58,4 @@ async def test_no_connection_follows_a_close_while_the_library_reconnects(
     await asyncio.sleep(delay)
     await device.eval("client.close()")
     assert await device.eval("client.gone")
-    await asyncio.sleep(1)
-    assert [peer.device for peer in sandbox.server.peers.of_account(alice.number)] == [0]
+    await _stays_alone(sandbox, alice, 1)

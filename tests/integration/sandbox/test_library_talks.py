@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from library_device import LibraryDevice
+from waiting import stays
 
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
@@ -94,8 +95,11 @@ async def test_offline_messages_wait_in_order(
     await again.connect()
     for number in range(5):
         assert (await again.event("Received"))["body"] == f"waits {number}"
-    await asyncio.sleep(0.5)
-    assert [e for e in again.events if e["event"] == "Received"] == [], "once, and not again"
+    await stays(
+        lambda: [e for e in again.events if e["event"] == "Received"] == [],
+        0.5,
+        "once, and not again",
+    )
     assert sandbox.server.store.queued(alice.number, 1) == []
 
 
@@ -187,8 +191,7 @@ async def test_dropped_frozen_and_delayed_connections_lose_nothing(
     sandbox.server.faults.clear()
     frozen = sandbox.server.faults.add(Fault(kind="freeze", number=alice.number, device=1, times=1))
     await bob.send_text(alice.number, "frozen")
-    await asyncio.sleep(0.3)
-    assert [e for e in device.events if e.get("body") == "frozen"] == []
+    await stays(lambda: [e for e in device.events if e.get("body") == "frozen"] == [], 0.3)
     sandbox.server.faults.remove(frozen.id)
     await device.event("Received", body="frozen")
 
@@ -274,5 +277,4 @@ async def test_nothing_the_library_asks_is_unhandled(
 ) -> None:
     device = await link(alice)
     await device.send(chat(bob), "hello")
-    await asyncio.sleep(1)
-    assert sandbox.server.journal.unhandled == {}
+    await stays(lambda: sandbox.server.journal.unhandled == {}, 1)

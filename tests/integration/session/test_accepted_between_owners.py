@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 from unplugged import Running, Unplugged, start
+from waiting import stays
 
 from cluster.client.gateway import Gateway
 from cluster.client.known_sessions import KnownSessions
@@ -120,8 +121,7 @@ async def sent(wire: list[str], *texts: str) -> None:
     async with asyncio.timeout(20):
         while len(wire) < len(texts):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
-    assert wire == [*texts]
+    await stays(lambda: wire == [*texts], 0.3)
 
 
 @pytest.mark.parametrize("status", ["STARTING", "WORKING"])

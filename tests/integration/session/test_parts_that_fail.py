@@ -11,6 +11,7 @@ import pytest
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import Running, message, start
+from waiting import stays
 
 from actors.session import machine
 from actors.session.owner import SessionBroken
@@ -122,8 +123,7 @@ async def test_a_server_that_does_not_write_for_a_moment_costs_no_session(
     try:
         running.hears(17, message(Message(conversation="in between")))
         running.hears(12, pb.Disconnected(status=True))
-        await asyncio.sleep(2)
-        assert not running.task.done()
+        await stays(lambda: not running.task.done(), 2)
     finally:
         await asyncio.to_thread(_read_only, url, "off")
     running.hears(3, pb.Connected(status=True))
@@ -151,8 +151,7 @@ async def test_a_ban_of_a_second(running: Running, monkeypatch: pytest.MonkeyPat
 
     await until(banned)
     assert running.session.status is SessionStatus.STARTING
-    await asyncio.sleep(0.8)
-    assert running.clients == [first]
+    await stays(lambda: running.clients == [first], 0.8)
     await running.works()
     assert len(running.clients) == 2
     await running.still_hears()
@@ -206,8 +205,7 @@ async def test_an_object_store_that_is_away_is_waited_for(
         return found.reason == "the S3 server is away"
 
     await until(told)
-    await asyncio.sleep(1.5)
-    assert running.session.status is SessionStatus.STARTING
+    await stays(lambda: running.session.status is SessionStatus.STARTING, 1.5)
     assert running.session.describe()["lease_held"]
     away = False
     await running.works()

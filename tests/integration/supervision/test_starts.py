@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from waiting import stays
 
 from actors.supervision.admission import admitted
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -139,8 +140,7 @@ async def test_a_process_that_waits_for_its_turn_can_be_stopped(
     settings = Settings(stores=store_settings.stores, supervisor=limits)
     assert await admitted(stores, settings, record.id, node)
     waiting = asyncio.create_task(admitted(stores, settings, record.id, node))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
+    await stays(lambda: not waiting.done(), 0.3)
     began = time.monotonic()
     await stores.sessions.set_desired(record.id, DesiredState.STOPPED)
     assert not await waiting

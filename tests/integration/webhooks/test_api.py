@@ -16,6 +16,7 @@ from hook_receiver import Receiver, answers_500, eventually
 from hooked import Hooked, hook, say
 from pydantic import BaseModel, SecretStr
 from waha.generated import models as waha
+from waiting import stays
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -85,8 +86,7 @@ async def test_pulling_gives_every_event_once_and_a_long_poll_waits_for_the_next
     assert seen == list(range(1, 8))
 
     waiting = asyncio.create_task(caller.get(path, params={"after": 7, "wait": 10}))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
+    await stays(lambda: not waiting.done(), 0.3)
     await say(stores, session, 1)
     assert [e["gateway"]["seq"] for e in (await waiting).json()["events"]] == [8]
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from hook_receiver import Received, Receiver, answers_500, eventually
 from hooked import Hooked, hook, running_dispatcher, say
 from pydantic import SecretStr
+from waiting import stays
 
 from actors.webhooks.dispatcher import Dispatcher
 from cluster.settings import GlobalWebhookSettings, Settings
@@ -54,8 +55,9 @@ async def test_two_dispatchers_share_the_work_and_deliver_nothing_twice(
     async with running_dispatcher(hook_settings) as other:
         await asyncio.gather(*(say(stores, session, 10) for session in sessions))
         await receiver.until_taken(300)
-        await asyncio.sleep(0.3)
-        assert receiver.by_session() == {s.name: list(range(1, 11)) for s in sessions}
+        await stays(
+            lambda: receiver.by_session() == {s.name: list(range(1, 11)) for s in sessions}, 0.3
+        )
         assert dispatcher.delivered > 0
         assert other.delivered > 0
 
@@ -133,8 +135,7 @@ async def test_only_wanted_events_are_delivered(
     await say(stores, session, 3)
     await stores.events.append(session.id, "session.status", {"status": "WORKING"})
     await receiver.until_taken(1)
-    await asyncio.sleep(0.2)
-    assert [r.seq for r in receiver.taken] == [4]
+    await stays(lambda: [r.seq for r in receiver.taken] == [4], 0.2)
     statuses = receiver.taken[0].body["payload"]["statuses"]
     assert [s["status"] for s in statuses] == ["WORKING"]
 
@@ -167,9 +168,12 @@ async def test_an_event_nobody_takes_becomes_a_dead_letter_and_the_next_has_its_
     await receiver.until_taken(3)
     assert receiver.taken[-1].seq == 2
     assert receiver.taken[-1].headers["X-Webhook-Replay"] == "r1"
-    await asyncio.sleep(0.2)
-    left = await stores.dead_letters.list(session.id, key=None, resolved=False, after=0, limit=9)
-    assert left == []
+
+    async def none_left() -> bool:
+        listed = stores.dead_letters.list(session.id, key=None, resolved=False, after=0, limit=9)
+        return not await listed
+
+    await eventually(none_left)
     assert [s.key for s in await stores.webhooks.states(session.id)] == [key]
 
 
@@ -184,8 +188,7 @@ async def test_a_changed_configuration_counts_from_the_next_event_on(
     assert [r.seq for r in receiver.taken] == [4, 5]
     await stores.sessions.update_config(session.id, {"webhooks": []})
     await say(stores, session, 1)
-    await asyncio.sleep(0.4)
-    assert len(receiver.taken) == 2
+    await stays(lambda: len(receiver.taken) == 2, 0.4)
 
 
 async def test_a_private_address_is_refused_unless_allowed(

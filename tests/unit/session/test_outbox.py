@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from waiting import idle
 
 from actors.session import outbox as module
 from actors.session.outbox import Outbox, OutboxEntry
@@ -21,9 +22,12 @@ from cluster.domain.errors import (
 
 
 class Wire:
-    """Stands for the connection: takes what it is told to take, and remembers the order."""
+    """Stands for the connection and the store: takes what it is told to take, and remembers the
+    order."""
 
     def __init__(self) -> None:
+        #: Asked before each record.
+        self.before_a_record: Callable[[OutboxEntry], Awaitable[None]] | None = None
         self.sent: list[str] = []
         self.recorded: list[str] = []
         self.failed: dict[str, str] = {}
@@ -37,6 +41,8 @@ class Wire:
         return datetime.now(UTC)
 
     async def mark_sent(self, entry: OutboxEntry, _at: datetime) -> None:
+        if self.before_a_record is not None:
+            await self.before_a_record(entry)
         self.recorded.append(entry.message_id)
 
     async def mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
@@ -189,112 +195,99 @@ async def test_who_asks_late_is_told_and_sends_nothing_again(outbox: Outbox, wir
     assert wire.sent == ["m1", "m1"]
 
 
-async def test_a_record_that_fails_in_any_way_is_tried_again(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_record_that_fails_in_any_way_is_tried_again(outbox: Outbox, wire: Wire) -> None:
     errors: list[Exception] = [RuntimeError("?"), Unstorable("no"), Unavailable("away")]
 
-    async def refused(entry: OutboxEntry, at: datetime) -> None:
+    async def refused(_: OutboxEntry) -> None:
         if errors:
             raise errors.pop()
-        await wire.mark_sent(entry, at)
 
-    monkeypatch.setattr(outbox, "_mark_sent", refused)
+    wire.before_a_record = refused
     outbox.resume()
     await asyncio.wait_for(outbox.add(entry(1)), 20)
     assert wire.sent == wire.recorded == ["m1"]
 
 
 async def test_what_was_sent_is_recorded_before_the_next_of_its_chat_goes_out(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, wire: Wire
 ) -> None:
     tries = 0
 
-    async def store_away(entry: OutboxEntry, at: datetime) -> None:
+    async def store_away(_: OutboxEntry) -> None:
         nonlocal tries
         tries += 1
         if tries < 3:
             assert wire.sent == ["m1"]
             raise Unavailable("store away", retry_after=1)
-        await wire.mark_sent(entry, at)
 
-    monkeypatch.setattr(outbox, "_mark_sent", store_away)
+    wire.before_a_record = store_away
     waits = [outbox.add(entry(1)), outbox.add(entry(2))]
     outbox.resume()
     await asyncio.wait_for(asyncio.gather(*waits), 20)
     assert wire.recorded == ["m1", "m2"]
 
 
-class Ledger:
-    """Takes records only while it is open."""
+def closed(wire: Wire) -> asyncio.Event:
+    """Nothing is recorded until it is set."""
+    opened = asyncio.Event()
 
-    def __init__(self, wire: Wire) -> None:
-        self.open = asyncio.Event()
-        self._wire = wire
+    async def wait(_: OutboxEntry) -> None:
+        await opened.wait()
 
-    async def mark_sent(self, entry: OutboxEntry, at: datetime) -> None:
-        await self.open.wait()
-        await self._wire.mark_sent(entry, at)
+    wire.before_a_record = wait
+    return opened
 
 
 async def test_a_record_that_takes_long_holds_back_its_own_chat_only(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, wire: Wire
 ) -> None:
-    ledger = Ledger(wire)
-    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+    ledger = closed(wire)
     waits = [outbox.add(entry(n, chat)) for n, chat in ((1, "1@c"), (2, "1@c"), (3, "2@c"))]
     outbox.resume()
-    await asyncio.sleep(0.1)
+    await idle()
     assert wire.sent == ["m1", "m3"]
     assert not any(one.done() for one in waits)
-    ledger.open.set()
+    ledger.set()
     await asyncio.wait_for(asyncio.gather(*waits), 10)
     assert wire.sent == ["m1", "m3", "m2"]
 
 
-async def test_few_are_out_without_a_record(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = Ledger(wire)
-    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+async def test_few_are_out_without_a_record(outbox: Outbox, wire: Wire) -> None:
+    ledger = closed(wire)
     waits = [outbox.add(entry(n, f"{n}@c")) for n in range(3 * module._UNRECORDED)]
     outbox.resume()
-    await asyncio.sleep(0.1)
+    await idle()
     assert len(wire.sent) == module._UNRECORDED
-    ledger.open.set()
+    ledger.set()
     await asyncio.wait_for(asyncio.gather(*waits), 10)
     assert len(wire.recorded) == len(waits)
 
 
-async def test_settled_is_what_is_recorded(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = Ledger(wire)
-    monkeypatch.setattr(outbox, "_mark_sent", ledger.mark_sent)
+async def test_settled_is_what_is_recorded(outbox: Outbox, wire: Wire) -> None:
+    ledger = closed(wire)
     outbox.add(entry(1))
     outbox.resume()
-    await asyncio.sleep(0.05)
+    await idle()
     outbox.pause()
     settling = asyncio.create_task(outbox.settle(10))
-    await asyncio.sleep(0.05)
+    await idle()
+    assert wire.sent == ["m1"]
     assert not settling.done()
-    ledger.open.set()
+    ledger.set()
     await asyncio.wait_for(settling, 5)
     assert wire.recorded == ["m1"]
 
 
-async def test_nothing_more_goes_out_once_a_record_was_refused(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(entry: OutboxEntry, at: datetime) -> None:
+async def test_nothing_more_goes_out_once_a_record_was_refused(outbox: Outbox, wire: Wire) -> None:
+    async def refuse(_: OutboxEntry) -> None:
         raise NotOwner("a newer epoch", retry_after=1)
 
-    monkeypatch.setattr(outbox, "_mark_sent", refuse)
+    wire.before_a_record = refuse
     first = outbox.add(entry(1, "1@c"))
     outbox.resume()
-    await asyncio.sleep(0.05)
+    await idle()
     second = outbox.add(entry(2, "2@c"))
-    await asyncio.sleep(0.05)
+    await idle()
     assert wire.sent == ["m1"]
     await outbox.stop()
     for one in (first, second):

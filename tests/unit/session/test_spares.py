@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from waiting import stays, until
 
 from actors import spare
 from actors.session.holder import holder_id
@@ -61,8 +62,8 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
 
     monkeypatch.setattr(keeper, "spares", count)
     task = asyncio.create_task(Spares(tmp_path, _always(3), start, after=0.0).run())
-    await asyncio.sleep(0.6)
-    assert [before for _, before in asked] == [0, 1, 2]
+    await until(lambda: there == 3)
+    await stays(lambda: [before for _, before in asked] == [0, 1, 2], 0.1)
     assert asked[0][0] == keeper._LOOKS
     assert asked[1][0] - asked[0][0] < keeper._LOOKS
     task.cancel()

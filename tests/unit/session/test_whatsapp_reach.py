@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from waiting import stays
 
 import actors.session.reach
 from actors.session.reach import WhatsAppReach
@@ -40,8 +41,7 @@ async def test_one_that_is_answered_tries_nothing() -> None:
     reach = WhatsAppReach(way.connects, way.report)
     with reach.sends():
         pass
-    await asyncio.sleep(0.1)
-    assert way.tried == 0
+    await stays(lambda: way.tried == 0, 0.1)
 
 
 async def test_one_that_is_slow_is_waited_for() -> None:
@@ -71,8 +71,7 @@ async def test_away_until_it_is_reached_again() -> None:
     way.open = True
     await _until(lambda: not reach.away.done())
     tried = way.tried
-    await asyncio.sleep(0.1)
-    assert way.tried <= tried + 1, "it looks no further"
+    await stays(lambda: way.tried <= tried + 1, 0.1, "it looks no further")
     assert way.reported == 1
 
 

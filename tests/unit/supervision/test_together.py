@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from waiting import idle
 
 from actors.supervision.together import Together
 
 
 async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:
     worked: list[set[int]] = []
+    under_way, may_end = asyncio.Event(), asyncio.Event()
 
     async def work(these: set[int]) -> None:
-        await asyncio.sleep(0.01)
+        under_way.set()
+        await may_end.wait()
         worked.append(these)
 
     together = Together(work)
@@ -23,8 +26,11 @@ async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:
         assert any(one in these for these in worked), "done when it returns"
 
     first = asyncio.create_task(ask(0))
-    await asyncio.sleep(0.005)
-    await asyncio.gather(first, *(ask(one) for one in range(1, 50)))
+    await under_way.wait()
+    others = [asyncio.create_task(ask(one)) for one in range(1, 50)]
+    await idle()
+    may_end.set()
+    await asyncio.gather(first, *others)
     assert worked == [{0}, set(range(1, 50))]
 
 
