@@ -41,6 +41,11 @@ _UNCHECKED = {"unit", "attack"}
 #: One file to a worker; the order stays, as the longest come first.
 _BESIDE = ["--dist", "loadgroup", "--no-loadscope-reorder"]
 _MOST_WORKERS = 4
+#: Of the tests' own processes, workers too; not of Ray's and of other programs.
+_COVERAGE = [
+    *(f"--cov={name}" for name in ("actors", "api", "cluster", "sandbox", "serve_app")),
+    *("--cov-branch", "--cov-report=term:skip-covered"),
+]
 
 
 def run_checks(
@@ -48,6 +53,9 @@ def run_checks(
     as_another_user: Annotated[
         bool,
         typer.Option("--as-another-user", help="As root: the tests as a user who may nothing."),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Report the lines and branches that no test runs.")
     ] = False,
 ) -> None:
     """Lint, format, types, import directions, tests; stops at the first that fails.
@@ -60,6 +68,7 @@ def run_checks(
     tests = [_PYTHON, "-m", "pytest"]
     if tier or not given:
         tests += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), *_BESIDE]
+    tests += _COVERAGE if coverage else []
     checks = {
         **({} if tier in _UNCHECKED else _CHECKS),
         "pytest": [*tests, *(_TIERS[tier] if tier else []), *given],

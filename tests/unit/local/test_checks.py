@@ -29,6 +29,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]
     return commands
 
 
+def test_coverage_is_reported_when_asked_for(ran: list[tuple[list[str], dict[str, str]]]) -> None:
+    for given, wanted in ((["test", "unit", "--coverage"], True), (["test", "unit"], False)):
+        assert CliRunner().invoke(application, given).exit_code == 0
+        tests, _ = ran[-1]
+        assert ("--cov=actors" in tests) == wanted
+        assert tests[-1] == "tests/unit"
+
+
 @pytest.mark.parametrize(
     ("given", "checked", "beside", "slow"),
     [
