@@ -27,7 +27,9 @@ WORKDIR /opt/gateway
 COPY pyproject.toml requirements.lock serve_app.py sitecustomize.py ./
 COPY actors ./actors
 COPY api ./api
+COPY client ./client
 COPY cluster ./cluster
+COPY ops ./ops
 COPY sandbox ./sandbox
 
 ENV PATH=/opt/venv/bin:$PATH \
@@ -48,4 +50,4 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=4 \
     CMD ["wget", "--quiet", "--tries=1", "--timeout=4", "--output-document=/dev/null", "http://127.0.0.1:3000/health/live"]
 
 ENTRYPOINT ["tini", "--"]
-CMD ["python", "-m", "cluster.cli", "up", "--foreground"]
+CMD ["python", "-m", "ops.cli", "up", "--foreground"]

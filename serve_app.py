@@ -35,15 +35,15 @@ from ray.serve.schema import LoggingConfig
 from actors.zygote.launch import FORK
 from api.app import create_app
 from api.security.rate_limits import RateLimits
-from cluster.client import connect
+from client import connect
 from cluster.domain.errors import Invalid
-from cluster.ingress import haproxy
-from cluster.ingress.replica import close_replica, tick_seldom
-from cluster.observed import observe
-from cluster.own_tls import own_tls
 from cluster.security.cluster_token import cluster_token
-from cluster.security.config_check import database_findings, findings
 from cluster.settings import HttpSettings, Settings
+from cluster.telemetry.configure import observe
+from ops.client_tls import own_tls
+from ops.config_check import database_findings, findings
+from ops.ingress import haproxy
+from ops.ingress.replica import close_replica, tick_seldom
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
@@ -162,7 +162,7 @@ def _version(share: int) -> str:
     ]
     code = sorted(
         (str(path.relative_to(_ROOT)), path.stat().st_mtime_ns)
-        for folder in ("api", "cluster")
+        for folder in ("api", "client", "cluster")
         for path in (_ROOT / folder).rglob("*.py")
     )
     return hashlib.sha256(json.dumps([settings, code, share]).encode()).hexdigest()[:16]

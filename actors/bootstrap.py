@@ -13,14 +13,14 @@ import ray
 import structlog
 import typer
 
-from actors.supervision.placement import start_supervisor
-from actors.webhooks.placement import start_dispatchers, stop_dispatchers
-from actors.workers.agent_actor import start_agents, stop_agents
+from actors.agent.agent_actor import start_agents, stop_agents
+from actors.delivery.create_actors import start_dispatchers, stop_dispatchers
+from actors.supervisor.create_actor import start_supervisor
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SUPERVISOR
-from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
+from cluster.telemetry.configure import observe
 
 log = structlog.get_logger(__name__)
 

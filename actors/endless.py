@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from cluster.metrics.meter import METER
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["endless"]
 

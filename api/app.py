@@ -75,7 +75,7 @@ def create_app(
 ) -> FastAPI:
     """The application. `gateway` is called once, in the loop that serves requests, when the
     application starts; what it gives may connect on first use and is closed at the end.
-    `ingress_secret`: see `cluster.ingress`."""
+    `ingress_secret`: see `ops.ingress`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

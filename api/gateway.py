@@ -1,4 +1,4 @@
-"""What the HTTP front asks of the cluster: verbs of `cluster.client.Gateway`, which `ScopedGateway`
+"""What the HTTP front asks of the cluster: verbs of `client.Gateway`, which `ScopedGateway`
 narrows to what one caller may see. They raise `cluster.domain.errors.GatewayError` and nothing else
 on purpose."""
 
@@ -7,16 +7,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
-from cluster.client.chatwoot import Chatwoot
-from cluster.client.keys import Keys
-from cluster.client.nodes import Nodes
-from cluster.client.sandbox import SandboxControl
-from cluster.client.session import SessionClient
-from cluster.client.vitals import ClusterVitals
+from client.chatwoot import Chatwoot
+from client.keys import Keys
+from client.nodes import Nodes
+from client.sandbox import SandboxControl
+from client.session import SessionClient
+from client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
+from cluster.domain.principal import Action
 from cluster.domain.session import SessionRecord
 from cluster.domain.vitals import SessionVitals, TrafficMinute
-from cluster.security.principal import Action
 from cluster.stores.apps import AppRecord
 from cluster.stores.dead_letters import DeadLetter
 

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from api.gateway import Gateway
 from api.security.caller import gateway_of
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.chat_id import ChatId, parse_chat_id
 
 __all__ = [

@@ -16,7 +16,7 @@ from api import console
 from api.problems import problem_response, unforeseen
 from api.routers import observability
 from cluster.domain.errors import Unavailable
-from cluster.tracing import carried, span
+from cluster.telemetry.tracing import carried, span
 
 __all__ = ["RequestContextMiddleware"]
 

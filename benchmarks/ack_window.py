@@ -19,8 +19,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from cluster.local.layout import Layout
-from cluster.local.state import Phase, State
+from ops.local.layout import Layout
+from ops.local.state import Phase, State
 
 __all__ = ["main"]
 

@@ -25,7 +25,7 @@ from benchmarks.contest.load import Load
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import the_gateway
 from benchmarks.shared.folder import working_folder
-from cluster.embedded.process import free_ports
+from ops.embedded.process import free_ports
 
 #: The most that one process takes.
 _PACKED = 200

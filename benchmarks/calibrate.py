@@ -22,11 +22,11 @@ from benchmarks.shared.folder import working_folder
 from benchmarks.simulation.costs import Costs
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.session import DesiredState, SessionStatus
-from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.database import Database
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedStores
 
 _TTL = timedelta(seconds=5)
 #: Sessions that share a process in the batched form.

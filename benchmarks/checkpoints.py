@@ -26,10 +26,10 @@ from actors.checkpoint import Checkpointer, Sealer, pages
 from actors.checkpoint.snapshot import take_snapshot
 from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState
-from cluster.embedded import EmbeddedStores
 from cluster.settings import CheckpointSettings, Settings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedStores
 
 _ROWS = 9_000
 _WRITER = """

@@ -28,9 +28,9 @@ import matplotlib as mpl
 import psutil
 
 from benchmarks.shared.folder import working_folder
-from cluster.embedded.process import free_ports
-from cluster.local.layout import Layout
-from cluster.local.state import State
+from ops.embedded.process import free_ports
+from ops.local.layout import Layout
+from ops.local.state import State
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

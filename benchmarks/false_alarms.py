@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from cluster.local.ray_cluster import RAY_SETTINGS
+from ops.local.ray_cluster import RAY_SETTINGS
 
 os.environ.update({name: value for name, value in RAY_SETTINGS.items() if "health" in name})
 

@@ -1,8 +1,8 @@
 """What a session's process loads before it connects: `python -m benchmarks.footprint`.
 
-Private memory and processor time around each import, in the order of a Ray worker that is to host
-sessions (`actors.preload`). One process, no cluster, no stores: what connecting adds is measured
-by `benchmarks.packing`.
+Private memory and processor time around each import, in the order of a Ray worker that is to
+host sessions (`actors.hosts.preload`). One process, no cluster, no stores: what connecting adds is
+measured by `benchmarks.packing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from actors.lean import SESSION_PROCESS
+from actors.zygote.lean import SESSION_PROCESS
 
 __all__ = ["main"]
 

@@ -23,10 +23,10 @@ from pydantic import SecretStr
 from benchmarks.shared.folder import working_folder
 from cluster.domain.message import MessageFilter
 from cluster.domain.session import DesiredState
-from cluster.embedded import EmbeddedPostgres
 from cluster.settings import Settings, StoreSettings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedPostgres
 
 __all__ = ["run"]
 

@@ -25,8 +25,8 @@ from fastapi import FastAPI
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_gateway
 from benchmarks.shared.folder import working_folder
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT
 
 __all__ = ["application"]
 

@@ -26,9 +26,9 @@ import httpx
 import typer
 
 from benchmarks.shared.folder import working_folder
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT, Layout
-from cluster.local.state import Phase, State
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT, Layout
+from ops.local.state import Phase, State
 
 __all__ = ["main", "measure"]
 
@@ -171,7 +171,7 @@ def _running() -> Iterator[State]:
 
 def _command(*arguments: str, port: int) -> None:
     subprocess.run(
-        [sys.executable, "-m", "cluster.cli", *arguments],
+        [sys.executable, "-m", "ops.cli", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HTTP_PORT": str(port)},
         stdout=sys.stderr,

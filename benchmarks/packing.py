@@ -22,13 +22,13 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from actors.placement import session_environment
+from actors.zygote.options import session_environment
 from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState, SessionStatus
-from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedStores
 from sandbox.app import Sandbox
 
 __all__ = ["main"]

@@ -26,9 +26,9 @@ from benchmarks.contest.load import Load, each, percentile
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_gateway
 from benchmarks.shared.folder import working_folder
-from cluster.local.layout import ROOT, Layout
-from cluster.local.processes import ProcessId, descendants
-from cluster.local.state import State
+from ops.local.layout import ROOT, Layout
+from ops.local.processes import ProcessId, descendants
+from ops.local.state import State
 
 _PACKED = 200
 _NODES, _HEAD, _OTHER = 2, "node-1", "node-2"
@@ -148,7 +148,7 @@ async def _sessions(api: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
 
 def _command(data: Path, name: str, *arguments: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "cluster.cli", name, "--data", str(data), *arguments],
+        [sys.executable, "-m", "ops.cli", name, "--data", str(data), *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_ENV_FILE": os.devnull},
         stdout=subprocess.DEVNULL,

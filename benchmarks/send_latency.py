@@ -24,17 +24,17 @@ import httpx
 
 from actors.hosts.clients import neonize_factory
 from actors.hosts.host import Assigned, SessionHost
-from actors.placement import session_environment
 from actors.session.serving import ClientFactory
 from actors.whatsapp.port import EventSpool, WhatsAppClient
+from actors.zygote.options import session_environment
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_sandbox
 from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState, SessionStatus
-from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedStores
 
 _OWN, _FRIEND = "491730000001", "491730000002"
 _CHAT = f"{_FRIEND}@s.whatsapp.net"

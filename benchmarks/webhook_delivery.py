@@ -30,10 +30,10 @@ from pydantic import SecretStr
 from benchmarks.shared.folder import working_folder
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
-from cluster.embedded import EmbeddedPostgres
 from cluster.settings import Settings, StoreSettings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedPostgres
 
 __all__ = ["Report", "run"]
 
@@ -124,7 +124,7 @@ class _Dispatchers:
         with (self._logs / f"dispatcher-{len(self._running)}.log").open("ab") as log:
             self._running.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "actors.webhooks"],
+                    [sys.executable, "-m", "actors.delivery"],
                     cwd=_ROOT,
                     env={**os.environ, "PYTHONPATH": str(_ROOT), **self._environment},
                     stdout=log,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cluster.client import Gateway, SessionClient, connect
+    from client import Gateway, SessionClient, connect
 
 __all__ = ["Gateway", "SessionClient", "connect"]
 
@@ -19,7 +19,7 @@ __all__ = ["Gateway", "SessionClient", "connect"]
 def __getattr__(name: str) -> Any:
     # Lazy: an actor or a migration that needs one submodule must not pay for Ray and the stores.
     if name in __all__:
-        from cluster import client
+        import client
 
         return getattr(client, name)
     raise AttributeError(name)

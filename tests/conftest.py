@@ -12,10 +12,10 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings, StoreSettings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
+from ops.embedded import EmbeddedStores
 
 _names = itertools.count()
 _ATTACKS = Path(__file__).parent / "attack"

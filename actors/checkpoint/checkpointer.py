@@ -17,11 +17,11 @@ from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer
 from actors.checkpoint.snapshot import Copier
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
-from cluster.metrics.meter import METER
 from cluster.settings import CheckpointSettings
 from cluster.stores.checkpoints import CheckpointStore
 from cluster.stores.objects import ObjectStore
-from cluster.tracing import span
+from cluster.telemetry.metrics.meter import METER
+from cluster.telemetry.tracing import span
 
 __all__ = ["Checkpointer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from actors.store_process import StoreProcesses
+from actors.checkpoint.store_process import StoreProcesses
 
 __all__ = ["Copier", "take_snapshot"]
 

@@ -25,11 +25,11 @@ from actors.endless import endless
 from actors.hosts.renewals import BatchedOwnership
 from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.hosts.slot import CALLS, After, Slot
+from actors.hosts.vitals import tell_vitals
 from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
 from actors.session.serving import ClientFactory
 from actors.session.session import Session
-from actors.vitals import tell_vitals
 from cluster.domain.errors import GatewayError, NotOwner, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings
@@ -113,7 +113,7 @@ class SessionHost:
     ) -> None:
         """`hand_over(session, host, entries)`: gives what a fenced session received to the shared
         host that has it by now; without one, to the newer incarnation of this actor. `move_away`:
-        see `actors.moving.ask_to_move`; `whatsapp_away`: see `Session`."""
+        see `actors.hosts.relocation.ask_to_move`; `whatsapp_away`: see `Session`."""
         self._assigned = assigned
         self._capacity = capacity = assigned.capacity
         self._node = node

@@ -12,18 +12,18 @@ from ray.exceptions import RayError
 
 from actors.hosts.clients import neonize_factory
 from actors.hosts.host import Assigned, SessionHost, Turn
-from actors.moving import ask_to_move, report_whatsapp_away
+from actors.hosts.relocation import ask_to_move, report_whatsapp_away
 from actors.session.session import Session
-from actors.spare import taken
+from actors.zygote.spares import taken
 from actors.zygote.started import started
 from cluster.domain.errors import GatewayError, NotSupported
 from cluster.domain.reply import Reply, answer
 from cluster.domain.session import host_name
 from cluster.local_calls import local_socket, serve_local_calls
-from cluster.observed import observe
 from cluster.settings import Settings
 from cluster.stores.outbox import OutboxRow
-from cluster.tracing import Carried, of_caller
+from cluster.telemetry.configure import observe
+from cluster.telemetry.tracing import Carried, of_caller
 
 __all__ = ["SessionActor", "concurrency_groups"]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import structlog
 
-from actors.moving import MoveAway, reaches_postgresql
+from actors.hosts.admission import admitted
+from actors.hosts.relocation import MoveAway, reaches_postgresql
 from actors.session.closing import HandOver
 from actors.session.dead_man import Switch
 from actors.session.disk import FullDisk
 from actors.session.owner import SessionEnded
 from actors.session.serving import ClientFactory
 from actors.session.session import DISK_FULL, Session
-from actors.supervision.admission import admitted
 from cluster.domain.errors import GatewayError, SessionNotFound, Unavailable
 from cluster.domain.session import SessionStatus
 from cluster.settings import Settings

@@ -26,10 +26,10 @@ from cluster.domain.message import Followed, OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import SessionStatus
 from cluster.domain.session_config import IgnoreConfig
-from cluster.metrics.meter import METER
 from cluster.reach import connects, way_to_whatsapp
 from cluster.stores.outbox import OutboxRow
-from cluster.tracing import carried, span
+from cluster.telemetry.metrics.meter import METER
+from cluster.telemetry.tracing import carried, span
 
 __all__ = ["Calls"]
 

@@ -7,14 +7,14 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
-from actors.media.eager import EagerDownloads
 from actors.session.dead_man import Switch
+from actors.session.eager_downloads import EagerDownloads
 from actors.session.outbox import Outbox
 from actors.session.owner import Owner, SessionEnded
 from actors.session.reach import WhatsAppReach
 from cluster.domain.errors import GatewayError
 from cluster.domain.session import DesiredState, SessionStatus
-from cluster.metrics.meter import METER
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["Closing", "HandOver"]
 

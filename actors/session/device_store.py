@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from actors.session.holder import boot_id
+from actors.process_identity import boot_id
 
 __all__ = ["DeviceFolder", "DeviceStoreBusy", "abandoned"]
 

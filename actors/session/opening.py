@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from actors.process_identity import end, holder_id, is_dead
 from actors.session.dead_man import Switch
 from actors.session.device_store import DeviceFolder
-from actors.session.holder import end, holder_id, is_dead
 from actors.session.lease import LeaseKeeper
 from actors.session.owner import Claimed, Device, Owner
 from actors.session.recorder import Recorder
@@ -18,9 +18,9 @@ from actors.session.vault import DeviceVault
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.domain.session_config import IgnoreConfig
-from cluster.logs import tell_of_process
-from cluster.metrics.meter import METER
 from cluster.stores.ownership import Claim
+from cluster.telemetry.logs import tell_of_process
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["Opening"]
 

@@ -20,10 +20,10 @@ from actors.session.vault import DeviceVault
 from actors.whatsapp.port import WhatsAppClient
 from cluster.domain.errors import GatewayError, NotOwner, Unstorable
 from cluster.domain.session import Me, SessionRecord, SessionStatus
-from cluster.metrics.meter import METER
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.ownership import Claim, Standing
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["Claimed", "Connected", "Device", "Owner", "SessionBroken", "SessionEnded"]
 

@@ -3,7 +3,7 @@
 A network that swallows packets says nothing, and the library notices after half a minute (whatsmeow
 keepalive.go). So while a send was not acknowledged for a moment a TCP connection is tried to where
 the session's own leads. Where none comes to be, callers need not wait any longer for what was
-accepted, and the node's agent is asked to look (`actors.workers.reach`).
+accepted, and the node's agent is asked to look (`actors.agent.reach`).
 """
 
 from __future__ import annotations

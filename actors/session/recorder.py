@@ -33,9 +33,9 @@ from cluster.domain.session_config import IgnoreConfig
 from cluster.events import setting_shape
 from cluster.events.event_id import EventIds
 from cluster.events.poll_shape import SELECTED
-from cluster.metrics.meter import METER
 from cluster.stores import Stores
-from cluster.tracing import enabled, span
+from cluster.telemetry.metrics.meter import METER
+from cluster.telemetry.tracing import enabled, span
 
 __all__ = ["Recorder"]
 

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from actors.media.eager import EagerDownloads
 from actors.session.calls import Calls
+from actors.session.eager_downloads import EagerDownloads
 from actors.session.engine_state import state_after
-from actors.session.machine import Step, step
 from actors.session.outbox import OutboxEntry
 from actors.session.owner import Claimed, Connected, Device, Owner, SessionEnded
+from actors.session.state_machine import Step, step
 from actors.whatsapp.port import (
     ChatArchived,
     ChatLabeled,
@@ -38,8 +38,8 @@ from cluster.domain.message import OutboxState
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.events.event_id import EventIds
 from cluster.events.names import ENGINE_EVENT
-from cluster.metrics.meter import METER
 from cluster.settings import Settings
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["ClientFactory", "Serving"]
 

@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.media.eager import EagerDownloads
 from actors.session.calls import Calls
 from actors.session.closing import Closing, HandOver
 from actors.session.dead_man import Switch
 from actors.session.disk import FullDisk
+from actors.session.eager_downloads import EagerDownloads
 from actors.session.lease import LeaseKeeper
 from actors.session.opening import Opening
 from actors.session.owner import Owner, SessionEnded

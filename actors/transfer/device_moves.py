@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from actors.checkpoint import Checkpointer, Sealer, restore
-from actors.session.holder import holder_id, is_dead
+from actors.process_identity import holder_id, is_dead
 from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.library_store import identity_of
 from actors.transfer.unpack import unpack

@@ -19,7 +19,7 @@ from actors.whatsapp.jids import bare
 from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
 from cluster.domain.message import Ack, StoredMessage
-from cluster.metrics.meter import METER
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["chunks_of"]
 

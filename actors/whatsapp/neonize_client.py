@@ -41,11 +41,11 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from neonize.utils.enum import MediaType
 from pydantic import ValidationError
 
+from actors.checkpoint.store_process import StoreProcesses
 from actors.endless import endless
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
-from actors.store_process import StoreProcesses
 from actors.whatsapp import happenings, history, incoming, jids, verbs
 from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.bounds import bounded, repaired, repaired_answer
@@ -310,7 +310,9 @@ class NeonizeClient:
             decrypt_txn.set_for(self._key)
             known = self._gate is None or self._gate.find()
         if not known:
-            self._finding = asyncio.create_task(self._find_gate(), name=f"gate:{self._key}")
+            self._finding = asyncio.create_task(
+                endless("gate", self._find_gate), name=f"gate:{self._key}"
+            )
 
     async def _find_gate(self) -> None:
         """A client that connects is known no later than at its first event."""

@@ -28,7 +28,7 @@ from actors.whatsapp.port import (
     WhatsAppEvent,
 )
 from cluster.domain.errors import NotOwner
-from cluster.metrics.meter import METER
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["EventStream"]
 

@@ -46,7 +46,7 @@ def stamp() -> int:
     import zlib
 
     found = 0
-    folders = [os.path.join(_ROOT, name) for name in ("actors", "cluster")]
+    folders = [os.path.join(_ROOT, name) for name in ("actors", "client", "cluster")]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:

@@ -30,9 +30,9 @@ if (_ROOT := str(Path(__file__).resolve().parents[2])) not in sys.path:
     sys.path.append(_ROOT)
 
 import actors.zygote
-from actors.lean import SESSION_PROCESS
 from actors.zygote import deferred
 from actors.zygote.launch import fixed, stamp, start_time
+from actors.zygote.lean import SESSION_PROCESS
 
 #: Seconds that a request may take to arrive; that a fork waits for the word to go.
 _READ, _GO = 5.0, 60.0
@@ -46,9 +46,9 @@ _MODULES = (
     "actors.hosts.session_actor",
     "actors.whatsapp.neonize_client",
     "redis.asyncio",
-    "actors.supervisor",
-    "actors.workers.agent_actor",
-    "actors.webhooks.dispatcher_actor",
+    "actors.supervisor.supervisor_actor",
+    "actors.agent.agent_actor",
+    "actors.delivery.dispatcher_actor",
 )
 #: What Serve's processes do: the environment tells which of them a zygote's forks are.
 _OF_THE_FRONT = (

@@ -8,7 +8,7 @@ import structlog
 
 import actors.zygote
 from actors.zygote.launch import FORK, PLAIN
-from cluster.metrics.meter import METER
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["started"]
 

@@ -26,7 +26,7 @@ from api.mcp.inner import Answer, InnerRequest, ask
 from api.mcp.tools import Found, Tool, visible
 from api.security.caller import ToolCall, known_principal
 from cluster.domain.errors import BodyTooLarge, Unauthorized
-from cluster.security.principal import Principal
+from cluster.domain.principal import Principal
 
 __all__ = ["serve"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from api.params import SessionName
 from api.security.authorization import needs
-from cluster.security.principal import Principal
+from cluster.domain.principal import Principal
 
 __all__ = ["FILE_KINDS", "TOOLS", "Arguments", "Found", "Tool", "visible"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from api.models import WahaModel
+from cluster.domain.principal import Principal
 from cluster.domain.vitals import NodeVitals, Ownership, SessionVitals, TrafficMinute
-from cluster.security.principal import Principal
 
 __all__ = [
     "AccessInfo",

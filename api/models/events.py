@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from api.models import WahaModel
 from api.params import MOST
 from cluster.domain.config_secrets import masked_url
+from cluster.domain.outcome import Outcome
 from cluster.domain.session_config import WebhookConfig
-from cluster.events.poster import Outcome
 from cluster.stores.dead_letters import DeadLetter
 from cluster.stores.quarantine import Quarantined
 from cluster.stores.webhooks import Delivery, WebhookState

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from api.file_route import file_behind
 from api.models import WahaModel
-from cluster.media.workshop import Attachment
+from client.workshop import Attachment
 
 __all__ = ["FileBody", "attachment", "given"]
 

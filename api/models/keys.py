@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from api.models import WahaModel
-from cluster.security.principal import SCOPES, USUAL_ACTIONS, Action
+from cluster.domain.principal import SCOPES, USUAL_ACTIONS, Action
 from cluster.stores.api_keys import ApiKeyRecord
 from cluster.stores.audit import AuditEntry
 

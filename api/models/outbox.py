@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field
 
 from api.models import WahaModel
-from cluster.client.outbox import OutboxEntry, Queue
+from client.outbox import OutboxEntry, Queue
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.message import OutboxState
 from cluster.domain.pacing import Limit

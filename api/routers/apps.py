@@ -31,7 +31,7 @@ from cluster.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from cluster.security.principal import SCOPES, Action
+from cluster.domain.principal import SCOPES, Action
 
 __all__ = ["router"]
 

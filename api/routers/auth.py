@@ -14,7 +14,7 @@ from api.params import GatewayDep, SessionName, SessionPath
 from api.patience import once_started
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.errors import (
     Invalid,
     NotSupported,

@@ -26,7 +26,7 @@ from api.problems import responses
 from api.references import reference
 from api.routers.history_page import PAGED, Media, Page, SortOrder, history
 from api.strict_json import StrictJsonRoute
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.chat import ChatOrder
 from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import (

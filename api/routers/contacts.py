@@ -20,7 +20,7 @@ from api.paging import Paging, Words, mentions
 from api.params import GatewayDep, SessionName, SessionPath
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.errors import (
     Invalid,
     NotSupported,

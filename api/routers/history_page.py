@@ -12,7 +12,7 @@ from pydantic import StringConstraints
 
 from api.models.messages import WAMessage
 from api.paging import Merge, at_most
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.chat_id import ChatId
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.message import Ack, MessageFilter

@@ -20,7 +20,7 @@ from cluster.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from cluster.security.principal import SCOPES, check_tenant
+from cluster.domain.principal import SCOPES, check_tenant
 
 __all__ = ["router"]
 

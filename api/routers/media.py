@@ -21,7 +21,8 @@ from api.params import SessionPath
 from api.problems import responses
 from api.ranges import read_range
 from api.references import reference
-from cluster.client.session import SessionClient
+from client.session import SessionClient
+from client.workshop import UPLOAD_SCHEME
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -34,7 +35,6 @@ from cluster.domain.errors import (
 )
 from cluster.media.media_types import is_shown, safe_media_type
 from cluster.media.prepare import Kind
-from cluster.media.workshop import UPLOAD_SCHEME
 
 __all__ = ["router"]
 

@@ -36,8 +36,8 @@ from cluster.domain.errors import (
     Unauthorized,
     Unavailable,
 )
+from cluster.domain.principal import Action
 from cluster.domain.session import DesiredState, SessionRecord
-from cluster.security.principal import Action
 
 __all__ = ["router"]
 

@@ -16,8 +16,8 @@ from api.params import SessionPath
 from api.problems import responses
 from api.references import reference
 from api.routers.chatting import IdempotencyKey
-from cluster.client.session import SessionClient
-from cluster.client.status import STATUS
+from client.session import SessionClient
+from client.status import STATUS
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,

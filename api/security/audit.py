@@ -9,7 +9,7 @@ from api.gateway import Gateway
 from api.security.authorization import needs, template_of
 from api.security.caller import address_of, tool_of
 from cluster.domain.errors import GatewayError
-from cluster.security.principal import Action, Principal
+from cluster.domain.principal import Action, Principal
 from cluster.stores.audit import AuditEntry
 
 __all__ = ["audited"]

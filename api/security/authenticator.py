@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 from api.gateway import Gateway
 from cluster.domain.errors import Unauthorized, Unavailable
+from cluster.domain.principal import OPERATOR_TENANT, Principal
 from cluster.security.keys import ConfiguredKey, digest_of, is_issued
-from cluster.security.principal import OPERATOR_TENANT, Principal
 from cluster.security.tokens import TokenVerifier
 from cluster.settings import FrontSettings, JwtSettings
 from cluster.stores.api_keys import ApiKeyRecord

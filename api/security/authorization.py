@@ -10,7 +10,7 @@ from starlette.types import Scope
 from api.security.caller import address_of, known_principal
 from api.security.front_door import FrontDoor
 from cluster.domain.errors import Forbidden
-from cluster.security.principal import Action
+from cluster.domain.principal import Action
 
 __all__ = ["PUBLIC_TEMPLATES", "authorize", "needs", "template_of"]
 

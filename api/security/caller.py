@@ -12,7 +12,7 @@ from api.gateway import Gateway
 from api.security.rate_limits import RateLimits
 from api.security.scoped_gateway import ScopedGateway
 from cluster.domain.errors import Unauthorized
-from cluster.security.principal import Principal
+from cluster.domain.principal import Principal
 
 __all__ = [
     "ToolCall",

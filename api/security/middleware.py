@@ -18,7 +18,7 @@ from api.security.authenticator import Authenticator
 from api.security.caller import address_of, known_principal, remember, tool_of
 from api.security.rate_limits import RateLimits, Standing, sessions_of
 from cluster.domain.errors import GatewayError, Unauthorized, Unavailable
-from cluster.security.principal import Principal
+from cluster.domain.principal import Principal
 
 __all__ = ["AuthenticationMiddleware"]
 

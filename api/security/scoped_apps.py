@@ -7,8 +7,8 @@ from typing import Any
 
 from api.gateway import Apps
 from cluster.domain.errors import Forbidden, NotFound, SessionNotFound
+from cluster.domain.principal import Action, Principal
 from cluster.domain.session import check_session_name
-from cluster.security.principal import Action, Principal
 from cluster.stores.apps import AppRecord
 
 __all__ = ["ScopedApps"]

@@ -7,17 +7,17 @@ from typing import Any
 
 from api.gateway import Apps, Gateway
 from api.security.scoped_apps import ScopedApps
-from cluster.client.chatwoot import Chatwoot
-from cluster.client.keys import Keys
-from cluster.client.nodes import Nodes
-from cluster.client.sandbox import SandboxControl
-from cluster.client.session import SessionClient
-from cluster.client.vitals import ClusterVitals
+from client.chatwoot import Chatwoot
+from client.keys import Keys
+from client.nodes import Nodes
+from client.sandbox import SandboxControl
+from client.session import SessionClient
+from client.vitals import ClusterVitals
 from cluster.domain.device_source import DeviceSource
 from cluster.domain.errors import Forbidden, SessionNotFound
+from cluster.domain.principal import OPERATOR_TENANT, Action, Principal
 from cluster.domain.session import SessionRecord, check_session_name
 from cluster.domain.vitals import SessionVitals, TrafficMinute
-from cluster.security.principal import OPERATOR_TENANT, Action, Principal
 from cluster.stores.dead_letters import DeadLetter
 
 __all__ = ["ScopedGateway"]

@@ -18,10 +18,10 @@ import jwt
 import psutil
 
 from benchmarks.baseline.process import JWT_SECRET, baseline
-from cluster.embedded import EmbeddedStores
-from cluster.local.layout import ROOT, Layout
-from cluster.local.leftovers import RUN_VARIABLE
-from cluster.local.state import State
+from ops.embedded import EmbeddedStores
+from ops.local.layout import ROOT, Layout
+from ops.local.leftovers import RUN_VARIABLE
+from ops.local.state import State
 
 __all__ = ["Stack", "the_baseline", "the_gateway", "the_sandbox"]
 
@@ -34,7 +34,7 @@ _PARTS = (
     ("sessions", ("ray::Session", "ray::Pack", "server.mjs")),
     ("serve", ("ray::Serve", "ray::Proxy", "ray::HAProxy", "haproxy")),
     ("stores", ("postgres", "valkey", "weed")),
-    ("gateway", ("ray::", "cluster.cli", "cluster.local.host")),
+    ("gateway", ("ray::", "ops.cli", "ops.local.host")),
     ("ray", ("",)),
 )
 
@@ -181,7 +181,7 @@ def the_gateway(
 
     def command(*arguments: str) -> None:
         subprocess.run(
-            [sys.executable, "-m", "cluster.cli", *arguments, "--data", str(data)],
+            [sys.executable, "-m", "ops.cli", *arguments, "--data", str(data)],
             cwd=root,
             env={**environment, "PYTHONPATH": str(root)},
             stdout=subprocess.DEVNULL,

@@ -14,8 +14,8 @@ from yarl import URL
 
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.domain.errors import Invalid
-from cluster.events.guarded_resolver import GuardedResolver
 from cluster.media.addresses import allowed_networks
+from cluster.webhooks.guarded_resolver import GuardedResolver
 
 __all__ = ["ITSELF", "SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootError", "Upload"]
 

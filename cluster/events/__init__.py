@@ -1,1 +1,1 @@
-"""Events as consumers see them: names, WAHA's payloads, signatures, retries, endpoints."""
+"""Events as consumers see them: names, WAHA's payloads, envelopes."""

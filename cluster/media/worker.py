@@ -55,7 +55,7 @@ def _work(kind: str) -> Callable[[str, str | None], dict[str, Any]]:
 
         return page
     if kind in {"audio", "video"}:
-        from cluster.media import moving
+        from cluster.media import transcoding as moving
 
         return {"audio": moving.audio, "video": moving.video}[kind]
     from cluster.media import pictures

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from cluster.domain.errors import Unauthorized
+from cluster.domain.principal import Principal, actions_of, check_tenant
 from cluster.security.jwks import JwksSource
-from cluster.security.principal import Principal, actions_of, check_tenant
 from cluster.settings import JwtSettings
 
 __all__ = ["TokenVerifier"]

@@ -7,7 +7,6 @@ import time
 from typing import Any, Self
 
 from cluster.domain.errors import GatewayError
-from cluster.metrics.telling import tell
 from cluster.settings import Settings
 from cluster.stores.api_keys import ApiKeyStore
 from cluster.stores.apps import AppStore
@@ -41,6 +40,7 @@ from cluster.stores.vitals import VitalStore
 from cluster.stores.wake import EventWaker
 from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
+from cluster.telemetry.metrics.flush import tell
 
 __all__ = ["Stores"]
 

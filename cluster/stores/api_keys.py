@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cluster.domain.errors import Conflict, NotFound
-from cluster.security.principal import Action
+from cluster.domain.principal import Action
 from cluster.stores.database import Database, Row
 
 __all__ = ["ApiKeyRecord", "ApiKeyStore"]

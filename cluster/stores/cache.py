@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from cluster.domain.errors import Unavailable
-from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
+from cluster.telemetry.metrics.meter import METER
 
 if TYPE_CHECKING:
     from redis import asyncio as redis

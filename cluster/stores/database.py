@@ -17,10 +17,10 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from cluster.domain.errors import GatewayError, NotOwner, TooSlow, Unavailable, Unstorable
-from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
 from cluster.stores.circuit_breaker import CircuitBreaker
 from cluster.stores.group_commit import GroupCommit, RolledBackError
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from cluster.metrics.meter import Taken
 from cluster.stores.database import Database, Row
+from cluster.telemetry.metrics.meter import Taken
 
 __all__ = ["MeasureStore"]
 

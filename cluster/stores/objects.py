@@ -15,8 +15,8 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
 from cluster.domain.errors import NotFound, Unavailable
-from cluster.metrics.meter import METER
 from cluster.settings import StoreSettings
+from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["ObjectStore"]
 

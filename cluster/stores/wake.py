@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 #: Channels: of every event, and of those that an endpoint wants.
 EVENTS, DELIVERIES = "gateway_events", "gateway_deliveries"
 _GATHER_SECONDS = 0.005
-#: From one hint to the next: dispatchers look no more often (`actors.webhooks.dispatcher`).
+#: From one hint to the next: dispatchers look no more often (`actors.delivery.dispatcher`).
 _BETWEEN_SECONDS = 0.02
 #: A payload holds 8,000 bytes; more sessions than this are told as `*`.
 _MOST = 300

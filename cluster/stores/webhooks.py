@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import Any, LiteralString
 
+from cluster.domain.outcome import Outcome
 from cluster.events.envelope import Event, Teller
 from cluster.stores.database import Database, Row, jsonb, printable
 from cluster.stores.sessions import me_of
-
-if TYPE_CHECKING:
-    # At run time it would load an HTTP client into every process that has stores.
-    from cluster.events.poster import Outcome
 
 __all__ = ["BreakerRule", "Delivery", "Holding", "LeasedWebhook", "WebhookState", "WebhookStore"]
 

@@ -21,7 +21,7 @@ from people import People, Person
 from running_gateway import Phone, RunningGateway, until
 from waha import WahaClient
 
-from cluster.embedded.process import free_ports
+from ops.embedded.process import free_ports
 
 _names = itertools.count(1)
 #: Loopback, where nobody's URL may lead to, but not 127.0.0.1: the gateway of the tests allows it.

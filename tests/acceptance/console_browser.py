@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from running_gateway import RunningGateway
 
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 __all__ = ["DESKTOP", "LAPTOP", "PHONE", "Console", "Film", "console", "installed_chromium"]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import yaml
 
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT
-from cluster.local.processes import ProcessId, descendants
-from cluster.local.state import Phase, State
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT
+from ops.local.processes import ProcessId, descendants
+from ops.local.state import Phase, State
 
 __all__ = ["LaunchedCluster"]
 
@@ -103,7 +103,7 @@ class LaunchedCluster:
         with (self._folder / f"{name}.log").open("ab") as log:
             self._nodes[name] = psutil.Popen(
                 [
-                    *(sys.executable, "-m", "cluster.cli", *command.split()),
+                    *(sys.executable, "-m", "ops.cli", *command.split()),
                     *("--address=127.0.0.1", f"--name={name}", f"--settings={self._env_file}"),
                     *(f"--data={self._folder / name}", *more),
                 ],

@@ -16,9 +16,9 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT, Layout
-from cluster.local.state import State
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT, Layout
+from ops.local.state import State
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class RunningGateway:
     def command(self, name: str, *arguments: str, check: bool = True) -> str:
         """Run the command line on this gateway's folder; returns what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "cluster.cli", name, "--data", str(self.data), *arguments],
+            [sys.executable, "-m", "ops.cli", name, "--data", str(self.data), *arguments],
             cwd=ROOT,
             env={
                 **os.environ,

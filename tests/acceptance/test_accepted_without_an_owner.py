@@ -12,8 +12,8 @@ import httpx
 import pytest
 from running_gateway import RunningGateway, until
 
-from cluster.local.kept_secrets import ray_token
-from cluster.local.layout import Layout
+from ops.local.kept_secrets import ray_token
+from ops.local.layout import Layout
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("GATEWAY_SLOW_TESTS"), reason="half a minute: GATEWAY_SLOW_TESTS"

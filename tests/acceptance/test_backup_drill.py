@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from running_gateway import RunningGateway, until
 
-from cluster.cli.run import gateway_environment
-from cluster.embedded import EmbeddedPostgres, EmbeddedSeaweed
 from cluster.settings import StoreSettings
 from cluster.stores.objects import ObjectStore
+from ops.cli.run import gateway_environment
+from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed
 
 pytestmark = pytest.mark.skipif(
     "GATEWAY_SLOW_TESTS" not in os.environ, reason="set GATEWAY_SLOW_TESTS: two starts of a gateway"

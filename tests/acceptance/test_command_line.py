@@ -19,8 +19,8 @@ from people import PICTURE, People
 from running_gateway import RunningGateway, until
 
 from actors.transfer.archive import ArchiveLock, open_archive
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT
 
 _PASSPHRASE = "correct horse battery"
 _ENVIRONMENT = {
@@ -37,7 +37,7 @@ def _begun(
 ) -> subprocess.Popen[str]:
     """By URL, as from elsewhere: the key is in the environment."""
     return subprocess.Popen(
-        [sys.executable, "-m", "cluster.cli", *words],
+        [sys.executable, "-m", "ops.cli", *words],
         cwd=ROOT,
         env={
             **_ENVIRONMENT,
@@ -241,7 +241,7 @@ def test_the_front_of_the_working_tree_over_the_gateway_that_is_up(
     (port,) = free_ports(1)
     front = subprocess.Popen(
         [
-            *(sys.executable, "-m", "cluster.cli", "dev"),
+            *(sys.executable, "-m", "ops.cli", "dev"),
             *("--data", str(gateway.data), "--port", str(port)),
         ],
         cwd=ROOT,

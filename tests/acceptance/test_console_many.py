@@ -20,10 +20,10 @@ from playwright.sync_api import Route, expect
 from pydantic import SecretStr
 
 from api.app import create_app
-from cluster.client.gateway import Gateway
-from cluster.embedded.process import free_ports
+from client.gateway import Gateway
 from cluster.settings import HttpSettings, Settings
 from cluster.stores import Stores
+from ops.embedded.process import free_ports
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("GATEWAY_SLOW_TESTS"), reason="a browser: GATEWAY_SLOW_TESTS"

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from running_gateway import RunningGateway, until
 
-from cluster.local.layout import Layout
-from cluster.local.processes import ProcessId
-from cluster.local.state import State
+from ops.local.layout import Layout
+from ops.local.processes import ProcessId
+from ops.local.state import State
 
 HEAD = "node-1"
 ALICE, BOB = "4915100000101", "4915100000102"

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from running_gateway import Phone, RunningGateway, until
 
-from cluster.local.layout import Layout
-from cluster.local.state import State
+from ops.local.layout import Layout
+from ops.local.state import State
 
 _numbers = itertools.count(1)
 pytestmark = pytest.mark.skipif(

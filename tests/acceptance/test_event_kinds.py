@@ -13,7 +13,7 @@ from people import People, Person
 from running_gateway import RunningGateway, until
 from waha.generated import models as waha
 
-from cluster.local.layout import Layout
+from ops.local.layout import Layout
 
 Payload = dict[str, Any]
 

@@ -20,8 +20,8 @@ import psutil
 import pytest
 from running_gateway import Phone, until
 
-from cluster.embedded.process import free_ports
-from cluster.local.layout import ROOT
+from ops.embedded.process import free_ports
+from ops.local.layout import ROOT
 
 _DOCKERFILE = (ROOT / "Dockerfile").read_text()
 _BASE = re.findall(r"^FROM (\S+)", _DOCKERFILE, re.MULTILINE)[-1]

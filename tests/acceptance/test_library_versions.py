@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 pytestmark = [
     pytest.mark.skipif(
@@ -44,7 +44,7 @@ class Installation:
     def library(self, *arguments: str) -> tuple[int, str]:
         """Exit code of `gateway library …`, and what it said."""
         done = subprocess.run(
-            [str(self.folder / "bin/python"), "-m", "cluster.cli", "library", *arguments],
+            [str(self.folder / "bin/python"), "-m", "ops.cli", "library", *arguments],
             cwd=ROOT,
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("PIP_")},

@@ -18,9 +18,9 @@ import pytest
 from launched_cluster import LaunchedCluster
 from running_gateway import Phone, until
 
-from cluster.embedded import EmbeddedStores, EmbeddedValkey
-from cluster.embedded.process import free_ports
-from cluster.local.sandbox import SandboxPart
+from ops.embedded import EmbeddedStores, EmbeddedValkey
+from ops.embedded.process import free_ports
+from ops.local.sandbox import SandboxPart
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 
 @pytest.mark.skipif(

@@ -13,7 +13,7 @@ from foreign.tables import keep_table
 from people import PICTURE, People
 from running_gateway import until
 
-from cluster.embedded.postgres import EmbeddedPostgres
+from ops.embedded.postgres import EmbeddedPostgres
 
 pytestmark = [
     pytest.mark.skipif(

@@ -21,7 +21,7 @@ from otlp_collector import Collector
 from prometheus_client.parser import text_string_to_metric_families
 from running_gateway import Phone, RunningGateway, until
 
-from cluster.local.layout import Layout
+from ops.local.layout import Layout
 
 Pair = tuple[tuple[str, Phone], tuple[str, Phone]]
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from running_gateway import Phone, RunningGateway, until
 
-from cluster.local.kept_secrets import ray_token
-from cluster.local.layout import Layout
+from ops.local.kept_secrets import ray_token
+from ops.local.layout import Layout
 
 _numbers = itertools.count(1)
 _SESSIONS = 6

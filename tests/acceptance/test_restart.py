@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 from running_gateway import RunningGateway, until
 
-from cluster.local.layout import Layout
-from cluster.local.state import State
+from ops.local.layout import Layout
+from ops.local.state import State
 
 
 def _is_lean(gateway: RunningGateway) -> None:

@@ -11,7 +11,7 @@ import httpx
 import jwt
 from fastapi import FastAPI
 
-from cluster.client.gateway import Gateway
+from client.gateway import Gateway
 from cluster.settings import Settings
 from cluster.stores import Stores
 

@@ -14,10 +14,10 @@ from aiohttp import web
 from inner_service import Inside
 
 from cluster.domain.errors import BodyTooLarge, GatewayError
-from cluster.events.poster import Poster
 from cluster.media.fetch import Fetcher
 from cluster.media.spool import Spool
 from cluster.settings import MediaSettings
+from cluster.webhooks.poster import Poster
 
 LIMIT = 100_000
 

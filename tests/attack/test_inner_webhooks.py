@@ -11,14 +11,14 @@ import pytest
 from attack_front import Front
 from inner_service import Inside
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from cluster.domain.session import DesiredState
-from cluster.events.endpoint import Endpoint
 from cluster.events.envelope import Event, Teller
-from cluster.local.own_settings import OwnSettings, variables
 from cluster.settings import Settings, WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.webhooks import LeasedWebhook
+from cluster.webhooks.endpoint import Endpoint
+from ops.local.user_settings import OwnSettings, variables
 
 
 @pytest.fixture

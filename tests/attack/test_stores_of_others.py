@@ -20,11 +20,11 @@ import psycopg
 import pytest
 import redis
 
-from cluster.embedded import EmbeddedStores
-from cluster.embedded.certificates import Certificates, make_certificates
-from cluster.embedded.postgres import POSTGRES_UID
-from cluster.embedded.seaweed import _binary
 from cluster.security.exposure import exposures
+from ops.embedded import EmbeddedStores
+from ops.embedded.certificates import Certificates, make_certificates
+from ops.embedded.postgres import POSTGRES_UID
+from ops.embedded.seaweed import _binary
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

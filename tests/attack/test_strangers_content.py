@@ -24,19 +24,19 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from client.workshop import Workshop
 from cluster.chatwoot.api import ChatwootApi, ChatwootConnections, ChatwootError
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.domain.errors import Invalid, Unavailable
 from cluster.events.message_parts import location_of
-from cluster.events.poster import Poster
-from cluster.local.layout import ROOT
 from cluster.media.fetch import Fetcher
 from cluster.media.pages import read_page
 from cluster.media.prepare import Preparer
 from cluster.media.refused import Refused
-from cluster.media.workshop import Workshop
 from cluster.security.jwks import JwksSource
 from cluster.settings import MediaSettings
+from cluster.webhooks.poster import Poster
+from ops.local.layout import ROOT
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Answer], Awaitable[str]]
@@ -187,9 +187,9 @@ def _crc(header: bytes) -> bytes:
 
 def test_nothing_but_the_confined_program_decodes() -> None:
     """Pillow and FFmpeg are in its reach alone, whoever sent the file."""
-    decoders, own = {"PIL", "av"}, {"cluster.media.pictures", "cluster.media.moving"}
+    decoders, own = {"PIL", "av"}, {"cluster.media.pictures", "cluster.media.transcoding"}
     found = set()
-    for folder in ("actors", "api", "cluster"):
+    for folder in ("actors", "api", "client", "cluster", "ops"):
         for path in (ROOT / folder).rglob("*.py"):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             for node in ast.walk(ast.parse(path.read_text())):

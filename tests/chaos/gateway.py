@@ -14,17 +14,17 @@ from typing import Any
 import httpx
 import psutil
 
-from actors.spare import spares
+from actors.zygote.spares import spares
 from chaos.servers import family, signal_all
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SUPERVISOR
-from cluster.embedded.process import free_ports
-from cluster.local.kept_secrets import ray_token
-from cluster.local.layout import ROOT, Layout
-from cluster.local.leftovers import RUN_VARIABLE
-from cluster.local.own_settings import variables
-from cluster.local.ray_state import node_names
-from cluster.local.state import PartState, State
+from ops.embedded.process import free_ports
+from ops.local.kept_secrets import ray_token
+from ops.local.layout import ROOT, Layout
+from ops.local.leftovers import RUN_VARIABLE
+from ops.local.ray_state import node_names
+from ops.local.state import PartState, State
+from ops.local.user_settings import variables
 
 __all__ = ["Gateway"]
 
@@ -268,7 +268,7 @@ class Gateway:
     async def _command(self, name: str, *arguments: str) -> None:
         theirs = variables()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cluster.cli", name, "--data", str(self.layout.data)),
+            *(sys.executable, "-m", "ops.cli", name, "--data", str(self.layout.data)),
             *arguments,
             cwd=ROOT,
             env={

@@ -7,7 +7,7 @@ import sys
 
 import ray
 
-from actors.workers.neighbours import agent_name
+from actors.peers import agent_name
 from cluster.settings import Settings
 
 

@@ -11,7 +11,7 @@ import httpx
 
 from chaos.gateway import Gateway
 from cluster.domain.errors import Unavailable
-from cluster.local.sandbox import SandboxAddresses
+from ops.local.sandbox import SandboxAddresses
 
 __all__ = ["Person", "Phones", "pair_all"]
 

@@ -20,11 +20,11 @@ from stepped_clock import SteppedClock
 
 from chaos.network import Cable
 from cluster.domain.errors import Unavailable
-from cluster.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
-from cluster.embedded.postgres import POSTGRES_UID, postgres_binary
-from cluster.local.layout import ROOT
-from cluster.local.processes import ProcessId, descendants
-from cluster.local.sandbox import SandboxAddresses, SandboxPart
+from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
+from ops.embedded.postgres import POSTGRES_UID, postgres_binary
+from ops.local.layout import ROOT
+from ops.local.processes import ProcessId, descendants
+from ops.local.sandbox import SandboxAddresses, SandboxPart
 
 __all__ = ["NOBODY", "Servers", "Store", "family", "signal_all"]
 

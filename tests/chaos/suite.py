@@ -27,7 +27,7 @@ from chaos.scene import Fault, Scene, Strike
 from chaos.servers import Servers
 from chaos.traffic import Traffic
 from cluster.domain.errors import GatewayError
-from cluster.local.layout import Layout
+from ops.local.layout import Layout
 
 __all__ = ["Plan", "Suite", "new_folder", "remove"]
 

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import psutil
 from stepped_clock import SteppedClock
 
-from cluster.local.layout import ROOT
-from cluster.local.sandbox import SandboxAddresses, sandbox_command
-from cluster.local.state import Phase, State
+from ops.local.layout import ROOT
+from ops.local.sandbox import SandboxAddresses, sandbox_command
+from ops.local.state import Phase, State
 
 __all__ = ["Bed", "Host", "until"]
 
@@ -222,7 +222,7 @@ class Bed:
         clock = self.clocks.get(host.name)
         place = ["--head"] if host is self.head else ["--join", self.head.address]
         host.run(
-            *(sys.executable, "-m", "cluster.cli", "node", *place),
+            *(sys.executable, "-m", "ops.cli", "node", *place),
             *("--settings", str(self.settings)),
             environment={"HOME": "/var/lib/gateway", **(clock.environment if clock else {})},
         )

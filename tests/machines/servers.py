@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cluster.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
+from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
 
 _S3_PORT = 9000
 

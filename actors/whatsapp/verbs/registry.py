@@ -25,7 +25,7 @@ class Device(Protocol):
         """The account; known while it is connected."""
 
     async def rows(self, query: str) -> list[list[Any]]:
-        """Ask the library's SQLite database: see `actors.store_process.StoreProcess.rows`."""
+        """Ask the library's SQLite database: see `StoreProcess.rows`."""
 
     @property
     def groups(self) -> GroupCache:

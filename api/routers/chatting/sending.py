@@ -10,7 +10,7 @@ from api.files import FilesUrl
 from api.models.messages import WAMessage
 from api.params import GatewayDep, SessionName
 from api.problems import responses
-from cluster.client.session import SessionClient
+from client.session import SessionClient
 from cluster.domain.errors import (
     BodyTooLarge,
     Conflict,

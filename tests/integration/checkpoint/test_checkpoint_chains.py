@@ -21,10 +21,10 @@ from typer.testing import CliRunner, Result
 from actors.checkpoint import Checkpointer, Sealer, restore
 from actors.session.device_store import DeviceFolder
 from actors.session.vault import DeviceVault
-from cluster.cli.application import application
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import CheckpointSettings, Settings
 from cluster.stores.objects import ObjectStore
+from ops.cli.application import application
 
 restoring = importlib.import_module("actors.checkpoint.restore")
 

@@ -156,7 +156,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
 def _executable(folder: Path) -> None:
     """A machine that is emulated cannot start its own interpreter by itself: whoever does, as for
-    reading the store (`actors.store_process`), gets a script of this one that does."""
+    reading the store (`actors.checkpoint.store_process`), gets a script of this one that does."""
     if os.environ.get("LIBRARY_TEST_INTERPRETER"):
         script = folder / "interpreter"
         script.write_text(f'#!/bin/sh\nexec {shlex.join(_INTERPRETER)} "$@"\n')

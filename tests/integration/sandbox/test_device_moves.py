@@ -15,12 +15,12 @@ from pydantic import SecretStr
 
 from actors.checkpoint import Sealer, restore
 from actors.transfer.device_moves import DeviceMoves
-from cluster.cli.device_files import read_store
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Conflict, Invalid
 from cluster.domain.session import DesiredState
 from cluster.settings import CheckpointSettings, Settings
 from cluster.stores import Stores
+from ops.cli.device_files import read_store
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
 

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from unplugged import Running, start
 
 from cluster.domain.session import SessionRecord
-from cluster.logs import configure
 from cluster.settings import CheckpointSettings, LeaseSettings, LogSettings, Settings
 from cluster.stores import Stores
+from cluster.telemetry.logs import configure
 
 _KEYS = "test:" + base64.b64encode(bytes(32)).decode()
 

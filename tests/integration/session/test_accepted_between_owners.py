@@ -16,9 +16,9 @@ import pytest_asyncio
 from unplugged import Running, Unplugged, start
 from waiting import stays
 
-from cluster.client.gateway import Gateway
-from cluster.client.known_sessions import KnownSessions
-from cluster.client.session import SessionClient
+from client.gateway import Gateway
+from client.known_sessions import KnownSessions
+from client.session import SessionClient
 from cluster.domain.errors import NotOwner, SessionNotFound, SessionNotWorking, Unavailable
 from cluster.domain.message import Followed, OutboxState, SentMessage
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus

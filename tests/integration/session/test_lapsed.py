@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from actors.workers.lapsed import REASON, Lapsed
+from actors.agent.lapsed import REASON, Lapsed
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.stores import Stores
 

@@ -18,7 +18,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message, ProtocolMessage
 from unplugged import Running, message, wire
 
 from actors.whatsapp.neonize_client import _RECEIPTS
-from cluster.client.references import known_message
+from client.references import known_message
 from cluster.domain.history import GroupNews
 from cluster.domain.message import MessageFilter, StoredMessage
 from cluster.domain.message_ref import MessageRef

@@ -13,7 +13,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from unplugged import Running, message, start
 from waiting import stays
 
-from actors.session import machine
+from actors.session import state_machine as machine
 from actors.session.owner import SessionBroken
 from actors.session.vault import DeviceVault
 from cluster.domain.errors import Unavailable

@@ -14,11 +14,11 @@ import psutil
 import pytest
 import redis
 
-from cluster.embedded import EmbeddedPostgres, EmbeddedValkey
+from ops.embedded import EmbeddedPostgres, EmbeddedValkey
 
 _OWNER = """
 import json, pathlib, signal, sys
-from cluster.embedded import EmbeddedStores
+from ops.embedded import EmbeddedStores
 stores = EmbeddedStores(pathlib.Path(sys.argv[1]))
 stores.start()
 pids = [stores.postgres.pid, stores.valkey.pid, stores.seaweed.pid]

@@ -15,10 +15,10 @@ import yaml
 from owned_session import TTL, Owned
 from prometheus_client.parser import text_string_to_metric_families
 
+from client.exposition import exposition
 from cluster.domain.session import DesiredState
-from cluster.metrics.exposition import exposition
-from cluster.metrics.meter import Meter
 from cluster.stores import Stores
+from cluster.telemetry.metrics.meter import Meter
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yaml"

@@ -17,10 +17,9 @@ from cluster.domain.errors import GatewayError
 from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, MessageFilter, OutboxState
+from cluster.domain.outcome import Outcome
 from cluster.domain.session import DesiredState, Me, SessionStatus
 from cluster.domain.start_pause import StartPolicy
-from cluster.events.poster import Outcome
-from cluster.metrics.meter import Taken
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.audit import AuditEntry
@@ -29,6 +28,7 @@ from cluster.stores.media import StoredFile
 from cluster.stores.migrate import migrate
 from cluster.stores.webhooks import BreakerRule
 from cluster.stores.workers import NodeReport
+from cluster.telemetry.metrics.meter import Taken
 
 #: psycopg prepares what it has run five times.
 _PREPARED = 7

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from cluster.domain.errors import Conflict, NotFound, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
-from cluster.embedded import EmbeddedStores
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.database import Database
 from cluster.stores.migrate import migrate
 from cluster.stores.objects import ObjectStore
+from ops.embedded import EmbeddedStores
 
 
 async def test_as_many_tell_their_status_at_once_as_share_a_process(stores: Stores) -> None:

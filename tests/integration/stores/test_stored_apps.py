@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.client.apps import Apps
-from cluster.client.keys import Keys
+from client.apps import Apps
+from client.keys import Keys
 from cluster.domain.errors import Conflict, NotFound
+from cluster.domain.principal import Action
 from cluster.domain.session import SessionRecord
-from cluster.security.principal import Action
 from cluster.stores import Stores
 
 READ = frozenset({Action.READ})

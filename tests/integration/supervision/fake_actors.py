@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from actors.placement import HostActor
-from actors.supervision.host_actors import HostActors, Pulse
+from actors.hosts.create_actor import HostActor
+from actors.supervisor.host_actors import HostActors, Pulse
 from cluster.domain.session import SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from actors import supervisor as module
-from actors.placement import HostActor
-from actors.supervision.host_actors import HostActors
-from actors.supervisor import Supervisor
+from actors.hosts.create_actor import HostActor
+from actors.supervisor import supervisor_actor as module
+from actors.supervisor.host_actors import HostActors
+from actors.supervisor.supervisor_actor import Supervisor
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState
 from cluster.settings import Settings

@@ -18,12 +18,12 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from actors.placement import HostActor
-from actors.supervision.going_down import GoingDown
-from actors.supervision.host_actors import HostActors, Pulse
-from actors.supervision.named_actor import named_actor
-from cluster.local.layout import ROOT
+from actors.hosts.create_actor import HostActor
+from actors.supervisor.going_down import GoingDown
+from actors.supervisor.host_actors import HostActors, Pulse
+from actors.supervisor.named_actor import named_actor
 from cluster.settings import PlacementSettings, Settings
+from ops.local.layout import ROOT
 
 NAMESPACE = "gateway-test"
 

@@ -8,8 +8,8 @@ import pytest
 from owned_session import Owned
 
 from actors.hosts.host import Assigned
-from actors.supervision.reconcile import _wanted
-from actors.supervision.stopped import say_stopped
+from actors.supervisor.reconcile import _wanted
+from actors.supervisor.stopped import say_stopped
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings, SupervisorSettings
 from cluster.stores import Stores

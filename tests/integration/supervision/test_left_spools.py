@@ -7,9 +7,9 @@ from pathlib import Path
 
 from owned_session import TTL
 
+from actors.agent.orphaned_spools import Leftovers
 from actors.session.device_store import DeviceFolder
 from actors.session.spool import Spool
-from actors.workers.leftovers import Leftovers
 from cluster.domain.session import SessionRecord
 from cluster.stores import Stores
 

@@ -24,7 +24,7 @@ import actors.hosts.slot
 import actors.session.session
 from actors.hosts.host import Assigned, SessionHost
 from actors.hosts.renewals import BatchedOwnership
-from actors.session.holder import host_id
+from actors.process_identity import host_id
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord
 from cluster.settings import CheckpointSettings, LeaseSettings, Settings, WhatsAppSettings
@@ -304,7 +304,7 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
 async def _another_process() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """One of this machine, and its name as a holder."""
     code = (
-        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
+        "from actors.process_identity import holder_id; print(holder_id(), flush=True);"
         "import time; time.sleep(60)"
     )
     process = await asyncio.create_subprocess_exec(

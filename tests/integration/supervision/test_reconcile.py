@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 from fake_actors import TTL, FakeActors
 
-from actors.placement import HostActor
-from actors.supervision.host_actors import Pulse
-from actors.supervision.reconcile import Reconciler
-from cluster.client.nodes import Nodes
+from actors.hosts.create_actor import HostActor
+from actors.supervisor.host_actors import Pulse
+from actors.supervisor.reconcile import Reconciler
+from client.nodes import Nodes
 from cluster.domain.errors import Conflict, NotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from fake_actors import FakeActors
 
-from actors.supervision.host_actors import Pulse
-from actors.supervision.reconcile import Reconciler
+from actors.supervisor.host_actors import Pulse
+from actors.supervisor.reconcile import Reconciler
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings
 from cluster.stores import Stores

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from waiting import stays
 
-from actors.supervision.admission import admitted
+from actors.hosts.admission import admitted
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
 from cluster.domain.start_pause import StartPolicy
 from cluster.settings import Settings, SupervisorSettings

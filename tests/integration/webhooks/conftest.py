@@ -11,7 +11,7 @@ import pytest_asyncio
 from hook_receiver import Receiver, receiving
 from hooked import Hooked, running_dispatcher
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import DesiredState, SessionRecord
 from cluster.settings import Settings, WebhookSettings
@@ -26,7 +26,7 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(settings: Settings) -> None:
         raise Unavailable("there is no cluster", retry_after=1)
 
-    monkeypatch.setattr("cluster.client.gateway.ensure_ray", none)
+    monkeypatch.setattr("client.gateway.ensure_ray", none)
 
 
 @pytest.fixture

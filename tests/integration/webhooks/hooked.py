@@ -9,7 +9,7 @@ from typing import Any
 
 from hook_receiver import Receiver
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from cluster.domain.session import SessionRecord
 from cluster.settings import Settings
 from cluster.stores import Stores

@@ -20,9 +20,9 @@ from waiting import stays
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from api.app import create_app
-from cluster.client.gateway import Gateway
+from client.gateway import Gateway
 from cluster.domain.message import Ack, StoredMessage
 from cluster.domain.session import Me, SessionStatus
 from cluster.settings import HttpSettings, Settings

@@ -12,11 +12,11 @@ from hook_receiver import Receiver, answers_500, eventually
 from hooked import Hooked, running_dispatcher
 
 from cluster.domain.session import SessionRecord
-from cluster.events.endpoint import Endpoint
-from cluster.logs import configure
 from cluster.settings import LogSettings, Settings
 from cluster.stores import Stores
 from cluster.stores.webhooks import BreakerRule, WebhookState
+from cluster.telemetry.logs import configure
+from cluster.webhooks.endpoint import Endpoint
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ import pytest
 from chatwoot.stand_in import Chatwoot
 from hooked import Hooked, running_dispatcher
 
-from actors.apps.chatwoot import Person
-from actors.apps.owner_files import OwnerFiles
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.apps.chatwoot import Person
+from actors.delivery.apps.owner_files import OwnerFiles
+from actors.delivery.dispatcher import Dispatcher
 from cluster.chatwoot.api import Upload
 from cluster.domain.errors import Conflict, SessionNotWorking
 from cluster.domain.message import StoredMessage

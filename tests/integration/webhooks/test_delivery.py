@@ -15,7 +15,7 @@ from hooked import Hooked, hook, running_dispatcher, say
 from pydantic import SecretStr
 from waiting import stays
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from cluster.settings import GlobalWebhookSettings, Settings
 from cluster.stores import Stores
 

@@ -11,7 +11,7 @@ import pytest
 from hook_receiver import Receiver, answers_500
 from hooked import Hooked
 
-from actors.webhooks.dispatcher import Dispatcher
+from actors.delivery.dispatcher import Dispatcher
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.event_signals import EventSignals

@@ -26,14 +26,14 @@ from hooked import Hooked, running_dispatcher, say
 from pydantic import SecretStr
 from redis import asyncio as redis
 
-from actors.sinks.configured import Sinks
+from actors.delivery.sinks.configured import Sinks
 from cluster.domain.message import Ack, StoredMessage
 from cluster.domain.session import SessionRecord
-from cluster.embedded.process import free_ports
 from cluster.events.stored_message import to_event
 from cluster.settings import BackendSettings, MediaSettings, Settings, SinkSettings
 from cluster.stores import Stores
 from cluster.stores.objects import ObjectStore
+from ops.embedded.process import free_ports
 
 SECRET = "a secret of more than thirty-two characters"
 

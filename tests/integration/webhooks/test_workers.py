@@ -9,7 +9,7 @@ import jwt
 from hook_receiver import Receiver, answers_500, eventually
 from pydantic import SecretStr
 
-from actors.workers.agent import Node, WorkerAgent
+from actors.agent.agent import Node, WorkerAgent
 from cluster.settings import BackendSettings, Settings
 from cluster.stores import Stores
 from cluster.stores.workers import NodeReport

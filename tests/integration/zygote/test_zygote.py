@@ -17,10 +17,10 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from actors.lean import SESSION_PROCESS
-from actors.prestart import prestart
 from actors.zygote.launch import FORK, PLAIN
-from cluster.local.layout import ROOT
+from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.prestart import prestart
+from ops.local.layout import ROOT
 
 _ENVIRONMENT = {SESSION_PROCESS: "1", "GOGC": "50", "MALLOC_ARENA_MAX": "2"}
 _SECONDS = 90
@@ -37,7 +37,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     patch.setenv("PYTHONPATH", str(ROOT))
     patch.setenv("GATEWAY_ENV_FILE", os.devnull)
     patch.setenv("GATEWAY_DATA_DIR", str(data))
-    patch.setenv("RAY_preload_python_modules", "actors.preload")
+    patch.setenv("RAY_preload_python_modules", "actors.hosts.preload")
     patch.delenv("RAY_ADDRESS", raising=False)
     cluster = Cluster(
         initialize_head=True,

@@ -14,8 +14,9 @@ from fake_keys import FakeKeys
 from fake_subjects import ANSWERS, FakeLabelStore
 
 from api.gateway import GatewayFactory
-from cluster.client import NumberStatus, QrCode
-from cluster.client.subjects import Subjects
+from client import NumberStatus, QrCode
+from client.subjects import Subjects
+from client.workshop import Workshop
 from cluster.domain.contact import Contact
 from cluster.domain.errors import (
     Conflict,
@@ -38,7 +39,6 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
-from cluster.media.workshop import Workshop
 from cluster.settings import MediaSettings
 
 KEY = "the-key"

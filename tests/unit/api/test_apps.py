@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fake_gateway import FakeGateway
 
-from cluster.security.principal import SCOPES
+from cluster.domain.principal import SCOPES
 
 WANTED = {"session": "working", "app": "mcp", "config": {"actions": {"read": True}}}
 

@@ -19,7 +19,7 @@ from api.app import create_app
 from api.gateway import GatewayFactory
 from api.mcp.tools import FILE_KINDS, TOOLS
 from api.routers import mcp as route
-from cluster.security.principal import SCOPES
+from cluster.domain.principal import SCOPES
 from cluster.settings import HttpSettings
 
 URL = "http://gateway/mcp"

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from tables_of_paths import in_tables, shape
 
 from api.app import create_app
-from cluster.client import pictures
+from client import pictures
 from cluster.domain.errors import NotFound
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, MessageFilter, MessagePage, StoredMessage

@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.contest import stacks
 from benchmarks.contest.stacks import Stack
-from cluster.local.leftovers import RUN_VARIABLE
 from cluster.settings import LimitSettings
+from ops.local.leftovers import RUN_VARIABLE
 
 _PARENT = """
 import os, subprocess, sys, time

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 from chatwoot.stand_in import Chatwoot
 
-from actors.apps.chatwoot import ChatwootBridge, Person
-from actors.apps.configured import Apps
+from actors.delivery.apps.chatwoot import ChatwootBridge, Person
+from actors.delivery.apps.configured import Apps
+from client.session import SessionClient
 from cluster.chatwoot.api import ChatwootConnections
-from cluster.client.session import SessionClient
 from cluster.domain.message import StoredMessage
 from cluster.events.envelope import Event, Teller
 from cluster.events.stored_message import to_event

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from client.chatwoot import Chatwoot
 from cluster.chatwoot.api import SOURCE
-from cluster.client.chatwoot import Chatwoot
 from cluster.domain.errors import Invalid, NotFound, SessionNotWorking
 from cluster.domain.message import OutboxState
 from cluster.stores.apps import AppRecord

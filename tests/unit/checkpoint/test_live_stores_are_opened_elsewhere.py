@@ -1,4 +1,4 @@
-"""Where the library runs, nothing else may open its database: see actors/store_process.py."""
+"""Where the library runs, nothing else may open its database: see its `store_process.py`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 import uvloop
 from syntax_trees import tree_of
 
-from actors.store_process import StoreProcess, StoreProcesses
+from actors.checkpoint.store_process import StoreProcess, StoreProcesses
 from cluster.domain.errors import Unavailable
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 #: They open stores that no library has open: before the connection, or copies.
 _AT_REST = {"actors/checkpoint/forget.py", "actors/transfer"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cluster.client import routing
-from cluster.client.routing import Router
+from client import routing
+from client.routing import Router
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -42,7 +42,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Reply | None]:
             raise ValueError(name)
         return object()
 
-    monkeypatch.setattr("cluster.client.routing.ray.get_actor", get_actor)
+    monkeypatch.setattr("client.routing.ray.get_actor", get_actor)
     monkeypatch.setattr(routing, "_PAUSE", 0.01)
     return left
 
@@ -107,9 +107,7 @@ async def test_a_session_that_moved_is_asked_in_its_new_process(
             asked.append((self.name, session_id, text))
             return DONE if self.name == "host:2" else REFUSED
 
-    monkeypatch.setattr(
-        "cluster.client.routing.ray.get_actor", lambda name, namespace: Shared(name)
-    )
+    monkeypatch.setattr("client.routing.ray.get_actor", lambda name, namespace: Shared(name))
 
     async def find(session_id: int) -> SessionRecord:
         return replace(RECORD, host=2)

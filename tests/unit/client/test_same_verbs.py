@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from api.app import create_app
-from cluster.client.gateway import Gateway
-from cluster.client.session import SessionClient
+from client.gateway import Gateway
+from client.session import SessionClient
 from cluster.settings import HttpSettings
 
 #: Operation → verb: of the gateway, or (with a leading dot) of one of its sessions.

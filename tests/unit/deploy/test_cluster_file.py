@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from cluster.local.ray_cluster import RAY_SETTINGS
+from ops.local.ray_cluster import RAY_SETTINGS
 
 FILE = Path(__file__).parents[3] / "ray-cluster.yaml"
 DEPLOY = FILE.parent / "deploy"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.events.retry import RetryPolicy
+from cluster.webhooks.retry import RetryPolicy
 
 LONGEST = timedelta(minutes=10)
 

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from actors import spare
-from actors.lean import SESSION_PROCESS
-from actors.placement import become_control, control_options, own_cert_file, session_environment
+from actors.zygote import spares as spare
+from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.options import (
+    become_control,
+    control_options,
+    own_cert_file,
+    session_environment,
+)
 from cluster.settings import PlacementSettings, Settings, WhatsAppSettings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.ingress import haproxy
+from ops.ingress import haproxy
 
 _WRAPPER = Path(haproxy.__file__).with_name("haproxy.sh")
 _BY_RAY = """\

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import uvicorn
 
-from cluster.embedded.process import free_ports
-from cluster.ingress.replica import tick_seldom
+from ops.embedded.process import free_ports
+from ops.ingress.replica import tick_seldom
 
 
 async def _app(scope: object, receive: object, send: object) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cluster.domain.errors import Unavailable
-from cluster.local.background import host_command, wait_until_up
-from cluster.local.layout import Layout
-from cluster.local.lifecycle import Wanted
-from cluster.local.processes import ProcessId
-from cluster.local.state import Phase, State
+from ops.local.background import host_command, wait_until_up
+from ops.local.layout import Layout
+from ops.local.lifecycle import Wanted
+from ops.local.processes import ProcessId
+from ops.local.state import Phase, State
 
 
 def _write(folder: Path, pid: int, phase: Phase, error: str = "") -> State:

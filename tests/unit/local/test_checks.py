@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.another_user import run_as_another_user
-from cluster.cli.application import application
+from ops.cli.another_user import run_as_another_user
+from ops.cli.application import application
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.delenv("GATEWAY_SLOW_TESTS", raising=False)
-    monkeypatch.setattr("cluster.cli.checks.subprocess.run", run)
+    monkeypatch.setattr("ops.cli.checks.subprocess.run", run)
     return commands
 
 
@@ -75,7 +75,7 @@ def test_as_another_user_only_the_tests_are_run_by_him(
         by_him.append(command)
         return 3
 
-    monkeypatch.setattr("cluster.cli.checks.run_as_another_user", run)
+    monkeypatch.setattr("ops.cli.checks.run_as_another_user", run)
     given = ["test", "attack", "--as-another-user"]
     assert CliRunner().invoke(application, given).exit_code == 1
     assert not ran

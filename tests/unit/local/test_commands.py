@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.application import application
-from cluster.local.layout import ROOT
+from ops.cli.application import application
+from ops.local.layout import ROOT
 
 _run = CliRunner().invoke
 

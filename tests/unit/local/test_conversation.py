@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.cli.conversation import Account, Conversation, Participant
-from cluster.cli.http import JsonApi
-from cluster.cli.qr_text import qr_text
 from cluster.domain.errors import Unavailable
+from ops.cli.conversation import Account, Conversation, Participant
+from ops.cli.http import JsonApi
+from ops.cli.qr_text import qr_text
 
 
 @pytest.fixture

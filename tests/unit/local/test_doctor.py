@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.application import application
-from cluster.doctor.check import Verdict
-from cluster.doctor.library import library
-from cluster.doctor.machine import machine
-from cluster.doctor.packages import packages
-from cluster.doctor.stores import judged
-from cluster.local.layout import ROOT
 from cluster.settings import Settings
 from cluster.stores.inspection import ServerFacts
+from ops.cli.application import application
+from ops.doctor.check import Verdict
+from ops.doctor.computer import machine
+from ops.doctor.library import library
+from ops.doctor.packages import packages
+from ops.doctor.stores import judged
+from ops.local.layout import ROOT
 
 _run = CliRunner().invoke
 
@@ -58,7 +58,7 @@ def test_what_the_library_does_not_keep_is_said(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("WHATSAPP_LIBRARY_PATCHES_OFF", "pictures_removed")
     whole, missing = library(ROOT)
     assert whole.verdict is Verdict.OK
-    assert "5 of 6 promises kept" in whole.found
+    assert "6 of 7 promises kept" in whole.found
     assert missing.name == "pictures_removed"
     assert missing.verdict is Verdict.WARNING
     assert "501" in missing.found

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from cluster.doctor.check import Check, Verdict
-from cluster.doctor.security import running
-from cluster.local.processes import ProcessId
-from cluster.local.state import State
+from ops.doctor.check import Check, Verdict
+from ops.doctor.security import running
+from ops.local.processes import ProcessId
+from ops.local.state import State
 
 pytestmark = pytest.mark.attack
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.embedded import process
+from ops.embedded import process
 
 
 def test_none_is_given_twice_before_its_server_listens(monkeypatch: pytest.MonkeyPatch) -> None:

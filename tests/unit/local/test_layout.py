@@ -13,7 +13,7 @@ from ray._common.utils import try_to_create_directory
 from ray._private.utils import validate_socket_filepath
 
 from cluster.domain.errors import Conflict, Invalid
-from cluster.local.layout import Layout
+from ops.local.layout import Layout
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.local.leftovers import RUN_VARIABLE, end_leftovers
-from cluster.local.processes import ProcessId
-from cluster.local.state import PartState, State
+from ops.local.leftovers import RUN_VARIABLE, end_leftovers
+from ops.local.processes import ProcessId
+from ops.local.state import PartState, State
 
 _CODE = 'import time; print("ready", flush=True); time.sleep(60)'
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.application import application
 from cluster.domain.errors import Invalid
-from cluster.local.layout import Layout
-from cluster.local.machine import Machine, NodeWanted
-from cluster.local.node_settings import problems, read_settings
+from ops.cli.application import application
+from ops.local.layout import Layout
+from ops.local.machine import Machine, NodeWanted
+from ops.local.node_settings import problems, read_settings
 
 _GOOD = {
     "DATABASE_URL": "postgresql://gateway:x@10.0.0.5:5432/gateway",

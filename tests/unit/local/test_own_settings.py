@@ -10,8 +10,8 @@ import pytest
 from pydantic_settings import BaseSettings
 
 import cluster.settings as settings_module
-from cluster.local.own_settings import OwnSettings, groups, variables
 from cluster.settings import Settings
+from ops.local.user_settings import OwnSettings, groups, variables
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.local.processes import ProcessId, descendants, end_all
+from ops.local.processes import ProcessId, descendants, end_all
 
 _STUBBORN = """
 import signal, time

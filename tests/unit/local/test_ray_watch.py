@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.local import ray_watch
+from ops.local import ray_watch
 
 #: Starts two processes and one that leaves an orphan, then becomes the watch.
 _NODE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.domain.errors import Unavailable
-from cluster.local.restarts import Restarts
+from ops.local.restarts import Restarts
 
 
 class _Clock:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.application import application
+from ops.cli.application import application
 
 _run = CliRunner().invoke
 

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from cluster.local.processes import ProcessId
-from cluster.local.state import Phase, State
+from ops.local.processes import ProcessId
+from ops.local.state import Phase, State
 
 
 def _state() -> State:

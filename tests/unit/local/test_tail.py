@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli import tail
-from cluster.cli.application import application
+from ops.cli import tail
+from ops.cli.application import application
 
 BOB = "4915100002@c.us"
 

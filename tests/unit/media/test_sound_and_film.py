@@ -9,10 +9,10 @@ import av
 import pytest
 from PIL import Image
 
-from cluster.media.moving import audio, video
+from client.workshop import _decoded
 from cluster.media.pictures import image
 from cluster.media.refused import Refused
-from cluster.media.workshop import _decoded
+from cluster.media.transcoding import audio, video
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF"])

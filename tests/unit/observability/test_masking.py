@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from cluster.logs import Masker, configure, tell_of_process
 from cluster.settings import LogSettings
+from cluster.telemetry.logs import Masker, configure, tell_of_process
 
 NUMBER = "4915112345678"
 KEY = "key_" + "a1B2c3D4" * 5 + "xyz"

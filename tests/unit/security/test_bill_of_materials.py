@@ -7,9 +7,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cluster.cli.application import application
-from cluster.cli.audit import bill_of_materials
-from cluster.local.layout import ROOT
+from ops.cli.application import application
+from ops.cli.audit import bill_of_materials
+from ops.local.layout import ROOT
 
 
 def test_the_bill_is_the_lock() -> None:

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 import serve_app
-from cluster.cli.application import application
-from cluster.security.config_check import durability_findings
 from cluster.settings import Settings
 from cluster.stores.inspection import ServerFacts
+from ops.cli.application import application
+from ops.config_check import durability_findings
 
 GOOD = {
     "GATEWAY_ENV_FILE": "/dev/null",

@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from api.security.authorization import PUBLIC_TEMPLATES, needs
-from cluster.security.principal import Action
+from cluster.domain.principal import Action
 from cluster.settings import HttpSettings
 
 OPERATE, MANAGE = "operate", "manage"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 
 def _rows() -> list[list[str]]:

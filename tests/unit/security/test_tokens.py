@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import SecretStr, ValidationError
 
 from cluster.domain.errors import Unauthorized, Unavailable
+from cluster.domain.principal import Action
 from cluster.security import jwks as jwks_module
-from cluster.security.principal import Action
 from cluster.security.tokens import TokenVerifier
 from cluster.settings import JwtSettings
 

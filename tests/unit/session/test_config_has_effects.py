@@ -58,7 +58,7 @@ def test_somebody_reads_it(path: str, name: str) -> None:
         assert f"`{path}`" in (ROOT / "docs" / "api" / "sessions.md").read_text()
         return
     reads = re.compile(rf"""["']{name}["']|\.{name}\b""")
-    for folder in ("actors", "cluster"):
+    for folder in ("actors", "client", "cluster"):
         for file in (ROOT / folder).rglob("*.py"):
             if str(file.relative_to(ROOT)) in _TELLING or "cli" in file.parts:
                 continue

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from actors.session.holder import end, holder_id, is_dead
+from actors.process_identity import end, holder_id, is_dead
 
 
 def test_this_process_is_alive() -> None:
@@ -15,7 +15,7 @@ def test_this_process_is_alive() -> None:
 
 def test_a_process_is_ended_only_while_it_is_that_one() -> None:
     code = (
-        "from actors.session.holder import holder_id; print(holder_id(), flush=True);"
+        "from actors.process_identity import holder_id; print(holder_id(), flush=True);"
         "import time; time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -35,7 +35,7 @@ def test_a_process_is_ended_only_while_it_is_that_one() -> None:
 
 
 def test_an_ended_process_of_this_host_is_dead() -> None:
-    code = "from actors.session.holder import holder_id; print(holder_id())"
+    code = "from actors.process_identity import holder_id; print(holder_id())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert is_dead(ended.stdout.strip())
 

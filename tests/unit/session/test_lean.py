@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 
-from actors.lean import SESSION_PROCESS
+from actors.zygote.lean import SESSION_PROCESS
 
 #: Of the API's process or of the Python client: an idle session has no use for them.
 _OF_OTHERS = {
-    *("aiohttp", "api", "click", "cluster.client", "fastapi", "prometheus_client", "pygments"),
+    *("aiohttp", "api", "click", "client", "fastapi", "prometheus_client", "pygments"),
     "redis",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.session.machine import step
+from actors.session.state_machine import step
 from actors.whatsapp.port import (
     Banned,
     Connected,

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from waiting import stays, until
 
-from actors import spare
-from actors.session.holder import holder_id
-from actors.workers import spares as keeper
-from actors.workers.spares import Spares, needed
+from actors.agent import spares as keeper
+from actors.agent.spares import Spares, needed
+from actors.process_identity import holder_id
+from actors.zygote import spares as spare
 from cluster.stores.workers import Worker
 
 

@@ -46,7 +46,7 @@ def test_every_transaction_is_known() -> None:
 
 
 def test_transactions_are_made_nowhere_else() -> None:
-    for folder in ("actors", "api", "cluster"):
+    for folder in ("actors", "api", "client", "cluster", "ops"):
         for path in sorted(Path(folder).rglob("*.py")):
             if path.parent != _STORES:
                 calls = {_called(node) for node in ast.walk(tree_of(path))}

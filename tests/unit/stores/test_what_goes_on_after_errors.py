@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.metrics import telling
-from cluster.metrics.meter import Meter
 from cluster.stores.wake import EventWaker
+from cluster.telemetry.metrics import flush as telling
+from cluster.telemetry.metrics.meter import Meter
 
 
 class Database:

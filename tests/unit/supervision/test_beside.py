@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from actors.supervision.beside import Beside
+from actors.supervisor.beside import Beside
 from cluster.domain.errors import Unavailable
 
 

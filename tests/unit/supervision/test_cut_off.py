@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from actors.supervision import cut_off
-from actors.supervision.cut_off import CutOff
+from actors.supervisor import cut_off
+from actors.supervisor.cut_off import CutOff
 
 
 class World:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from actors.placement import HostActor
-from actors.supervision import host_actors
-from actors.supervision.host_actors import HostActors
+from actors.hosts.create_actor import HostActor
+from actors.supervisor import host_actors
+from actors.supervisor.host_actors import HostActors
 from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
 
@@ -30,7 +30,7 @@ async def test_one_that_ends_is_not_taken_for_the_new_one(monkeypatch: pytest.Mo
         return OLD if len(asked) in (1, 2, 3) else NEW
 
     monkeypatch.setattr(host_actors, "create_host_actor", create)
-    monkeypatch.setattr("actors.supervision.host_actors.ray.kill", lambda *_, **__: None)
+    monkeypatch.setattr("actors.supervisor.host_actors.ray.kill", lambda *_, **__: None)
     monkeypatch.setattr(host_actors, "_NAME_LOOK", 0.01)
     actors = HostActors(Settings())
     await actors.create(ACTOR, set())
@@ -43,7 +43,7 @@ async def test_one_that_ends_is_not_taken_for_the_new_one(monkeypatch: pytest.Mo
 
 async def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_actors, "create_host_actor", lambda *_: OLD)
-    monkeypatch.setattr("actors.supervision.host_actors.ray.kill", lambda *_, **__: None)
+    monkeypatch.setattr("actors.supervisor.host_actors.ray.kill", lambda *_, **__: None)
     monkeypatch.setattr(host_actors, "_NAME_SECONDS", 0.1)
     actors = HostActors(Settings())
     await actors.create(ACTOR, set())

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from actors.supervision.planner import Cluster, HostLoad, Move, Node, Plan
+from actors.supervisor.planner import Cluster, HostLoad, Move, Node, Plan
 
 
 def _cluster(nodes: list[Node], hosts: list[HostLoad], per_actor: int = 10) -> Cluster:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from actors.supervision.host_actors import Pulse
-from actors.supervision.suspects import Suspects, is_ownerless
+from actors.supervisor.host_actors import Pulse
+from actors.supervisor.suspects import Suspects, is_ownerless
 from cluster.settings import SupervisorSettings
 from cluster.stores.starts import Start
 

@@ -22,9 +22,9 @@ _KNOWN = {
     ("actors/hosts/slot.py", "_after_cut_off"): _AWAITED,
     ("actors/hosts/slot.py", "_back_or_elsewhere"): _AWAITED,
     ("actors/hosts/slot.py", "_run_session"): _AWAITED,
-    ("actors/media/eager.py", "arrived"): _CAUGHT,
-    ("actors/moving.py", "reaches_postgresql"): _AWAITED,
-    ("actors/supervision/together.py", "do"): _TOLD,
+    ("actors/session/eager_downloads.py", "arrived"): _CAUGHT,
+    ("actors/hosts/relocation.py", "reaches_postgresql"): _AWAITED,
+    ("actors/supervisor/coalescer.py", "do"): _TOLD,
     ("actors/session/lease.py", "_renewed"): _AWAITED,
     ("actors/session/lease.py", "start"): _SUPERVISED,
     ("actors/session/opening.py", "device"): _AWAITED,
@@ -35,24 +35,24 @@ _KNOWN = {
     ("actors/session/serving.py", "_take_step"): _CAUGHT,
     ("actors/session/session.py", "run"): _AWAITED,
     (
-        "actors/supervision/beside.py",
+        "actors/supervisor/beside.py",
         "begin",
     ): "catches all; the next tick begins it again",
-    ("actors/supervision/cut_off.py", "_answered"): _AWAITED,
-    ("actors/webhooks/dispatcher.py", "_take"): "catches all, and counts it as a failed delivery",
+    ("actors/supervisor/cut_off.py", "_answered"): _AWAITED,
+    ("actors/delivery/dispatcher.py", "_take"): "catches all, and counts it as a failed delivery",
     ("actors/whatsapp/neonize_client.py", "_disconnect"): _AWAITED,
     ("actors/whatsapp/neonize_client.py", "close"): _AWAITED,
     ("actors/whatsapp/neonize_client.py", "name_told"): _CAUGHT,
     ("actors/whatsapp/stream.py", "_pump"): "the group's error is the pump's",
     ("actors/whatsapp/stream.py", "start"): _CALLBACK,
-    ("actors/workers/neighbours.py", "one_that_reaches_postgresql"): _AWAITED,
+    ("actors/peers.py", "one_that_reaches_postgresql"): _AWAITED,
     ("api/openapi.py", "install"): _CAUGHT,
     ("api/openapi.py", "serve"): _CAUGHT,
     ("api/routers/live.py", "events_over_websocket"): _AWAITED,
     ("api/security/middleware.py", "_watched"): _AWAITED,
-    ("cluster/client/live.py", "changed"): "readers poll, and begin it again when it has ended",
-    ("cluster/client/session.py", "_answered_by_owner"): _AWAITED,
-    ("cluster/client/session.py", "_followed"): _AWAITED,
+    ("client/live.py", "changed"): "readers poll, and begin it again when it has ended",
+    ("client/session.py", "_answered_by_owner"): _AWAITED,
+    ("client/session.py", "_followed"): _AWAITED,
     ("cluster/local_calls.py", "__init__"): _TOLD,
     ("cluster/local_calls.py", "connected"): _CAUGHT,
     ("cluster/reach.py", "connects"): _AWAITED,
@@ -66,7 +66,7 @@ _KNOWN = {
 
 def _found() -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
-    for folder in ("actors", "api", "cluster"):
+    for folder in ("actors", "api", "client", "cluster", "ops"):
         for path in sorted(Path(folder).rglob("*.py")):
             for function in ast.walk(tree_of(path)):
                 if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from waiting import idle
 
-from actors.supervision.together import Together
+from actors.supervisor.coalescer import Together
 
 
 async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:

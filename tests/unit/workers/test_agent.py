@@ -10,9 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from actors import endless
-from actors.sinks.sink import SinkError
-from actors.workers import agent as module
-from actors.workers.agent import Node, WorkerAgent
+from actors.agent import agent as module
+from actors.agent.agent import Node, WorkerAgent
+from actors.delivery.sinks.sink import SinkError
 from cluster.settings import BackendSettings, Settings
 from cluster.stores import Stores
 
@@ -73,7 +73,7 @@ async def test_it_beats_on_whatever_the_backend_does(
     async def refused(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("actors.workers.agent.Backend.send", refused)
+    monkeypatch.setattr("actors.agent.agent.Backend.send", refused)
     monkeypatch.setattr(module, "wait_exponential_jitter", lambda **_: 0)
     monkeypatch.setattr(module, "stop_after_attempt", lambda _: _at_once)
     beats = Beats()
@@ -87,7 +87,7 @@ async def test_it_beats_on_when_a_beat_fails(monkeypatch: pytest.MonkeyPatch) ->
     async def fails() -> list[Node]:
         raise RuntimeError("no nodes")
 
-    monkeypatch.setattr("actors.workers.agent.Backend.send", taken)
+    monkeypatch.setattr("actors.agent.agent.Backend.send", taken)
     beats = Beats()
     await _beats_on(_agent(beats, fails), beats)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from actors.workers.lost_nodes import LostNodes
-from actors.workers.raylets import Found, Raylet
+from actors.agent.lost_nodes import LostNodes
+from actors.agent.raylets import Found, Raylet
 from cluster.domain.errors import Unavailable
 
 ME = "a"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors.workers.reach import Reach
+from actors.agent.reach import Reach
 from cluster.domain.errors import Unavailable
 from cluster.reach import way_to_whatsapp
 

@@ -11,13 +11,14 @@ import pytest
 
 from actors.zygote import launch, server
 from actors.zygote.launch import NotForked, address, connect, stamp
-from cluster.local.layout import ROOT
+from ops.local.layout import ROOT
 
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "actors" / "deep").mkdir(parents=True)
-    (tmp_path / "cluster").mkdir()
+    for room in ("client", "cluster"):
+        (tmp_path / room).mkdir()
     file = tmp_path / "actors" / "deep" / "module.py"
     file.write_text("x = 1\n")
     monkeypatch.setattr(launch, "_ROOT", str(tmp_path))

@@ -1,0 +1,83 @@
+"""The Ray shell of a dispatcher: a detached, named actor. All work happens in its own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+
+import structlog
+
+from actors.delivery.dispatcher import Dispatcher
+from actors.zygote.options import become_control
+from cluster.domain.errors import Unavailable
+from cluster.settings import Settings
+from cluster.stores import Stores
+from cluster.telemetry.configure import observe
+
+__all__ = ["WebhookDispatcher"]
+
+log = structlog.get_logger(__name__)
+
+#: Exit code of a process that Ray shall start anew.
+_CRASHED = 71
+_AWAY_SECONDS = 1.0
+
+
+class WebhookDispatcher:
+    """One of the dispatchers. Its name is `webhook-dispatcher:<n>`."""
+
+    def __init__(self, name: str, cert_file: str | None = None) -> None:
+        """`cert_file`: see `become_control`."""
+        become_control(cert_file)
+        self._name = name
+        self._dispatcher: Dispatcher | None = None
+        self._stopped = False
+        self._over = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._main, name="dispatcher-loop", daemon=True).start()
+
+    def __repr__(self) -> str:
+        if self._dispatcher is None:
+            return f"WebhookDispatcher({self._name} waits for PostgreSQL)"
+        busy, done = self._dispatcher.under_way, self._dispatcher.delivered
+        return f"WebhookDispatcher({self._name} under_way={busy} delivered={done})"
+
+    async def ready(self) -> bool:
+        """Answers when the actor is up."""
+        return True
+
+    async def stop(self) -> None:
+        """Finish what is under way and end; leases are given back."""
+        self._stopped = True
+        if self._dispatcher is not None:
+            self._loop.call_soon_threadsafe(self._dispatcher.stop)
+        await asyncio.to_thread(self._over.wait)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._deliver())
+        except Exception:
+            # Leases end by themselves; a fresh process goes on where this one was written down.
+            log.exception("dispatcher.crashed", name=self._name)
+            os._exit(_CRASHED)
+        self._over.set()
+
+    async def _deliver(self) -> None:
+        settings = Settings()
+        observe(settings, "webhooks", dispatcher=self._name)
+        while not self._stopped:
+            try:
+                stores = await Stores.open(settings, plan_once=True)
+                break
+            except Unavailable as error:
+                log.warning("dispatcher.stores_away", error=error.detail)
+                await asyncio.sleep(_AWAY_SECONDS)
+        else:
+            return
+        self._dispatcher = Dispatcher(stores, settings)
+        if self._stopped:
+            self._dispatcher.stop()
+        await self._dispatcher.run()
+        await stores.close()

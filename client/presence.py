@@ -1,0 +1,52 @@
+"""Being online, and seeing whether others are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.contact import PersonPresence
+
+if TYPE_CHECKING:
+    from client.session import SessionClient
+
+__all__ = ["Presence"]
+
+
+class Presence:
+    """Verbs of a session about presence. What others show is known from the subscription on, and
+    only while the connection lasts."""
+
+    def __init__(self, session: SessionClient) -> None:
+        self._session = session
+
+    async def set_online(self, online: bool) -> None:
+        """For everybody. WhatsApp tells others' presence only to those who are online."""
+        await self._session.request("presence.set", online=online, repeatable=True)
+
+    async def set_typing(self, chat_id: str, *, typing: bool, recording: bool = False) -> None:
+        """Typing (or recording) in a chat, or paused."""
+        chat = parse_chat_id(chat_id).jid
+        await self._session.request(
+            "chatting.typing", chat=chat, typing=typing, recording=recording, repeatable=True
+        )
+
+    async def subscribe(self, chat_id: str) -> None:
+        chat = parse_chat_id(chat_id).jid
+        await self._session.request("presence.subscribe", chat=chat, repeatable=True)
+
+    async def get(self, chat_id: str) -> Sequence[PersonPresence]:
+        """Subscribe, and tell what is known after a second at the most."""
+        chat = parse_chat_id(chat_id).jid
+        found = await self._session.request("presence.get", chat=chat, repeatable=True)
+        return _people(found)
+
+    async def list(self) -> dict[str, Sequence[PersonPresence]]:
+        """By JID of the chat: everything that is known."""
+        found = await self._session.request("presence.all", repeatable=True)
+        return {one["chat"]: _people(one) for one in found}
+
+
+def _people(found: dict[str, Any]) -> Sequence[PersonPresence]:
+    return [PersonPresence(**one) for one in found["presences"]]

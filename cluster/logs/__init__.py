@@ -1,6 +1,0 @@
-"""Logs of every process: one JSON object a line, with who speaks, and nobody's number in it."""
-
-from cluster.logs.configure import configure, tell_of_process
-from cluster.logs.masking import Masker
-
-__all__ = ["Masker", "configure", "tell_of_process"]

@@ -1,0 +1,1 @@
+"""What an operator runs: command line, local processes and servers, checks, ingress."""

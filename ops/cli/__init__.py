@@ -1,0 +1,1 @@
+"""The command line of the gateway: `./gateway`, or `python -m ops.cli`."""

@@ -1,0 +1,91 @@
+"""`gateway test`: everything CI checks, in the order of how soon it answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.cli.another_user import run_as_another_user
+from ops.cli.console import console, fail
+from ops.local.layout import ROOT
+
+__all__ = ["run_checks"]
+
+_PYTHON = sys.executable
+_CHECKS = {
+    "ruff check": [_PYTHON, "-m", "ruff", "check", "."],
+    "ruff format": [_PYTHON, "-m", "ruff", "format", "--check", "."],
+    "mypy": [_PYTHON, "-m", "mypy"],
+    "bandit": [
+        *(_PYTHON, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "-ll"),
+        *("--recursive", "actors", "api", "client", "cluster", "ops", "sandbox", "serve_app.py"),
+    ],
+    "import-linter": [str(Path(_PYTHON).parent / "lint-imports")],
+}
+
+
+#: What can be asked for by name, and what pytest is told then.
+_TIERS = {
+    "unit": ["tests/unit"],
+    "fast": ["tests/unit"],
+    "attack": ["-m", "attack", "tests"],
+    "all": ["tests"],
+}
+_UNCHECKED = {"unit", "attack"}
+#: One file to a worker; the order stays, as the longest come first.
+_BESIDE = ["--dist", "loadgroup", "--no-loadscope-reorder"]
+_MOST_WORKERS = 4
+#: Of the tests' own processes, workers too; not of Ray's and of other programs.
+_COVERAGE = [
+    *(
+        f"--cov={name}"
+        for name in ("actors", "api", "client", "cluster", "ops", "sandbox", "serve_app")
+    ),
+    *("--cov-branch", "--cov-report=term:skip-covered"),
+]
+
+
+def run_checks(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Given to pytest.")] = None,
+    as_another_user: Annotated[
+        bool,
+        typer.Option("--as-another-user", help="As root: the tests as a user who may nothing."),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Report the lines and branches that no test runs.")
+    ] = False,
+) -> None:
+    """Lint, format, types, import directions, tests; stops at the first that fails.
+
+    `unit`: the unit tests alone; `fast`: they and the checks; `attack`: what an attacker would try;
+    `all`: the slow tests too. Whatever else is given goes to pytest.
+    """
+    given = list(arguments or [])
+    tier = given.pop(0) if given and given[0] in _TIERS else None
+    tests = [_PYTHON, "-m", "pytest"]
+    if tier or not given:
+        tests += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), *_BESIDE]
+    tests += _COVERAGE if coverage else []
+    checks = {
+        **({} if tier in _UNCHECKED else _CHECKS),
+        "pytest": [*tests, *(_TIERS[tier] if tier else []), *given],
+    }
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if tier == "all":
+        environment["GATEWAY_SLOW_TESTS"] = "1"
+    for name, command in checks.items():
+        console.rule(f"[bold]{name}")
+        began = time.monotonic()
+        if name == "pytest" and as_another_user:
+            code = run_as_another_user(command, environment)
+        else:
+            code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        if code:
+            fail(f"{name} (exit code {code})")
+        console.print(f"[green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")

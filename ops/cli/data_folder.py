@@ -1,0 +1,50 @@
+"""Which data folder a command means.
+
+By default the sandbox and the real WhatsApp have a folder each under one root: sessions of the one
+must never be shown to the other.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.cli.console import fail
+from ops.local.layout import ROOT, Layout
+from ops.local.state import State
+
+__all__ = ["DataOption", "default_folder", "present_state"]
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data folder; by default data/whatsapp or data/sandbox."),
+]
+
+
+def default_folder(*, sandbox: bool) -> Path:
+    """Where `up` keeps its data unless told."""
+    return _root() / ("sandbox" if sandbox else "whatsapp")
+
+
+def present_state(data: Path | None) -> tuple[Layout, State | None]:
+    """The folder meant and its last state: the given one, else the one whose gateway runs."""
+    if data is not None:
+        layout = Layout.at(data)
+        return layout, State.read(layout.state)
+    layouts = [Layout.at(default_folder(sandbox=sandbox)) for sandbox in (False, True)]
+    known = [(layout, state) for layout in layouts if (state := State.read(layout.state))]
+    running = [(layout, state) for layout, state in known if state.alive]
+    if len(running) > 1:
+        fail("two gateways run, one real and one with the sandbox: say which with --data")
+    if running:
+        return running[0]
+    if known:
+        return max(known, key=lambda pair: pair[1].started)
+    return layouts[0], None
+
+
+def _root() -> Path:
+    return Path(os.environ.get("GATEWAY_DATA_ROOT", ROOT / "data"))

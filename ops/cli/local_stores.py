@@ -1,0 +1,40 @@
+"""Commands for operators that work on the stores themselves, whether a gateway answers or not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from cluster.domain.errors import GatewayError
+from cluster.settings import Settings
+from cluster.stores import Stores
+from ops.cli.console import fail
+from ops.cli.data_folder import DataOption, present_state
+from ops.cli.run import gateway_environment
+
+__all__ = ["with_stores"]
+
+T = TypeVar("T")
+
+
+def with_stores(data: DataOption, work: Callable[[Stores], Awaitable[T]]) -> T:
+    """Run `work` on the gateway that is up on this machine, else on that of the environment."""
+    _, state = present_state(data)
+    if state is not None and state.alive:
+        os.environ.update(gateway_environment(state))
+    elif data is not None:
+        fail("no gateway is up")
+
+    async def run() -> T:
+        stores = await Stores.open(Settings())
+        try:
+            return await work(stores)
+        finally:
+            await stores.close()
+
+    try:
+        return asyncio.run(run())
+    except GatewayError as error:
+        fail(error.detail)

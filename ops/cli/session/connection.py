@@ -1,0 +1,92 @@
+"""Which gateway a command speaks to, and how it ends when that refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.markup import escape
+
+from cluster.domain.errors import GatewayError, Unavailable
+from ops.cli.console import errors
+from ops.cli.data_folder import DataOption, present_state
+from ops.cli.exit_codes import ExitCode, of_status
+from ops.cli.http import JsonApi, gateway_api
+from ops.local.state import Phase
+
+__all__ = [
+    "DataOption",
+    "JsonOption",
+    "KeyOption",
+    "NameArgument",
+    "UrlOption",
+    "connected",
+    "ends",
+    "tell_json",
+]
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", envvar="GATEWAY_URL", help="A gateway elsewhere; else the one here."),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", envvar="GATEWAY_KEY", help="Its API key; better in the environment."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+
+
+@contextlib.contextmanager
+def connected(
+    url: str | None, key: str | None, data: DataOption = None, *, as_json: bool = False
+) -> Iterator[JsonApi]:
+    """The gateway that is meant. What it refuses ends the command with a number of its own."""
+    try:
+        with _api(url, key, data) as api:
+            yield api
+    except Unavailable as error:
+        status = error.fields.get("status")
+        ends(error.detail, of_status(status, str(error.fields.get("code", ""))), as_json=as_json)
+    except GatewayError as error:
+        ends(error.detail, ExitCode.FAILED, as_json=as_json)
+
+
+def ends(reason: str, code: ExitCode, *, as_json: bool = False) -> NoReturn:
+    """Say why on stderr and exit."""
+    if as_json:
+        typer.echo(json.dumps({"error": reason, "exit_code": int(code)}), err=True)
+    else:
+        errors.print(f"[bold red]failed:[/] {escape(reason)}", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def tell_json(value: Any) -> None:
+    """On stdout, for programs."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _api(url: str | None, key: str | None, data: DataOption) -> JsonApi:
+    if url:
+        return JsonApi(url.rstrip("/"), {"X-Api-Key": key or ""}, elsewhere=True)
+    _, state = present_state(data)
+    if state is None or not state.alive or state.phase is not Phase.UP:
+        raise Unavailable("no gateway is up here: start one with `gateway up`, or give --url")
+    return JsonApi(state.url, {"X-Api-Key": key}) if key else gateway_api(state)
+
+
+def _names(incomplete: str) -> list[str]:
+    """For the shell's completion, which must never fail."""
+    with contextlib.suppress(GatewayError, typer.Exit, OSError):
+        with _api(os.environ.get("GATEWAY_URL"), os.environ.get("GATEWAY_KEY"), None) as api:
+            found = [str(one["name"]) for one in api.get("/api/sessions", all=True)]
+        return [name for name in found if name.startswith(incomplete)]
+    return []
+
+
+NameArgument = Annotated[
+    str, typer.Argument(help="The session.", autocompletion=_names, metavar="SESSION")
+]

@@ -1,0 +1,278 @@
+"""The gateway's life on one machine: start all parts in order, keep them up, end them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from cluster.domain.errors import Conflict, GatewayError, Invalid
+from cluster.settings import StoreSettings
+from cluster.stores.migrate import migrate
+from ops.embedded.process import free_ports
+from ops.ingress import haproxy
+from ops.local.kept_secrets import ray_token
+from ops.local.layout import ROOT, Layout
+from ops.local.leftovers import RUN_VARIABLE, end_leftovers
+from ops.local.part import Part
+from ops.local.ports import is_free
+from ops.local.processes import ProcessId
+from ops.local.ray_cluster import RAY_SETTINGS, RayCluster, access
+from ops.local.restarts import Restarts
+from ops.local.sandbox import SandboxAddresses, SandboxPart
+from ops.local.state import Phase, State
+from ops.local.steps import run_module
+from ops.local.stores import StorePart, needed_stores
+from ops.local.user_settings import OwnSettings
+
+__all__ = ["LocalGateway", "Wanted"]
+
+log = structlog.get_logger(__name__)
+
+_STEP_SECONDS = 120.0
+_STOP_SESSIONS_SECONDS = 60
+_STOP_STEP_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+#: Families are recorded this often: looking costs a walk through all processes.
+_RECORD_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What was asked for on the command line."""
+
+    data: Path
+    nodes: int = 1
+    sandbox: bool = False
+    #: 0: any free one; the user's HTTP_PORT comes first.
+    http_port: int = 0
+    #: Ray's, with its agents: 300 MB and a twentieth of a core.
+    dashboard: bool = False
+
+
+class LocalGateway:
+    """Use it from the main thread only: children end with the thread that started them."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._layout = Layout.at(wanted.data)
+        host = ProcessId.of(os.getpid())
+        assert host is not None  # noqa: S101 - we are it
+        self._state = State(
+            run=secrets.token_hex(8), host=host, sandboxed=wanted.sandbox, nodes=wanted.nodes
+        )
+        # Before the first record of this run takes its place.
+        self._earlier = State.read(self._layout.state)
+        self._stores: list[StorePart] = []
+        self._sandbox: SandboxPart | None = None
+        self._ray: RayCluster | None = None
+        self._supervised = False
+        self._served = False
+        self._recorded = 0.0
+
+    def start(self) -> None:
+        """Start everything. Raises `GatewayError`; call `stop` in any case."""
+        with self._phase(Phase.CLEANING):
+            self._layout.claim(sandbox=self._wanted.sandbox)
+            if self._earlier is not None:
+                end_leftovers(self._earlier)
+        own = OwnSettings.read()
+        token_file, token = ray_token(self._layout.secrets)
+        os.environ.update(self._environment(own, token))
+        with self._phase(Phase.STORES):
+            self._stores = needed_stores(own, self._layout)
+            for store in self._stores:
+                store.start()
+                os.environ.update(store.env())
+                self._record()
+        with self._phase(Phase.MIGRATING):
+            migrate(StoreSettings().database_url.get_secret_value())
+        if self._wanted.sandbox:
+            with self._phase(Phase.SANDBOX):
+                self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
+                os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
+                self._sandbox.start()
+        with self._phase(Phase.RAY):
+            slots = own.settings.placement.session_slots_per_node
+            os.environ.update(access(token_file))
+            wanted = self._wanted
+            self._ray = RayCluster(
+                self._layout, nodes=wanted.nodes, slots=slots, dashboard=wanted.dashboard
+            )
+            os.environ["RAY_ADDRESS"] = self._state.ray_address = self._ray.head.address
+            self._state.dashboard_url = self._ray.head.dashboard_url
+            self._ray.start()
+        self._start_application()
+        self._check_closed()
+        self._state.phase = Phase.UP
+        self._record()
+        log.info("local.up", url=self._state.url, seconds=self._state.seconds)
+
+    def watch(self) -> None:
+        """Keep the parts up, for ever."""
+        restarts = Restarts()
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            for part in self._lone_parts():
+                if part.ended and restarts.due(part.name, rest=part.rest):
+                    log.warning("local.part_ended", part=part.name)
+                    restarts.attempt(part.name, part.start)
+                    self._record()
+            if self._ray is not None and self._ray.head.ended and restarts.due("ray"):
+                log.warning("local.ray_head_ended")
+                restarts.attempt("ray", self._restart_ray)
+            if time.monotonic() - self._recorded > _RECORD_SECONDS:
+                self._record()
+
+    def stop(self) -> None:
+        """End everything, in reverse order; each step is bounded and none stops the others."""
+        failed = self._state.phase is Phase.FAILED
+        if not failed:
+            self._state.phase = Phase.STOPPING
+            self._record()
+        began = time.monotonic()
+        if self._ray is not None and not self._ray.head.ended:
+            if self._served:
+                self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
+            if self._supervised:
+                self._try(self._stop_sessions)
+        parts: list[Part] = [*self._stores, *([self._sandbox] if self._sandbox else [])]
+        for part in (*parts, *(self._ray.nodes if self._ray else []))[::-1]:
+            asked = time.monotonic()
+            self._try(part.stop)
+            seconds = round(time.monotonic() - asked, 1)
+            log.info("local.part_stopped", part=part.name, seconds=seconds)
+        self._state.parts = []
+        if not failed:
+            self._state.phase = Phase.DOWN
+        self._state.write(self._layout.state)
+        log.info("local.down", seconds=round(time.monotonic() - began, 1))
+
+    def fail(self, reason: str) -> None:
+        """Note why it cannot start or go on."""
+        self._state.error = reason
+        self._state.phase = Phase.FAILED
+        self._record()
+
+    def _environment(self, own: OwnSettings, token: str) -> dict[str, str]:
+        """What every process of this run finds in its environment, but for the parts' addresses."""
+        port = own.http_port or self._wanted.http_port or free_ports(1)[0]
+        if not is_free(own.settings.http.host, port):
+            raise Conflict(f"port {port} is taken by another program: set HTTP_PORT to a free one")
+        found = {
+            RUN_VARIABLE: self._state.run,
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_DATA_DIR": str(self._layout.node("node-1")),
+            "HTTP_PORT": str(port),
+            "WEBHOOK_ALLOW": own.webhook_networks,
+            "WEBHOOK_ALLOW_TENANTS": own.webhook_tenants,
+            "WEBHOOK_DISPATCHERS": str(own.dispatchers(self._wanted.nodes)),
+            **own.secrets(self._layout.secrets),
+            **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
+            **self._ingress(own, token),
+        }
+        host = own.settings.http.host
+        reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
+        scheme = own.settings.http.scheme
+        self._state.url = f"{scheme}://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+        self._state.api_key = found["HTTP_API_KEY"]
+        return found
+
+    def _ingress(self, own: OwnSettings, token: str) -> dict[str, str]:
+        """HAProxy in front of Serve, where there is one. Raises `Invalid` when it must be there."""
+        wanted = own.settings.http.ingress
+        # Ray's configuration of it ends no TLS.
+        without = wanted == "serve" or bool(own.settings.http.tls_cert_file)
+        found = "" if without else haproxy.binary()
+        if wanted == "haproxy" and not found:
+            raise Invalid("HTTP_INGRESS is haproxy: none is installed, or it would have to end TLS")
+        if not found:
+            return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}
+        (fallback,) = free_ports(1)
+        return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
+
+    def _start_application(self) -> None:
+        # Beside each other: neither needs the other, and each waits for Ray most of the time.
+        with ThreadPoolExecutor(1, thread_name_prefix="http") as beside:
+            front = beside.submit(self._module, "serve_app", timeout=_STEP_SECONDS)
+            with self._phase(Phase.SUPERVISOR):
+                self._supervised = True
+                self._module("actors.bootstrap", timeout=_STEP_SECONDS)
+            with self._phase(Phase.HTTP):
+                front.result()
+                self._served = True
+
+    def _check_closed(self) -> None:
+        """Whether others of this machine are kept out, now that everything has made its files.
+        Raises `Conflict` where they reach the sockets: who does so takes over the gateway."""
+        found = self._layout.exposures()
+        for one in found:
+            log.error("local.open_to_others", path=str(one.path), how=one.how)
+        reached = [one for one in found if one.path.is_relative_to(self._layout.short)]
+        if reached:
+            raise Conflict(f"open to other users of this machine: {reached[0]}")
+
+    def _restart_ray(self) -> None:
+        """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
+        if self._ray is not None:
+            self._supervised = self._served = False
+            self._ray.stop()
+            self._ray.start()
+            self._start_application()
+            self._check_closed()
+            self._state.phase = Phase.UP
+            self._record()
+
+    def _stop_sessions(self) -> None:
+        self._module(
+            *("actors.bootstrap", "--stop", "--timeout", str(_STOP_SESSIONS_SECONDS)),
+            timeout=_STOP_SESSIONS_SECONDS + _STOP_STEP_SECONDS,
+        )
+
+    def _note_sandbox(self, addresses: SandboxAddresses) -> None:
+        """Ports and root key stay over restarts, the token does not."""
+        os.environ.update(addresses.env())
+        self._state.sandbox_control_url = addresses.control_url
+        self._state.sandbox_control_token = addresses.control_token.get_secret_value()
+
+    def _lone_parts(self) -> list[Part]:
+        """All that can be restarted without the others."""
+        parts: list[Part] = [*self._stores]
+        if self._sandbox is not None:
+            parts.append(self._sandbox)
+        if self._ray is not None and not self._ray.head.ended:
+            parts += self._ray.others
+        return parts
+
+    def _record(self) -> None:
+        parts = self._lone_parts()
+        if self._ray is not None:
+            parts = [*(p for p in parts if p not in self._ray.others), *self._ray.nodes]
+        self._state.parts = [part.report() for part in parts]
+        self._state.write(self._layout.state)
+        self._recorded = time.monotonic()
+
+    @contextlib.contextmanager
+    def _phase(self, phase: Phase) -> Iterator[None]:
+        self._state.phase = phase
+        self._record()
+        log.info("local.phase", phase=phase.value)
+        began = time.monotonic()
+        yield
+        self._state.seconds[phase.name.lower()] = round(time.monotonic() - began, 1)
+
+    def _module(self, module: str, *arguments: str, timeout: float) -> None:
+        run_module(module, *arguments, timeout=timeout, output=self._layout.log)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (GatewayError, OSError) as error:
+            log.warning("local.stop_failed", reason=str(error))

@@ -1,0 +1,149 @@
+"""`ray start` for nodes that stay on loopback: `python -m ops.local.ray_start --head …`.
+
+On Linux Ray puts the machine's outward address in the place of 127.0.0.1 and listens on every
+interface, where whoever reaches it runs code. It knows loopback clusters, but for macOS and
+Windows only, and there refuses a second node. The cluster's environment chooses them
+(ray_cluster.py); this lets further nodes in.
+
+Nodes of one machine share the folder of their sockets, and Ray takes the first name that no file
+has yet: two that start at the same time take the same. Here each has names of its own.
+
+When everything runs this process becomes a small one that waits for them (ray_watch.py).
+
+Ray starts a dashboard server for usage statistics also where it is told to start none, and an
+agent of it for each node: without a dashboard there is neither. A raylet must have an agent, and
+ends with it: one that only waits.
+
+What the raylet's children leave behind becomes a child of this process (Linux): zygotes and the
+session processes forked from them (`actors.zygote`) are found below it, and end with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ray._raylet
+from ray._private import node, ray_constants, services
+from ray.scripts import scripts
+from ray.scripts.scripts import start
+
+from ops.local import ray_watch
+from ops.local.ray_watch import NO_DASHBOARD, REGISTERED
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+#: Without anything of Python's that would be more than the program.
+_WATCH = [sys.executable, "-I", "-S", str(Path(ray_watch.__file__))]
+
+_raylet: Any = ray._raylet
+_PORTS_OF_AGENT = (
+    _raylet.METRICS_AGENT_PORT_NAME,
+    _raylet.METRICS_EXPORT_PORT_NAME,
+    _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME,
+)
+
+_get_node: Any = services.get_node
+
+
+class _Node(node.Node):
+    def _prepare_socket_file(self, socket_path: str, default_prefix: str) -> str:
+        prefix = f"{default_prefix}.{self._ray_params.node_name}"
+        return str(super()._prepare_socket_file(socket_path, prefix))
+
+    def start_api_server(self, *, include_dashboard: bool | None, raise_on_failure: bool) -> None:
+        if NO_DASHBOARD not in os.environ:
+            super().start_api_server(
+                include_dashboard=include_dashboard, raise_on_failure=raise_on_failure
+            )
+
+    def start_raylet(self, *args: Any, **options: Any) -> None:
+        if NO_DASHBOARD in os.environ:
+            for name in _PORTS_OF_AGENT:
+                # The raylet waits for them; this says that nothing listens, as minimal Ray does.
+                _raylet.persist_port(self._session_dir, self._node_id, name, -1)
+        super().start_raylet(*args, **options)
+
+    def start_ray_processes(self) -> None:
+        super().start_ray_processes()  # type: ignore[no-untyped-call]
+        services.get_node = self._look_up
+
+    def _look_up(self, gcs_address: str, node_id: str) -> Any:
+        """Asked until the node is there: for minutes, also when its raylet has ended meanwhile."""
+        if super().dead_processes():  # type: ignore[no-untyped-call]
+            raise SystemExit("a process of this node ended while it started")
+        found = _get_node(gcs_address, node_id)
+        if path := os.environ.get(REGISTERED):
+            Path(path).write_text(node_id)
+        return found
+
+    def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
+        """Asked every second by `ray start --block`, once everything runs."""
+        became = {name: found[0].process for name, found in self.all_processes.items()}
+        control_store = became.get(ray_constants.PROCESS_TYPE_GCS_SERVER)
+        told = {
+            "processes": {name: process.pid for name, process in became.items()},
+            "control_store": control_store.args if control_store else [],
+        }
+        # Not on its command line: there may be a password in the control store's. A pipe holds it.
+        there, here = os.pipe()
+        os.write(here, json.dumps(told).encode())
+        os.close(here)
+        os.set_inheritable(there, True)
+        sys.stdout.flush()
+        os.execv(sys.executable, [*_WATCH, str(there)])  # noqa: S606
+
+
+_start_process: Any = services.start_ray_process
+
+
+def _start_lean(command: list[str], *args: Any, **options: Any) -> Any:
+    """Start a process of Ray's: a raylet without workers that wait for tasks, of which we have
+    none, and without a dashboard with an agent that does nothing."""
+    instead = {"--num_prestart_python_workers=": "0"}
+    if NO_DASHBOARD in os.environ:
+        idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
+        instead["--dashboard_agent_command="] = idle
+    lean = [
+        next((name + value for name, value in instead.items() if one.startswith(name)), one)
+        for one in command
+    ]
+    return _start_process(lean, *args, **options)
+
+
+def _arguments() -> list[str]:
+    """With the password of the control store's Redis, which `ray start` does not read from the
+    environment; others of this machine see command lines."""
+    password = os.environ.get("RAY_REDIS_PASSWORD")
+    head = "--head" in sys.argv and bool(os.environ.get("RAY_REDIS_ADDRESS"))
+    return [*sys.argv[1:], *([f"--redis-password={password}"] if head and password else [])]
+
+
+def _same(host: str) -> str:
+    return host
+
+
+def _adopt_orphans() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _without_client() -> str:
+    return "not used"
+
+
+if __name__ == "__main__":
+    services.resolve_ip_for_localhost = _same
+    ray_constants.ENABLE_RAY_CLUSTER = True
+    # No server for `ray://`, which runs the code of whoever calls: nothing of ours calls it.
+    setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
+    node.Node = _Node  # type: ignore[misc]
+    services.start_ray_process = _start_lean
+    _adopt_orphans()
+    start(_arguments())
