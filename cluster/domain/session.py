@@ -93,7 +93,7 @@ class SessionRecord:
     updated_at: datetime
     #: Another one after each change of what PostgreSQL keeps of it besides its owner; empty: not
     #: asked for.
-    version: str = ""
+    version: str = field(default="", compare=False)
 
     @property
     def actor_name(self) -> str:

@@ -335,13 +335,23 @@ class ChatwootBridge:
         )
         told = {"count": int(asked["count"]), "refused": int(asked.get("refused", 0))}
         ends = asyncio.get_running_loop().time() + _PAGE_SECONDS
+        brought = 0
         for message in page.messages:
             if asyncio.get_running_loop().time() > ends:
                 # The same page once more: what is there by then is left out.
                 await self._follow(event, told)
                 return
-            what = await self._bring_over(message, event, teller)
+            try:
+                what = await self._bring_over(message, event, teller)
+            except Exception as error:
+                if not brought:
+                    raise
+                # What is there by now counts; the next try begins with what failed.
+                log.info("app.history_goes_on", brought=brought, error=repr(error))
+                await self._follow(event, told)
+                return
             if what is not None:
+                brought += 1
                 told["count" if what else "refused"] += 1
         if page.following is not None:
             await self._follow(event, told | {"after": str(page.following)})

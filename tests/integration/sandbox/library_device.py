@@ -96,8 +96,10 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
 
     async def on_event(event: Any, _entry: bytes) -> None:
         if isinstance(event, HistoryArrived):
-            event = dataclasses.replace(event, chunks=iter(list(event.chunks)))
-        facts = dataclasses.asdict(event)
+            chunks = [dataclasses.asdict(chunk) for chunk in event.chunks]
+            facts: dict[str, Any] = {"kind": event.kind, "chunks": chunks}
+        else:
+            facts = dataclasses.asdict(event)
         message = facts.pop("message", {})
         content = {"content": message.pop("kind")} if message else {}
         tell(**{**message, **facts, **content, "event": type(event).__name__})

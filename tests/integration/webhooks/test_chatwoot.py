@@ -381,6 +381,9 @@ async def test_what_was_said_before_is_brought_over_in_order_and_once(
         await until(lambda: chatwoot.texts(BOB) == ["old 20"])
         chatwoot.fail = 1
         await commanded(stores, session, app, 1, "wa/messages pull 7 +4915100002")
+        # Once more in the middle: what is there by then is counted as well.
+        await until(lambda: len(chatwoot.texts(BOB)) > 5)
+        chatwoot.fail = 1
         await until(lambda: any("Done" in one for one in chatwoot.texts(ITSELF)), seconds=60)
         await commanded(stores, session, app, 2, "history 7")
         await until(lambda: len(chatwoot.texts(ITSELF)) == 4, seconds=60)
