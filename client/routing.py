@@ -83,13 +83,19 @@ class Router:
         self._namespace = settings.placement.namespace
         self._find = find
         self._handles: dict[str, Any] = {}
+        #: Of sessions in actors of their own: the epoch in which the handle was looked up.
+        self._epochs: dict[str, int] = {}
         #: Under way; whoever gave up waiting finds the handle the next time.
         self._lookups: dict[str, asyncio.Future[Any]] = {}
 
     def forget(self, record: SessionRecord) -> None:
         """The session's actor was ended or made anew on purpose: look it up for the next call."""
-        self._handles.pop(record.actor_name, None)
-        self._lookups.pop(record.actor_name, None)
+        self._forget(record.actor_name)
+
+    def _forget(self, name: str) -> None:
+        self._handles.pop(name, None)
+        self._lookups.pop(name, None)
+        self._epochs.pop(name, None)
 
     async def answers(self, record: SessionRecord) -> bool:
         """Returns when the process that the session is in has answered: False where there is none,
@@ -181,6 +187,11 @@ class Router:
         self, record: SessionRecord | None, invoke: Callable[[Any], Any], timeout: float
     ) -> Any:
         name = record.actor_name if record else SUPERVISOR
+        if record is not None and not record.host and self._epochs.get(name) != record.epoch:
+            # Somebody else may have had the actor made anew: what is not repeatable must not be the
+            # call that finds out.
+            self._forget(name)
+            self._epochs[name] = record.epoch
         handle = await self._handle(name)
         if record is not None and record.host:
             handle = OfHost(handle, record.id)

@@ -116,3 +116,32 @@ async def test_a_session_that_moved_is_asked_in_its_new_process(
     call = router.call(replace(RECORD, host=1), lambda a: a.greet.remote("hello"), timeout=5)
     assert await call == "done"
     assert asked == [("host:1", 1, "hello"), ("host:2", 1, "hello")]
+
+
+async def test_another_epoch_may_have_another_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that did not have it made anew itself calls no handle of the one before."""
+    looked_up: list[str] = []
+
+    def get_actor(name: str, namespace: str) -> str:
+        looked_up.append(name)
+        return f"handle {len(looked_up)}"
+
+    called: list[Any] = []
+
+    def invoke(handle: Any) -> Any:
+        async def answer() -> Reply:
+            called.append(handle)
+            return DONE
+
+        return answer()
+
+    monkeypatch.setattr("client.routing.ray.get_actor", get_actor)
+    router = Router(Settings())
+    for epoch in (1, 1, 2, 2):
+        await router.call(replace(RECORD, epoch=epoch), invoke, timeout=5)
+    assert called == ["handle 1", "handle 1", "handle 2", "handle 2"]
+    # One that hosts many goes on when one of its sessions does not.
+    for epoch in (3, 4):
+        await router.call(replace(RECORD, epoch=epoch, host=7), invoke, timeout=5)
+    assert len(called) == 6
+    assert len(looked_up) == 3
