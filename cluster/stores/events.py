@@ -61,7 +61,10 @@ class EventStore:
 
     async def _owned(self, session_id: int, epoch: int | None) -> bool:
         row = await self._db.one(
-            "SELECT 1 AS one FROM session_streams WHERE session_id = %(id)s AND epoch = %(epoch)s",
+            """
+            SELECT 1 AS one FROM session_streams
+            WHERE session_id = %(id)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
+            """,
             {"id": session_id, "epoch": epoch},
         )
         return row is not None

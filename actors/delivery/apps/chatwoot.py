@@ -31,6 +31,7 @@ from cluster.domain.errors import GatewayError
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.domain.waha_id import is_shared, waha_id
 from cluster.events.envelope import Event, Teller, envelope
+from cluster.events.event_id import EventIds
 from cluster.events.stored_message import from_event, to_event
 from cluster.stores import Stores
 from cluster.stores.apps import AppRecord
@@ -314,9 +315,11 @@ class ChatwootBridge:
         await self._say(key, answer.text, answer.upload, teller)
 
     async def _follow(self, event: Event, changed: dict[str, Any]) -> None:
-        """Twice when this is cut off and tried again: a message that is there is left alone."""
+        """Once, however often `event` is tried: two that go on beside each other would each count
+        a part."""
+        ids = EventIds(f"{self._app.id} goes on after {event.seq}".encode(), recorded_before=True)
         await self._stores.events.append(
-            self._app.session_id, "app.command", event.payload | changed
+            self._app.session_id, "app.command", event.payload | changed, event=ids.of("")
         )
 
     async def _history(self, event: Event, teller: Teller) -> None:
