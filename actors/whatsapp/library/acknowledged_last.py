@@ -62,8 +62,9 @@ _Opened = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctype
 
 #: By the path of the store, as the library opened it.
 _gates: dict[bytes, Gate] = {}
-#: By the address of SQLite's connection.
-_stores: dict[int, bytes] = {}
+#: By the address of SQLite's connection: the gate of the client that opened it. The next client of
+#: the same store has another one, which the former client's must not pass.
+_watched: dict[int, Gate | None] = {}
 
 
 class Gate:
@@ -73,7 +74,7 @@ class Gate:
         """`store`: the client's database; make it before that is opened."""
         self._key = key
         self._channel = 0
-        self._closed = False
+        self._closed = self._given_up = False
         self._returned = threading.Event()
         # As SQLite names it: links are followed.
         self._store = bytes(store.resolve())
@@ -82,7 +83,7 @@ class Gate:
     def find(self) -> bool:
         """Find the client's channel, once the library knows the client. Call it while no other
         client starts or ends."""
-        if self._store not in _stores.values():
+        if self not in _watched.values():
             log.error("whatsapp.store_not_watched", key=self._key.decode())
         if not self._channel and not self._closed:
             found = channel_in_library(self._key) or 0
@@ -113,7 +114,7 @@ class Gate:
         """Return once it is empty. False: the client has ended before."""
         began = time.monotonic()
         while not self._closed:
-            if self.empty:
+            if self.empty or self._given_up:
                 return True
             if self._returned.wait(_SILENCE):
                 self._returned.clear()
@@ -125,8 +126,7 @@ class Gate:
 
     def give_up(self) -> None:
         """The channel is not to be found: nothing waits."""
-        if _gates.get(self._store) is self:
-            del _gates[self._store]
+        self._given_up = True
 
     def close(self) -> None:
         """The client has ended: nothing is acknowledged any more, and its memory is not looked
@@ -143,7 +143,7 @@ def _opened(connection: int, _error: object, _calls: object) -> int:
     """SQLite opened a database."""
     try:
         name = ctypes.c_char_p(gocode.sqlite3_db_filename(connection, b"main")).value
-        _stores[connection] = name or b""
+        _watched[connection] = _gates.get(name or b"")
         gocode.sqlite3_trace_v2(connection, _BEGINS, _trace, connection)
     except Exception:
         log.exception("whatsapp.store_not_hooked")
@@ -152,7 +152,7 @@ def _opened(connection: int, _error: object, _calls: object) -> int:
 
 def _clears(_report: int, connection: int, _statement: int, _sql: int) -> int:
     """The library takes a message for handled."""
-    gate = _gates.get(_stores.get(connection, b""))
+    gate = _watched.get(connection)
     if gate is not None and not gate.wait():
         gocode.sqlite3_commit_hook(connection, _refusal, None)
     return 0
