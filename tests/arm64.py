@@ -28,6 +28,7 @@ _OF_TESTS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "hypo
 #: What a device does with the sandbox.
 CONVERSATIONS = [
     "tests/integration/sandbox/test_library_talks.py",
+    "tests/integration/sandbox/test_acknowledged_last.py",
     "tests/integration/sandbox/test_both_ways_at_once.py",
     "tests/integration/sandbox/test_shared_settings.py",
 ]
