@@ -83,8 +83,6 @@ class Gate:
     def find(self) -> bool:
         """Find the client's channel, once the library knows the client. Call it while no other
         client starts or ends."""
-        if self not in _watched.values():
-            log.error("whatsapp.store_not_watched", key=self._key.decode())
         if not self._channel and not self._closed:
             found = channel_in_library(self._key) or 0
             if found and (_word(found + _ROOM), _word(found + _ELEMENT) & 0xFFFF) == (
@@ -92,6 +90,9 @@ class Gate:
                 _POINTER,
             ):
                 self._channel = found
+                # By now the store was opened.
+                if self not in _watched.values():
+                    log.error("whatsapp.store_not_watched", key=self._key.decode())
         return bool(self._channel)
 
     def returned(self) -> None:
@@ -201,10 +202,10 @@ def _clears_as_known(library: Path) -> bool:
         return place >= 0 and text.find(_CLEARS, place + 1) < 0
 
 
-def _stub_amd64(_at: int, target: int) -> bytes:
+def _stub_amd64(at: int, target: int) -> bytes:
     """A C function: the statement's text is in RCX; RAX is free."""
     first, second = _PLACES
-    code = Amd64Code(_at)
+    code = Amd64Code(at)
     code.put(b"\x80\x39" + _CLEARS[:1])  # cmp byte [rcx], newline
     code.put("75 2c")  # jne over
     code.put(b"\x48\xb8" + _CLEARS[first : first + 8])  # mov rax, text
