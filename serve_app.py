@@ -255,8 +255,8 @@ def main() -> None:
         found = findings(settings) + asyncio.run(database_findings(settings))
         errors = [one for one in found if one.level == "error"]
         if errors:
-            told = "; ".join(f"{one.variable}: {one.what}" for one in errors)
-            sys.exit(f"not fit for production: {told}. See: gateway config check")
+            reasons = "; ".join(f"{one.variable}: {one.what}" for one in errors)
+            sys.exit(f"not fit for production: {reasons}. See: gateway config check")
         try:
             cluster_token(os.environ)
         except Invalid as error:

@@ -104,8 +104,8 @@ class RequestContextMiddleware:
                 milliseconds = round((time.perf_counter() - begun) * 1000, 1)
                 # Probes that succeed, every few seconds, are nobody's news.
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
-                tell = log.debug if quiet else log.info
-                tell("http.request", status=status, ms=milliseconds, **_facts(scope))
+                emit = log.debug if quiet else log.info
+                emit("http.request", status=status, ms=milliseconds, **_facts(scope))
 
 
 def _without_empty(query: bytes) -> bytes:

@@ -58,14 +58,14 @@ class Chats:
         if not people or record.status is not SessionStatus.WORKING:
             return found
         try:
-            told = await self._session.request(
+            named = await self._session.request(
                 "contacts.names", timeout=_NAMES_SECONDS, repeatable=True, jids=people
             )
         except GatewayError as error:
             # The list is there all the same, under the names that were known.
             log.info("chats.names_not_asked", session=self._session.name, error=error.detail)
             return found
-        names = {jid: (name, push_name) for jid, name, push_name in told}
+        names = {jid: (name, push_name) for jid, name, push_name in named}
         await stores.people.named(record.id, names)
         return [_named(chat, *names.get(chat.jid, ("", ""))) for chat in found]
 

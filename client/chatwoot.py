@@ -49,7 +49,7 @@ class Chatwoot:
         self._session_name = session
         self._app_id = app_id
 
-    async def take(self, told: dict[str, Any]) -> None:
+    async def take(self, event: dict[str, Any]) -> None:
         """Do what an agent did: send, delete. What others than agents did is left alone. Raises
         `NotFound` when there is no such app, and what sends raise."""
         stores = await self._gateway.stores()
@@ -57,13 +57,13 @@ class Chatwoot:
         if app.app != "chatwoot" or app.session != self._session_name or not app.enabled:
             raise NotFound("there is no such app")
         config = ChatwootConfig.of(app.config)
-        if not _by_agent(told) or _number(told.get("inbox"), "id") not in {0, config.inbox_id}:
+        if not _by_agent(event) or _number(event.get("inbox"), "id") not in {0, config.inbox_id}:
             return
         session = self._gateway.session(app.session)
-        if _object(told.get("content_attributes")).get("deleted"):
-            await self._delete(stores, app, session, told)
-        elif told.get("event") == "message_created" or await _retried(stores, app, told):
-            await self._send(stores, app, config, session, told)
+        if _object(event.get("content_attributes")).get("deleted"):
+            await self._delete(stores, app, session, event)
+        elif event.get("event") == "message_created" or await _retried(stores, app, event):
+            await self._send(stores, app, config, session, event)
 
     async def _send(
         self,
@@ -71,32 +71,32 @@ class Chatwoot:
         app: AppRecord,
         config: ChatwootConfig,
         session: SessionClient,
-        told: dict[str, Any],
+        event: dict[str, Any],
     ) -> None:
-        conversation = _object(told.get("conversation"))
-        number, place = _number(told, "id"), _number(conversation, "id")
+        conversation = _object(event.get("conversation"))
+        number, place = _number(event, "id"), _number(conversation, "id")
         if not number or not place:
             return
         chat = _chat_of(conversation)
         if chat == ITSELF:
             # The app's own was made by somebody who may control the session.
             if config.commands and (self._controls or self._caller == app.key_id):
-                await _command(stores, app, told)
+                await _command(stores, app, event)
             return
-        files = _files(told)
-        content = told.get("content")
+        files = _files(event)
+        content = event.get("content")
         text = to_whatsapp(content) if isinstance(content, str) else ""
         # A voice message has no caption: what is written with it goes ahead of it.
         captioned = len(files) == 1 and files[0].get("file_type") != "audio"
         caption = config.text(
             "chatwoot.to.whatsapp.message.media.caption",
             content=text,
-            chatwoot=told,
+            chatwoot=event,
             singleAttachment=captioned,
         )
         if text:
-            text = config.text("chatwoot.to.whatsapp.message.text", content=text, chatwoot=told)
-        reply_to = await self._answered(stores, app, told)
+            text = config.text("chatwoot.to.whatsapp.message.text", content=text, chatwoot=event)
+        reply_to = await self._answered(stores, app, event)
         parts: list[Callable[[str], Awaitable[Any]]] = []
         if text and not captioned:
             parts.append(
@@ -131,16 +131,16 @@ class Chatwoot:
             await send(message_id)
 
     async def _answered(
-        self, stores: Stores, app: AppRecord, told: dict[str, Any]
+        self, stores: Stores, app: AppRecord, event: dict[str, Any]
     ) -> MessageRef | None:
-        answered = _number(told.get("content_attributes"), "in_reply_to")
+        answered = _number(event.get("content_attributes"), "in_reply_to")
         mapped = await stores.chatwoot.of_chatwoot(app, answered) if answered else []
         return MessageRef(message_id=mapped[0].message_id) if mapped else None
 
     async def _delete(
-        self, stores: Stores, app: AppRecord, session: SessionClient, told: dict[str, Any]
+        self, stores: Stores, app: AppRecord, session: SessionClient, event: dict[str, Any]
     ) -> None:
-        for mapped in await stores.chatwoot.of_chatwoot(app, _number(told, "id")):
+        for mapped in await stores.chatwoot.of_chatwoot(app, _number(event, "id")):
             if mapped.from_agent:
                 await session.chatting.revoke(
                     mapped.chat,
@@ -149,24 +149,24 @@ class Chatwoot:
                 )
 
 
-def _by_agent(told: dict[str, Any]) -> bool:
+def _by_agent(event: dict[str, Any]) -> bool:
     """Not what contacts wrote, not notes, not what the bridge itself put there."""
-    source = told.get("source_id")
+    source = event.get("source_id")
     return (
-        told.get("message_type") in {"outgoing", "template", 1, 3}
-        and not told.get("private")
+        event.get("message_type") in {"outgoing", "template", 1, 3}
+        and not event.get("private")
         and not (isinstance(source, str) and source.startswith(SOURCE))
     )
 
 
-async def _retried(stores: Stores, app: AppRecord, told: dict[str, Any]) -> bool:
+async def _retried(stores: Stores, app: AppRecord, event: dict[str, Any]) -> bool:
     """An agent has a message sent again that failed: Chatwoot tells of it without its error then.
     Of other changes nothing comes: what was sent has its id already."""
-    if told.get("event") != "message_updated":
+    if event.get("event") != "message_updated":
         return False
-    if _object(told.get("content_attributes")).get("external_error"):
+    if _object(event.get("content_attributes")).get("external_error"):
         return False
-    return bool(await stores.chatwoot.of_chatwoot(app, _number(told, "id")))
+    return bool(await stores.chatwoot.of_chatwoot(app, _number(event, "id")))
 
 
 def _chat_of(conversation: dict[str, Any]) -> str:
@@ -181,8 +181,8 @@ def _chat_of(conversation: dict[str, Any]) -> str:
     return parse_chat_id(chosen.lstrip("+"), "conversation.meta.sender").jid
 
 
-def _files(told: dict[str, Any]) -> list[dict[str, Any]]:
-    found = told.get("attachments")
+def _files(event: dict[str, Any]) -> list[dict[str, Any]]:
+    found = event.get("attachments")
     files = [_object(one) for one in found] if isinstance(found, list) else []
     return [one for one in files if isinstance(one.get("data_url"), str)][:_MOST_FILES]
 
@@ -199,10 +199,10 @@ async def _message_id(stores: Stores, app: AppRecord, number: int, part: int) ->
     return message_id
 
 
-async def _command(stores: Stores, app: AppRecord, told: dict[str, Any]) -> None:
+async def _command(stores: Stores, app: AppRecord, event: dict[str, Any]) -> None:
     """What agents tell the session itself: carried out where its events are told, once, and
     answered in the same conversation."""
-    number, content = _number(told, "id"), told.get("content")
+    number, content = _number(event, "id"), event.get("content")
     if not isinstance(content, str) or not content.strip():
         return
     _, fresh = await stores.chatwoot.begin(app, f"asked:{number}", ITSELF, from_agent=True)

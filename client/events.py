@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.domain.cursor import EventCursor
 from cluster.domain.errors import Conflict, Invalid, NotFound
 from cluster.domain.session import SessionRecord
-from cluster.events.envelope import Teller, envelope
+from cluster.events.envelope import EventSource, envelope
 from cluster.events.names import expand, unknown
 from cluster.media.links import files_url
 from cluster.stores import Stores
@@ -21,7 +21,7 @@ from cluster.stores.quarantine import Quarantined
 if TYPE_CHECKING:
     from client.session import SessionClient
 
-__all__ = ["EventPage", "Events", "teller_of", "wanted_types"]
+__all__ = ["EventPage", "Events", "event_source", "wanted_types"]
 
 _MOST, _PAGE = 1000, 100
 
@@ -75,7 +75,7 @@ class Events:
             if found or left <= 0:
                 break
             await live.changed(record.id, mark, seconds=left)
-        teller = teller_of(record, base_url or self._session.gateway.settings.base_url)
+        source = event_source(record, base_url or self._session.gateway.settings.base_url)
         full = len(found) >= min(limit, _MOST)
         last = found[-1] if found else None
         following = last.seq if last and full else max(after, newest)
@@ -84,7 +84,7 @@ class Events:
         else:
             read = await stores.events.id_at(record.id, following) or ""
         return EventPage(
-            events=[envelope(event, teller) for event in found],
+            events=[envelope(event, source) for event in found],
             next=following,
             cursor=EventCursor.at(following, read),
             newest=newest,
@@ -130,7 +130,7 @@ class Events:
             cursor = await self._resumed(stores, record, after)
         yield None
         clock = asyncio.get_running_loop().time
-        told_at = clock()
+        yielded_at = clock()
         while True:
             mark = live.mark()
             newest = await stores.events.newest(record.id)
@@ -138,16 +138,16 @@ class Events:
                 record.id, after=cursor, until=newest, types=only, limit=_PAGE
             )
             if found:
-                teller = teller_of(await self._session.info(), base_url)
+                source = event_source(await self._session.info(), base_url)
             for event in found:
-                yield envelope(event, teller)
-                cursor, told_at = event.seq, clock()
+                yield envelope(event, source)
+                cursor, yielded_at = event.seq, clock()
             if len(found) >= _PAGE:
                 continue
             cursor = max(cursor, newest)
-            if clock() - told_at >= beat:
+            if clock() - yielded_at >= beat:
                 yield None
-                told_at = clock()
+                yielded_at = clock()
             await live.changed(record.id, mark, seconds=beat)
 
     async def replay(
@@ -177,7 +177,7 @@ class Events:
             record.id, webhook, replay_key=f"{name}/{webhook}", after=first, until=last
         ):
             raise NotFound(f"the session has no webhook {webhook}")
-        stores.events.hint(record.id)
+        stores.events.notify_deliveries(record.id)
         return name, last - first
 
     async def quarantined(
@@ -207,10 +207,10 @@ def wanted_types(types: Sequence[str]) -> list[str]:
     return sorted(expand(types))
 
 
-def teller_of(record: SessionRecord, base_url: str) -> Teller:
+def event_source(record: SessionRecord, base_url: str) -> EventSource:
     """Who tells the events of a session. `base_url`: how the listener reaches the gateway."""
     metadata = record.config.get("metadata")
-    return Teller(
+    return EventSource(
         name=record.name,
         me=record.me,
         metadata=metadata if isinstance(metadata, dict) else {},

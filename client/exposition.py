@@ -170,34 +170,34 @@ async def _cluster(stores: Stores) -> list[Metric]:
 def _counted(counted: dict[tuple[str, str], float]) -> list[Metric]:
     """Counters and histograms of what processes wrote down."""
     found: list[Metric] = []
-    for name, (told, about, label) in _COUNTED.items():
-        family = CounterMetricFamily(told, about, labels=[label] if label else [])
+    for name, (metric, about, label) in _COUNTED.items():
+        family = CounterMetricFamily(metric, about, labels=[label] if label else [])
         if not label:
             family.add_metric([], counted.get((name, ""), 0.0))
         for value in _LABELS.get(name, ()):
             family.add_metric([value], counted.get((name, value), 0.0))
         found.append(family)
-    for name, (told, about) in _HISTOGRAMS.items():
+    for name, (metric, about) in _HISTOGRAMS.items():
         buckets, up_to = [], 0.0
         for bound in LATENCY_BUCKETS:
             up_to += counted.get((name, f"{bound:g}"), 0.0)
             buckets.append((str(bound), up_to))
         buckets.append(("+Inf", counted.get((name, "count"), 0.0)))
-        histogram = HistogramMetricFamily(told, about)
+        histogram = HistogramMetricFamily(metric, about)
         histogram.add_metric([], buckets=buckets, sum_value=counted.get((name, "sum"), 0.0))
         found.append(histogram)
     return found
 
 
-def _promises(told: list[dict[str, Any]]) -> list[Metric]:
+def _promises(reports: list[dict[str, Any]]) -> list[Metric]:
     """What the libraries of processes keep."""
     kept = GaugeMetricFamily(
         "gateway_library_promise_kept",
         "Whether the WhatsApp library keeps a promise in every process (docs/promises.md).",
         labels=["promise"],
     )
-    smaller = {name for facts in told for name in facts["smaller"]}
-    for name in sorted({name for facts in told for name in facts["kept"]} | smaller):
+    smaller = {name for facts in reports for name in facts["smaller"]}
+    for name in sorted({name for facts in reports for name in facts["kept"]} | smaller):
         kept.add_metric([name], float(name not in smaller))
     return [kept]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from client.events import teller_of, wanted_types
+from client.events import event_source, wanted_types
 from client.live import LiveSignals
 from cluster.events.envelope import envelope
 from cluster.stores import Stores
@@ -31,27 +31,27 @@ async def follow_sessions(
     present = await stores.sessions.list(tenant)
     cursors = await stores.events.newest_of([record.id for record in present])
     clock = asyncio.get_running_loop().time
-    told_at = clock()
+    yielded_at = clock()
     yield None
     while True:
         await live.changed(None, mark, seconds=beat)
         mark = live.mark()
-        if clock() - told_at >= beat:
+        if clock() - yielded_at >= beat:
             yield None
-            told_at = clock()
+            yielded_at = clock()
         records = {record.id: record for record in await stores.sessions.list(tenant)}
         newest = await stores.events.newest_of(list(records))
         for gone in cursors.keys() - records.keys():
             del cursors[gone]
         for session_id, last in newest.items():
             after = cursors.get(session_id, 0)
-            teller = teller_of(records[session_id], base_url)
+            source = event_source(records[session_id], base_url)
             while after < last:
                 found = await stores.events.list(
                     session_id, after=after, until=last, types=only, limit=_PAGE
                 )
                 for event in found:
-                    yield envelope(event, teller)
-                    told_at = clock()
+                    yield envelope(event, source)
+                    yielded_at = clock()
                 after = found[-1].seq if len(found) == _PAGE else last
             cursors[session_id] = after

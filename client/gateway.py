@@ -192,10 +192,10 @@ class Gateway:
         """Of each session what its library does not keep (name → what holds instead, and why), as
         its process told lately; empty without one, and without Redis."""
         stores = await self.stores()
-        told = await stores.cache.status_many([record.id for record in records])
+        statuses = await stores.cache.status_many([record.id for record in records])
         return [
             dict(status.get("smaller") or {}) if status and record.node else {}
-            for status, record in zip(told, records, strict=True)
+            for status, record in zip(statuses, records, strict=True)
         ]
 
     async def vitals(

@@ -35,7 +35,7 @@ class Labels:
         stores, session_id = await self._here()
         label = await stores.labels.add(session_id, name, color)
         try:
-            await self._tell(label)
+            await self._publish(label)
         except GatewayError:
             await stores.labels.delete(session_id, label.id)
             raise
@@ -46,7 +46,7 @@ class Labels:
         _check(label.name, label.color)
         stores, session_id = await self._here()
         await self._known(stores, session_id, label.id)
-        await self._tell(label)
+        await self._publish(label)
         await stores.labels.put(session_id, label)
         return label
 
@@ -54,7 +54,7 @@ class Labels:
         """Raises `NotFound`."""
         stores, session_id = await self._here()
         label = await self._known(stores, session_id, label_id)
-        await self._tell(label, deleted=True)
+        await self._publish(label, deleted=True)
         await stores.labels.delete(session_id, label.id)
 
     async def of_chat(self, chat_id: str) -> Sequence[Label]:
@@ -80,7 +80,7 @@ class Labels:
         label = await self._known(stores, session_id, label_id)
         return await stores.labels.chats(session_id, label.id)
 
-    async def _tell(self, label: Label, *, deleted: bool = False) -> None:
+    async def _publish(self, label: Label, *, deleted: bool = False) -> None:
         await self._session.request(
             "labels.edit",
             label=label.id,

@@ -43,15 +43,15 @@ class LiveSignals:
             return True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._listen(), name="live-listener")
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[session_id].add(told)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[session_id].add(waiter)
         try:
             async with asyncio.timeout(seconds):
-                await told
+                await waiter
         except TimeoutError:
             return False
         finally:
-            self._waiting[session_id].discard(told)
+            self._waiting[session_id].discard(waiter)
             if not self._waiting[session_id]:
                 del self._waiting[session_id]
         return True
@@ -67,6 +67,6 @@ class LiveSignals:
                 self._last |= dict.fromkeys(sessions, self._count)
                 keys = [*sessions, None]
             for key in keys:
-                for told in self._waiting.get(key, ()):
-                    if not told.done():
-                        told.set_result(None)
+                for waiter in self._waiting.get(key, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)

@@ -45,10 +45,10 @@ class SandboxControl:
         if not self.there:
             raise NotFound("this gateway is not in sandbox mode")
         try:
-            told = json.loads(Path(self._settings.sandbox_control_file).read_text())  # noqa: ASYNC240
+            endpoints = json.loads(Path(self._settings.sandbox_control_file).read_text())  # noqa: ASYNC240
             async with httpx.AsyncClient(
-                base_url=told["control_url"],
-                headers={"Authorization": f"Bearer {told['control_token']}"},
+                base_url=endpoints["control_url"],
+                headers={"Authorization": f"Bearer {endpoints['control_token']}"},
                 timeout=_SECONDS,
                 trust_env=False,
             ) as client:
@@ -69,7 +69,7 @@ class SandboxControl:
 
 def _detail(answer: httpx.Response) -> str:
     try:
-        told = answer.json().get("detail")
+        detail = answer.json().get("detail")
     except (ValueError, AttributeError):
-        told = None
-    return told if isinstance(told, str) else f"the sandbox answered {answer.status_code}"
+        detail = None
+    return detail if isinstance(detail, str) else f"the sandbox answered {answer.status_code}"

@@ -386,11 +386,11 @@ class SessionClient(Subjects):
         call = asyncio.ensure_future(self._ask_to_follow(record, row))
         try:
             if await self._answered_by_owner(stores, record, call):
-                told: Followed | SentMessage = call.result()
-                if isinstance(told, Followed):
-                    return told
-                sent = told.state is not OutboxState.ACCEPTED
-                return Followed(sent_at=told.timestamp if sent else None, place=told.place)
+                answer: Followed | SentMessage = call.result()
+                if isinstance(answer, Followed):
+                    return answer
+                sent = answer.state is not OutboxState.ACCEPTED
+                return Followed(sent_at=answer.timestamp if sent else None, place=answer.place)
         except Unavailable as error:
             log.info("session.not_told", session=self.name, error=error.detail)
         except GatewayError:
@@ -431,7 +431,7 @@ class SessionClient(Subjects):
         carrier = with_call()
         try:
             async with asyncio.timeout(_SEND_WAIT + 10):
-                told = await self._gateway.local.call(
+                answer = await self._gateway.local.call(
                     record.host,
                     record.id,
                     "follow",
@@ -439,7 +439,7 @@ class SessionClient(Subjects):
                     row=row.to_json(),
                     wait=_SEND_WAIT,
                 )
-            return Followed.of_json(told)
+            return Followed.of_json(answer)
         except TimeoutError as error:
             raise Unavailable("the session did not answer in time", retry_after=5) from error
         except (NoWayError, NotOwner, Unavailable) as error:

@@ -21,12 +21,12 @@ async def session_vitals(
 ) -> list[SessionVitals]:
     """Of the tenant's sessions, or of those with these names. Without Redis: without memory."""
     found = await stores.vitals.sessions(tenant, names, limit)
-    told = await stores.cache.status_many([one.id for one in found])
+    statuses = await stores.cache.status_many([one.id for one in found])
     return [
         replace(one, memory=status.get("memory"), smaller=status.get("smaller") or {})
         if status and one.node
         else one
-        for one, status in zip(found, told, strict=True)
+        for one, status in zip(found, statuses, strict=True)
     ]
 
 
@@ -42,7 +42,7 @@ class ClusterVitals:
         workers, tenures = await asyncio.gather(
             stores.workers.list(), stores.vitals.tenures(_MOST_TENURES)
         )
-        told = await asyncio.gather(*(stores.cache.worker_get(w.node) for w in workers))
+        statuses = await asyncio.gather(*(stores.cache.worker_get(w.node) for w in workers))
         by_node: defaultdict[str, list[Tenure]] = defaultdict(list)
         for tenure in tenures:
             by_node[tenure.node].append(tenure)
@@ -57,7 +57,7 @@ class ClusterVitals:
                 sessions=tuple(by_node[worker.node]),
                 health=health or {},
             )
-            for worker, health in zip(workers, told, strict=True)
+            for worker, health in zip(workers, statuses, strict=True)
         ]
 
     async def ownerships(self, *, limit: int) -> list[Ownership]:

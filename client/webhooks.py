@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from client.events import teller_of
+from client.events import event_source
 from cluster.domain.errors import NotFound
 from cluster.domain.outcome import Outcome
 from cluster.events.envelope import Event, body_of
@@ -76,7 +76,7 @@ class Webhooks:
             await stores.webhooks.replay(
                 record.id, letter.key, replay_key=name, after=letter.seq - 1, until=letter.seq
             )
-        stores.events.hint(record.id)
+        stores.events.notify_deliveries(record.id)
         return len(found)
 
     async def delete_dead_letter(self, letter_id: int) -> None:
@@ -104,7 +104,7 @@ class Webhooks:
             payload={"message": "This is a test; nothing happened."},
             happened_at=datetime.now(UTC),
         )
-        body = body_of(event, teller_of(record, self._session.gateway.settings.base_url))
+        body = body_of(event, event_source(record, self._session.gateway.settings.base_url))
         settings = self._session.gateway.settings.webhooks
         poster = Poster(
             timeout=settings.timeout_seconds,

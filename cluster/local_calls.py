@@ -99,17 +99,17 @@ class _Served:
     async def _answer(
         self, writer: asyncio.StreamWriter, number: int, name: str, arguments: dict[str, Any]
     ) -> None:
-        value, told = None, None
+        value, failure = None, None
         try:
             value = await self._handle(name, arguments)
         except GatewayError as error:
-            told = error.to_payload()
+            failure = error.to_payload()
         except Exception as error:
             log.exception("local_calls.failed", call=name)
-            told = GatewayError(f"{type(error).__name__}: {error}").to_payload()
+            failure = GatewayError(f"{type(error).__name__}: {error}").to_payload()
         # uvloop's raise an error when nobody is there any more, asyncio's do not.
         if not writer.is_closing():
-            writer.write(_frame([number, value, told]))
+            writer.write(_frame([number, value, failure]))
 
 
 class _Connection:

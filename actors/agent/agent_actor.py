@@ -159,7 +159,7 @@ class WorkerAgentActor:
         way = way_to_whatsapp(self._settings.whatsapp.proxy_url)
         self._reach = reach = Reach(
             partial(connects, *way, seconds=PATIENCE),
-            partial(stores.workers.tell_whatsapp, self._id),
+            partial(stores.workers.report_whatsapp, self._id),
         )
         lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
         beside = [

@@ -202,7 +202,7 @@ class Courier:
     async def _hand_over(
         self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]
     ) -> Outcome:
-        teller = replace(hook.teller, files=files_url(self._base_url, hook.teller.name))
+        teller = replace(hook.source, files=files_url(self._base_url, hook.source.name))
         if Sinks.is_sink(endpoint.url):
             told = [
                 Told(

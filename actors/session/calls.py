@@ -359,7 +359,7 @@ class Calls:
                 owner.epoch,
                 entry.message_id,
                 sent_at,
-                told=not self._ignored.ignores(entry.chat),
+                emit=not self._ignored.ignores(entry.chat),
             )
         except NotOwner as error:
             await owner.fence(error.detail)
@@ -379,7 +379,7 @@ class Calls:
                 entry.message_id,
                 error,
                 entry.attempts,
-                told=not self._ignored.ignores(entry.chat),
+                emit=not self._ignored.ignores(entry.chat),
             )
         except NotOwner as lost:
             await owner.fence(lost.detail)

@@ -19,7 +19,7 @@ from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.domain.session_config import IgnoreConfig
 from cluster.stores.ownership import Claim
-from cluster.telemetry.logs import tell_of_process
+from cluster.telemetry.logs import bind_process
 from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["Opening"]
@@ -65,7 +65,7 @@ class Opening:
         free_at = self._loop.time() + claim.connect_after.total_seconds()
         owner.epoch = epoch = claim.epoch
         owner.log = owner.log.bind(epoch=epoch)
-        tell_of_process(epoch=epoch)
+        bind_process(epoch=epoch)
         lapsed = claim.predecessor in {"expired", "alive"}
         claimed = Claimed(
             claim=claim,

@@ -143,7 +143,7 @@ class Recorder:
         if timer is None or self._timers.get((timer.chat, by)) == timer:
             return
         await self.while_away(
-            lambda: self._stores.chats.timer_told(self._session_id, self._epoch, timer, by=by)
+            lambda: self._stores.chats.set_timer(self._session_id, self._epoch, timer, by=by)
         )
         if len(self._timers) >= _TIMERS:
             self._timers.clear()
@@ -172,7 +172,7 @@ class Recorder:
                     ack=ack,
                     state=state,
                     timestamp=event.timestamp,
-                    told=not self._ignored.ignores(event.chat),
+                    emit=not self._ignored.ignores(event.chat),
                     event_of=ids.of,
                 )
 
@@ -195,7 +195,7 @@ class Recorder:
             if (news := news_of(name, payload, datetime.now(UTC))) is not None:
 
                 async def keep(news: GroupNews = news) -> None:
-                    await self._stores.groups.told(self._session_id, self._epoch, news)
+                    await self._stores.groups.write(self._session_id, self._epoch, news)
 
                 await self.while_away(keep)
             if self._ignored.ignores(_chat_of(payload)):

@@ -38,7 +38,7 @@ _INSTRUCTIONS = (
     "unseen, and may wait for sending limits: the answer says so."
 )
 #: Fields of WAHA's shapes that say what another says, or nothing to an agent.
-_TOLD_ELSEWHERE = frozenset({"mediaUrl", "author", "vCards"})
+_REDUNDANT_FIELDS = frozenset({"mediaUrl", "author", "vCards"})
 _NAMED = re.compile(r"{(\w+)}")
 
 _Context = ServerRequestContext[Any, Any]
@@ -98,7 +98,7 @@ class _Caller:
         try:
             arguments = tool.arguments.model_validate(given)
         except ValidationError as error:
-            return _refused(_told(error))
+            return _refused(_errors_of(error))
         asked = arguments.model_dump(exclude_none=True)
         request = _request(tool, arguments.model_dump(exclude_none=True, by_alias=True))
         try:
@@ -140,7 +140,7 @@ def _brief(value: Any) -> Any:
         return {
             name: short
             for name, inner in value.items()
-            if not name.startswith("_") and name not in _TOLD_ELSEWHERE
+            if not name.startswith("_") and name not in _REDUNDANT_FIELDS
             if (short := _brief(inner)) not in (None, "", [], {})
         }
     return [_brief(inner) for inner in value] if isinstance(value, list) else value
@@ -154,7 +154,7 @@ def _refused(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=text)], is_error=True)
 
 
-def _told(error: ValidationError) -> str:
+def _errors_of(error: ValidationError) -> str:
     # The values themselves stay out: they can be phone numbers or secrets.
     found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()[:5]]
     return "; ".join(f"{place}: {message}" for place, message in found)

@@ -166,8 +166,8 @@ def _read(request: AppRequest) -> tuple[dict[str, Any], frozenset[Action] | None
     """What is kept of the configuration, and what the app's key may do (None: it has none)."""
     if request.app == "mcp":
         config = _checked(McpConfig, request.config)
-        told = config.model_dump(include={"actions"}, exclude_none=True)
-        return told, config.actions.actions()
+        kept = config.model_dump(include={"actions"}, exclude_none=True)
+        return kept, config.actions.actions()
     if request.app == "chatwoot":
         bridge = _checked(ChatwootConfig, request.config)
         for name, text in (bridge.templates or {}).items():

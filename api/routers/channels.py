@@ -184,8 +184,8 @@ async def preview_messages(
     me = await session.me()
     found = await session.channels.messages(jid, limit)
     answers = [ChannelMessageAnswer.of(jid, one, me) for one in found]
-    told = media.of([one.message for one in answers])
-    for answer, message in zip(answers, told, strict=True):
+    shown = media.of([one.message for one in answers])
+    for answer, message in zip(answers, shown, strict=True):
         answer.message = message
         if message.media is not None:
             message.media.error = {"message": "the library cannot download files of posts"}

@@ -58,8 +58,8 @@ async def take(
     session: Annotated[SessionName, Path(examples=["default"])],
     id: Annotated[AppId, Path(examples=["app_1"])],
     key: Annotated[str, Path(max_length=64)],
-    told: ChatwootEvent,
+    event: ChatwootEvent,
 ) -> Taken:
-    body: dict[str, Any] = told.model_dump()
+    body: dict[str, Any] = event.model_dump()
     await gateway.chatwoot(session, id).take(body)
     return Taken()

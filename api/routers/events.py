@@ -217,7 +217,7 @@ async def delete_quarantined(session: SessionPath, entry_id: EntryId) -> None:
 async def _stream(
     request: Request, events: AsyncIterator[dict[str, Any] | None]
 ) -> StreamingResponse:
-    stream = _told(events, most=request.app.state.live_bytes)
+    stream = _server_sent(events, most=request.app.state.live_bytes)
     first = await anext(stream)
     return StreamingResponse(
         _with(first, stream),
@@ -226,7 +226,9 @@ async def _stream(
     )
 
 
-async def _told(events: AsyncIterator[dict[str, Any] | None], *, most: int) -> AsyncIterator[str]:
+async def _server_sent(
+    events: AsyncIterator[dict[str, Any] | None], *, most: int
+) -> AsyncIterator[str]:
     """`most`: bytes of one stream; one event goes through in any case."""
     count = size = 0
     quiet = "retry: 2000\n: connected\n\n"
@@ -245,8 +247,8 @@ async def _told(events: AsyncIterator[dict[str, Any] | None], *, most: int) -> A
                 yield ": go on behind the last id\n\n"
                 return
     except GatewayError as error:
-        told = json.dumps(error.to_payload(), ensure_ascii=False)
-        yield f"event: gateway.error\ndata: {told}\n\n"
+        problem = json.dumps(error.to_payload(), ensure_ascii=False)
+        yield f"event: gateway.error\ndata: {problem}\n\n"
 
 
 async def _with(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

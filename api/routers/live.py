@@ -44,13 +44,13 @@ async def events_over_websocket(socket: WebSocket, files: FilesUrl) -> None:
         await _close(socket, _BAD, error.detail)
         return
     gone = asyncio.create_task(_until_gone(socket), name="ws-reader")
-    teller = asyncio.create_task(_tell(socket, events), name="ws-writer")
+    writer = asyncio.create_task(_send_events(socket, events), name="ws-writer")
     try:
-        await asyncio.wait({gone, teller}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({gone, writer}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (gone, teller):
+        for task in (gone, writer):
             task.cancel()
-        await asyncio.gather(gone, teller, return_exceptions=True)
+        await asyncio.gather(gone, writer, return_exceptions=True)
 
 
 def _wanted(
@@ -67,7 +67,7 @@ def _wanted(
     return gateway.session(session).events.follow(after=start, types=kinds, base_url=base_url)
 
 
-async def _tell(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None]) -> None:
+async def _send_events(socket: WebSocket, events: AsyncIterator[dict[str, Any] | None]) -> None:
     last = ""
     window = Window(most=socket.app.state.live_bytes, seconds=_STALLED_SECONDS)
     try:

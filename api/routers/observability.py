@@ -47,8 +47,8 @@ class HealthProbe:
             try:
                 self._last = Health.of(await gateway.health())
                 self.ownerless = await _ownerless(gateway)
-                told = await gateway.library()
-                self.smaller = {k: v for facts in told for k, v in facts["smaller"].items()}
+                reports = await gateway.library()
+                self.smaller = {k: v for facts in reports for k, v in facts["smaller"].items()}
             except Unavailable as error:
                 self._last = Health.of({"gateway": {"ok": False, "message": error.detail}})
             self._taken = time.monotonic()
@@ -84,8 +84,8 @@ async def ping() -> Ping:
 async def health(request: Request) -> JSONResponse:
     probe: HealthProbe = request.app.state.health
     found = await probe.take(request.app.state.gateway)
-    told = found if operator(request) else found.minimal()
-    return JSONResponse(told.model_dump(), 200 if found.status == "ok" else 503)
+    shown = found if operator(request) else found.minimal()
+    return JSONResponse(shown.model_dump(), 200 if found.status == "ok" else 503)
 
 
 @router.get(
@@ -113,8 +113,8 @@ async def ready(request: Request) -> JSONResponse:
     probe: HealthProbe = request.app.state.health
     health = await probe.take(request.app.state.gateway)
     found = Readiness.of(health, probe.smaller, ownerless=probe.ownerless)
-    told = found if operator(request) else found.minimal()
-    return JSONResponse(told.model_dump(), 503 if found.status == "unready" else 200)
+    shown = found if operator(request) else found.minimal()
+    return JSONResponse(shown.model_dump(), 503 if found.status == "unready" else 200)
 
 
 @router.get(

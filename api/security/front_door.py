@@ -106,13 +106,13 @@ class FrontDoor:
         """By which the caller came: that of `X-Forwarded-Proto` from proxies of ours."""
         headers = Headers(scope=scope)
         client = scope.get("client")
-        told = headers.get("X-Forwarded-Proto", "").strip()
+        scheme = headers.get("X-Forwarded-Proto", "").strip()
         known = self._by_haproxy(headers) or (
             bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
         )
-        if not known or told not in {"http", "https", "ws", "wss"}:
+        if not known or scheme not in {"http", "https", "ws", "wss"}:
             return str(scope.get("scheme", "http"))
-        return told.replace("http", "ws") if scope["type"] == "websocket" else told
+        return scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
     def _by_haproxy(self, headers: Headers) -> bool:
         """Whether our own HAProxy passed the request on."""

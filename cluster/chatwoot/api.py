@@ -24,7 +24,7 @@ SOURCE = "WAID:"
 #: Identifier of the contact that tells of the session itself, as WAHA calls it.
 ITSELF = "whatsapp.integration"
 _ANSWER_BYTES = 4 << 20
-_TOLD = 200
+_EXCERPT = 200
 #: A page of a conversation has 20; further back than this no repeat has to look.
 _PAGES_BACK = 5
 _SORTS = {
@@ -39,9 +39,9 @@ class ChatwootError(Exception):
     """Chatwoot did not do it; the text says why."""
 
     def __init__(
-        self, told: str, *, status: int | None = None, retry_after: timedelta | None = None
+        self, detail: str, *, status: int | None = None, retry_after: timedelta | None = None
     ) -> None:
-        super().__init__(told)
+        super().__init__(detail)
         self.status = status
         self.retry_after = retry_after
 
@@ -180,8 +180,8 @@ class ChatwootApi:
         form = aiohttp.FormData()
         for name, value in fields.items():
             if isinstance(value, dict):
-                for inner, told in value.items():
-                    form.add_field(f"{name}[{inner}]", str(told))
+                for inner, inner_value in value.items():
+                    form.add_field(f"{name}[{inner}]", str(inner_value))
             else:
                 form.add_field(name, str(value).lower() if isinstance(value, bool) else str(value))
         form.add_field(
@@ -246,8 +246,8 @@ class ChatwootApi:
         except Invalid as refused:
             raise ChatwootError(f"{what}: {refused.detail}") from refused
         except (aiohttp.ClientError, OSError, ValueError) as broken:
-            told = str(broken) or type(broken).__name__
-            raise ChatwootError(f"{what}: not reached: {told}") from broken
+            detail = str(broken) or type(broken).__name__
+            raise ChatwootError(f"{what}: not reached: {detail}") from broken
         if not 200 <= response.status < 300:
             raise ChatwootError(
                 f"{what} answered {response.status}: {_short(answer)}",
@@ -268,7 +268,7 @@ def _read(what: str, answer: bytes) -> dict[str, Any]:
 
 
 def _short(answer: bytes) -> str:
-    return " ".join(answer[: 4 * _TOLD].decode("utf-8", "replace").split())[:_TOLD]
+    return " ".join(answer[: 4 * _EXCERPT].decode("utf-8", "replace").split())[:_EXCERPT]
 
 
 def _wish(text: str) -> timedelta | None:

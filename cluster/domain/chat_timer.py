@@ -52,8 +52,8 @@ def timer_of(message: StoredMessage) -> ChatTimer | None:
         if not seconds:
             return None
     # Nobody set it in the future, whatever a message says.
-    told = min(_number(since), int(message.timestamp.timestamp()))
-    set_at = datetime.fromtimestamp(told, UTC) if told > 0 else message.timestamp
+    since_seconds = min(_number(since), int(message.timestamp.timestamp()))
+    set_at = datetime.fromtimestamp(since_seconds, UTC) if since_seconds > 0 else message.timestamp
     return ChatTimer.of(message.chat, _number(seconds), set_at)
 
 

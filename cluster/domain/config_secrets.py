@@ -27,19 +27,19 @@ _OWN = frozenset({"webhooks", "proxy", "metadata"})
 
 def masked(config: dict[str, Any]) -> dict[str, Any]:
     """What is told of a configuration; one that is none (an older import let it in): nothing."""
-    told = deepcopy(config) if isinstance(config, dict) else {}
-    for hook in _hooks(told):
+    shown = deepcopy(config) if isinstance(config, dict) else {}
+    for hook in _hooks(shown):
         if isinstance(hook.get("url"), str):
             hook["url"] = masked_url(hook["url"])
         for holder, name in _slots_of(hook):
             holder[name] = MASK
-    if isinstance(proxy := told.get("proxy"), dict):
+    if isinstance(proxy := shown.get("proxy"), dict):
         proxy["server"] = _masked_place(str(proxy.get("server", "")))
         if proxy.get("password"):
             proxy["password"] = MASK
-    for holder, name, _ in _named(told):
+    for holder, name, _ in _named(shown):
         holder[name] = MASK
-    return told
+    return shown
 
 
 def masked_url(url: str) -> str:
@@ -51,14 +51,14 @@ def masked_url(url: str) -> str:
     query, _, fragment = found["rest"].removeprefix("?").partition("#")
     if found["rest"].startswith("#"):
         query, fragment = "", found["rest"][1:]
-    told = "&".join(
+    query = "&".join(
         f"{part.partition('=')[0]}={MASK}" if "=" in part else MASK
         for part in query.split("&")
         if part
     )
     return (
         f"{found['scheme']}{_masked_place(found['place'])}{path}"
-        + (f"?{told}" if told else "")
+        + (f"?{query}" if query else "")
         + (f"#{MASK}" if fragment else "")
     )
 
@@ -87,10 +87,10 @@ def unmasked(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         str(proxy.get("server")).partition("@")[0],
     ):
         old_proxy = before.get("proxy")
-        told = masked({"proxy": old_proxy})["proxy"] if isinstance(old_proxy, dict) else {}
-        if any(told.get(name) != proxy.get(name) for name in ("server", "username", "password")):
+        shown = masked({"proxy": old_proxy})["proxy"] if isinstance(old_proxy, dict) else {}
+        if any(shown.get(name) != proxy.get(name) for name in ("server", "username", "password")):
             raise _missing("config.proxy.password")
-        assert isinstance(old_proxy, dict)  # noqa: S101 - else nothing was told
+        assert isinstance(old_proxy, dict)  # noqa: S101 - else nothing was shown
         proxy |= {name: old_proxy[name] for name in ("server", "password") if name in old_proxy}
     old_named = {path: holder[name] for holder, name, path in _named(before)}
     for holder, name, path in _named(kept):

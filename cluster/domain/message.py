@@ -73,9 +73,9 @@ class Followed:
         }
 
     @classmethod
-    def of_json(cls, told: dict[str, Any]) -> Self:
+    def of_json(cls, answer: dict[str, Any]) -> Self:
         """What `to_json` made."""
-        sent_at, place = told["sent_at"], told["place"]
+        sent_at, place = answer["sent_at"], answer["place"]
         return cls(
             sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
             place=Place(**place) if place else None,

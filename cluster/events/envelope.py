@@ -15,7 +15,7 @@ from cluster.events import event_shape, message_shape, poll_shape
 from cluster.events.environment import ENGINE, environment
 from cluster.events.stored_message import from_event
 
-__all__ = ["Event", "Teller", "body_of", "envelope"]
+__all__ = ["Event", "EventSource", "body_of", "envelope"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Teller:
+class EventSource:
     """The session that an event is told of."""
 
     name: str
@@ -47,44 +47,44 @@ class Teller:
     files: str = ""
 
 
-def envelope(event: Event, teller: Teller) -> dict[str, Any]:
+def envelope(event: Event, source: EventSource) -> dict[str, Any]:
     """WAHA's event body; `gateway.seq` is ours: the number within the session, without gaps."""
     shape = _SHAPES.get(event.type)
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "id": event.id,
         "timestamp": int(event.happened_at.timestamp() * 1000),
         "event": event.type,
-        "session": teller.name,
-        "metadata": teller.metadata,
-        "me": _me(teller.me),
-        "payload": shape(event.payload, teller) if shape else event.payload,
+        "session": source.name,
+        "metadata": source.metadata,
+        "me": _me(source.me),
+        "payload": shape(event.payload, source) if shape else event.payload,
         "engine": ENGINE,
         "environment": environment(),
         "gateway": {"seq": event.seq},
     }
-    if not teller.metadata:
-        del told["metadata"]
-    return told
+    if not source.metadata:
+        del body["metadata"]
+    return body
 
 
-def body_of(event: Event, teller: Teller) -> bytes:
+def body_of(event: Event, source: EventSource) -> bytes:
     """The envelope as it goes over a wire."""
-    return json.dumps(envelope(event, teller), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(envelope(event, source), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _me(me: Me | None) -> dict[str, Any] | None:
     if me is None:
         return None
-    told = {"id": me.id, "pushName": me.push_name, "lid": me.lid, "jid": me.jid}
-    return {key: value for key, value in told.items() if value or key in {"id", "pushName"}}
+    body = {"id": me.id, "pushName": me.push_name, "lid": me.lid, "jid": me.jid}
+    return {key: value for key, value in body.items() if value or key in {"id", "pushName"}}
 
 
-def _status(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
-    return {"name": teller.name, "data": None, "statuses": []} | payload
+def _status(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
+    return {"name": source.name, "data": None, "statuses": []} | payload
 
 
-def _ack(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
-    chat, own = str(payload["chat"]), teller.me.id if teller.me else ""
+def _ack(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
+    chat, own = str(payload["chat"]), source.me.id if source.me else ""
     level = Ack(payload["ack"])
     by = waha_id(str(payload.get("by", "")))
     return {
@@ -99,22 +99,22 @@ def _ack(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
     }
 
 
-def _waiting(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
+def _waiting(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
     chat, sender = str(payload["chat"]), str(payload.get("from", ""))
     return {
         "id": format_message_id(chat, str(payload["id"]), from_me=False, participant=sender),
         "from": waha_id(chat),
-        "to": teller.me.id if teller.me else "",
+        "to": source.me.id if source.me else "",
         "fromMe": False,
         "participant": waha_id(sender) if is_shared(chat) else "",
         "_data": payload,
     }
 
 
-def _change_refused(payload: dict[str, Any], teller: Teller) -> dict[str, Any]:
+def _change_refused(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
     """As the change would have been told, and why it was not made."""
     name = "message.edited" if payload.get("kind") == "edit" else "message.revoked"
-    return _SHAPES[name](payload, teller) | {"refused": payload.get("refused")}
+    return _SHAPES[name](payload, source) | {"refused": payload.get("refused")}
 
 
 class _OfMessage(Protocol):
@@ -123,12 +123,12 @@ class _OfMessage(Protocol):
     ) -> dict[str, Any]: ...
 
 
-def _of_message(shape: _OfMessage) -> Callable[[dict[str, Any], Teller], dict[str, Any]]:
-    return lambda payload, teller: shape(from_event(payload), teller.me, files=teller.files)
+def _of_message(shape: _OfMessage) -> Callable[[dict[str, Any], EventSource], dict[str, Any]]:
+    return lambda payload, source: shape(from_event(payload), source.me, files=source.files)
 
 
 #: Other events are kept in WAHA's shape already.
-_SHAPES: dict[str, Callable[[dict[str, Any], Teller], dict[str, Any]]] = {
+_SHAPES: dict[str, Callable[[dict[str, Any], EventSource], dict[str, Any]]] = {
     "session.status": _status,
     "message": _of_message(message_shape.message_payload),
     "message.any": _of_message(message_shape.message_payload),

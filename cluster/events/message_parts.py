@@ -17,7 +17,7 @@ from cluster.domain.wire_message import (
 )
 from cluster.media.links import file_of, file_url
 
-__all__ = ["location_of", "media_of", "reply_of", "told_id", "vcards_of"]
+__all__ = ["location_of", "media_of", "public_id", "reply_of", "vcards_of"]
 
 
 def media_of(message: StoredMessage, waha_message_id: str, files: str) -> dict[str, Any] | None:
@@ -72,8 +72,8 @@ def vcards_of(message: StoredMessage) -> list[str] | None:
             return [str(part_of(part).get("vcard") or "")]
         if name == "contactsArrayMessage":
             cards = part_of(part).get("contacts")
-            told = cards if isinstance(cards, list) else []
-            return [str(part_of(card).get("vcard") or "") for card in told]
+            found = cards if isinstance(cards, list) else []
+            return [str(part_of(card).get("vcard") or "") for card in found]
     elif message.kind == "contact":
         content = message.payload.get("content") or {}
         return [str(card.get("vcard", "")) for card in content.get("contacts", ())]
@@ -89,7 +89,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
         if not context.get("stanzaID"):
             return None
         quoted = part_of(context, "quotedMessage")
-        author = told_id(str(context.get("participant") or ""), message, me)
+        author = public_id(str(context.get("participant") or ""), message, me)
         body = kind_and_text(quoted)[1]
     else:
         content = message.payload.get("content") or {}
@@ -98,7 +98,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
             return None
         context = {"stanzaID": asked.get("id")}
         quoted, file = asked.get("_message") or {}, asked.get("_file")
-        author = told_id(str(asked.get("_sender") or asked.get("sender") or ""), message, me)
+        author = public_id(str(asked.get("_sender") or asked.get("sender") or ""), message, me)
         body = str(asked.get("body") or "") or kind_and_text(quoted)[1]
     chat = str(context.get("remoteJID") or message.chat)
     original = StoredMessage(
@@ -123,10 +123,10 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
     }
 
 
-def told_id(jid: str, message: StoredMessage, me: Me | None) -> str:
+def public_id(jid: str, message: StoredMessage, me: Me | None) -> str:
     """How somebody whom a message names is told: by phone number where it is known, oneself as
     the account. `jid` may be a LID, with or without a device."""
-    told = waha_id(jid)
-    if me is not None and me.lid and told == me.lid:
+    known = waha_id(jid)
+    if me is not None and me.lid and known == me.lid:
         return me.id
-    return waha_id(str((message.payload.get("phones") or {}).get(told, told)))
+    return waha_id(str((message.payload.get("phones") or {}).get(known, known)))

@@ -12,7 +12,7 @@ from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 from cluster.domain.wire_message import part_of, raw_of
-from cluster.events.message_parts import location_of, media_of, reply_of, told_id, vcards_of
+from cluster.events.message_parts import location_of, media_of, public_id, reply_of, vcards_of
 
 __all__ = [
     "edited_payload",
@@ -62,7 +62,7 @@ def message_payload(message: StoredMessage, me: Me | None, *, files: str = "") -
 def reaction_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessageReaction`."""
     key = _reacted_to(message)
-    author = told_id(str(key.get("participant", "")), message, me)
+    author = public_id(str(key.get("participant", "")), message, me)
     # The key tells whose message it was from the point of view of the one who reacted.
     by_them = bool(key.get("fromMe"))
     if message.from_me or not is_shared(message.chat):
@@ -84,8 +84,8 @@ def reaction_payload(message: StoredMessage, me: Me | None, *, files: str = "") 
 
 def edited_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessageEditedBody`: the edit as a message, and what it edits."""
-    told = message_payload(message, me, files=files)
-    return told | {"editedMessageId": message.reply_to or None}
+    payload = message_payload(message, me, files=files)
+    return payload | {"editedMessageId": message.reply_to or None}
 
 
 def revoked_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 from cluster.domain.wire_message import part_of
-from cluster.events.message_parts import told_id
+from cluster.events.message_parts import public_id
 
 __all__ = ["SELECTED", "asked_for", "vote_payload"]
 
@@ -48,7 +48,7 @@ def asked_for(message: StoredMessage, key: dict[str, Any], me: Me | None) -> dic
     chat, own = waha_id(message.chat), me.id if me else "me"
     voter = waha_id(message.sender)
     shared = is_shared(message.chat)
-    asker = told_id(str(key.get("participant", "")), message, me)
+    asker = public_id(str(key.get("participant", "")), message, me)
     if shared:
         asker = voter if asked_by_voter else asker
         own_poll = (asked_by_voter and message.from_me) or (me is not None and asker == me.id)
@@ -69,8 +69,8 @@ def asked_for(message: StoredMessage, key: dict[str, Any], me: Me | None) -> dic
 def _voted_at(message: StoredMessage) -> int:
     """Unix time in ms, as the voter's device says it."""
     update = part_of(message.payload, "message", "pollUpdateMessage")
-    told = str(update.get("senderTimestampMS") or "")
-    return int(told) if told.isdecimal() else int(message.timestamp.timestamp() * 1000)
+    sent = str(update.get("senderTimestampMS") or "")
+    return int(sent) if sent.isdecimal() else int(message.timestamp.timestamp() * 1000)
 
 
 def _key_and_options(message: StoredMessage) -> tuple[dict[str, Any], list[str]]:

@@ -65,9 +65,9 @@ def file_of(message: StoredMessage) -> MessageFile | None:
         return None
     if not digest or not part.get("directPath"):
         return None
-    told = str(part.get("mimetype") or "")
+    mimetype = str(part.get("mimetype") or "")
     return MessageFile(
-        mimetype=safe_media_type(told) if told else "",
+        mimetype=safe_media_type(mimetype) if mimetype else "",
         filename=_name(str(part.get("fileName") or "")),
         sha256=digest,
         size=int(part.get("fileLength") or 0),
@@ -76,9 +76,9 @@ def file_of(message: StoredMessage) -> MessageFile | None:
     )
 
 
-def _name(told: str) -> str:
+def _name(name: str) -> str:
     """A stranger's name of a file: whoever saves it under that leaves no folder."""
-    return "".join("_" if c in "/\\" else c for c in told if c.isprintable())[:_NAME]
+    return "".join("_" if c in "/\\" else c for c in name if c.isprintable())[:_NAME]
 
 
 def files_url(base: str, session: str) -> str:

@@ -37,10 +37,10 @@ from cluster.stores.quarantine import QuarantineStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
 from cluster.stores.vitals import VitalStore
-from cluster.stores.wake import EventWaker
+from cluster.stores.wake import EventNotifier
 from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
-from cluster.telemetry.metrics.flush import tell
+from cluster.telemetry.metrics.flush import flush_forever
 
 __all__ = ["Stores"]
 
@@ -60,12 +60,12 @@ class Stores:
         self.people = PeopleStore(db)
         self.groups = GroupStore(db)
         self.history = HistoryStore(db)
-        self._waker = EventWaker(db)
-        self.outbox = OutboxStore(db, self._waker)
+        self._notifier = EventNotifier(db)
+        self.outbox = OutboxStore(db, self._notifier)
         self.pacing = PacingStore(db)
-        self.events = EventStore(db, self._waker)
-        self.inbox = InboxStore(db, self._waker)
-        self.quarantine = QuarantineStore(db, self._waker)
+        self.events = EventStore(db, self._notifier)
+        self.inbox = InboxStore(db, self._notifier)
+        self.quarantine = QuarantineStore(db, self._notifier)
         self.webhooks = WebhookStore(db)
         self.dead_letters = DeadLetterStore(db)
         self.labels = LabelStore(db)
@@ -80,7 +80,7 @@ class Stores:
         self.chatwoot = ChatwootStore(db)
         self.measures = MeasureStore(db)
         #: Writes down what this process counts.
-        self.telling: asyncio.Task[None] | None = None
+        self.metrics_task: asyncio.Task[None] | None = None
         self.vitals = VitalStore(db)
         self.inspection = InspectionStore(db)
 
@@ -90,14 +90,14 @@ class Stores:
         away; the others may come later."""
         db = await Database.open(settings.stores, plan_once=plan_once)
         stores = cls(db, Cache(settings.stores), ObjectStore(settings.stores))
-        stores.telling = asyncio.create_task(tell(stores.measures), name="measures")
+        stores.metrics_task = asyncio.create_task(flush_forever(stores.measures), name="measures")
         return stores
 
     async def close(self) -> None:
-        if self.telling is not None:
-            self.telling.cancel()
-            await asyncio.gather(self.telling, return_exceptions=True)
-        await self._waker.close()
+        if self.metrics_task is not None:
+            self.metrics_task.cancel()
+            await asyncio.gather(self.metrics_task, return_exceptions=True)
+        await self._notifier.close()
         await self.cache.close()
         await self.db.close()
 

@@ -23,7 +23,7 @@ __all__ = ["Cache"]
 log = structlog.get_logger(__name__)
 
 
-#: Facts of processes by when they were told, and for how long they count.
+#: Facts of processes by when they were reported, and for how long they count.
 _LIBRARY, _LIBRARY_SECONDS = "library", 45
 
 
@@ -39,7 +39,7 @@ class Cache:
         from redis import asyncio as redis
 
         timeout = self._settings.store_timeout_seconds
-        # The sessions of a pack tell how they are at the same moment: they take turns.
+        # The sessions of a pack report how they are at the same moment: they take turns.
         return redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
                 self._settings.redis_url.get_secret_value(),
@@ -121,7 +121,7 @@ class Cache:
             log.warning("cache.away", error=type(error.__cause__).__name__)
 
     async def library(self) -> list[dict[str, Any]]:
-        """What processes told lately, each kind once; empty while Redis is away."""
+        """What processes reported lately, each kind once; empty while Redis is away."""
         try:
             with _translated():
                 texts = await self._redis.zrangebyscore(

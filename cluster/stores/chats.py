@@ -44,7 +44,7 @@ class ChatStore:
         )
         return [_chat(row) for row in rows]
 
-    async def timer_told(
+    async def set_timer(
         self, session_id: int, epoch: int, timer: ChatTimer, *, by: str = ""
     ) -> None:
         """What was set later counts. `by`: the member of a group whose word it is; it counts when
@@ -125,7 +125,7 @@ async def write_timers(
         INSERT INTO chat_timers AS t (session_id, chat, seconds, set_at)
         SELECT DISTINCT ON (kept_as(%(id)s, chat)) %(id)s, kept_as(%(id)s, chat), seconds, set_at
         FROM unnest(%(chats)s::text[], %(seconds)s::integer[], %(set_at)s::timestamptz[])
-             AS told(chat, seconds, set_at)
+             AS timers(chat, seconds, set_at)
         ORDER BY kept_as(%(id)s, chat), set_at DESC
         ON CONFLICT (session_id, chat) DO UPDATE
             SET seconds = excluded.seconds, set_at = excluded.set_at

@@ -16,7 +16,7 @@ __all__ = ["EVERY", "EventSignals"]
 
 log = structlog.get_logger(__name__)
 
-#: Told after a pause or a broken connection: any session may have something new.
+#: Yielded after a pause or a broken connection: any session may have something new.
 EVERY: frozenset[int] | None = None
 _RECONNECT_SECONDS = 1.0
 

@@ -10,7 +10,7 @@ from cluster.domain.errors import NotOwner, SessionNotFound
 from cluster.events.envelope import Event
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, jsonb
-from cluster.stores.wake import EventWaker
+from cluster.stores.wake import EventNotifier
 
 __all__ = ["Event", "EventStore"]
 
@@ -18,9 +18,9 @@ __all__ = ["Event", "EventStore"]
 class EventStore:
     """Table `events`."""
 
-    def __init__(self, database: Database, waker: EventWaker) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
-        self._waker = waker
+        self._notifier = notifier
 
     async def append(
         self,
@@ -56,7 +56,7 @@ class EventStore:
             if epoch is None:
                 raise SessionNotFound(str(session_id))
             raise NotOwner(f"epoch {epoch} of session {session_id} is not the newest")
-        self._waker.touch(session_id, type)
+        self._notifier.notify(session_id, type)
         return Event(**row)
 
     async def _owned(self, session_id: int, epoch: int | None) -> bool:
@@ -69,9 +69,9 @@ class EventStore:
         )
         return row is not None
 
-    def hint(self, session_id: int) -> None:
+    def notify_deliveries(self, session_id: int) -> None:
         """Wake who delivers the session's events: there is something to do."""
-        self._waker.touch(session_id)
+        self._notifier.notify(session_id)
 
     async def list(
         self,

@@ -85,7 +85,7 @@ class GroupCommit:
         except Exception as error:
             log.exception("database.group_commit_failed")
             while self._waiting:
-                _tell(self._waiting.popleft(), None, error)
+                _resolve(self._waiting.popleft(), None, error)
         finally:
             self._task = None
 
@@ -116,10 +116,10 @@ class GroupCommit:
                 self._begin_alone(one)
         except Exception as error:  # noqa: BLE001
             for one in group:
-                _tell(one, None, error)
+                _resolve(one, None, error)
         else:
             for one, row in zip(group, rows, strict=True):
-                _tell(one, row)
+                _resolve(one, row)
 
     def _begin_alone(self, one: _Waiting) -> asyncio.Task[None]:
         self._apart[one.session_id] += 1
@@ -130,16 +130,16 @@ class GroupCommit:
 
     async def _run_alone(self, one: _Waiting) -> None:
         try:
-            _tell(one, await self._db.one(one.query, one.values))
+            _resolve(one, await self._db.one(one.query, one.values))
         except Exception as error:  # noqa: BLE001
-            _tell(one, None, error)
+            _resolve(one, None, error)
         finally:
             self._apart[one.session_id] -= 1
             if not self._apart[one.session_id]:
                 del self._apart[one.session_id]
 
 
-def _tell(one: _Waiting, row: Row | None, error: Exception | None = None) -> None:
+def _resolve(one: _Waiting, row: Row | None, error: Exception | None = None) -> None:
     if one.done.done():
         return
     if error is None:

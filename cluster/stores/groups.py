@@ -1,4 +1,4 @@
-"""Groups, as WhatsApp last told of them."""
+"""Groups, as WhatsApp last described them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class GroupStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def told(self, session_id: int, epoch: int, news: GroupNews) -> None:
+    async def write(self, session_id: int, epoch: int, news: GroupNews) -> None:
         """Keep it, unless something newer is known. Raises `NotOwner`."""
         async with self._db.connection() as connection, connection.transaction():
             await hold_fence(connection, session_id, epoch)
             await write_group(connection, session_id, news)
 
     async def list(self, session_id: int) -> list[GroupNews]:
-        """All groups the account was ever told of, by JID."""
+        """All groups the account was ever heard of, by JID."""
         rows = await self._db.all(
             """
             SELECT jid, told_at, subject, description, members, joined

@@ -1,4 +1,4 @@
-"""What a phone tells of the past, written beside what was seen live; and forgetting what is old."""
+"""What a phone sends of the past, written beside what was seen live; and forgetting what is old."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HistoryStore:
         messages were new.
 
         The same again changes nothing; what is known already is newer and stays, but an own
-        message may turn out to have got further. Nothing is told as an event. Raises `NotOwner`.
+        message may turn out to have got further. No event is published. Raises `NotOwner`.
         """
         async with self._db.connection() as connection, connection.transaction():
             await hold_fence(connection, session_id, epoch)
@@ -75,18 +75,18 @@ class HistoryStore:
 
 
 async def _write_names(connection: Connection, session_id: int, chunk: HistoryChunk) -> None:
-    for column, told in (("name", chunk.names), ("push_name", chunk.push_names)):
-        if not told:
+    for column, names in (("name", chunk.names), ("push_name", chunk.push_names)):
+        if not names:
             continue
         # A phone does not say since when somebody is called so: any other source is newer.
-        people = dict(told)
+        people = dict(names)
         await connection.execute(
             """
             INSERT INTO contacts AS c (session_id, jid, name, push_name)
             SELECT DISTINCT ON (kept_as(%(id)s, jid)) %(id)s, kept_as(%(id)s, jid),
-                   CASE %(column)s WHEN 'name' THEN told ELSE '' END,
-                   CASE %(column)s WHEN 'name' THEN '' ELSE told END
-            FROM unnest(%(jids)s::text[], %(told)s::text[]) AS people(jid, told)
+                   CASE %(column)s WHEN 'name' THEN known ELSE '' END,
+                   CASE %(column)s WHEN 'name' THEN '' ELSE known END
+            FROM unnest(%(jids)s::text[], %(names)s::text[]) AS people(jid, known)
             ORDER BY kept_as(%(id)s, jid)
             ON CONFLICT (session_id, jid) DO UPDATE SET
                 name = CASE WHEN excluded.name <> '' THEN excluded.name ELSE c.name END,
@@ -97,7 +97,7 @@ async def _write_names(connection: Connection, session_id: int, chunk: HistoryCh
                 "id": session_id,
                 "column": column,
                 "jids": list(people),
-                "told": [printable(name) for name in people.values()],
+                "names": [printable(name) for name in people.values()],
             },
         )
 
@@ -109,7 +109,7 @@ async def _write_messages(
         return 0
     cursor = await connection.execute(
         """
-        WITH told AS (
+        WITH sent AS (
             SELECT chat, message_id, from_me, sender, sent_at, kind, body, ack, has_media,
                    reply_to, push_name, payload, revoked_at
             FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
@@ -117,17 +117,17 @@ async def _write_messages(
                 kind text, body text, ack smallint, has_media boolean, reply_to text,
                 push_name text, payload jsonb, revoked_at timestamptz)
         ), further AS (
-            UPDATE messages m SET ack = told.ack FROM told
-            WHERE m.session_id = %(id)s AND m.message_id = told.message_id
-              AND m.chat = kept_as(%(id)s, told.chat) AND m.from_me AND told.from_me
-              AND m.ack BETWEEN 0 AND told.ack - 1
+            UPDATE messages m SET ack = sent.ack FROM sent
+            WHERE m.session_id = %(id)s AND m.message_id = sent.message_id
+              AND m.chat = kept_as(%(id)s, sent.chat) AND m.from_me AND sent.from_me
+              AND m.ack BETWEEN 0 AND sent.ack - 1
         ), fresh AS (
             INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind,
                                   body, ack, via_api, has_media, reply_to, push_name, payload,
                                   revoked_at)
             SELECT %(id)s, chat, message_id, from_me, sender, sent_at, kind, body, ack, false,
                    has_media, reply_to, push_name, payload, revoked_at
-            FROM told ORDER BY sent_at
+            FROM sent ORDER BY sent_at
             ON CONFLICT DO NOTHING
             RETURNING 1
         )
@@ -148,11 +148,11 @@ async def _write_chats(
     await connection.execute(
         """
         INSERT INTO chats AS c (session_id, chat, name, last_at, archived, marked_unread)
-        SELECT DISTINCT ON (kept_as(%(id)s, told.jid)) %(id)s, kept_as(%(id)s, told.jid), told.name,
-               told.last_at, told.archived, told.marked_unread
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS told (
+        SELECT DISTINCT ON (kept_as(%(id)s, sent.jid)) %(id)s, kept_as(%(id)s, sent.jid), sent.name,
+               sent.last_at, sent.archived, sent.marked_unread
+        FROM jsonb_to_recordset(%(rows)s::jsonb) AS sent (
             jid text, name text, last_at timestamptz, archived boolean, marked_unread boolean)
-        ORDER BY kept_as(%(id)s, told.jid), told.last_at DESC
+        ORDER BY kept_as(%(id)s, sent.jid), sent.last_at DESC
         ON CONFLICT (session_id, chat) DO UPDATE SET
             name = CASE WHEN c.name = '' OR (excluded.name <> '' AND c.chat <> ALL (%(known)s))
                         THEN excluded.name ELSE c.name END,

@@ -1,4 +1,4 @@
-"""What WhatsApp tells the owner: history and event in one transaction, fenced by the epoch."""
+"""What WhatsApp sends the owner: history and event in one transaction, fenced by the epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.domain.waha_id import is_shared
 from cluster.events.event_id import new_event_id
 from cluster.events.stored_message import to_event
 from cluster.stores.database import Database, fenced, jsonb, printable
-from cluster.stores.wake import EventWaker
+from cluster.stores.wake import EventNotifier
 
 __all__ = ["InboxStore"]
 
@@ -18,16 +18,16 @@ __all__ = ["InboxStore"]
 class InboxStore:
     """Writes `messages`, `outbox` states and `events` for the owner."""
 
-    def __init__(self, database: Database, waker: EventWaker) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
-        self._waker = waker
+        self._notifier = notifier
 
     async def record_incoming(
         self, session_id: int, epoch: int, message: StoredMessage, *events: str
     ) -> bool:
         """Record a message and its events (by name, in order); False when it was recorded before
         (then there is no event). A change of a message that its sender has no right to changes
-        nothing and is told as `message.change.refused`.
+        nothing and is published as `message.change.refused`.
 
         Raises `NotOwner`.
         """
@@ -52,12 +52,12 @@ class InboxStore:
                 RETURNING event_seq - cardinality(%(types)s::text[]) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload)
-                SELECT %(id)s, before + told.n, told.id,
-                       CASE why WHEN '' THEN told.type ELSE 'message.change.refused' END,
-                       %(told)s || CASE why WHEN '' THEN '{}'
+                SELECT %(id)s, before + made.n, made.id,
+                       CASE why WHEN '' THEN made.type ELSE 'message.change.refused' END,
+                       %(event_payload)s || CASE why WHEN '' THEN '{}'
                                    ELSE jsonb_build_object('refused', why) END
                 FROM stream, unnest(%(ids)s::text[], %(types)s::text[])
-                             WITH ORDINALITY AS told(id, type, n),
+                             WITH ORDINALITY AS made(id, type, n),
                      change_refused(%(id)s, %(chat)s, %(kind)s, %(sender)s, %(from_me)s,
                                     %(reply_to)s) AS why
             )
@@ -81,12 +81,12 @@ class InboxStore:
                 "payload": jsonb(message.payload),
                 "ids": [new_event_id() for _ in events],
                 "types": list(events),
-                "told": jsonb(to_event(message)),
+                "event_payload": jsonb(to_event(message)),
             },
         )
         fresh = bool(fenced(row, session_id, epoch)["fresh"])
         if fresh and events:
-            self._waker.touch(session_id, *events, "message.change.refused")
+            self._notifier.notify(session_id, *events, "message.change.refused")
         return fresh
 
     async def record_receipt(
@@ -100,14 +100,15 @@ class InboxStore:
         ack: Ack,
         state: OutboxState | None,
         timestamp: datetime,
-        told: bool = True,
+        emit: bool = True,
         event_of: Callable[[str], tuple[str, bool]] | None = None,
     ) -> int:
         """Raise the acks of own messages of a chat; returns how many were raised.
 
         The ids are the sender's word, the chat is WhatsApp's: it says where a receipt comes from,
-        so what somebody tells of messages to others counts for nothing. An ack never goes down.
-        Each raised one is told (with `told`); in groups, what each member did. Raises `NotOwner`.
+        so what somebody claims of messages to others counts for nothing. An ack never goes down.
+        With `emit` each raised one is published; in groups, what each member did. Raises
+        `NotOwner`.
         `event_of` gives the id of a message's event, and whether it may be there (`EventIds`).
         """
         events = [event_of(one) if event_of else (new_event_id(), False) for one in message_ids]
@@ -133,25 +134,25 @@ class InboxStore:
                 WHERE %(state)s::text IS NOT NULL AND session_id = %(id)s
                   AND message_id IN (SELECT message_id FROM raised)
                   AND state NOT IN ('failed', 'read')
-            ), told AS (
+            ), emitted AS (
                 SELECT message_id, chat, 'message.ack' AS type FROM raised
-                WHERE %(told)s AND NOT %(shared)s
+                WHERE %(emit)s AND NOT %(shared)s
                 UNION ALL
                 SELECT message_id, chat, 'message.ack.group' FROM named
-                WHERE %(told)s AND %(shared)s AND NOT (%(again)s AND EXISTS (
+                WHERE %(emit)s AND %(shared)s AND NOT (%(again)s AND EXISTS (
                     SELECT 1 FROM unnest(%(messages)s::text[], %(ids)s::text[]) AS one(message, id)
                     WHERE one.message = named.message_id
                       AND recorded_lately(%(id)s, one.id)))
             ), numbered AS (
                 SELECT message_id, chat, type, row_number() OVER () AS n,
                        (%(ids)s::text[])[array_position(%(messages)s::text[], message_id)] AS event
-                FROM told
+                FROM emitted
             ), stream AS (
                 UPDATE session_streams
-                SET event_seq = event_seq + (SELECT count(*) FROM told)
+                SET event_seq = event_seq + (SELECT count(*) FROM emitted)
                 WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
-                  AND EXISTS (SELECT 1 FROM told)
-                RETURNING event_seq - (SELECT count(*) FROM told) AS before
+                  AND EXISTS (SELECT 1 FROM emitted)
+                RETURNING event_seq - (SELECT count(*) FROM emitted) AS before
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload, trace)
                 SELECT %(id)s, stream.before + n, event, type,
@@ -163,7 +164,8 @@ class InboxStore:
                 FROM numbered, stream
             )
             SELECT EXISTS (SELECT 1 FROM fence) AS owner,
-                   (SELECT count(*) FROM raised) AS raised, EXISTS (SELECT 1 FROM told) AS told
+                   (SELECT count(*) FROM raised) AS raised,
+                   EXISTS (SELECT 1 FROM emitted) AS emitted
             """,
             {
                 "id": session_id,
@@ -171,7 +173,7 @@ class InboxStore:
                 "messages": [printable(m) for m in message_ids],
                 "chat": chat,
                 "shared": is_shared(chat),
-                "told": told,
+                "emit": emit,
                 "ack": int(ack),
                 "state": state.value if state else None,
                 "sender": sender,
@@ -181,6 +183,8 @@ class InboxStore:
             },
         )
         done = fenced(row, session_id, epoch)
-        if done["told"]:
-            self._waker.touch(session_id, "message.ack.group" if is_shared(chat) else "message.ack")
+        if done["emitted"]:
+            self._notifier.notify(
+                session_id, "message.ack.group" if is_shared(chat) else "message.ack"
+            )
         return int(done["raised"])

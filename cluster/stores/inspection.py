@@ -1,4 +1,4 @@
-"""What PostgreSQL tells of itself and of secrets in use, for `gateway doctor`."""
+"""What PostgreSQL reports of itself and of secrets in use, for `gateway doctor`."""
 
 from __future__ import annotations
 

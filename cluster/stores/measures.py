@@ -31,7 +31,7 @@ class MeasureStore:
                 INSERT INTO measure_totals (name, label, shard, value)
                 SELECT name, label, %(shard)s, value
                 FROM unnest(%(names)s::text[], %(labels)s::text[], %(values)s::float8[])
-                     AS told (name, label, value)
+                     AS reported (name, label, value)
                 ON CONFLICT (name, label, shard)
                 DO UPDATE SET value = measure_totals.value + excluded.value
                 """,
@@ -44,7 +44,7 @@ class MeasureStore:
                 INSERT INTO measure_gauges (name, source, value)
                 SELECT name, source, value
                 FROM unnest(%(names)s::text[], %(sources)s::text[], %(values)s::float8[])
-                     AS told (name, source, value)
+                     AS reported (name, source, value)
                 ON CONFLICT (name, source)
                 DO UPDATE SET value = excluded.value, told_at = clock_timestamp()
                 """,
@@ -59,7 +59,7 @@ class MeasureStore:
         return {(row["name"], row["label"]): row["value"] for row in rows}
 
     async def present(self, within: timedelta) -> dict[tuple[str, str], float]:
-        """(name, source) → latest value, of sources that told it lately."""
+        """(name, source) → latest value, of sources that reported lately."""
         rows = await self._db.all(
             """
             SELECT name, source, value FROM measure_gauges

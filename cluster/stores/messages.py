@@ -45,7 +45,7 @@ class MessageStore:
         )
 
     async def explain(self, session_id: int, wanted: MessageFilter) -> Sequence[str]:
-        """How PostgreSQL finds a page, as it tells it; the page is looked up for that."""
+        """How PostgreSQL finds a page, as it explains it; the page is looked up for that."""
         words = await self._query_of(wanted.words) if wanted.words else ""
         rows = await self._db.all(
             _EXPLAIN.replace("{statement}", _listing(wanted)), _values(session_id, wanted, words)
@@ -208,7 +208,7 @@ def _cursor(row: Row) -> MessageCursor:
 
 
 def message_of(row: Row) -> StoredMessage:
-    """What was deleted for everyone is told as deleted, without what it said: the row may still
+    """What was deleted for everyone is shown as deleted, without what it said: the row may still
     have it (0070)."""
     message = StoredMessage(
         message_id=row["message_id"],

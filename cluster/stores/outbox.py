@@ -21,7 +21,7 @@ from cluster.domain.errors import (
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
-from cluster.stores.wake import EventWaker
+from cluster.stores.wake import EventNotifier
 
 __all__ = ["OutboxRow", "OutboxStore"]
 
@@ -45,7 +45,7 @@ class OutboxRow:
     account: str = ""
     #: What a failed one was answered, and is answered when it is sent again.
     failure: GatewayError | None = None
-    #: Where the history keeps it: of a person whose number is known not the LID. Told by `accept`.
+    #: Where the history keeps it: of a person whose number is known not the LID. Set by `accept`.
     kept_in: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -94,9 +94,9 @@ _FIELDS = tuple(
 class OutboxStore:
     """Table `outbox`, and the history row of each of its messages."""
 
-    def __init__(self, database: Database, waker: EventWaker) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
-        self._waker = waker
+        self._notifier = notifier
 
     async def accept(
         self,
@@ -184,8 +184,8 @@ class OutboxStore:
         return [_row(row) for row in rows]
 
     async def disown(self, session_id: int, epoch: int, account: str) -> int:
-        """`account` is linked now: what was accepted for another one fails, and is told as events.
-        Returns how many. Raises `NotOwner`."""
+        """`account` is linked now: what was accepted for another one fails, which is published as
+        events. Returns how many. Raises `NotOwner`."""
         failure = Conflict("it was accepted for another account than the one that is linked now")
         total = 0
         while True:
@@ -203,7 +203,7 @@ class OutboxStore:
             )
             failed = int(fenced(row, session_id, epoch)["failed"])
             if failed:
-                self._waker.touch(session_id, "message.ack", "message.status")
+                self._notifier.notify(session_id, "message.ack", "message.status")
             total += failed
             if failed < _AT_ONCE:
                 return total
@@ -250,9 +250,9 @@ class OutboxStore:
         message_id: str,
         sent_at: datetime,
         *,
-        told: bool = True,
+        emit: bool = True,
     ) -> None:
-        """WhatsApp took it: the first time this is told as an event, with `told`. Raises
+        """WhatsApp took it: the first time this is published as an event, with `emit`. Raises
         `NotOwner`."""
         row = await self._db.grouped(
             session_id,
@@ -262,12 +262,12 @@ class OutboxStore:
                 "epoch": epoch,
                 "message": message_id,
                 "at": sent_at,
-                "told": told,
+                "emit": emit,
                 "events": [new_event_id(), new_event_id()],
             },
         )
-        if told_of := fenced(row, session_id, epoch)["told"]:
-            self._waker.touch(session_id, *told_of)
+        if event_types := fenced(row, session_id, epoch)["emitted"]:
+            self._notifier.notify(session_id, *event_types)
 
     async def mark_failed(
         self,
@@ -277,10 +277,10 @@ class OutboxStore:
         failure: GatewayError,
         attempts: int,
         *,
-        told: bool = True,
+        emit: bool = True,
     ) -> None:
-        """It cannot be sent, for good: that is told as an event, with `told`, and answered to who
-        sends it again. Raises `NotOwner`."""
+        """It cannot be sent, for good: that is published as an event, with `emit`, and
+        answered to who sends it again. Raises `NotOwner`."""
         row = await self._db.grouped(
             session_id,
             _MARK_FAILED,
@@ -291,12 +291,12 @@ class OutboxStore:
                 "error": printable(failure.detail),
                 "failure": jsonb(failure.to_payload()),
                 "attempts": attempts,
-                "told": told,
+                "emit": emit,
                 "events": [new_event_id(), new_event_id()],
             },
         )
-        if told_of := fenced(row, session_id, epoch)["told"]:
-            self._waker.touch(session_id, *told_of)
+        if event_types := fenced(row, session_id, epoch)["emitted"]:
+            self._notifier.notify(session_id, *event_types)
 
 
 #: Messages that fail in one statement: the next accepted send waits for it.
@@ -358,7 +358,7 @@ _MARK_SENT = """
           AND m.chat = (SELECT kept_as(%(id)s, chat) FROM entry) AND m.from_me
         RETURNING m.message_id, m.chat, m.sender, m.sent_at, m.kind, m.body, m.ack, m.has_media,
                   m.reply_to, m.push_name, m.payload
-    ), told AS (
+    ), emitted AS (
         SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
                                  WHEN 'edit' THEN 'message.edited'
                                  WHEN 'revoke' THEN 'message.revoked'
@@ -369,23 +369,24 @@ _MARK_SENT = """
                    'timestamp', extract(epoch FROM sent_at), 'kind', kind, 'body', body,
                    'ack', ack, 'via_api', true, 'has_media', has_media, 'reply_to', reply_to,
                    'push_name', push_name, 'payload', payload) AS payload
-        FROM history WHERE %(told)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+        FROM history WHERE %(emit)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object(
                    'id', message_id, 'chat', chat, 'status', (SELECT state FROM entry))
-        FROM history WHERE %(told)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
+        FROM history WHERE %(emit)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
     ), stream AS (
         UPDATE session_streams SET event_seq = event_seq + 2
-        WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence) AND EXISTS (SELECT 1 FROM told)
+        WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
+          AND EXISTS (SELECT 1 FROM emitted)
         RETURNING event_seq - 2 AS before
     ), event AS (
         INSERT INTO events (session_id, seq, id, type, payload, trace)
         SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
                (SELECT trace FROM entry)
-        FROM told, stream
+        FROM emitted, stream
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner,
-           (SELECT array_agg(type) FROM told) AS told
+           (SELECT array_agg(type) FROM emitted) AS emitted
 """
 
 _MARK_FAILED = """
@@ -410,25 +411,25 @@ _MARK_FAILED = """
           AND NOT EXISTS (SELECT 1 FROM messages m
                           WHERE m.session_id = c.session_id AND m.chat = c.chat
                             AND m.message_id <> %(message)s AND m.ack >= 0)
-    ), told AS (
+    ), emitted AS (
         SELECT 1 AS n, 'message.ack' AS type, jsonb_build_object(
                    'id', %(message)s::text, 'chat', chat, 'ack', -1) AS payload
-        FROM entry WHERE %(told)s
+        FROM entry WHERE %(emit)s
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object('id', %(message)s::text, 'chat', chat,
-                   'status', 'failed', 'error', %(error)s::text) FROM entry WHERE %(told)s
+                   'status', 'failed', 'error', %(error)s::text) FROM entry WHERE %(emit)s
     ), stream AS (
         UPDATE session_streams SET event_seq = event_seq + 2
-        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
+        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM emitted)
         RETURNING event_seq - 2 AS before
     ), event AS (
         INSERT INTO events (session_id, seq, id, type, payload, trace)
         SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
                (SELECT trace FROM entry)
-        FROM told, stream
+        FROM emitted, stream
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner,
-           (SELECT array_agg(type) FROM told) AS told
+           (SELECT array_agg(type) FROM emitted) AS emitted
 """
 
 
@@ -447,18 +448,18 @@ _DISOWN = """
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = entry.message_id
           AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
-    ), told AS (
+    ), emitted AS (
         SELECT seq, 1 AS part, trace, 'message.ack' AS type, jsonb_build_object(
                    'id', message_id, 'chat', chat, 'ack', -1) AS payload FROM entry
         UNION ALL
         SELECT seq, 2, trace, 'message.status', jsonb_build_object('id', message_id, 'chat', chat,
                    'status', 'failed', 'error', %(error)s::text) FROM entry
     ), numbered AS (
-        SELECT row_number() OVER (ORDER BY seq, part) AS n, trace, type, payload FROM told
+        SELECT row_number() OVER (ORDER BY seq, part) AS n, trace, type, payload FROM emitted
     ), stream AS (
-        UPDATE session_streams SET event_seq = event_seq + (SELECT count(*) FROM told)
-        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM told)
-        RETURNING event_seq - (SELECT count(*) FROM told) AS before
+        UPDATE session_streams SET event_seq = event_seq + (SELECT count(*) FROM emitted)
+        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM emitted)
+        RETURNING event_seq - (SELECT count(*) FROM emitted) AS before
     ), event AS (
         INSERT INTO events (session_id, seq, id, type, payload, trace)
         SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload, trace

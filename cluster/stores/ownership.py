@@ -12,7 +12,7 @@ owner that is not alone any more first limits itself, then says so, and never le
 
 A successor that ends while it still waits has ended nobody's lease: the next one waits for the
 first. Hence `free`, which an owner says once it has waited, and without which its own end, proven
-or told, ends no waiting.
+or announced, ends no waiting.
 
 A restored database has gone back in time: owners that it does not know of ran since, and moved the
 ratchets on. The first claim in another life of the database therefore skips a million epochs. That
@@ -48,7 +48,7 @@ class Standing(IntEnum):
 class Renewal:
     """What the owner of the newest epoch learns."""
 
-    #: Seq of the newest message that was accepted for the session: of what nobody told it.
+    #: Seq of the newest message that was accepted for the session: of what nobody notified it.
     accepted: int
     #: Every node is on the owner's host.
     alone: bool

@@ -39,7 +39,7 @@ class PeopleStore:
             INSERT INTO contacts AS c (session_id, jid, name, push_name)
             SELECT %(id)s, kept_as(%(id)s, jid), name, push_name
             FROM unnest(%(jids)s::text[], %(names)s::text[], %(push_names)s::text[])
-                 AS told(jid, name, push_name)
+                 AS known(jid, name, push_name)
             WHERE jid = kept_as(%(id)s, jid)
             ON CONFLICT (session_id, jid) DO UPDATE SET
                 name = CASE WHEN excluded.name <> '' THEN excluded.name ELSE c.name END,
@@ -94,7 +94,7 @@ async def insert_pairs(
         """
         INSERT INTO lid_pairs AS known (session_id, lid, phone)
         SELECT DISTINCT ON (lid) %(id)s, lid, phone
-        FROM unnest(%(lids)s::text[], %(phones)s::text[]) AS told(lid, phone)
+        FROM unnest(%(lids)s::text[], %(phones)s::text[]) AS pairs(lid, phone)
         ON CONFLICT (session_id, lid) DO UPDATE SET phone = excluded.phone
         WHERE known.phone <> excluded.phone
         """,

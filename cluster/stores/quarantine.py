@@ -8,7 +8,7 @@ from datetime import datetime
 from cluster.domain.errors import NotFound
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, fenced, jsonb, printable
-from cluster.stores.wake import EventWaker
+from cluster.stores.wake import EventNotifier
 
 __all__ = ["QuarantineStore", "Quarantined"]
 
@@ -33,9 +33,9 @@ class Quarantined:
 class QuarantineStore:
     """Table `quarantine`."""
 
-    def __init__(self, database: Database, waker: EventWaker) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
-        self._waker = waker
+        self._notifier = notifier
 
     async def put(
         self, session_id: int, epoch: int, *, kind: str, entry: bytes, error: str
@@ -60,7 +60,7 @@ class QuarantineStore:
             ), event AS (
                 INSERT INTO events (session_id, seq, id, type, payload)
                 SELECT %(id)s, event_seq, %(event)s, 'event.quarantined',
-                       %(told)s::jsonb || jsonb_build_object('id', kept.id)
+                       %(payload)s::jsonb || jsonb_build_object('id', kept.id)
                 FROM stream, kept
             ), crowded AS (
                 DELETE FROM quarantine WHERE id IN (
@@ -81,14 +81,14 @@ class QuarantineStore:
                 "entry": entry[:_ENTRY],
                 "size": len(entry),
                 "event": new_event_id(),
-                "told": jsonb({"kind": kind, "error": error, "size": len(entry)}),
+                "payload": jsonb({"kind": kind, "error": error, "size": len(entry)}),
                 "entries": _ENTRIES,
                 # The new one is not among those counted.
                 "bytes": _BYTES - len(entry[:_ENTRY]),
             },
         )
         fenced(row, session_id, epoch)
-        self._waker.touch(session_id, "event.quarantined")
+        self._notifier.notify(session_id, "event.quarantined")
 
     async def list(self, session_id: int, *, before: int | None, limit: int) -> list[Quarantined]:
         """Newest first, with ids below `before`."""

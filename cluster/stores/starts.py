@@ -21,7 +21,7 @@ __all__ = ["Admission", "Start", "StartStore"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
-    """What a process that asked is told."""
+    """What a process that asked is answered."""
 
     #: Seconds to wait before it claims the session.
     wait: float = 0.0
@@ -91,7 +91,7 @@ class StartStore:
     async def _admit(
         self, session_id: int, node: str, policy: StartPolicy, row: Row
     ) -> Admission | None:
-        """None: what `row` tells is not so any more. Each of these is one statement: whoever is cut
+        """None: what `row` says is not so any more. Each of these is one statement: whoever is cut
         off in between holds up nobody."""
         settled = row["worked"] is not None and row["worked"] >= timedelta(seconds=policy.settled)
         failures = (0 if settled else row["failures"]) + int(row["failed"])

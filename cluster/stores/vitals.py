@@ -1,4 +1,4 @@
-"""How sessions and nodes are doing, read from every table that tells of it; changes none."""
+"""How sessions and nodes are doing, read from every table that knows; changes none."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class VitalStore:
                     WHERE session_id = mine.id AND sent_at > now() - interval '1 hour'
                       AND kind <> ALL (messages_about_messages())) m
                 GROUP BY 1
-            ), told AS (
+            ), counted AS (
                 SELECT date_trunc('minute', d.tried_at) AS at, count(*) AS delivered,
                        max(extract(epoch FROM d.tried_at + d.took - e.happened_at)) AS lag
                 FROM webhook_deliveries d JOIN mine ON mine.id = d.session_id
@@ -73,7 +73,7 @@ class VitalStore:
             )
             SELECT hour.at, coalesce(received, 0) AS received, coalesce(sent, 0) AS sent,
                    coalesce(delivered, 0) AS delivered, coalesce(lag, 0)::float8 AS lag
-            FROM hour LEFT JOIN talked USING (at) LEFT JOIN told USING (at) ORDER BY at
+            FROM hour LEFT JOIN talked USING (at) LEFT JOIN counted USING (at) ORDER BY at
             """,
             {"tenant": tenant, "names": None if names is None else list(names)},
         )

@@ -18,7 +18,7 @@ import structlog
 from cluster.events.names import expand
 from cluster.stores.database import Database
 
-__all__ = ["DELIVERIES", "EVENTS", "EventWaker"]
+__all__ = ["DELIVERIES", "EVENTS", "EventNotifier"]
 
 log = structlog.get_logger(__name__)
 
@@ -27,45 +27,45 @@ EVENTS, DELIVERIES = "gateway_events", "gateway_deliveries"
 _GATHER_SECONDS = 0.005
 #: From one hint to the next: dispatchers look no more often (`actors.delivery.dispatcher`).
 _BETWEEN_SECONDS = 0.02
-#: A payload holds 8,000 bytes; more sessions than this are told as `*`.
+#: A payload holds 8,000 bytes; more sessions than this are sent as `*`.
 _MOST = 300
 
 
-class EventWaker:
-    """Tells listeners which sessions have new events."""
+class EventNotifier:
+    """Notifies listeners which sessions have new events."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         #: (session, type of the event; empty: whoever delivers shall look)
-        self._touched: set[tuple[int, str]] = set()
+        self._changed: set[tuple[int, str]] = set()
         self._task: asyncio.Task[None] | None = None
         #: Monotonic seconds.
-        self._told_at = float("-inf")
+        self._published_at = float("-inf")
 
-    def touch(self, session_id: int, *types: str) -> None:
+    def notify(self, session_id: int, *types: str) -> None:
         """The session has committed new events of these types; without any, there is something to
         deliver, whoever wants it."""
-        self._touched.update((session_id, one) for one in types or ("",))
+        self._changed.update((session_id, one) for one in types or ("",))
         if self._task is None:
-            self._task = asyncio.create_task(self._tell(), name="event-waker")
+            self._task = asyncio.create_task(self._publish(), name="event-notifier")
 
     async def close(self) -> None:
         """Let the last hint out."""
         if self._task is not None:
             await self._task
 
-    async def _tell(self) -> None:
-        while self._touched:
-            since = time.monotonic() - self._told_at
+    async def _publish(self) -> None:
+        while self._changed:
+            since = time.monotonic() - self._published_at
             await asyncio.sleep(max(_GATHER_SECONDS, _BETWEEN_SECONDS - since))
-            self._told_at = time.monotonic()
-            touched, self._touched = sorted(self._touched), set()
+            self._published_at = time.monotonic()
+            changed, self._changed = sorted(self._changed), set()
             try:
                 await self._db.run(
-                    _TELL,
+                    _NOTIFY,
                     {
-                        "ids": [session_id for session_id, _ in touched],
-                        "types": [type for _, type in touched],
+                        "ids": [session_id for session_id, _ in changed],
+                        "types": [type for _, type in changed],
                         "all": _ALL,
                         "events": EVENTS,
                         "deliveries": DELIVERIES,
@@ -81,19 +81,19 @@ class EventWaker:
 #: What `*` means, as an array of PostgreSQL's: it takes longer to make than all else of a hint.
 _ALL = "{" + ",".join(sorted(expand(["*"]))) + "}"
 
-_TELL = """
-    WITH told AS (
-        SELECT id, type FROM unnest(%(ids)s::bigint[], %(types)s::text[]) AS told(id, type)
+_NOTIFY = """
+    WITH changed AS (
+        SELECT id, type FROM unnest(%(ids)s::bigint[], %(types)s::text[]) AS changed(id, type)
     ), wanted AS (
-        SELECT id FROM told
+        SELECT id FROM changed
         WHERE type = '' OR EXISTS (
             SELECT 1 FROM webhooks w, jsonb_array_elements_text(
                 CASE jsonb_typeof(w.config->'events') WHEN 'array' THEN w.config->'events'
                                                       ELSE '[]' END) AS name
-            WHERE w.session_id = told.id
+            WHERE w.session_id = changed.id
               AND (btrim(name) = type OR (btrim(name) = '*' AND type = ANY(%(all)s::text[]))))
     ), hints AS (
-        SELECT %(events)s AS channel, array_agg(DISTINCT id) AS ids FROM told
+        SELECT %(events)s AS channel, array_agg(DISTINCT id) AS ids FROM changed
         UNION ALL
         SELECT %(deliveries)s, array_agg(DISTINCT id) FROM wanted
     )

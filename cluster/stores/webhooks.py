@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from cluster.domain.outcome import Outcome
-from cluster.events.envelope import Event, Teller
+from cluster.events.envelope import Event, EventSource
 from cluster.stores.database import Database, Row, jsonb, printable
 from cluster.stores.sessions import me_of
 
@@ -51,7 +51,7 @@ class LeasedWebhook:
     attempts: int
     lease: str
     tenant: str
-    teller: Teller
+    source: EventSource
 
     @property
     def of_operator(self) -> bool:
@@ -462,7 +462,7 @@ def _leased(row: Row) -> LeasedWebhook:
         attempts=row["attempts"],
         lease=row["lease"],
         tenant=row["tenant"],
-        teller=Teller(
+        source=EventSource(
             name=row["name"],
             me=me_of(row["me"]),
             metadata=metadata if isinstance(metadata, dict) else {},

@@ -68,9 +68,9 @@ class WorkerStore:
                 WHERE NOT released AND lease_runs(o) GROUP BY node
             )
             INSERT INTO workers (node, name, address, slots, sessions)
-            SELECT told.node, told.name, told.address, told.slots, coalesce(owned.sessions, 0)
+            SELECT found.node, found.name, found.address, found.slots, coalesce(owned.sessions, 0)
             FROM unnest(%(nodes)s::text[], %(names)s::text[], %(addresses)s::text[],
-                        %(slots)s::integer[]) AS told(node, name, address, slots)
+                        %(slots)s::integer[]) AS found(node, name, address, slots)
                  LEFT JOIN owned USING (node)
             ON CONFLICT (node) DO UPDATE SET name = excluded.name, address = excluded.address,
                 slots = excluded.slots, sessions = excluded.sessions,
@@ -91,7 +91,7 @@ class WorkerStore:
             {"node": node, "host": host},
         )
 
-    async def tell_whatsapp(self, node: str, away: bool) -> None:
+    async def report_whatsapp(self, node: str, away: bool) -> None:
         """Whether the node reaches WhatsApp."""
         await self._db.run(
             "UPDATE workers SET whatsapp_away = %(away)s WHERE node = %(node)s",

@@ -24,6 +24,6 @@ def observe(settings: Settings, part: str, **facts: Any) -> None:
         *(settings.global_webhooks, settings.sinks, settings.backend),
     )
     logs.configure(settings.logs, part=part, secrets=secrets)
-    logs.tell_of_process(**facts)
+    logs.bind_process(**facts)
     tracing.configure(settings.tracing, part=part)
     log.info("process.begins", pid=os.getpid(), tracing=tracing.enabled())

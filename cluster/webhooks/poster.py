@@ -20,7 +20,7 @@ _AGENT = "whatsapp-session-gateway"
 #: As much of an answer is read; the connection is only used again after a shorter one. Of that,
 #: so many characters are told in the delivery log.
 _ANSWER_BYTES = 65_536
-_TOLD = 200
+_EXCERPT = 200
 
 
 class Poster:
@@ -69,8 +69,8 @@ class Poster:
             answer = await response.content.read(_ANSWER_BYTES)
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 answer = b""  # nobody asked for that
-        told = " ".join(answer[: 4 * _TOLD].decode("utf-8", "replace").split())[:_TOLD]
-        return response.status, told, _wish(response.headers.get("Retry-After", ""))
+        text = " ".join(answer[: 4 * _EXCERPT].decode("utf-8", "replace").split())[:_EXCERPT]
+        return response.status, text, _wish(response.headers.get("Retry-After", ""))
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

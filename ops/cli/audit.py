@@ -64,10 +64,10 @@ def audit(
             + (f"; {left} could not be looked up" if left else "")
         )
         return
-    told = "nothing was audited: no vulnerability service can be reached from here"
+    text = "nothing was audited: no vulnerability service can be reached from here"
     if strict:
-        fail(told)
-    console.print(f"[yellow]![/] {told}")
+        fail(text)
+    console.print(f"[yellow]![/] {text}")
 
 
 def bill_of_materials(lock: str, npm_lock: str = "{}") -> dict[str, Any]:
@@ -81,16 +81,16 @@ def bill_of_materials(lock: str, npm_lock: str = "{}") -> dict[str, Any]:
             url = f"pkg:pypi/{name}@{version}"
             hashes = sorted(set(_HASH.findall(entry)))
             # One of several files is installed, by platform.
-            told = [{"alg": "SHA-256", "content": one} for one in hashes]
-            components.append(_component(name, version, url, told))
+            checksums = [{"alg": "SHA-256", "content": one} for one in hashes]
+            components.append(_component(name, version, url, checksums))
     for place, entry in sorted(json.loads(npm_lock).get("packages", {}).items()):
         name = place.rpartition("node_modules/")[2]
         kind, _, digest = entry.get("integrity", "").partition("-")
         if name and kind == "sha512":
             content = base64.b64decode(digest).hex()
             url = f"pkg:npm/{name.replace('@', '%40')}@{entry['version']}"
-            told = [{"alg": "SHA-512", "content": content}]
-            components.append(_component(name, entry["version"], url, told))
+            checksums = [{"alg": "SHA-512", "content": content}]
+            components.append(_component(name, entry["version"], url, checksums))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",

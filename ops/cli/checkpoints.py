@@ -13,7 +13,7 @@ from cluster.stores.checkpoints import CheckpointRow
 from ops.cli.console import console, fail
 from ops.cli.data_folder import DataOption
 from ops.cli.local_stores import with_stores
-from ops.cli.session.connection import JsonOption, tell_json
+from ops.cli.session.connection import JsonOption, print_json
 
 __all__ = ["checkpoints"]
 
@@ -38,7 +38,7 @@ def list_them(
     """Show them, newest first. A restore takes the newest whole one; damaged ones come last."""
     rows = with_stores(data, lambda stores: _rows(stores, tenant, session))
     if as_json:
-        tell_json(
+        print_json(
             [
                 {
                     "checkpoint": _name(row),

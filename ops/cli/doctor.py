@@ -18,7 +18,7 @@ from ops.cli.data_folder import DataOption, default_folder, present_state
 from ops.cli.exit_codes import ExitCode
 from ops.cli.http import gateway_api
 from ops.cli.run import gateway_environment
-from ops.cli.session.connection import JsonOption, tell_json
+from ops.cli.session.connection import JsonOption, print_json
 from ops.config_check import findings
 from ops.doctor.check import Check, Verdict
 from ops.doctor.computer import machine
@@ -76,7 +76,7 @@ def doctor(
         ]
     worst = {check.verdict for check in checks}
     if as_json:
-        tell_json({"ok": Verdict.ERROR not in worst, "checks": [asdict(one) for one in checks]})
+        print_json({"ok": Verdict.ERROR not in worst, "checks": [asdict(one) for one in checks]})
     else:
         _show(checks)
     raise typer.Exit(ExitCode.FAILED if Verdict.ERROR in worst else ExitCode.OK)

@@ -68,7 +68,7 @@ class JsonApi:
         self,
         path: str,
         body: Any,
-        told: Callable[[int, int], None],
+        on_progress: Callable[[int, int], None],
         *,
         headers: dict[str, str] | None = None,
     ) -> Any:
@@ -78,7 +78,7 @@ class JsonApi:
         def parts() -> Iterator[bytes]:
             for at in range(0, len(data), _PART):
                 yield data[at : at + _PART]
-                told(min(at + _PART, len(data)), len(data))
+                on_progress(min(at + _PART, len(data)), len(data))
 
         own = {"Content-Type": "application/json", "Content-Length": str(len(data))}
         return self._ask("POST", path, content=parts(), headers={**(headers or {}), **own})
@@ -124,11 +124,11 @@ def _refusal(method: str, path: str, answer: httpx.Response) -> Unavailable:
     """What was answered, in the problem's own words where it has them."""
     try:
         problem = answer.json()
-        told, code = str(problem["detail"]), str(problem["code"])
+        detail, code = str(problem["detail"]), str(problem["code"])
     except (ValueError, KeyError, TypeError):
-        told, code = answer.text[:500], ""
+        detail, code = answer.text[:500], ""
     return Unavailable(
-        f"{method} {path} answered {answer.status_code}: {told}",
+        f"{method} {path} answered {answer.status_code}: {detail}",
         status=answer.status_code,
         code=code,
     )

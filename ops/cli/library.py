@@ -20,7 +20,7 @@ import typer
 
 from ops.cli.console import console, fail
 from ops.cli.exit_codes import ExitCode
-from ops.cli.session.connection import JsonOption, tell_json
+from ops.cli.session.connection import JsonOption, print_json
 from ops.doctor.library import LibraryNotLoaded, what_holds
 from ops.local.layout import ROOT
 
@@ -44,7 +44,7 @@ _Version = Annotated[str, typer.Argument(help="As on PyPI: 0.5.3.")]
 @library.command()
 def show(as_json: JsonOption = False) -> None:
     """What the library of this installation keeps."""
-    _end(_tell(_facts(None), [], as_json=as_json))
+    _end(_print_result(_facts(None), [], as_json=as_json))
 
 
 @library.command()
@@ -55,7 +55,7 @@ def check(version: _Version, as_json: JsonOption = False) -> None:
     """
     with _downloaded(version) as folder:
         facts, steps = _tried(version, folder)
-    _end(_tell(facts, steps, as_json=as_json))
+    _end(_print_result(facts, steps, as_json=as_json))
 
 
 @library.command()
@@ -73,7 +73,7 @@ def use(
         console.print(f"[green]✓[/] {_PACKAGE} {_pinned()}, as locked; restart the gateway")
         return
     with _downloaded(version) as folder:
-        well = _tell(*_tried(version, folder))
+        well = _print_result(*_tried(version, folder))
     if not well and not anyway:
         fail(f"{_PACKAGE} {version} is not taken (--anyway takes it)")
     _install(f"{_PACKAGE}=={version}")
@@ -128,21 +128,21 @@ def _conversation(environment: dict[str, str]) -> list[dict[str, Any]]:
 def _sandbox() -> Iterator[dict[str, Any]]:
     """The endpoints of a running one."""
     with tempfile.TemporaryDirectory(prefix="gateway-sandbox-") as text:
-        data, told = Path(text) / "data", Path(text) / "endpoints"
+        data, port_file = Path(text) / "data", Path(text) / "endpoints"
         command = [sys.executable, "-m", "sandbox", "--data-dir", str(data)]
         with subprocess.Popen(
-            [*command, "--port-file", str(told)],
+            [*command, "--port-file", str(port_file)],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
                 until = time.monotonic() + _START_SECONDS
-                while not told.exists():
+                while not port_file.exists():
                     if process.poll() is not None or time.monotonic() > until:
                         fail("no sandbox came up for the check: see `gateway sandbox`")
                     time.sleep(0.1)
-                yield json.loads(told.read_text())
+                yield json.loads(port_file.read_text())
             finally:
                 process.send_signal(signal.SIGTERM)
 
@@ -175,11 +175,13 @@ def _pinned() -> str:
     return found[1]
 
 
-def _tell(facts: dict[str, Any], steps: list[dict[str, Any]], *, as_json: bool = False) -> bool:
+def _print_result(
+    facts: dict[str, Any], steps: list[dict[str, Any]], *, as_json: bool = False
+) -> bool:
     """Say it; gives whether all that was tried went well."""
     well = all(step["ok"] for step in steps)
     if as_json:
-        tell_json({"ok": well, **facts, "tried": steps})
+        print_json({"ok": well, **facts, "tried": steps})
         return well
     console.print(
         f"{_PACKAGE} {facts['version']} on {facts['machine']}, WhatsApp Web {facts['presents']}"

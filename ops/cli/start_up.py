@@ -28,7 +28,7 @@ def start_gateway(wanted: Wanted, env: dict[str, str]) -> State:
     host = None if present is not None and present.alive else launch(wanted, env)
     try:
         with _Phases() as phases:
-            return wait_until_up(wanted.data, host, phases.told)
+            return wait_until_up(wanted.data, host, phases.show)
     except (KeyboardInterrupt, Unavailable):
         # Whoever starts again finds ports and files free.
         with console.status("going down"):
@@ -63,7 +63,7 @@ class _Phases:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def told(self, state: State) -> None:
+    def show(self, state: State) -> None:
         """Show where the host is."""
         for phase in Phase.starting():
             seconds = state.seconds.get(phase.name.lower())

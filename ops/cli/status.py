@@ -29,7 +29,7 @@ def status(
     """Show the parts and the sessions. Exit code 3 when the gateway is not up."""
     layout, state = present_state(data)
     if as_json:
-        _tell(state)
+        _print_state(state)
     if state is None or not state.alive:
         console.print("not up" if state is None else f"not up: {layout.data}")
         if state is not None and state.error:
@@ -46,13 +46,13 @@ def status(
         raise typer.Exit(_NOT_UP) from error
 
 
-def _tell(state: State | None) -> NoReturn:
+def _print_state(state: State | None) -> NoReturn:
     """The same for programs; exits."""
     up = state is not None and state.alive and state.phase is Phase.UP
-    told: dict[str, Any] = {"up": up, "phase": "down", "parts": [], "ready": None, "sessions": []}
+    facts: dict[str, Any] = {"up": up, "phase": "down", "parts": [], "ready": None, "sessions": []}
     if state is not None and state.alive:
-        told |= {"phase": state.phase.name.lower(), "url": state.url, "error": state.error}
-        told["parts"] = [
+        facts |= {"phase": state.phase.name.lower(), "url": state.url, "error": state.error}
+        facts["parts"] = [
             {
                 "name": part.name,
                 "pid": part.process.pid if part.process else None,
@@ -65,11 +65,11 @@ def _tell(state: State | None) -> NoReturn:
     if up and state is not None:
         try:
             with gateway_api(state, timeout=10) as api:
-                told["ready"] = api.get("/health/ready")
-                told["sessions"] = api.get("/api/sessions", all=True)
+                facts["ready"] = api.get("/health/ready")
+                facts["sessions"] = api.get("/api/sessions", all=True)
         except Unavailable as error:
-            up, told["up"], told["error"] = False, False, error.detail
-    typer.echo(json.dumps(told, ensure_ascii=False, indent=1))
+            up, facts["up"], facts["error"] = False, False, error.detail
+    typer.echo(json.dumps(facts, ensure_ascii=False, indent=1))
     raise typer.Exit(ExitCode.OK if up else _NOT_UP)
 
 

@@ -60,8 +60,8 @@ def _limit(name: str, found: int, few: int, enough: int, remedy: str) -> Check:
         verdict = Verdict.OK
     else:
         verdict = Verdict.WARNING if found >= few else Verdict.ERROR
-    told = "unlimited" if found == resource.RLIM_INFINITY else str(found)
-    return _check(name, verdict, told, remedy)
+    mimetype = "unlimited" if found == resource.RLIM_INFINITY else str(found)
+    return _check(name, verdict, mimetype, remedy)
 
 
 def _program(name: str, otherwise: Verdict, what_for: str) -> Check:
@@ -73,10 +73,12 @@ def _libmagic() -> Check:
     try:
         import magic
 
-        told = str(magic.from_buffer(b"%PDF-1.4\n", mime=True))
+        mimetype = str(magic.from_buffer(b"%PDF-1.4\n", mime=True))
     except (ImportError, OSError) as error:
         return _check("libmagic", Verdict.ERROR, str(error), "apt-get install libmagic1")
-    return _check("libmagic", _graded(told == "application/pdf"), told, "its database is not found")
+    return _check(
+        "libmagic", _graded(mimetype == "application/pdf"), mimetype, "its database is not found"
+    )
 
 
 def _graded(good: bool) -> Verdict:
@@ -84,5 +86,5 @@ def _graded(good: bool) -> Verdict:
 
 
 def _check(name: str, verdict: Verdict, found: str, remedy: str) -> Check:
-    told = remedy if verdict is not Verdict.OK else ""
-    return Check(group="machine", name=name, verdict=verdict, found=found, remedy=told)
+    advice = remedy if verdict is not Verdict.OK else ""
+    return Check(group="machine", name=name, verdict=verdict, found=found, remedy=advice)

@@ -86,12 +86,12 @@ def _ports(processes: list[psutil.Process], state: State) -> Iterator[Check]:
 
 
 def _command_lines(processes: list[psutil.Process], secrets: Collection[str]) -> Check:
-    told = [process for process in processes if _tells(process, secrets)]
+    exposing = [process for process in processes if _exposes(process, secrets)]
     return _check(
         "command lines",
-        Verdict.ERROR if told else Verdict.OK,
-        f"a secret in that of {', '.join(_name(one) for one in told)}"
-        if told
+        Verdict.ERROR if exposing else Verdict.OK,
+        f"a secret in that of {', '.join(_name(one) for one in exposing)}"
+        if exposing
         else f"none of {len(secrets)} secrets in {len(processes)}",
         "every user of this machine reads them: set it in the environment or a file",
     )
@@ -152,7 +152,7 @@ def _listening(process: psutil.Process) -> Iterator[tuple[str, int]]:
         return
 
 
-def _tells(process: psutil.Process, secrets: Collection[str]) -> bool:
+def _exposes(process: psutil.Process, secrets: Collection[str]) -> bool:
     try:
         line = "\0".join(process.cmdline())
     except psutil.Error:
@@ -181,5 +181,5 @@ def _name(process: psutil.Process) -> str:
 
 
 def _check(name: str, verdict: Verdict, found: str, remedy: str) -> Check:
-    told = remedy if verdict is not Verdict.OK else ""
-    return Check(group="security", name=name, verdict=verdict, found=found, remedy=told)
+    advice = remedy if verdict is not Verdict.OK else ""
+    return Check(group="security", name=name, verdict=verdict, found=found, remedy=advice)

@@ -111,12 +111,14 @@ async def _keys(opened: Stores, settings: Settings) -> Check:
     }
     used = await opened.inspection.checkpoint_keys()
     missing = {key: count for key, count in used.items() if key not in present}
-    told = ", ".join(f"{key}: {count} sessions" for key, count in sorted(used.items())) or "none"
+    used_keys = (
+        ", ".join(f"{key}: {count} sessions" for key, count in sorted(used.items())) or "none"
+    )
     return Check(
         group="secrets",
         name="checkpoint keys in use",
         verdict=Verdict.ERROR if missing else Verdict.OK,
-        found=told,
+        found=used_keys,
         remedy=f"CHECKPOINT_KEYS lacks {', '.join(sorted(missing))}: those sessions cannot move"
         if missing
         else "",
@@ -153,5 +155,5 @@ async def _objects(opened: Stores) -> Check:
 
 
 def _check(name: str, verdict: Verdict, found: str, remedy: str) -> Check:
-    told = remedy if verdict is not Verdict.OK else ""
-    return Check(group="stores", name=name, verdict=verdict, found=found, remedy=told)
+    advice = remedy if verdict is not Verdict.OK else ""
+    return Check(group="stores", name=name, verdict=verdict, found=found, remedy=advice)

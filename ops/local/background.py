@@ -69,7 +69,7 @@ def launch(wanted: Wanted, env: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def wait_until_up(
-    data: Path, host: subprocess.Popen[bytes] | None, told: Callable[[State], None]
+    data: Path, host: subprocess.Popen[bytes] | None, on_poll: Callable[[State], None]
 ) -> State:
     """Wait until the host of `data` is up; `told` hears of each look.
     `host`: the one just launched, if it was. Raises `Unavailable` with the reason."""
@@ -81,7 +81,7 @@ def wait_until_up(
         if state is not None and ended and state.alive:
             host = None  # Another was faster: wait for that one.
         if state is not None and (host is None or state.host.pid == host.pid):
-            told(state)
+            on_poll(state)
             if state.phase is Phase.UP and state.alive:
                 return state
             if state.phase is Phase.FAILED:

@@ -87,13 +87,13 @@ class _Node(node.Node):
         """Asked every second by `ray start --block`, once everything runs."""
         became = {name: found[0].process for name, found in self.all_processes.items()}
         control_store = became.get(ray_constants.PROCESS_TYPE_GCS_SERVER)
-        told = {
+        handed = {
             "processes": {name: process.pid for name, process in became.items()},
             "control_store": control_store.args if control_store else [],
         }
         # Not on its command line: there may be a password in the control store's. A pipe holds it.
         there, here = os.pipe()
-        os.write(here, json.dumps(told).encode())
+        os.write(here, json.dumps(handed).encode())
         os.close(here)
         os.set_inheritable(there, True)
         sys.stdout.flush()

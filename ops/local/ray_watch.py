@@ -114,8 +114,8 @@ def main() -> None:
     if sys.argv[1] == AGENT:
         wait_for_raylet()
         return
-    with os.fdopen(int(sys.argv[1])) as told:
-        found = json.load(told)
+    with os.fdopen(int(sys.argv[1])) as handed:
+        found = json.load(handed)
     # Ray's connections of before.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     watch(found["processes"], found["control_store"])

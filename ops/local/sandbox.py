@@ -87,7 +87,7 @@ class SandboxPart(Part):
                 *("--port-file", str(self.port_file)),
                 *("--proxy-port", str(proxy), "--control-port", str(control)),
             ),
-            answers=self._told,
+            answers=self._addresses_written,
         )
         self._started(self.addresses)
 
@@ -106,13 +106,13 @@ class SandboxPart(Part):
             family=sorted(descendants(process), key=lambda one: one.pid) if process else [],
         )
 
-    def _told(self) -> bool:
+    def _addresses_written(self) -> bool:
         try:
             text = self.port_file.read_text()
-            told = SandboxAddresses.model_validate_json(text)
+            found = SandboxAddresses.model_validate_json(text)
         except (FileNotFoundError, ValidationError):
             return False
-        if told.pid != self._process.pid:
+        if found.pid != self._process.pid:
             return False  # of an earlier one
-        self._addresses = told
+        self._addresses = found
         return True

@@ -332,11 +332,11 @@ def test_answers_to_events_are_told(told: Told) -> None:
     assert payload["participant"] == carol.chat
 
     # Of two others, whom the group knows by LID.
-    told_id, wire_id = sent(told.people.bob, told.group)
+    public_id, wire_id = sent(told.people.bob, told.group)
     told.message(wire_id, alice)
     payload = answer(wire_id, "GOING", 1, alice)
     key = payload["eventCreationKey"]
-    assert key["id"] == told_id.replace("true_", "false_")
+    assert key["id"] == public_id.replace("true_", "false_")
     assert (key["fromMe"], key["participant"]) == (False, told.people.bob.chat)
     assert payload["participant"] == carol.chat
 

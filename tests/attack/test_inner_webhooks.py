@@ -13,7 +13,7 @@ from inner_service import Inside
 
 from actors.delivery.dispatcher import Dispatcher
 from cluster.domain.session import DesiredState
-from cluster.events.envelope import Event, Teller
+from cluster.events.envelope import Event, EventSource
 from cluster.settings import Settings, WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.webhooks import LeasedWebhook
@@ -81,7 +81,7 @@ async def test_an_event_reaches_what_the_tenant_may(
         attempts=0,
         lease="l",
         tenant=owner,
-        teller=Teller(name="s"),
+        source=EventSource(name="s"),
     )
     event = Event(
         id="e",

@@ -66,7 +66,7 @@ async def group(owned: Owned) -> Owned:
     news = GroupNews(
         jid=GROUP, at=datetime.now(UTC), subject="G", members=members | {LID_ADMIN: "admin"}
     )
-    await owned.stores.groups.told(owned.id, owned.epoch, news)
+    await owned.stores.groups.write(owned.id, owned.epoch, news)
     return owned
 
 
@@ -152,7 +152,7 @@ async def test_a_second_message_of_the_same_id_gives_no_right_to_the_first(group
 async def test_who_is_no_admin_any_more_deletes_nothing(group: Owned) -> None:
     victim = await _record(group, message(sender=AUTHOR))
     news = GroupNews(jid=GROUP, at=datetime.now(UTC), changed={ADMIN: "participant"})
-    await group.stores.groups.told(group.id, group.epoch, news)
+    await group.stores.groups.write(group.id, group.epoch, news)
     await _record(group, message("revoke", "", sender=ADMIN, reply_to=victim.message_id))
     found = await group.stores.messages.get(group.id, victim.message_id)
     assert found is not None

@@ -70,7 +70,7 @@ def main(
 
     suite = Suite(plan, console, note)
     try:
-        asyncio.run(_until_told(suite.run(folder)))
+        asyncio.run(_until_signal(suite.run(folder)))
     except asyncio.CancelledError:
         console.print("told to end: what it started is ended, too")
         raise typer.Exit(3) from None
@@ -90,7 +90,7 @@ def main(
         raise typer.Exit(1)
 
 
-async def _until_told(work: Coroutine[Any, Any, Any]) -> None:
+async def _until_signal(work: Coroutine[Any, Any, Any]) -> None:
     """SIGTERM, and Ctrl-C where a shell had it ignored, end the suite and all that it started."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

@@ -182,7 +182,7 @@ class Suite:
             result.signal_troubles += watch.troubles
             result.most_logins = max(result.most_logins, *watch.logins.values(), 0)
             result.answers = dict(ledger.answers)
-            self._tell(number, result, watch)
+            self._report(number, result, watch)
             self._noted(self.results)
 
     async def _well_again(self, scene: Scene) -> bool:
@@ -226,7 +226,7 @@ class Suite:
             await asyncio.sleep(0.1)
         result.not_recovered += len(waiting)
 
-    def _tell(self, number: int, result: Result, watch: JournalWatch) -> None:
+    def _report(self, number: int, result: Result, watch: JournalWatch) -> None:
         verdict = result.verdict
         recent = f"{result.recoveries[-1]:.1f} s" if result.recoveries else "–"
         self._say(

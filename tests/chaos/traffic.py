@@ -123,7 +123,7 @@ class Traffic:
             else:
                 accepted = answer.status_code == 201
                 ledger.tries[person].append(Try(began, time.monotonic(), accepted=accepted))
-                ledger.answers[_told(answer)] += 1
+                ledger.answers[_outcome(answer)] += 1
                 if accepted:
                     message_id = str(answer.json()["id"]).rpartition("_")[2]
                     phone_only |= neighbour in self._unlinked
@@ -150,7 +150,7 @@ class Traffic:
         ledger.typed[person].append(Sent(text, sent["id"]))
 
 
-def _told(answer: httpx.Response) -> str:
+def _outcome(answer: httpx.Response) -> str:
     if answer.status_code == 503 and "Retry-After" not in answer.headers:
         return "503 without Retry-After"
     if answer.status_code in (201, 503):

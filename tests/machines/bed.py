@@ -77,7 +77,7 @@ class Host:
                 for rule in those
             ),
         ]
-        _run("ip", "netns", "exec", self.namespace, "nft", "-f", "-", told="\n".join(rules) + "\n")
+        _run("ip", "netns", "exec", self.namespace, "nft", "-f", "-", stdin="\n".join(rules) + "\n")
 
     # -- processes ------------------------------------------------------------------------------
 
@@ -181,19 +181,19 @@ class Bed:
             sys.executable, "-m", "machines.servers", str(store_folder), self.stores.address
         )
         found = store_folder / "env.json"
-        told = self.whatsapp.folder / "ports.json"
+        port_file = self.whatsapp.folder / "ports.json"
         self.whatsapp.beside(
             *sandbox_command(
-                self.whatsapp.folder, "--host", self.whatsapp.address, "--port-file", str(told)
+                self.whatsapp.folder, "--host", self.whatsapp.address, "--port-file", str(port_file)
             )
         )
-        self.wait(lambda: found.exists() and told.exists(), "stores and sandbox do not start")
+        self.wait(lambda: found.exists() and port_file.exists(), "stores and sandbox do not start")
         stores = json.loads(found.read_text())
         self.ports = {
             "postgresql": urlsplit(stores["DATABASE_URL"]).port or 0,
             "s3": urlsplit(f"//{stores['S3_ENDPOINT']}").port or 0,
         }
-        self.sandbox = SandboxAddresses.model_validate_json(told.read_text())
+        self.sandbox = SandboxAddresses.model_validate_json(port_file.read_text())
         self.settings.touch(mode=0o600)
         settings = {
             **stores,
@@ -280,8 +280,8 @@ def _end(host: Host) -> None:
     host.processes = []
 
 
-def _run(*command: str, told: str = "") -> None:
-    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+def _run(*command: str, stdin: str = "") -> None:
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"{shlex.join(command)}: {done.stderr.strip()}")
 

@@ -102,8 +102,8 @@ def table(rounds: Sequence[Round]) -> str:
         cells = (
             *(fault, len(those), f"{those[0].workers}, {those[0].sessions}"),
             ", ".join(str(one.hit) for one in those),
-            *(_told(closed, 1), _told(waited, 0.5, 0.95, 1), _told(others, 1)),
-            *(_told(logins, 0.5, 0.95), _told(works, 0.5, 0.95)),
+            *(_percentiles(closed, 1), _percentiles(waited, 0.5, 0.95, 1), _percentiles(others, 1)),
+            *(_percentiles(logins, 0.5, 0.95), _percentiles(works, 0.5, 0.95)),
             *(sum(one.accepted for one in those), sum(one.typed for one in those)),
             *(sum(len(one.lost) for one in those), sum(len(one.doubled) for one in those)),
             *(sum(one.double_connections for one in those), max(one.load for one in those)),
@@ -131,7 +131,7 @@ def _needless(one: Round) -> list[str]:
     return [f"{one.needless_logins} logins of sessions that had no reason to connect again"]
 
 
-def _told(ordered: Sequence[float], *shares: float) -> str:
+def _percentiles(ordered: Sequence[float], *shares: float) -> str:
     """Nearest ranks, seconds."""
     if not ordered:
         return "–"

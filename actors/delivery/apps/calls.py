@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.domain.errors import NotFound, NotOnWhatsApp, SessionNotWorking
-from cluster.events.envelope import Event, Teller
+from cluster.events.envelope import Event, EventSource
 from cluster.stores.apps import AppRecord
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Sessions(Protocol):
         """The session that was called."""
 
 
-async def reject(app: AppRecord, sessions: Sessions, event: Event, teller: Teller) -> None:
+async def reject(app: AppRecord, sessions: Sessions, event: Event, teller: EventSource) -> None:
     """Reject the call and send the text, as the app says for people and for groups. Raises
     `GatewayError`; told twice it sends once."""
     call = event.payload

@@ -30,7 +30,7 @@ from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import GatewayError
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.domain.waha_id import is_shared, waha_id
-from cluster.events.envelope import Event, Teller, envelope
+from cluster.events.envelope import Event, EventSource, envelope
 from cluster.events.event_id import EventIds
 from cluster.events.stored_message import from_event, to_event
 from cluster.stores import Stores
@@ -89,9 +89,9 @@ class ChatwootBridge:
         self._api = ChatwootApi(connections, self._config)
         self._files = files
 
-    async def tell(self, event: Event, teller: Teller) -> None:
+    async def tell(self, event: Event, teller: EventSource) -> None:
         """Returns when Chatwoot has it. Raises `ChatwootError`, `GatewayError`."""
-        tells: dict[str, Callable[[Event, Teller], Awaitable[None]]] = {
+        tells: dict[str, Callable[[Event, EventSource], Awaitable[None]]] = {
             "message.any": self._message,
             "message.reaction": self._reaction,
             "message.edited": self._edited,
@@ -105,7 +105,7 @@ class ChatwootBridge:
 
     # -- messages -------------------------------------------------------------------------------
 
-    async def _message(self, event: Event, teller: Teller, *, old: bool = False) -> None:
+    async def _message(self, event: Event, teller: EventSource, *, old: bool = False) -> None:
         """`old`: of the history, so that its text says when it was."""
         message = from_event(event.payload)
         if not self._wanted(message.chat):
@@ -121,20 +121,22 @@ class ChatwootBridge:
             text = f"🕰 {message.timestamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC\n\n{text}".strip()
         await self._make(message.message_id, message, text or message.kind, upload, teller)
 
-    async def _reaction(self, event: Event, teller: Teller) -> None:
+    async def _reaction(self, event: Event, teller: EventSource) -> None:
         message = from_event(event.payload)
         text = message.body or "∅"
         await self._note(event, message, f"{text}", teller)
 
-    async def _edited(self, event: Event, teller: Teller) -> None:
+    async def _edited(self, event: Event, teller: EventSource) -> None:
         message = from_event(event.payload)
         await self._note(event, message, f"✏️ {to_markdown(message.body)}", teller)
 
-    async def _revoked(self, event: Event, teller: Teller) -> None:
+    async def _revoked(self, event: Event, teller: EventSource) -> None:
         message = from_event(event.payload)
         await self._note(event, message, "🗑️", teller)
 
-    async def _note(self, event: Event, message: StoredMessage, text: str, teller: Teller) -> None:
+    async def _note(
+        self, event: Event, message: StoredMessage, text: str, teller: EventSource
+    ) -> None:
         """Something that was done to an earlier message: said as an answer to it."""
         if not self._wanted(message.chat):
             return
@@ -149,7 +151,7 @@ class ChatwootBridge:
         message: StoredMessage,
         text: str,
         upload: Upload | None,
-        teller: Teller,
+        teller: EventSource,
     ) -> None:
         """`message_id`: under which it is known; of a note the event's."""
         mapped, fresh = await self._map.begin(self._app, message_id, message.chat)
@@ -199,7 +201,7 @@ class ChatwootBridge:
 
     # -- contacts and conversations -------------------------------------------------------------
 
-    async def _conversation(self, message: StoredMessage, teller: Teller) -> int:
+    async def _conversation(self, message: StoredMessage, teller: EventSource) -> int:
         contact = await self._api.contact(message.chat)
         if contact is None:
             contact = await self._new_contact(message, teller)
@@ -209,7 +211,7 @@ class ChatwootBridge:
         source = await self._api.source_id(contact)
         return await self._api.create_conversation(int(contact["id"]), source)
 
-    async def _new_contact(self, message: StoredMessage, teller: Teller) -> dict[str, Any]:
+    async def _new_contact(self, message: StoredMessage, teller: EventSource) -> dict[str, Any]:
         chat = message.chat
         person = await self._files.person(self._app.tenant, teller.name, chat)
         user, _, server = chat.partition("@")
@@ -255,7 +257,7 @@ class ChatwootBridge:
 
     # -- states ---------------------------------------------------------------------------------
 
-    async def _ack(self, event: Event, teller: Teller) -> None:
+    async def _ack(self, event: Event, teller: EventSource) -> None:
         level = Ack(event.payload["ack"])
         state = _STATES.get(level)
         mapped = await self._map.of_message(self._app, str(event.payload["id"]))
@@ -281,7 +283,7 @@ class ChatwootBridge:
             if error.status != _GONE:  # an agent deleted it there
                 raise
 
-    async def _status(self, event: Event, teller: Teller) -> None:
+    async def _status(self, event: Event, teller: EventSource) -> None:
         """Said in a conversation of the session itself, where it takes commands."""
         status = str(event.payload.get("status", ""))
         if status not in {"WORKING", "FAILED", "SCAN_QR_CODE", "STOPPED"}:
@@ -296,7 +298,7 @@ class ChatwootBridge:
                 log.info("app.qr_gone", error=gone.code)
         await self._say(event.id, text, upload, teller)
 
-    async def _command(self, event: Event, teller: Teller) -> None:
+    async def _command(self, event: Event, teller: EventSource) -> None:
         """What an agent asked for, and what follows of that."""
         asked = event.payload
         if asked.get("app") != self._app.id or not self._config.commands:
@@ -322,7 +324,7 @@ class ChatwootBridge:
             self._app.session_id, "app.command", event.payload | changed, event=ids.of("")
         )
 
-    async def _history(self, event: Event, teller: Teller) -> None:
+    async def _history(self, event: Event, teller: EventSource) -> None:
         """A page of what was said before, oldest first."""
         asked = event.payload
         page = await self._stores.messages.page(
@@ -365,7 +367,7 @@ class ChatwootBridge:
         await self._say(f"command:{asked['number']}:done", text, None, teller)
 
     async def _bring_over(
-        self, message: StoredMessage, event: Event, teller: Teller
+        self, message: StoredMessage, event: Event, teller: EventSource
     ) -> bool | None:
         """Whether Chatwoot took it; None: there already, or not wanted there."""
         known = await self._map.of_message(self._app, message.message_id)
@@ -384,7 +386,7 @@ class ChatwootBridge:
             return False
         return True
 
-    async def _say(self, key: str, text: str, upload: Upload | None, teller: Teller) -> None:
+    async def _say(self, key: str, text: str, upload: Upload | None, teller: EventSource) -> None:
         """In the conversation of the session itself, once for each `key`."""
         mapped, fresh = await self._map.begin(self._app, key, ITSELF)
         if mapped.chatwoot_id is not None:

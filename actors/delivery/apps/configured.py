@@ -13,7 +13,7 @@ from actors.delivery.apps.chatwoot import ChatwootBridge, Files
 from cluster.chatwoot.api import ChatwootConnections, ChatwootError
 from cluster.domain.errors import GatewayError, NotFound
 from cluster.domain.outcome import Outcome
-from cluster.events.envelope import Event, Teller
+from cluster.events.envelope import Event, EventSource
 from cluster.settings import WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.apps import AppRecord
@@ -40,7 +40,9 @@ class Apps:
     def is_app(url: str) -> bool:
         return url.startswith(_SCHEME)
 
-    async def put(self, hook: LeasedWebhook, url: str, event: Event, teller: Teller) -> Outcome:
+    async def put(
+        self, hook: LeasedWebhook, url: str, event: Event, teller: EventSource
+    ) -> Outcome:
         """Hand over once. Every failure is an `Outcome`."""
         started, error = time.perf_counter(), ""
         status: int | None = None
@@ -64,7 +66,7 @@ class Apps:
         took = timedelta(seconds=time.perf_counter() - started)
         return Outcome(status=status, error=error, took=took, retry_after=wish)
 
-    async def _tell(self, app: AppRecord, event: Event, teller: Teller) -> None:
+    async def _tell(self, app: AppRecord, event: Event, teller: EventSource) -> None:
         if app.app == "calls":
             await reject(app, self._files, event, teller)
             return

@@ -16,7 +16,7 @@ from cluster.settings import LogSettings
 from cluster.telemetry.logs.masking import Masker
 from cluster.telemetry.tracing import trace_id
 
-__all__ = ["configure", "secrets_of", "tell_of_process"]
+__all__ = ["bind_process", "configure", "secrets_of"]
 
 #: What every line of this process says: its part, and in a session's process whose it is.
 _process: dict[str, Any] = {}
@@ -26,7 +26,7 @@ _OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 _QUIET = ("httpx", "httpcore", "urllib3", "asyncio", "aiohttp.access")
 
 
-def tell_of_process(**facts: Any) -> None:
+def bind_process(**facts: Any) -> None:
     """Say these with every line from now on: `session`, `node`, `epoch`."""
     _process.update(facts)
 

@@ -13,7 +13,7 @@ import structlog
 from cluster.domain.errors import Unavailable
 from cluster.telemetry.metrics.meter import METER, Taken
 
-__all__ = ["tell"]
+__all__ = ["flush_forever"]
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class Measures(Protocol):
     async def add(self, taken: Taken, shard: int) -> None: ...
 
 
-async def tell(measures: Measures) -> None:
+async def flush_forever(measures: Measures) -> None:
     """For ever. What cannot be written is kept and written later."""
     shard = os.getpid() % _SHARDS
     exported = _RayMetrics()
@@ -36,7 +36,7 @@ async def tell(measures: Measures) -> None:
         try:
             taken = METER.take()
             await measures.add(taken, shard)
-            exported.tell(taken)
+            exported.export(taken)
         except Unavailable as error:
             METER.give_back(taken)
             log.debug("measures.not_told", error=error.detail)
@@ -51,7 +51,7 @@ class _RayMetrics:
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
 
-    def tell(self, taken: Taken) -> None:
+    def export(self, taken: Taken) -> None:
         if "ray" not in sys.modules:
             return
         import ray

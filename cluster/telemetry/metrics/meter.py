@@ -35,7 +35,7 @@ class Meter:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _totals: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     _gauges: dict[tuple[str, str], Callable[[], float]] = field(default_factory=dict)
-    _told: dict[tuple[str, str], float] = field(default_factory=dict)
+    _reported: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def count(self, name: str, label: str = "", by: float = 1.0) -> None:
         """`name` happened."""
@@ -67,8 +67,8 @@ class Meter:
             totals, self._totals = dict(self._totals), defaultdict(float)
             reads = dict(self._gauges)
         values = {key: read() for key, read in reads.items()}
-        gauges = {key: value for key, value in values.items() if value or self._told.get(key)}
-        self._told = values
+        gauges = {key: value for key, value in values.items() if value or self._reported.get(key)}
+        self._reported = values
         return Taken(totals, gauges)
 
     def give_back(self, taken: Taken) -> None:

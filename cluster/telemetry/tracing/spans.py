@@ -79,12 +79,14 @@ def span(
         yield None
         return
     context = _PROPAGATOR.extract(parent) if parent else None
-    told = {f"gateway.{key}": value for key, value in attributes.items() if value not in ("", None)}
+    facts = {
+        f"gateway.{key}": value for key, value in attributes.items() if value not in ("", None)
+    }
     with _tracer.start_as_current_span(
         name,
         context=context,
         kind=_KINDS[kind],
-        attributes=told,
+        attributes=facts,
         record_exception=False,
         set_status_on_exception=False,
     ) as made:

@@ -26,7 +26,7 @@ __all__ = [
     "UrlOption",
     "connected",
     "ends",
-    "tell_json",
+    "print_json",
 ]
 
 UrlOption = Annotated[
@@ -64,7 +64,7 @@ def ends(reason: str, code: ExitCode, *, as_json: bool = False) -> NoReturn:
     raise typer.Exit(code)
 
 
-def tell_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """On stdout, for programs."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 

@@ -21,7 +21,7 @@ from ops.cli.session.connection import (
     UrlOption,
     connected,
     ends,
-    tell_json,
+    print_json,
 )
 from ops.cli.session.pairing import show_until_paired
 from ops.cli.status import session_table
@@ -46,7 +46,7 @@ def ls(
     with connected(url, key, data, as_json=as_json) as api:
         found = api.get("/api/sessions", all=all)
     if as_json:
-        tell_json(found)
+        print_json(found)
     else:
         console.print(session_table(found))
 
@@ -61,7 +61,7 @@ def show(
     """Show one session."""
     with connected(url, key, data, as_json=as_json) as api:
         found = api.get(f"/api/sessions/{session}")
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def create(
@@ -89,7 +89,7 @@ def create(
         if qr and start:
             show_until_paired(api, session, as_json=as_json)
             found = api.get(f"/api/sessions/{session}")
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def start(
@@ -104,7 +104,7 @@ def start(
     with connected(url, key, data, as_json=as_json) as api:
         api.post(f"/api/sessions/{session}/start")
         found = _once(api, session, {"WORKING", "SCAN_QR_CODE"}, wait, as_json=as_json)
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def stop(
@@ -119,7 +119,7 @@ def stop(
     with connected(url, key, data, as_json=as_json) as api:
         api.post(f"/api/sessions/{session}/stop")
         found = _once(api, session, {"STOPPED"}, wait, as_json=as_json)
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def restart(
@@ -134,7 +134,7 @@ def restart(
     with connected(url, key, data, as_json=as_json) as api:
         api.post(f"/api/sessions/{session}/restart")
         found = _once(api, session, {"WORKING", "SCAN_QR_CODE"}, wait, as_json=as_json)
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def logout(
@@ -150,7 +150,7 @@ def logout(
         typer.confirm(f"Unlink the device of {session}? It needs a new QR code then", abort=True)
     with connected(url, key, data, as_json=as_json) as api:
         found = api.post(f"/api/sessions/{session}/logout")
-    _tell(found, as_json=as_json)
+    _print_session(found, as_json=as_json)
 
 
 def rm(
@@ -167,7 +167,7 @@ def rm(
     with connected(url, key, data, as_json=as_json) as api:
         api.delete(f"/api/sessions/{session}")
     if as_json:
-        tell_json({"name": session, "deleted": True})
+        print_json({"name": session, "deleted": True})
     else:
         console.print(f"{session} is deleted")
 
@@ -195,8 +195,8 @@ def _once(
         if found["status"] == "FAILED":
             ends(f"{session} failed: {found['gateway']['reason']}", ExitCode.STATE, as_json=as_json)
         if time.monotonic() > deadline:
-            told = f"{session} is {found['status']} after {seconds:.0f} s"
-            ends(told, ExitCode.TIMEOUT, as_json=as_json)
+            text = f"{session} is {found['status']} after {seconds:.0f} s"
+            ends(text, ExitCode.TIMEOUT, as_json=as_json)
         time.sleep(_LOOK_SECONDS)
 
 
@@ -210,9 +210,9 @@ def _read(path: Path, *, as_json: bool) -> dict[str, Any]:
     return found
 
 
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
+def _print_session(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        tell_json(found)
+        print_json(found)
         return
     me, own = found.get("me") or {}, found["gateway"]
     table = Table.grid(padding=(0, 2))

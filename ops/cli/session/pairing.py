@@ -25,7 +25,7 @@ from ops.cli.session.connection import (
     UrlOption,
     connected,
     ends,
-    tell_json,
+    print_json,
 )
 
 __all__ = ["code", "qr", "show_until_paired"]
@@ -56,13 +56,13 @@ def qr(
         if once:
             shown = api.get(f"/api/{session}/auth/qr", format="raw")
             if as_json:
-                tell_json(shown)
+                print_json(shown)
             else:
                 console.print(qr_text(shown["value"]), markup=False, soft_wrap=True)
             return
         paired = show_until_paired(api, session, timeout=timeout, as_json=as_json)
     if as_json:
-        tell_json(paired)
+        print_json(paired)
 
 
 def code(
@@ -77,7 +77,7 @@ def code(
     with connected(url, key, data, as_json=as_json) as api:
         found = api.post(f"/api/{session}/auth/request-code", {"phoneNumber": number})
     if as_json:
-        tell_json(found)
+        print_json(found)
     else:
         console.print(f"type on the phone: [bold]{found['code']}[/]")
 
@@ -127,7 +127,7 @@ def _code(api: JsonApi, session: str) -> str:
 
 
 def _picture(code: str, session: str, status: str, left: int) -> Group:
-    told = f"{session}: WhatsApp > Linked devices > Link a device ({left} s)"
+    caption = f"{session}: WhatsApp > Linked devices > Link a device ({left} s)"
     if not code:
         return Group(Text(f"{session} is {status} …"))
-    return Group(Text(told), Text(qr_text(code), no_wrap=True))
+    return Group(Text(caption), Text(qr_text(code), no_wrap=True))

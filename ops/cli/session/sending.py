@@ -20,7 +20,7 @@ from ops.cli.session.connection import (
     UrlOption,
     connected,
     ends,
-    tell_json,
+    print_json,
 )
 from ops.cli.session.progress import carrying
 
@@ -62,14 +62,14 @@ def send(
                 content = base64.b64encode(file.read_bytes()).decode()
             except OSError as error:
                 ends(f"{file}: {error.strerror}", ExitCode.USAGE, as_json=as_json)
-            told = {"mimetype": kind, "filename": file.name, "data": content}
+            upload = {"mimetype": kind, "filename": file.name, "data": content}
             path = _BY_KIND.get(kind.partition("/")[0], "/api/sendFile")
             with carrying(f"sending {file.name}", quiet=as_json) as moved:
                 sent = api.send_large(
-                    path, body | {"file": told, "caption": text}, moved, headers=headers
+                    path, body | {"file": upload, "caption": text}, moved, headers=headers
                 )
     if as_json:
-        tell_json(sent)
+        print_json(sent)
     else:
         console.print(f"[green]✓[/] {sent['id']}")
 

@@ -23,7 +23,7 @@ from ops.cli.session.connection import (
     UrlOption,
     connected,
     ends,
-    tell_json,
+    print_json,
 )
 from ops.cli.session.life import stopped
 from ops.cli.session.progress import carrying
@@ -68,7 +68,7 @@ def export(
         file.write(archive)
         os.fsync(file.fileno())
     if as_json:
-        tell_json({"name": session, "file": str(out), "bytes": len(archive)})
+        print_json({"name": session, "file": str(out), "bytes": len(archive)})
     else:
         console.print(f"[green]✓[/] {out} ({len(archive):,} bytes); {session} stays stopped here")
 
@@ -109,7 +109,7 @@ def bring(
     ):
         found = api.send_large("/api/sessions/import", body, moved)
     if as_json:
-        tell_json(found)
+        print_json(found)
     else:
         console.print(f"[green]✓[/] {session} is {found['status']} as {found['me']['id']}")
 
@@ -128,7 +128,7 @@ def take_back(
     with connected(url, key, data, as_json=as_json) as api:
         found = api.delete(f"/api/sessions/{session}/export")
     if as_json:
-        tell_json(found)
+        print_json(found)
     else:
         console.print(f"{session} may start here again")
 

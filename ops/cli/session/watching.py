@@ -51,7 +51,7 @@ def events(
         last = after
         for event in _past(api, session, after, limit, query):
             last = int(event["gateway"]["seq"])
-            _tell(event, as_json=as_json)
+            _print_event(event, as_json=as_json)
         while follow:
             # A stream ends after some thousands of events, and with its replica.
             for line in api.lines(f"/api/{session}/events/stream", after=last, **query):
@@ -59,7 +59,7 @@ def events(
                     event = json.loads(line[len(_DATA) :])
                     if "gateway" in event:
                         last = int(event["gateway"]["seq"])
-                        _tell(event, as_json=as_json)
+                        _print_event(event, as_json=as_json)
 
 
 def logs(
@@ -92,15 +92,15 @@ def _past(
     yield from api.get(path, after=after, limit=limit, **query)["events"]
 
 
-def _tell(event: dict[str, Any], *, as_json: bool) -> None:
+def _print_event(event: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(event, ensure_ascii=False))
         return
-    told = json.dumps(event["payload"], ensure_ascii=False)
-    if len(told) > _WIDEST:
-        told = told[: _WIDEST - 1] + "…"
+    payload = json.dumps(event["payload"], ensure_ascii=False)
+    if len(payload) > _WIDEST:
+        payload = payload[: _WIDEST - 1] + "…"
     seq, name = event["gateway"]["seq"], event["event"]
-    console.print(f"[dim]{seq:>6}[/] [bold]{escape(name)}[/] {escape(told)}", soft_wrap=True)
+    console.print(f"[dim]{seq:>6}[/] [bold]{escape(name)}[/] {escape(payload)}", soft_wrap=True)
 
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*")

@@ -55,10 +55,10 @@ def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike
         async with kill_node(scene) as killed:
             killed.what += f"; {len(keys)} deltas harmed"
             yield killed
-            told = _mentions(logs) - before
-            if told < len(keys):
+            logged = _mentions(logs) - before
+            if logged < len(keys):
                 killed.remarks.append(
-                    f"{len(keys)} deltas were harmed, the logs tell of {told} damaged checkpoints"
+                    f"{len(keys)} deltas were harmed, the logs name {logged} damaged checkpoints"
                 )
 
     return strike

@@ -44,7 +44,7 @@ async def _stream_error(scene: Scene, person: Person, *, code: int = 0, conflict
 
 
 async def _failed(scene: Scene, person: Person, strike: Strike, since_event: int) -> None:
-    """The session must be FAILED with a reason, have told so by an event, and be quiet."""
+    """The session must be FAILED with a reason, have said so by an event, and be quiet."""
     status = await scene.status_of(person, "FAILED", _STATE_SECONDS)
     info = (await scene.gateway.sessions())[person.session]
     if status != "FAILED":
@@ -52,9 +52,9 @@ async def _failed(scene: Scene, person: Person, strike: Strike, since_event: int
     elif not info["gateway"]["reason"]:
         strike.remarks.append("FAILED without a reason")
     events = await scene.gateway.events(person.session, after=since_event)
-    told = [e["payload"].get("status") for e in events if e["event"] == "session.status"]
-    if "FAILED" not in told:
-        strike.remarks.append(f"no event of FAILED, only {told}")
+    statuses = [e["payload"].get("status") for e in events if e["event"] == "session.status"]
+    if "FAILED" not in statuses:
+        strike.remarks.append(f"no event of FAILED, only {statuses}")
     await asyncio.sleep(_QUIET_SECONDS)
 
 
@@ -207,18 +207,18 @@ async def relink(scene: Scene) -> AsyncIterator[Strike]:
         await scan(scene.gateway, phones, second)
         await asyncio.sleep(_QUIET_SECONDS)
         events = await scene.gateway.events(_RELINKED, after=newest)
-        told = [
+        reported = [
             e["payload"]["id"]
             for e in events
             if e["event"] == "message.status" and e["payload"]["status"] == "failed"
         ]
         # The first one left at once, from the account it was meant for.
-        if not set(waiting[1:]) <= {one.rpartition("_")[2] for one in told}:
-            strike.remarks.append(f"{_WAITING} sends waited, {len(told)} are told as failed")
+        if not set(waiting[1:]) <= {one.rpartition("_")[2] for one in reported}:
+            strike.remarks.append(f"{_WAITING} sends waited, {len(reported)} reported as failed")
         inbox = (await phones.get(f"/phones/{friend.number}/inbox"))["entries"]
         if wrong := [one for one in inbox if one["text"] != "of the first 0"]:
             strike.remarks.append(f"{len(wrong)} sends of the first account left after it")
-        strike.what = f"{_WAITING} sends waited, {len(told)} failed and told"
+        strike.what = f"{_WAITING} sends waited, {len(reported)} failed and reported"
         yield strike
     finally:
         await api.delete(f"/api/sessions/{_RELINKED}")

@@ -169,7 +169,7 @@ async def _group(running: Running) -> None:
     session = running.session
     members = {_text(AUTHOR): "participant", _text(ADMIN): "admin", _text(MEMBER): "participant"}
     news = GroupNews(jid=GROUP, at=datetime.now(UTC), subject="G", members=members)
-    await running.stores.groups.told(session.record.id, session.epoch, news)
+    await running.stores.groups.write(session.record.id, session.epoch, news)
 
 
 def test_the_table_has_everything_that_names_a_message() -> None:

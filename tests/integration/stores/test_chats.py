@@ -107,7 +107,7 @@ async def test_only_its_author_changes_a_message(owned: Owned) -> None:
     assert await _body(owned, "G1") == "better"
     # An admin of the group deletes what others wrote (tests/attack/test_rights.py: nobody else).
     news = GroupNews(jid=GROUP, at=edit.timestamp, members={OTHER: "admin"})
-    await owned.stores.groups.told(owned.id, owned.epoch, news)
+    await owned.stores.groups.write(owned.id, owned.epoch, news)
     revoke = replace(edit, message_id="R1", kind="revoke", reply_to="G2", body="")
     await _record(owned, revoke)
     assert await _body(owned, "G2") == ""

@@ -107,7 +107,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         assert await s.messages.get(number, found.messages[0].message_id)
         assert await s.chats.list(number)
         await s.people.contacts(number)
-        await s.groups.told(number, epoch, group)
+        await s.groups.write(number, epoch, group)
         assert await s.groups.list(number)
         await s.labels.of_chat(number, CHAT)
 

@@ -172,14 +172,14 @@ async def test_a_node_that_alone_does_not_reach_whatsapp_takes_none(
     try:
         for one in (node, other):
             await stores.workers.beat(one)
-        await stores.workers.tell_whatsapp(node, True)
+        await stores.workers.report_whatsapp(node, True)
         assert {w.name: w.drained for w in await stores.workers.list()} == {"n1": True, "n2": False}
         assert (await stores.starts.begin(record.id, node, POLICY)).parked
         # It is WhatsApp, or the world: nobody is better off elsewhere.
-        await stores.workers.tell_whatsapp(other, True)
+        await stores.workers.report_whatsapp(other, True)
         assert not any(w.drained for w in await stores.workers.list())
         assert not (await stores.starts.begin(record.id, node, POLICY)).parked
     finally:
         for one in (node, other):
-            await stores.workers.tell_whatsapp(one, False)
+            await stores.workers.report_whatsapp(one, False)
         await stores.workers.replace(nodes[:1])

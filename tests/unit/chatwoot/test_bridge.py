@@ -18,7 +18,7 @@ from actors.delivery.apps.configured import Apps
 from client.session import SessionClient
 from cluster.chatwoot.api import ChatwootConnections
 from cluster.domain.message import StoredMessage
-from cluster.events.envelope import Event, Teller
+from cluster.events.envelope import Event, EventSource
 from cluster.events.stored_message import to_event
 from cluster.settings import WebhookSettings
 from cluster.stores.apps import AppRecord
@@ -115,8 +115,8 @@ async def test_a_person_whose_number_becomes_known_stays_one_contact(
     with Chatwoot.running() as chatwoot:
         stores: Any = SimpleNamespace(chatwoot=Map())
         bridge = ChatwootBridge(stores, connections, app_of(chatwoot.config()), Nobody())
-        await bridge.tell(event(1, "hidden", LID), Teller(name="alice"))
-        await bridge.tell(event(2, "known"), Teller(name="alice"))
+        await bridge.tell(event(1, "hidden", LID), EventSource(name="alice"))
+        await bridge.tell(event(2, "known"), EventSource(name="alice"))
         assert chatwoot.texts(BOB) == ["hidden", "known"]
         contact = chatwoot.contact(BOB)
         assert contact is not None
@@ -129,7 +129,7 @@ async def test_a_file_that_cannot_be_had_is_a_link(connections: ChatwootConnecti
     with Chatwoot.running() as chatwoot:
         stores: Any = SimpleNamespace(chatwoot=Map())
         bridge = ChatwootBridge(stores, connections, app_of(chatwoot.config()), Nobody())
-        await bridge.tell(event(1, "look", has_media=True), Teller(name="alice"))
+        await bridge.tell(event(1, "look", has_media=True), EventSource(name="alice"))
         assert chatwoot.texts(BOB)[0].startswith("look\n\n📎 ")
 
 
@@ -187,7 +187,7 @@ async def test_nonsense_is_a_failed_try_and_no_more(answering: Any, data: bytes)
     stores: Any = SimpleNamespace(chatwoot=Map(), apps=Stored())
     apps = Apps(stores, WebhookSettings(_env_file=None, allow="127.0.0.0/8"), Nobody())
     hook: Any = SimpleNamespace(tenant="default", session_id=1)
-    outcome = await apps.put(hook, "app://chatwoot/app", event(1, "hi"), Teller(name="alice"))
+    outcome = await apps.put(hook, "app://chatwoot/app", event(1, "hi"), EventSource(name="alice"))
     await apps.close()
     assert outcome.error
     assert not outcome.delivered

@@ -22,7 +22,7 @@ from cluster.domain.wire_message import (
     kind_and_text,
     with_text,
 )
-from cluster.events.envelope import Event, Teller, envelope
+from cluster.events.envelope import Event, EventSource, envelope
 from cluster.events.message_shape import message_payload, reaction_payload
 from cluster.events.poll_shape import vote_payload
 from cluster.events.stored_message import to_event
@@ -133,7 +133,7 @@ def test_files_have_a_url_in_events(name: str) -> None:
         id="evt_1", session_id=1, seq=1, type=name, payload=to_event(message),
         happened_at=message.timestamp,
     )  # fmt: skip
-    told = envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["payload"]
+    told = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
     told = told.get("after", told)
     assert told["media"]["url"] == f"{FILES_URL}/false_4915100000002@c.us_3EB0A.png"
     assert told["mediaUrl"] == told["media"]["url"]
@@ -188,7 +188,7 @@ def test_every_place_of_a_file_is_known() -> None:
                     id="evt_1", session_id=1, seq=1, type=name,
                     payload=to_event(received(raw)), happened_at=datetime.now(UTC),
                 )  # fmt: skip
-                told = envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["payload"]
+                told = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
                 assert (told["hasMedia"], bool(told["mediaUrl"])) == (True, True), place
                 context = {"stanzaID": "3EB0B", "participant": BOB, "quotedMessage": raw}
                 reply = {"extendedTextMessage": {"text": "x", "contextInfo": context}}
@@ -314,7 +314,7 @@ def test_an_ack_says_its_participant_as_messages_do() -> None:
         id="evt_1", session_id=1, seq=1, type="message.ack", happened_at=datetime.now(UTC),
         payload={"chat": BOB, "id": "3EB0A", "ack": 2, "by": BOB},
     )  # fmt: skip
-    assert envelope(event, Teller(name="a", me=ME))["payload"]["participant"] == ""
+    assert envelope(event, EventSource(name="a", me=ME))["payload"]["participant"] == ""
 
 
 @pytest.mark.parametrize("name", ["message", "message.reaction", "message.edited", "poll.vote"])
@@ -334,5 +334,5 @@ def test_nothing_that_a_stranger_leaves_out_keeps_an_event_from_being_told(
             id="evt_1", session_id=1, seq=1, type=name, payload=to_event(message),
             happened_at=message.timestamp,
         )  # fmt: skip
-        assert envelope(event, Teller(name="alice", me=ME, files=FILES_URL))["event"] == name
+        assert envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["event"] == name
         describe({field: part})

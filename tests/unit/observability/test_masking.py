@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from cluster.settings import LogSettings
-from cluster.telemetry.logs import Masker, configure, tell_of_process
+from cluster.telemetry.logs import Masker, bind_process, configure
 
 NUMBER = "4915112345678"
 KEY = "key_" + "a1B2c3D4" * 5 + "xyz"
@@ -113,7 +113,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root = logging.getLogger()
     before, factory = (list(root.handlers), root.level), logging.getLogRecordFactory()
     configure(LogSettings(_env_file=os.devnull), part="test", secrets=iter(["operators-own-key"]))
-    tell_of_process(session="default/alice", node="n1", epoch=7)
+    bind_process(session="default/alice", node="n1", epoch=7)
     yield out
     structlog.reset_defaults()
     logging.setLogRecordFactory(factory)

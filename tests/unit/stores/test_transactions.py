@@ -13,8 +13,8 @@ _STORES = Path("cluster/stores")
 _FENCED = {
     ("sessions.py", "forget_device"),
     ("history.py", "record"),
-    ("groups.py", "told"),
-    ("chats.py", "timer_told"),
+    ("groups.py", "write"),
+    ("chats.py", "set_timer"),
     ("people.py", "paired"),
     ("people.py", "finish_moves"),
 }

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.stores.wake import EventWaker
-from cluster.telemetry.metrics import flush as telling
+from cluster.stores.wake import EventNotifier
+from cluster.telemetry.metrics import flush as flush
 from cluster.telemetry.metrics.meter import Meter
 
 
@@ -30,18 +30,18 @@ class Database:
 
 async def test_a_hint_follows_one_that_failed() -> None:
     database = Database()
-    waker = EventWaker(cast(Any, database))
-    waker.touch(1)
-    await waker.close()
-    waker.touch(1)
-    await waker.close()
+    notifier = EventNotifier(cast(Any, database))
+    notifier.notify(1)
+    await notifier.close()
+    notifier.notify(1)
+    await notifier.close()
     assert database.asked == 2
 
 
-async def test_figures_are_told_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "_EVERY", 0.01)
+async def test_figures_are_flushed_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flush, "_EVERY", 0.01)
     database = Database()
-    task = asyncio.create_task(telling.tell(cast(Any, database)))
+    task = asyncio.create_task(flush.flush_forever(cast(Any, database)))
     async with asyncio.timeout(10):
         while database.asked < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -51,7 +51,7 @@ async def test_figures_are_told_after_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_name_may_be_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray's exporter takes one kind of figure for a name."""
-    told: list[tuple[str, str, float]] = []
+    exported: list[tuple[str, str, float]] = []
 
     class Metric:
         def __init__(self, name: str, **_: Any) -> None:
@@ -59,11 +59,11 @@ def test_a_name_may_be_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> Non
 
     class Counter(Metric):
         def inc(self, value: float, **_: Any) -> None:
-            told.append(("total", self.name, value))
+            exported.append(("total", self.name, value))
 
     class Gauge(Metric):
         def set(self, value: float) -> None:
-            told.append(("gauge", self.name, value))
+            exported.append(("gauge", self.name, value))
 
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.util.metrics.Counter", Counter)
@@ -72,6 +72,8 @@ def test_a_name_may_be_counted_and_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     meter.observe("lag", 0.2)
     meter.gauge("lag", "a", lambda: 2.0)
     meter.gauge("lag", "b", lambda: 3.0)
-    telling._RayMetrics().tell(meter.take())
-    assert [one for one in told if one[0] == "gauge"] == [("gauge", "gateway_process_lag_max", 3.0)]
-    assert {one[1] for one in told if one[0] == "total"} == {"gateway_process_lag"}
+    flush._RayMetrics().export(meter.take())
+    assert [one for one in exported if one[0] == "gauge"] == [
+        ("gauge", "gateway_process_lag_max", 3.0)
+    ]
+    assert {one[1] for one in exported if one[0] == "total"} == {"gateway_process_lag"}

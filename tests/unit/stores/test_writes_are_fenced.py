@@ -128,7 +128,7 @@ OTHERS = {
     "webhooks._LOG": _DISPATCHER,
     "webhooks._TAKE_PROBES": "opens a circuit for one probe",
     "workers.WorkerStore.beat": _SUPERVISOR,
-    "workers.WorkerStore.tell_whatsapp": _SUPERVISOR,
+    "workers.WorkerStore.report_whatsapp": _SUPERVISOR,
     "workers.WorkerStore.replace": _SUPERVISOR,
 }
 
