@@ -104,7 +104,7 @@ def deploy(http: HttpSettings) -> str:
 
 
 def _end_elsewhere(wanted: HTTPOptions) -> None:
-    """A Serve that is there listens where it was first told, and says nothing of another wish but a
+    """A Serve that is there listens where it was first started, and answers another wish with a
     warning: it is ended, and begun at the new address."""
     try:
         present = _get_global_client()
@@ -135,7 +135,7 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         max_ongoing_requests=_ONGOING,
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
-        # would not bring them back, and `/health/ready` tells of them.
+        # would not bring them back, and `/health/ready` reports them.
         health_check_period_s=5,
         # On many machines it may be the asking one, the head, that is cut off. HAProxy leaves out
         # who stands still within seconds either way.

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 __all__ = ["PUBLIC", "install"]
 
 _ASSETS = "/docs/assets"
-#: Served without a key: a browser cannot send one with a page, and the page tells no secret.
+#: Served without a key: a browser cannot send one with a page, and the page shows no secret.
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", f"{_ASSETS}/"})
 
 

@@ -70,7 +70,7 @@ class FileRoute(StrictJsonRoute):
             async with super().body_of(request) as read:
                 yield read
             return
-        # Of what the files may be together, the limit on the request's body has told already.
+        # Of what the files may be together, the limit on the request's body has judged already.
         async with Spool(request.app.state.media.max_bytes) as spool:
             found: dict[str, LocalFile] = {}
             parse = _form if kind == _FORM else _json

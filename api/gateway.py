@@ -75,7 +75,7 @@ class Gateway(Protocol):
     def chatwoot(
         self, session: str, app_id: str, *, caller: str = "", controls: bool = True
     ) -> Chatwoot:
-        """What Chatwoot tells of that app, by that key."""
+        """What Chatwoot sends about that app, by that key."""
 
     @property
     def nodes(self) -> Nodes:

@@ -1,7 +1,7 @@
 """How every error looks on the wire: the one table from the error tree to HTTP.
 
 Bodies are RFC 9457 problem details with the keys WAHA's clients read (`statusCode`, `error`,
-`message`) beside them. An unforeseen exception tells its request id and nothing else.
+`message`) beside them. An unforeseen exception shows its request id and nothing else.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def unforeseen(request_id: str) -> JSONResponse:
         "internal",
         "The gateway failed in a way nobody foresaw.",
         500,
-        f"Internal error; the logs of the gateway tell more under request id {request_id}",
+        f"Internal error; the logs of the gateway say more under request id {request_id}",
         request_id,
     )
     return JSONResponse(body, 500, media_type=MEDIA_TYPE)

@@ -33,7 +33,7 @@ class Apps:
         enabled: bool = True,
         key_actions: frozenset[Action] | None = None,
     ) -> tuple[AppRecord, str]:
-        """A new app; with `key_actions` it has a key of its own, whose secret is told here and
+        """A new app; with `key_actions` it has a key of its own, whose secret is shown here and
         nowhere else. Raises `SessionNotFound`, `Conflict`."""
         stores = await self._stores()
         record = await stores.sessions.get(self._tenant, session)

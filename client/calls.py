@@ -22,7 +22,7 @@ class Calls:
         self._session = session
 
     async def reject(self, caller: str, call_id: str) -> None:
-        """`caller` and `call_id` as the call's event told them."""
+        """`caller` and `call_id` as in the call's event."""
         if not 1 <= len(call_id) <= _MAX_ID:
             raise Invalid(f"a call id has 1 to {_MAX_ID} characters", field="id")
         jid = parse_chat_id(caller, "from").jid

@@ -427,7 +427,7 @@ def _bare(jid: str) -> str:
 
 
 def _named(message: StoredMessage) -> MessageRef:
-    """As it is told: a person by number where that is known."""
+    """As it is shown: a person by number where that is known."""
     return MessageRef(
         message_id=message.message_id,
         chat=message.chat,

@@ -1,6 +1,6 @@
 """What agents do in Chatwoot, done in WhatsApp.
 
-Chatwoot tells each message once or more, and marks it as failed when it is told that it was not
+Chatwoot sends each message once or more, and marks it as failed when the answer says it was not
 taken. A message here has an id that follows from Chatwoot's: the same again is the same message.
 """
 
@@ -36,12 +36,12 @@ _LONGEST_COMMAND = 200
 
 
 class Chatwoot:
-    """Takes what Chatwoot tells of one app of one session."""
+    """Takes what Chatwoot sends about one app of one session."""
 
     def __init__(
         self, gateway: Gateway, session: str, app_id: str, *, caller: str, controls: bool
     ) -> None:
-        """`caller`: id of the key that tells it, `controls`: whether it may control the session;
+        """`caller`: id of the key it comes with, `controls`: whether it may control the session;
         commands to the session are taken from such, and from the app's own key."""
         self._gateway = gateway
         self._caller = caller
@@ -160,7 +160,7 @@ def _by_agent(event: dict[str, Any]) -> bool:
 
 
 async def _retried(stores: Stores, app: AppRecord, event: dict[str, Any]) -> bool:
-    """An agent has a message sent again that failed: Chatwoot tells of it without its error then.
+    """An agent has a message sent again that failed: Chatwoot reports it without its error then.
     Of other changes nothing comes: what was sent has its id already."""
     if event.get("event") != "message_updated":
         return False
@@ -200,7 +200,7 @@ async def _message_id(stores: Stores, app: AppRecord, number: int, part: int) ->
 
 
 async def _command(stores: Stores, app: AppRecord, event: dict[str, Any]) -> None:
-    """What agents tell the session itself: carried out where its events are told, once, and
+    """What agents write to the session itself: carried out where its events are posted, once, and
     answered in the same conversation."""
     number, content = _number(event, "id"), event.get("content")
     if not isinstance(content, str) or not content.strip():

@@ -34,7 +34,7 @@ class EventPage:
     events: list[dict[str, Any]]
     #: Ask for what comes `after` this next.
     next: int
-    #: The same, and told when the database has lost events that were read.
+    #: The same, and an error when the database has lost events that were read.
     cursor: EventCursor
     #: The newest event of the session has this number.
     newest: int
@@ -118,7 +118,7 @@ class Events:
         base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events as they happen, after the number `after` (None: from now on). None comes first:
-        what happens from then on is told; and again when nothing happened for `beat` seconds.
+        what happens from then on follows; and again when nothing happened for `beat` seconds.
         `base_url`, and what is raised, as in `list`. Nothing is buffered: who is slow reads
         later."""
         stores, record = await self._session.opened()
@@ -208,7 +208,7 @@ def wanted_types(types: Sequence[str]) -> list[str]:
 
 
 def event_source(record: SessionRecord, base_url: str) -> EventSource:
-    """Who tells the events of a session. `base_url`: how the listener reaches the gateway."""
+    """Where the events of a session come from. `base_url`: how the listener reaches the gateway."""
     metadata = record.config.get("metadata")
     return EventSource(
         name=record.name,

@@ -60,7 +60,7 @@ _COUNTED = {
     ),
     "events_late": (
         "gateway_events_late",
-        "Events that the library told of after its session had let go: WhatsApp sends them again.",
+        "Events that the library emitted after its session had let go: WhatsApp sends them again.",
         "kind",
     ),
     "events_quarantined": (
@@ -101,7 +101,7 @@ _HISTOGRAMS = {
         "From an event to its delivery.",
     ),
 }
-#: Labels that are told before anything was counted, so that rates begin at zero.
+#: Labels that are reported before anything was counted, so that rates begin at zero.
 _LABELS = {
     "messages": ("in", "out", "failed"),
     "store_errors": ("postgresql", "redis", "s3"),
@@ -109,7 +109,7 @@ _LABELS = {
     "process_starts": ("forked", "plain"),
     "work_errors": ("heartbeat", "backend", "leftovers", "spares", "cut-off", "vitals"),
 }
-#: A gauge that was not told for so long is of a process that is gone.
+#: A gauge that was not reported for so long is of a process that is gone.
 _FRESH = timedelta(seconds=45)
 
 
@@ -122,7 +122,7 @@ class _Read(Collector):
 
 
 async def exposition(stores: Stores) -> bytes:
-    """The text. While PostgreSQL is away it tells that, and nothing else."""
+    """The text. While PostgreSQL is away it says that, and nothing else."""
     found = await _stores(stores)
     try:
         found += await _cluster(stores)
@@ -203,7 +203,7 @@ def _promises(reports: list[dict[str, Any]]) -> list[Metric]:
 
 
 def _present(present: dict[tuple[str, str], float], sessions: Metric) -> list[Metric]:
-    """Gauges of what processes told lately."""
+    """Gauges of what processes reported lately."""
 
     def of(name: str) -> dict[str, float]:
         return {source: value for (kind, source), value in present.items() if kind == name}

@@ -25,7 +25,7 @@ async def follow_sessions(
     base_url: str,
 ) -> AsyncIterator[dict[str, Any] | None]:
     """New events of all sessions of a tenant, each session's in order; sessions made meanwhile
-    from their first event on. None comes first: what happens from then on is told; and again when
+    from their first event on. None comes first: what happens from then on follows; and again when
     nothing happened for `beat` seconds."""
     only, mark = wanted_types(types), live.mark()
     present = await stores.sessions.list(tenant)

@@ -116,7 +116,7 @@ class Gateway:
     def chatwoot(
         self, session: str, app_id: str, *, caller: str = "", controls: bool = True
     ) -> Chatwoot:
-        """What Chatwoot tells of that app, by that key."""
+        """What Chatwoot sends about that app, by that key."""
         name = check_session_name(session)
         return Chatwoot(self, name, app_id, caller=caller, controls=controls)
 
@@ -190,7 +190,7 @@ class Gateway:
 
     async def smaller_promises(self, records: Sequence[SessionRecord]) -> list[dict[str, str]]:
         """Of each session what its library does not keep (name → what holds instead, and why), as
-        its process told lately; empty without one, and without Redis."""
+        its process reported lately; empty without one, and without Redis."""
         stores = await self.stores()
         statuses = await stores.cache.status_many([record.id for record in records])
         return [

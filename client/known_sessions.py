@@ -2,8 +2,8 @@
 
 A record from here is a guess. Whoever acts on one has PostgreSQL compare its `version` in the very
 statement that acts (`OutboxStore.accept`): a session that was stopped, deleted, linked anew or made
-again under its name meanwhile is refused by that, and read afresh. Nothing has to be told to the
-fronts, and nothing that is not told can hurt. Only where the session's process is may be out of
+again under its name meanwhile is refused by that, and read afresh. Nothing has to be pushed to the
+fronts, and nothing that is not pushed can hurt. Only where the session's process is may be out of
 date: the process that is asked says so, and who looks where the session went keeps that here.
 """
 

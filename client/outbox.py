@@ -51,7 +51,7 @@ class Queue:
 
 
 class Outbox:
-    """Verbs of a session about its outbox. They need no owner: the stores tell."""
+    """Verbs of a session about its outbox. They need no owner: the stores know."""
 
     def __init__(self, session: SessionClient) -> None:
         self._session = session

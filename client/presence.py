@@ -22,7 +22,7 @@ class Presence:
         self._session = session
 
     async def set_online(self, online: bool) -> None:
-        """For everybody. WhatsApp tells others' presence only to those who are online."""
+        """For everybody. WhatsApp reports others' presence only to those who are online."""
         await self._session.request("presence.set", online=online, repeatable=True)
 
     async def set_typing(self, chat_id: str, *, typing: bool, recording: bool = False) -> None:
@@ -37,7 +37,7 @@ class Presence:
         await self._session.request("presence.subscribe", chat=chat, repeatable=True)
 
     async def get(self, chat_id: str) -> Sequence[PersonPresence]:
-        """Subscribe, and tell what is known after a second at the most."""
+        """Subscribe, and answer what is known after a second at the most."""
         chat = parse_chat_id(chat_id).jid
         found = await self._session.request("presence.get", chat=chat, repeatable=True)
         return _people(found)

@@ -72,7 +72,7 @@ async def message_key(
     deleted: bool = False,
 ) -> dict[str, Any]:
     """The protocol's key: `id`, `chat`, `from_me`, `sender`. From the history, or from what the
-    caller said. Raises `NotFound` naming `field` when neither tells enough, or when it was deleted
+    caller said. Raises `NotFound` naming `field` when neither says enough, or when it was deleted
     for everyone (`deleted`: such a one will do)."""
     look = known_message if deleted else present_message
     message = await look(stores, record, ref)
@@ -96,7 +96,7 @@ def key_of(message: StoredMessage) -> dict[str, Any]:
         "chat": message.chat,
         "from_me": message.from_me,
         "sender": bare_sender(message),
-        # By which it is told to callers, whatever the chat addresses people by.
+        # By which callers know it, whatever the chat addresses people by.
         "_sender": message.sender,
     }
 

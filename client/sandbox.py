@@ -28,7 +28,7 @@ class SandboxControl:
 
     @property
     def there(self) -> bool:
-        """The gateway is in sandbox mode, and knows where the sandbox tells its address."""
+        """The gateway is in sandbox mode, and knows where the sandbox writes its address."""
         return self._settings.sandbox and bool(self._settings.sandbox_control_file)
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -193,7 +193,7 @@ class SessionClient(Subjects):
 
     async def logout(self) -> SessionRecord:
         """Unlink the device and stop. The next start shows a new QR code. One that is starting is
-        waited for: only then can WhatsApp be told."""
+        waited for: only then can WhatsApp be notified."""
         record = await self.info()
         if record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED:
             try:
@@ -201,7 +201,7 @@ class SessionClient(Subjects):
                     record, lambda a: a.logout.remote(), timeout=_CONTROL_TIMEOUT, repeatable=True
                 )
             except Unavailable:
-                # Where no device is linked there is nothing to tell WhatsApp.
+                # Where no device is linked there is nothing to notify WhatsApp of.
                 if (await self.info()).me is not None:
                     raise
         await self._forget_device(await self._desire(DesiredState.STOPPED))
@@ -242,7 +242,7 @@ class SessionClient(Subjects):
 
     async def sender(self) -> Me | None:
         """The account that the next message is most likely sent from; what it is in the end, the
-        send tells. Raises `SessionNotFound`."""
+        send says. Raises `SessionNotFound`."""
         known = self._gateway.known.get(self._gateway.tenant, self.name)
         return (known or await self.info()).me
 
@@ -380,7 +380,7 @@ class SessionClient(Subjects):
         return record, *accepted
 
     async def _followed(self, stores: Stores, record: SessionRecord, row: OutboxRow) -> Followed:
-        """Tell the owner of an accepted message, and what it tells of it. It may be gone, or stand
+        """Notify the owner of an accepted message; what became of it. It may be gone, or stand
         still: then it, or the next one, finds the message by itself, and nobody waits for that.
         Raises what the message failed with."""
         call = asyncio.ensure_future(self._ask_to_follow(record, row))
@@ -427,7 +427,7 @@ class SessionClient(Subjects):
 
     async def _ask_to_follow(self, record: SessionRecord, row: OutboxRow) -> Any:
         """By the short way, where the owner is on this node; else, or when it is not the owner any
-        more, by Ray: to be told of a message twice does no harm."""
+        more, by Ray: to be notified of a message twice does no harm."""
         carrier = with_call()
         try:
             async with asyncio.timeout(_SEND_WAIT + 10):
@@ -450,7 +450,7 @@ class SessionClient(Subjects):
             )
 
     async def _place(self, row: OutboxRow) -> Place | None:
-        """Where an accepted message stands, as far as the stores tell."""
+        """Where an accepted message stands, as far as the stores know."""
         try:
             queue = await Outbox(self).queue(_PLACES)
         except GatewayError:

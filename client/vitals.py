@@ -1,4 +1,4 @@
-"""How sessions and the cluster are doing: what the stores know, and what processes told lately."""
+"""How sessions and the cluster are doing: what the stores know, and what processes reported."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _LENGTH = struct.Struct("!I")
 #: The largest frame, bytes: as large as what an outbox row may hold.
 _LARGEST = 64 << 20
-#: Bytes that a process which reads nothing is sent; more goes by Ray, to which that is told.
+#: Bytes that a process which reads nothing is sent; more goes by Ray, which is notified of that.
 _UNREAD = 1 << 20
 #: Calls of one connection that are under way at once; the next ones are read after that.
 _AT_ONCE = 4096

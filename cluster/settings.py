@@ -217,7 +217,7 @@ class WhatsAppSettings(BaseSettings):
         "", description="Sandbox mode: PEM file with the system's roots and the sandbox's own."
     )
     sandbox_control_file: str = Field(
-        "", description="Sandbox mode: file in which the sandbox tells its control API's address."
+        "", description="Sandbox mode: file in which the sandbox writes its control API's address."
     )
     device_name: str = Field("Gateway", description="Name shown under linked devices.")
     connect_timeout_seconds: float = Field(30.0, gt=0, description="Bound on one connect.")
@@ -559,7 +559,7 @@ class WebhookSettings(BaseSettings):
     )
     timeout_seconds: float = Field(10.0, gt=0, description="Bound on one POST as a whole.")
     poll_seconds: float = Field(
-        1.0, gt=0, description="Look for undelivered events this often when nothing tells of them."
+        1.0, gt=0, description="Look for undelivered events this often when no notification comes."
     )
     longest_pause_seconds: float = Field(
         600.0, gt=0, description="Bound on the pause between two tries, whatever the policy."
@@ -670,7 +670,7 @@ class SinkSettings(BaseSettings):
 
 
 class BackendSettings(BaseSettings):
-    """Who is told how sessions and nodes are."""
+    """Who gets reports of how sessions and nodes are."""
 
     model_config = _group("BACKEND_")
 
@@ -681,7 +681,7 @@ class BackendSettings(BaseSettings):
     token_seconds: float = Field(60.0, gt=0, description="Lifetime of a signature.")
     events: str = Field("session.status", description="Events of sessions that it gets.")
     heartbeat_seconds: float = Field(
-        15.0, gt=0, description="Every node tells how it is this often, here and in Redis."
+        15.0, gt=0, description="Every node reports how it is this often, here and in Redis."
     )
     timeout_seconds: float = Field(10.0, gt=0, description="Bound on one request.")
 

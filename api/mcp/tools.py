@@ -21,7 +21,7 @@ _Chat = Annotated[
     _Segment,
     Field(description="`4915112345678@c.us`, a plain number, `…@lid`, or a group `…@g.us`."),
 ]
-_Message = Annotated[_Segment, Field(description="Id of a message, as other tools tell it.")]
+_Message = Annotated[_Segment, Field(description="Id of a message, as other tools show it.")]
 _Limit = Annotated[int, Field(ge=1, le=_MOST_ITEMS, description="How many at most.")]
 _Offset = Annotated[int, Field(ge=0, le=1_000_000, description="`nextOffset` of the page before.")]
 _Cursor = Annotated[
@@ -269,7 +269,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         name="send_text",
         description="Send a text to a person or group. The answer's `ack`: 0 accepted and not "
-        "yet sent (`gateway` tells what it waits for), 1 sent, 2 delivered, 3 read.",
+        "yet sent (`gateway` says what it waits for), 1 sent, 2 delivered, 3 read.",
         method="POST",
         path="/api/sendText",
         arguments=_Text,

@@ -50,7 +50,7 @@ def _no_queue(wanted: bool | None) -> bool | None:
 class ChatwootCommands(WahaModel):
     server: bool = Field(
         True,
-        description="Agents write commands in the conversation where the session tells its "
+        description="Agents write commands in the conversation where the session posts its "
         "status, and QR codes are shown there: `help` lists them.",
     )
     queue: Annotated[bool | None, AfterValidator(_no_queue)] = Field(

@@ -26,7 +26,7 @@ __all__ = [
 
 _Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 _Word = Annotated[str, StringConstraints(max_length=128)]
-#: Pictures are told as paths below it.
+#: Pictures are shown as paths below it.
 _MEDIA = "https://mmg.whatsapp.net"
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 _WITH_MEDIA = {"image", "video", "audio", "document", "sticker"}

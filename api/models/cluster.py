@@ -64,7 +64,7 @@ class SessionVitalsInfo(WahaModel):
     outbox: int = Field(description="Sends that were accepted and are not sent yet.")
     memoryBytes: int | None = Field(
         description="Private memory of the session's process, or its share where sessions share "
-        "one; null when it did not tell lately."
+        "one; null when it did not report lately."
     )
     smallerPromises: dict[str, str] = Field(
         description="Promises that its library does not keep (docs/promises.md): name, and what "
@@ -124,7 +124,7 @@ class NodeInfo(WahaModel):
     drained: bool = Field(description="It takes no sessions and hands over those it has.")
     startedAt: datetime
     sessions: list[NodeSession]
-    health: dict[str, Any] = Field(description="What its agent told last; empty when silent.")
+    health: dict[str, Any] = Field(description="What its agent reported last; empty when silent.")
 
     @classmethod
     def of(cls, found: NodeVitals) -> Self:

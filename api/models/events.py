@@ -42,7 +42,7 @@ class EventsAnswer(WahaModel):
     )
     next: int = Field(description="Ask `after` this number for what follows.")
     cursor: str = Field(
-        description="The same for `after`; told (409) when the database has lost what was read.",
+        description="The same for `after`; 409 when the database has lost what was read.",
         examples=["12-7f3k9x2a"],
     )
     newest: int = Field(description="Number of the session's newest event.")

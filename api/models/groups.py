@@ -199,9 +199,9 @@ class GroupAnswer(WahaModel):
 class GroupJoinRequestAnswer(WahaModel):
     requesterId: str = Field(examples=["123456789@c.us"])
     requesterPn: str | None = Field(None, description="If known.")
-    addedById: str | None = Field(None, description="The library does not tell.")
-    parentGroupId: str | None = Field(None, description="The library does not tell.")
-    requestMethod: str | None = Field(None, description="The library does not tell.")
+    addedById: str | None = Field(None, description="The library does not say.")
+    parentGroupId: str | None = Field(None, description="The library does not say.")
+    requestMethod: str | None = Field(None, description="The library does not say.")
     timestamp: int = Field(description="Unix time of the request.")
 
     @classmethod

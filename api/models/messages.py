@@ -39,7 +39,7 @@ class ReplyToMessage(WahaModel):
     hasMedia: bool = False
     media: WAMedia | None = None
     data: dict[str, Any] | None = Field(
-        None, alias="_data", description="The quotation as the library tells it."
+        None, alias="_data", description="The quotation as the library gives it."
     )
 
 
@@ -82,7 +82,7 @@ class WAMessage(WahaModel):
     vCards: list[str] | None = None
     replyTo: ReplyToMessage | None = None
     data: dict[str, Any] = Field(
-        alias="_data", description="The message as the library tells it, in the form of GOWS."
+        alias="_data", description="The message as the library gives it, in the form of GOWS."
     )
     gateway: MessageGateway | None = Field(None, description="In answers to sends.")
 

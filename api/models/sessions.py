@@ -107,7 +107,7 @@ class SessionGateway(WahaModel):
     smallerPromises: dict[str, str] | None = Field(
         None,
         description="What its library does not keep: name → what holds instead, and why. Null: "
-        "everything is kept, or nobody asked (it is told by reads of sessions).",
+        "everything is kept, or nobody asked (reads of sessions show it).",
     )
     exportedAt: datetime | None = Field(
         None, description="Its device was handed out then: it does not start here any more."

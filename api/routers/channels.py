@@ -171,7 +171,7 @@ async def delete(session: SessionPath, channel_id: _Id) -> Response:
     "/{id}/messages/preview",
     operation_id="ChannelsController_previewChannelMessages",
     summary="Preview channel messages",
-    description="The library tells neither ids nor times of them: `id` holds the number that the "
+    description="The library gives neither ids nor times of them: `id` holds the number that the "
     "message has in the channel, `timestamp` is 0.",
 )
 async def preview_messages(

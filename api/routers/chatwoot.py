@@ -1,4 +1,4 @@
-"""Where Chatwoot tells what agents do."""
+"""Where Chatwoot reports what agents do."""
 
 from __future__ import annotations
 

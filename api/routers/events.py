@@ -171,7 +171,7 @@ async def replay_events(session: SessionPath, request: EventsReplay) -> ReplayAn
     operation_id="EventsController_quarantined",
     summary="What could not be understood",
     description="What arrived and could not be understood or recorded, newest first: kept as it "
-    "came, up to 500 entries and 16 MB of a session. Each was told as `event.quarantined`.",
+    "came, up to 500 entries and 16 MB of a session. Each was published as `event.quarantined`.",
 )
 async def list_quarantined(
     session: SessionPath,

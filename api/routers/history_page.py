@@ -61,7 +61,7 @@ async def _cursor(
         str | None,
         Query(
             max_length=1000,
-            description="Where the page before ended, as it told: pages that follow one another "
+            description="Where the page before ended, as it said: pages that follow one another "
             "so neither repeat nor leave out a message, whatever arrives meanwhile.",
         ),
     ] = None,
@@ -105,7 +105,7 @@ Page = Annotated[MessageFilter, Depends(_page)]
 
 @dataclass(frozen=True, slots=True)
 class MediaChoice:
-    """Which files are told. A file is fetched from WhatsApp when its URL is asked for."""
+    """Which files are shown. A file is fetched from WhatsApp when its URL is asked for."""
 
     wanted: bool
     #: Beginnings of MIME types; none: all.
@@ -147,7 +147,7 @@ async def _media(
     return MediaChoice(download_media, tuple(filter(None, named)))
 
 
-#: Which files of the messages are told.
+#: Which files of the messages are shown.
 Media = Annotated[MediaChoice, Depends(_media)]
 
 

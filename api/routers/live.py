@@ -91,7 +91,7 @@ async def _send_events(socket: WebSocket, events: AsyncIterator[dict[str, Any] |
     except WebSocketDisconnect:
         log.debug("live.reader_gone")
     except Exception:
-        # An event that nobody foresaw: its reader is told, and so is the operator.
+        # An event that nobody foresaw: its reader is notified, and so is the operator.
         log.exception("live.writer_failed", last=last)
         await _close(socket, _INTERNAL, f"The gateway failed. Go on behind{last}")
 

@@ -56,7 +56,7 @@ class HealthProbe:
 
 
 async def _ownerless(gateway: Gateway) -> int:
-    """None are known while PostgreSQL is away, which is told as that."""
+    """None are known while PostgreSQL is away, which is reported as that."""
     try:
         return await gateway.ownerless()
     except Unavailable:

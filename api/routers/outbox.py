@@ -45,7 +45,7 @@ async def message(
         Path(alias="messageId", pattern=MESSAGE_ID_PATTERN, description="Bare id of the message"),
     ],
 ) -> OutboxMessage:
-    """While it waits, `Retry-After` tells when asking again is worth it."""
+    """While it waits, `Retry-After` says when asking again is worth it."""
     entry = await session.outbox.entry(message_id)
     if entry.place is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(entry.place.seconds)))

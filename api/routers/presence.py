@@ -73,7 +73,7 @@ async def get_all(session: SessionPath) -> list[ChatPresences]:
     operation_id="PresenceController_getPresence",
     summary="Get the presence for the chat id. If it hasn't been subscribed - it also subscribes "
     "to it.",
-    description="WhatsApp tells it only to those who are online, and only as far as the other's "
+    description="WhatsApp reports it only to those who are online, and only as far as the other's "
     "privacy allows.",
 )
 async def get(session: SessionPath, chat_id: _Chat) -> ChatPresences:

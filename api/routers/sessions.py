@@ -56,7 +56,7 @@ class Expanded(StrEnum):
 
 
 class _AppsOf:
-    """The apps of a session, told on demand."""
+    """The apps of a session, shown on demand."""
 
     def __init__(self, gateway: Gateway, base: str, *, wanted: bool) -> None:
         self._gateway, self._base, self._wanted = gateway, base, wanted

@@ -49,7 +49,7 @@ async def list_webhooks(session: SessionPath) -> list[WebhookInfo]:
     "/test",
     operation_id="WebhooksController_test",
     summary="Send a test event to a webhook",
-    description="One `webhook.test` event, once, now: tells what the receiver answered.",
+    description="One `webhook.test` event, once, now: answers what the receiver answered.",
     responses=responses(NotFound),
 )
 async def test_webhook(session: SessionPath, request: WebhookTest) -> TestAnswer:

@@ -24,7 +24,7 @@ _CHATWOOT = "/webhooks/chatwoot/"
 #: A key that was taken back is refused everywhere after this long.
 KEPT_SECONDS = 2.0
 #: Known keys come in this long while PostgreSQL is away: what reads Redis or answers 503 by
-#: itself goes on telling why.
+#: itself goes on saying why.
 _AWAY_SECONDS = 60.0
 _MOST_KEPT = 4096
 _OPERATOR = Principal(who="operator", tenant=OPERATOR_TENANT, admin=True)

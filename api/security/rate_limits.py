@@ -113,7 +113,7 @@ class RateLimits:
     async def take(self, *counted: tuple[str, str]) -> Standing | None:
         """Count one request against (kind, whose) each. Returns how the first that is limited
         stands, None when nothing is; to ask for the others as well would cost as much as counting.
-        Raises `RateLimited`, which tells of the one that was hit; `Unavailable` when Redis is away
+        Raises `RateLimited`, which names the one that was hit; `Unavailable` when Redis is away
         and no request may come in without it."""
         first: Standing | None = None
         for kind, whose in counted:

@@ -21,7 +21,7 @@ __all__ = ["ITSELF", "SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootEr
 
 #: Before ids of WhatsApp in Chatwoot's `source_id`: what has one was not written by an agent.
 SOURCE = "WAID:"
-#: Identifier of the contact that tells of the session itself, as WAHA calls it.
+#: Identifier of the contact that reports on the session itself, as WAHA calls it.
 ITSELF = "whatsapp.integration"
 _ANSWER_BYTES = 4 << 20
 _EXCERPT = 200

@@ -36,7 +36,7 @@ class ChatwootConfig:
     sync_status: bool
     #: Groups are conversations as well.
     groups: bool
-    #: Agents command the session in the conversation that tells of it.
+    #: Agents command the session in the conversation that reports on it.
     commands: bool
     #: Texts in other words: see `cluster.chatwoot.templates`.
     templates: Mapping[str, str]

@@ -15,7 +15,7 @@ _BOLD_THERE = re.compile(r"\*\*(?=\S)((?:(?!\*\*)[^\n])*?\S)\*\*(?!\*)")
 _ITALIC_THERE = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]*?\S)\*(?![\w*])")
 _STRUCK_THERE = re.compile(r"~~(?=\S)([^~\n]*?\S)~~")
 _LINK_THERE = re.compile(r"\[([^\]\n]{1,500})\]\((https?://[^)\s]{1,2000})\)")
-#: Longer texts are told as they are: marks are not worth the time.
+#: Longer texts are passed on as they are: marks are not worth the time.
 _LONGEST = 20_000
 
 

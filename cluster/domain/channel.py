@@ -29,7 +29,7 @@ class Channel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelMessage:
-    """A message of a channel. The library tells neither its id nor its time."""
+    """A message of a channel. The library gives neither its id nor its time."""
 
     #: Counts up within the channel.
     server_id: int

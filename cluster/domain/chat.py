@@ -20,7 +20,7 @@ class Chat:
 
     #: JID; for a person the phone-number JID where known.
     jid: str
-    #: The contact's or the group's name; empty when nobody told it.
+    #: The contact's or the group's name; empty when nobody said it.
     name: str
     #: Time of the newest message (UTC).
     last_at: datetime

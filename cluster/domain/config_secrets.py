@@ -26,7 +26,7 @@ _OWN = frozenset({"webhooks", "proxy", "metadata"})
 
 
 def masked(config: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a configuration; one that is none (an older import let it in): nothing."""
+    """What is shown of a configuration; one that is none (an older import let it in): nothing."""
     shown = deepcopy(config) if isinstance(config, dict) else {}
     for hook in _hooks(shown):
         if isinstance(hook.get("url"), str):

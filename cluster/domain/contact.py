@@ -49,5 +49,5 @@ class PersonPresence:
     participant: str
     #: `online`, `offline`, `typing`, `recording`, `paused`
     state: str
-    #: Unix seconds; 0: not told.
+    #: Unix seconds; 0: not known.
     last_seen: int

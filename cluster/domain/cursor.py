@@ -75,7 +75,7 @@ _DIGITS = 19
 class EventCursor:
     """How far a reader of a session's events is: `12`, or `12-7f3k9x2a` with the end of the id of
     that event. A database that lost what was written last (a failover, a restore) gives the same
-    numbers to other events; by the end of the id the reader is told so."""
+    numbers to other events; by the end of the id the reader is warned."""
 
     seq: int
     check: str = ""

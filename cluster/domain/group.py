@@ -53,7 +53,7 @@ class GroupMember:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A group, as WhatsApp told of it."""
+    """A group, as WhatsApp described it."""
 
     jid: str
     subject: str
@@ -83,7 +83,7 @@ class Group:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """From what the session's verb told: times in Unix seconds, 0 for none."""
+        """From what the session's verb answered: times in Unix seconds, 0 for none."""
         times = {
             name: datetime.fromtimestamp(data[name], UTC) if data.get(name) else None
             for name in ("subject_at", "description_at", "created_at")

@@ -1,4 +1,4 @@
-"""What a phone tells of the time before its device was linked, and what changes in groups."""
+"""What a phone sends of the time before its device was linked, and what changes in groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HistoryChat:
     """A chat as the phone shows it."""
 
     jid: str
-    #: Of the address book, or the group's subject; empty: not told.
+    #: Of the address book, or the group's subject; empty: not known.
     name: str
     #: Time of its newest message (UTC).
     last_at: datetime
@@ -28,7 +28,7 @@ class HistoryChat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupNews:
-    """What was told of a group; None: nothing of that."""
+    """What became known of a group; None: nothing of that."""
 
     jid: str
     #: When it was so (UTC).

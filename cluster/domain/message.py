@@ -37,7 +37,7 @@ class OutboxState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentMessage:
-    """The answer to a send: the message has been accepted (and, where told, sent)."""
+    """The answer to a send: the message has been accepted (and, where said, sent)."""
 
     #: Final WhatsApp message id, `3EB0…`.
     message_id: str
@@ -52,13 +52,13 @@ class SentMessage:
     content: dict[str, Any] = field(default_factory=dict)
     #: While sending limits hold it back: where it stands.
     place: Place | None = None
-    #: The account that it is sent from; None: not told.
+    #: The account that it is sent from; None: not known.
     sender: Me | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Followed:
-    """What the owner of a session tells of an accepted message."""
+    """What the owner of a session answers about an accepted message."""
 
     #: Server time of the message; None: it has not gone out yet.
     sent_at: datetime | None = None

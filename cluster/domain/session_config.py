@@ -231,7 +231,7 @@ class NowebConfig(_OfEngines):
 
 class WebjsConfig(_OfEngines):
     tagsEventsOn: bool | None = Field(
-        None, description="Without effect: the events that it is there for are told always."
+        None, description="Without effect: the events that it is there for are always emitted."
     )
 
 
@@ -263,7 +263,7 @@ class SessionConfig(_Part):
         None, description="Log what the library says of this session, without its contents."
     )
     ignore: IgnoreConfig | None = Field(
-        None, description="What arrives in such chats is neither told nor kept."
+        None, description="What arrives in such chats is neither emitted nor kept."
     )
     client: ClientConfig | None = Field(
         None, description="How the phone shows the device, from its next linking on."

@@ -29,7 +29,7 @@ class SessionVitals:
     checkpoint_bytes: int
     #: Accepted and not sent yet.
     outbox: int
-    #: Private memory of the session's process in bytes; None when it did not tell lately.
+    #: Private memory of the session's process in bytes; None when it did not report lately.
     memory: int | None = None
     #: Promises that its library does not keep: name → what holds instead, and why.
     smaller: dict[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class NodeVitals:
     drained: bool
     started_at: datetime
     sessions: tuple[Tenure, ...]
-    #: What its agent told last; empty when it is silent.
+    #: What its agent reported last; empty when it is silent.
     health: dict[str, Any]
 
 

@@ -29,7 +29,7 @@ __all__ = [
 
 Raw = dict[str, Any]
 
-#: Field of the message -> the kind the gateway tells; others are told by their field's name.
+#: Field of the message -> the kind the gateway emits; others are named by their field's name.
 KINDS = {
     "conversation": "text",
     "extendedTextMessage": "text",
@@ -172,7 +172,7 @@ _TEMPLATES = (
     "interactiveMessageTemplate.header.productMessage.catalog",
     "interactiveMessageTemplate.footer",
 )
-#: Parts that have a file beside others of their own, and where. Of a carousel's cards none is told.
+#: Parts that have a file beside others of their own, and where. Of a carousel's cards: none.
 _HOLDERS = {
     "buttonsMessage": ("",),
     "templateMessage": _TEMPLATES,

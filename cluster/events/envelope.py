@@ -1,4 +1,4 @@
-"""An event of the log in WAHA's shape: what webhooks, live streams, sinks and the pull API tell."""
+"""An event of the log in WAHA's shape: what webhooks, live streams, sinks and the pull API emit."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventSource:
-    """The session that an event is told of."""
+    """The session that an event comes from."""
 
     name: str
     me: Me | None = None
-    #: WAHA's `config.metadata`, told with every event.
+    #: WAHA's `config.metadata`, sent with every event.
     metadata: dict[str, Any] = field(default_factory=dict)
     #: URL under which its files are: see `cluster.media.links.files_url`; empty: files have none.
     files: str = ""
@@ -112,7 +112,7 @@ def _waiting(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
 
 
 def _change_refused(payload: dict[str, Any], source: EventSource) -> dict[str, Any]:
-    """As the change would have been told, and why it was not made."""
+    """As the change would have been published, and why it was not made."""
     name = "message.edited" if payload.get("kind") == "edit" else "message.revoked"
     return _SHAPES[name](payload, source) | {"refused": payload.get("refused")}
 

@@ -1,4 +1,4 @@
-"""What an event says of the gateway that tells it (WAHA's `environment`)."""
+"""What an event says of the gateway that emits it (WAHA's `environment`)."""
 
 from __future__ import annotations
 

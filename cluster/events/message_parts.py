@@ -22,7 +22,7 @@ __all__ = ["location_of", "media_of", "public_id", "reply_of", "vcards_of"]
 
 def media_of(message: StoredMessage, waha_message_id: str, files: str) -> dict[str, Any] | None:
     """WAHA's `WAMedia`. `files`: URL under which the session's files are; without it no `url` is
-    told. None when the message has no file."""
+    shown. None when the message has no file."""
     file = file_of(message)
     if file is None:
         return None
@@ -124,7 +124,7 @@ def reply_of(message: StoredMessage, me: Me | None, files: str) -> dict[str, Any
 
 
 def public_id(jid: str, message: StoredMessage, me: Me | None) -> str:
-    """How somebody whom a message names is told: by phone number where it is known, oneself as
+    """How somebody whom a message names is shown: by phone number where it is known, oneself as
     the account. `jid` may be a LID, with or without a device."""
     known = waha_id(jid)
     if me is not None and me.lid and known == me.lid:

@@ -63,7 +63,7 @@ def reaction_payload(message: StoredMessage, me: Me | None, *, files: str = "") 
     """WAHA's `WAMessageReaction`."""
     key = _reacted_to(message)
     author = public_id(str(key.get("participant", "")), message, me)
-    # The key tells whose message it was from the point of view of the one who reacted.
+    # The key says whose message it was from the point of view of the one who reacted.
     by_them = bool(key.get("fromMe"))
     if message.from_me or not is_shared(message.chat):
         own_target = by_them is message.from_me

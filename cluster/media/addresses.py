@@ -40,7 +40,7 @@ def allowed_networks(text: str) -> list[Network]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet has this address, as far as its form tells."""
+    """Whether anybody on the internet has this address, as far as its form says."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:

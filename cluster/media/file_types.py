@@ -113,7 +113,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BEGIN:VCARD", "text/vcard"),
     (0, b"BEGIN:VCALENDAR", "text/calendar"),
 )
-#: Forms that others are built of: which one, a name may tell.
+#: Forms that others are built of: which one, a name may say.
 _ZIPS = {
     *(".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".apk", ".jar", ".zip"),
 }
@@ -125,7 +125,7 @@ _LONGEST_NAME = 255
 
 
 def type_of(path: Path, said: str = "", filename: str = "") -> str:
-    """The type of a file: what its sender said, else what its content or its name tells. Blocks.
+    """The type of a file: what its sender said, else what its content or its name says. Blocks.
     Raises `Invalid` for what cannot be a type."""
     said = checked_mimetype(said)
     if said.partition(";")[0].strip().lower() not in _UNSAID:

@@ -28,7 +28,7 @@ class MessageFile:
     filename: str
     #: SHA-256 of the content, hex.
     sha256: str
-    #: bytes; 0 when it is not told
+    #: bytes; 0 when it is unknown
     size: int
     #: Where it is on WhatsApp's media servers, for received ones: the message's own part.
     part: dict[str, Any] | None = None

@@ -63,7 +63,7 @@ class Claim:
     #: How long somebody may still be connected, from the answer on.
     connect_after: timedelta
     #: `none`, `released`, `expired` or `alive`: what became of the predecessor's lease, as far as
-    #: the server's clock tells; for those who look.
+    #: the server's clock says; for those who poll.
     predecessor: str
     #: The predecessor let go cleanly: its last checkpoint is the very latest store.
     handed_over: bool

@@ -18,7 +18,7 @@ __all__ = ["Poster"]
 
 _AGENT = "whatsapp-session-gateway"
 #: As much of an answer is read; the connection is only used again after a shorter one. Of that,
-#: so many characters are told in the delivery log.
+#: so many characters are kept in the delivery log.
 _ANSWER_BYTES = 65_536
 _EXCERPT = 200
 

@@ -30,7 +30,7 @@ _CHECKS = {
 }
 
 
-#: What can be asked for by name, and what pytest is told then.
+#: What can be asked for by name, and what pytest is given then.
 _TIERS = {
     "unit": ["tests/unit"],
     "fast": ["tests/unit"],

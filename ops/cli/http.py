@@ -17,7 +17,7 @@ from ops.local.state import State
 __all__ = ["JsonApi", "gateway_api", "sandbox_api"]
 
 _PART = 64 << 10
-#: A stream tells something every 15 s.
+#: A stream sends something every 15 s.
 _STREAM = httpx.Timeout(10.0, read=60.0)
 
 
@@ -72,7 +72,7 @@ class JsonApi:
         *,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        """POST; `told` hears how many bytes of how many are on their way."""
+        """POST; `on_progress` gets how many bytes of how many are on their way."""
         data = json.dumps(body).encode()
 
         def parts() -> Iterator[bytes]:

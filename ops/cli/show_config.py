@@ -81,7 +81,7 @@ def _masked(value: object) -> str:
     if not secret and "@" not in parts.netloc:
         return text
     if parts.scheme and parts.hostname:
-        # Of a URL only what tells where it leads.
+        # Of a URL only what says where it leads.
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://***@{parts.hostname}{port}{parts.path}"
     return "***" if text else ""

@@ -107,7 +107,7 @@ def _answers(port: int) -> bool:
 
 
 def session_table(sessions: list[dict[str, object]]) -> Table:
-    """Sessions as the API tells them."""
+    """Sessions as the API shows them."""
     table = Table("session", "status", "account", "node", "epoch", title="sessions")
     for session in sessions:
         me, own = session.get("me"), session.get("gateway")

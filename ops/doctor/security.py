@@ -24,7 +24,7 @@ __all__ = ["decoders", "files", "running"]
 _SECRET = re.compile(r"(?<!ROOT_)(KEY|KEYS|SECRET|TOKEN|PASSWORD|PASSPHRASE)$|_URL$")
 _IN_URL = re.compile(r"//[^/@]*:([^/@]+)@")
 _SHORTEST = 8
-#: What Ray tells of processes, by its state and job APIs.
+#: What Ray shows of processes, by its state and job APIs.
 _PAGES = ("/api/v0/actors?detail=1", "/api/v0/workers?detail=1", "/api/jobs/")
 _SECONDS = 10.0
 

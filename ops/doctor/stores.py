@@ -1,4 +1,4 @@
-"""The stores: whether they answer, keep what they are told, and fit to our secrets and clock."""
+"""The stores: whether they answer, keep what is written, and fit to our secrets and clock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def _postgresql(opened: Stores, settings: Settings) -> AsyncIterator[Check
 
 
 def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
-    """What PostgreSQL told of itself, beside what this gateway needs."""
+    """What PostgreSQL reports of itself, beside what this gateway needs."""
     relaxed = settings.stores.database_durability == "relaxed"
     free = facts.max_connections - facts.connections
     most = settings.connections(sessions=facts.sessions, nodes=max(1, facts.nodes))

@@ -71,7 +71,7 @@ def launch(wanted: Wanted, env: dict[str, str]) -> subprocess.Popen[bytes]:
 def wait_until_up(
     data: Path, host: subprocess.Popen[bytes] | None, on_poll: Callable[[State], None]
 ) -> State:
-    """Wait until the host of `data` is up; `told` hears of each look.
+    """Wait until the host of `data` is up; `on_poll` gets the state of each poll.
     `host`: the one just launched, if it was. Raises `Unavailable` with the reason."""
     path = Layout.at(data).state
     deadline = time.monotonic() + _START_SECONDS
@@ -95,7 +95,7 @@ def wait_until_up(
 
 
 def end(state: State) -> bool:
-    """Have the host go down and wait; tells whether it went by itself."""
+    """Have the host go down and wait; answers whether it went by itself."""
     process = state.host.find()
     if process is None:
         return True

@@ -93,7 +93,7 @@ class Layout:
 
     @property
     def valkey(self) -> Path:
-        """The socket of the embedded Valkey: who answers there is told its password."""
+        """The socket of the embedded Valkey: who answers there gets its password."""
         return self.short / "v"
 
     def prepare(self) -> None:

@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def end_leftovers(state: State) -> int:
-    """End every process of the run that `state` tells of; its host must have ended.
+    """End every process of the run that `state` lists; its host must have ended.
 
     The recorded ones, and those that carry the run's id: what began after the last record.
     """

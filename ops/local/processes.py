@@ -17,7 +17,7 @@ class ProcessId(BaseModel, frozen=True):
     """A process: its pid and when it began."""
 
     pid: int
-    #: Seconds since the epoch, as psutil tells it.
+    #: Seconds since the epoch, as psutil gives it.
     created: float
 
     @classmethod

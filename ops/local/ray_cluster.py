@@ -30,7 +30,7 @@ RAY_SETTINGS = {
     # Serve looks at its replicas once a second instead of ten times: half of its controller's time
     # and of the GCS's on an idle gateway. HAProxy leaves out a replica that is gone by itself.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1.0",
-    # What a raylet does ten, five or four times a second unasked: tell of what changed of its
+    # What a raylet does ten, five or four times a second unasked: report what changed of its
     # resources (actors ask for slots, and few at a time), look for objects to collect (there are
     # none), for idle workers, and at the machine's memory.
     "RAY_raylet_report_resources_period_milliseconds": "500",

@@ -94,7 +94,7 @@ def _say(text: str) -> None:
 
 
 def wait_for_raylet() -> None:
-    """Returns when it has ended. Ray tells its agents who it is."""
+    """Returns when it has ended. Ray passes its agents who it is."""
     raylet = int(os.environ["RAY_RAYLET_PID"])
     if sys.platform == "linux":
         poll = select.poll()

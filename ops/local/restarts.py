@@ -33,7 +33,7 @@ class Restarts:
         return self._clock() >= max(noticed + rest, self._next.get(name, 0.0))
 
     def attempt(self, name: str, start: Callable[[], None]) -> bool:
-        """Try it; tells whether it started."""
+        """Try it; answers whether it started."""
         if self._clock() - self._next.get(name, 0.0) > _FORGET_SECONDS:
             self._pause.pop(name, None)
         pause = self._pause.get(name, _FIRST_PAUSE)

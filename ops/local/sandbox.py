@@ -1,4 +1,4 @@
-"""The local WhatsApp as a part: a child process that tells its addresses in a file."""
+"""The local WhatsApp as a part: a child process that writes its addresses to a file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SandboxPart(Part):
     """`python -m sandbox`."""
 
     def __init__(self, folder: Path, started: Callable[[SandboxAddresses], None]) -> None:
-        """`started` is told its addresses after each start."""
+        """`started` gets its addresses after each start."""
         self._folder = folder
         self._started = started
         self._process = ServerProcess("sandbox", folder)
@@ -68,7 +68,7 @@ class SandboxPart(Part):
 
     @property
     def port_file(self) -> Path:
-        """Where it tells its addresses, anew with each start."""
+        """Where it writes its addresses, anew with each start."""
         return self._folder / _PORT_FILE
 
     @property

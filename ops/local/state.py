@@ -1,4 +1,4 @@
-"""What the host tells other processes about itself: `state.json`, readable by its owner only."""
+"""What the host publishes about itself: `state.json`, readable by its owner only."""
 
 from __future__ import annotations
 

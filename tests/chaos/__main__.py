@@ -72,7 +72,7 @@ def main(
     try:
         asyncio.run(_until_signal(suite.run(folder)))
     except asyncio.CancelledError:
-        console.print("told to end: what it started is ended, too")
+        console.print("asked to end: what it started is ended, too")
         raise typer.Exit(3) from None
     except GatewayError as error:
         console.print(f"the suite could not go on: {error.detail}", markup=False, soft_wrap=True)

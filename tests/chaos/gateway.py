@@ -67,7 +67,7 @@ class Gateway:
         began = time.monotonic()
         for left in reversed(range(_STARTS)):
             try:
-                # Ray's state API tells where its actors are.
+                # Ray's state API says where its actors are.
                 await self._command("up", "--nodes", str(self.nodes), "--dashboard")
                 break
             except Unavailable:
@@ -192,7 +192,7 @@ class Gateway:
             await asyncio.sleep(0.5)
 
     async def control_plane_again(self, seconds: float) -> float:
-        """Seconds until the control store tells of actors again. Raises `Unavailable`."""
+        """Seconds until the control store knows actors again. Raises `Unavailable`."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             try:
@@ -245,7 +245,7 @@ class Gateway:
         return list(answer.raise_for_status().json()["data"]["result"]["result"])
 
     async def sessions(self) -> dict[str, dict[str, Any]]:
-        """All sessions by name, as the API tells them. Raises `Unavailable`."""
+        """All sessions by name, as the API shows them. Raises `Unavailable`."""
         try:
             answer = await self.api.get("/api/sessions", params={"all": "true"})
             answer.raise_for_status()

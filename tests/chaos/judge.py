@@ -27,7 +27,7 @@ class Verdict:
     #: Sends that were answered 201; of those: decrypted by the recipient's phone.
     accepted: int = 0
     delivered: int = 0
-    #: Accepted, and marked as failed in the sender's history: told, not lost.
+    #: Accepted, and marked as failed in the sender's history: reported, not lost.
     failed: int = 0
     #: Texts that WhatsApp took from phones; of those: in the session's history.
     typed: int = 0

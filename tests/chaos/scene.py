@@ -1,4 +1,4 @@
-"""What a fault works on, and what it tells."""
+"""What a fault works on, and what it reports."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Standby:
         )
 
     def synchronous(self) -> None:
-        """From the return on no commit is told before it is here."""
+        """From the return on no commit is acknowledged before it is here."""
         with psycopg.connect(self._primary, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
             connection.execute("SELECT pg_reload_conf()")

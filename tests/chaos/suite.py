@@ -60,7 +60,7 @@ class Suite:
     def __init__(
         self, plan: Plan, console: Console, noted: Callable[[list[Result]], None] | None = None
     ) -> None:
-        """`noted` is told the results after each round."""
+        """`noted` gets the results after each round."""
         self._plan = plan
         self._noted = noted or (lambda _: None)
         self._console = console

@@ -65,7 +65,7 @@ class Host:
         _run("ip", "-n", self.bed.switch, "link", "set", f"p-{self.name}", state)
 
     def drop(self, inwards: Sequence[str] = (), outwards: Sequence[str] = ()) -> None:
-        """Lose what these rules of nftables say of packets that come, and that go; nobody is told.
+        """Lose what these rules of nftables say of packets that come, and that go, silently.
         None: everything gets through again."""
         rules = [
             "table inet cut",

@@ -46,7 +46,7 @@ class Round:
     doubled: list[str]
     #: Logins while the owner's own socket was open still.
     double_connections: int
-    #: Logins beside an older connection, as WhatsApp sees it: of a cut one it is told nothing.
+    #: Logins beside an older connection, as WhatsApp sees it: of a cut one it hears nothing.
     replaced: int
     #: Texts that a client gave up on.
     unanswered: int

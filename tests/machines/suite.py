@@ -40,7 +40,7 @@ class Suite:
     def __init__(
         self, bed: Bed, console: Console, pause: float, noted: Callable[[list[Round]], None]
     ) -> None:
-        """`pause`: seconds between two texts of one sender; `noted` is told after each round."""
+        """`pause`: seconds between two texts of one sender; `noted` is called after each round."""
         assert bed.sandbox is not None
         self._bed, self._console, self._pause, self._noted = bed, console, pause, noted
         self._front = Front([host.address for host in bed.nodes], bed.api_key)

@@ -101,7 +101,7 @@ async def participants_v2(session: SessionPath, group_id: GroupPath) -> list[Gro
     "/{id}/participants/add",
     operation_id="GroupsController_addParticipants",
     summary="Add participants",
-    description="`Error` of each tells whether it worked: 403 (may be invited only), 404, 409.",
+    description="`Error` of each says whether it worked: 403 (may be invited only), 404, 409.",
     status_code=201,
 )
 async def add_participants(

@@ -22,7 +22,7 @@ __all__ = ["bind_process", "configure", "secrets_of"]
 _process: dict[str, Any] = {}
 #: Libraries that bring handlers of their own; their lines are ours as well.
 _OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
-#: Loud, and told better by our own events.
+#: Loud, and logged better by our own events.
 _QUIET = ("httpx", "httpcore", "urllib3", "asyncio", "aiohttp.access")
 
 
@@ -116,7 +116,7 @@ def _masking_records(masker: Masker) -> Callable[..., logging.LogRecord]:
         try:
             text = made.getMessage()
         except (TypeError, ValueError):
-            # Whoever made it gave other arguments than its format takes; told as it came.
+            # Whoever made it gave other arguments than its format takes; logged as it came.
             text = f"{made.msg} {made.args}"
         made.msg, made.args = masker.text(text), ()
         if made.exc_info and made.exc_info[0] is not None:

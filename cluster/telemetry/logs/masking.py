@@ -29,7 +29,7 @@ _TOKENS = re.compile(
 #: The password of a URL, and secrets of query strings.
 _IN_URL = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 _IN_QUERY = re.compile(r"(?i)((?:x-api-key|api[_-]?key|access_token|token|secret)=)[^&\s\"']+")
-#: Names under which nothing is told at all.
+#: Names under which nothing is logged at all.
 _SECRET_NAMES = re.compile(
     r"(?i)(^|_|-)(password|passwd|secret|token|api_?key|authorization|qr|pairing_code)$"
 )
@@ -49,7 +49,7 @@ class Masker:
     """Masks texts, and events as structlog has them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """`secrets`: what this process knows and must never tell, wherever it stands."""
+        """`secrets`: what this process knows and must never log, wherever it stands."""
         known = sorted({s for s in secrets if len(s) >= _SECRET_LENGTH}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
         self._short = lru_cache(_REMEMBERED)(self._masked)

@@ -1,1 +1,1 @@
-"""What Prometheus is told."""
+"""The metrics that Prometheus scrapes."""

@@ -53,7 +53,7 @@ class Meter:
                     break
 
     def gauge(self, name: str, source: str, read: Callable[[], float] | None) -> None:
-        """`read` tells the value of `name` at `source` from now on; None: it is over."""
+        """`read` gives the value of `name` at `source` from now on; None: it is over."""
         with self._lock:
             if read is None:
                 self._gauges.pop((name, source), None)
@@ -62,7 +62,7 @@ class Meter:
 
     def take(self) -> Taken:
         """What was counted since the last `take`, which is then forgotten. A gauge that stays at
-        zero is not told: there are many of them."""
+        zero is not reported: there are many of them."""
         with self._lock:
             totals, self._totals = dict(self._totals), defaultdict(float)
             reads = dict(self._gauges)

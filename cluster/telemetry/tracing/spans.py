@@ -73,7 +73,7 @@ def span(
     kind: Kind = "internal",
     **attributes: Any,
 ) -> Iterator[trace.Span | None]:
-    """A span around the block, below `parent`, else below the present one. What is raised is told
+    """A span around the block, below `parent`, else below the present one. What is raised is noted
     by its kind: the text of an error can hold phone numbers."""
     if _tracer is None:
         yield None

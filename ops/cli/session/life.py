@@ -67,7 +67,7 @@ def show(
 def create(
     session: NameArgument,
     webhook: Annotated[
-        list[str] | None, typer.Option("--webhook", help="Address that is told all events.")
+        list[str] | None, typer.Option("--webhook", help="Address that receives all events.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="JSON file with WAHA's `config`.")

@@ -14,7 +14,7 @@ __all__ = ["carrying"]
 
 @contextlib.contextmanager
 def carrying(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Yields what to tell (bytes so far, bytes in all) to. On stderr: stdout is for the answer."""
+    """Yields a callback for (bytes so far, bytes in all). On stderr: stdout is for the answer."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
