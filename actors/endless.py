@@ -1,4 +1,4 @@
-"""Work that goes on for as long as its process: an error in it is told, and it is begun again."""
+"""Work that goes on for as long as its process: an error in it is logged, and it is begun again."""
 
 from __future__ import annotations
 

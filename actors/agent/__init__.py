@@ -1,1 +1,1 @@
-"""Nodes that tell how they are, and the backend that is told of them and of sessions."""
+"""Nodes that report how they are, to Redis and to the backend."""

@@ -1,4 +1,4 @@
-"""A node's agent: tells how its node is, to Redis and to the backend. Plain asyncio, no Ray."""
+"""A node's agent: reports how its node is, to Redis and to the backend. Plain asyncio, no Ray."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WorkerAgent:
         node: Node,
         alive: Callable[[], Awaitable[list[Node] | None]],
     ) -> None:
-        """`alive` lists the nodes that are; None when nobody can tell."""
+        """`alive` lists the nodes that are; None when nobody knows."""
         self._stores = stores
         self._settings = settings
         self._node = node
@@ -74,8 +74,8 @@ class WorkerAgent:
         self._stop.set()
 
     async def run(self) -> None:
-        """Beat until `stop`. What goes wrong in a beat is told, and the next one is tried."""
-        await self._tell("worker.registered", self._node)
+        """Beat until `stop`. What goes wrong in a beat is logged, and the next one is tried."""
+        await self._emit("worker.registered", self._node)
         while not self._stop.is_set():
             try:
                 await self._beat()
@@ -85,7 +85,7 @@ class WorkerAgent:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.backend.heartbeat_seconds):
                     await self._stop.wait()
-        await self._tell("worker.stopped", self._node)
+        await self._emit("worker.stopped", self._node)
         if self._backend is not None:
             await self._backend.close()
 
@@ -98,7 +98,7 @@ class WorkerAgent:
         await self._stores.cache.worker_put(
             self._node.id, health | {"at": int(time.time() * 1000)}, lifetime
         )
-        await self._tell("worker.heartbeat", self._node, health=health)
+        await self._emit("worker.heartbeat", self._node, health=health)
         await self._miss_others()
 
     async def _sessions(self) -> int:
@@ -110,7 +110,7 @@ class WorkerAgent:
         return next((w.sessions for w in workers if w.node == self._node.id), 0)
 
     async def _miss_others(self) -> None:
-        """Nodes that were there and are not: the one with the least id tells of them."""
+        """Nodes that were there and are not: the one with the least id reports them."""
         found = await self._alive()
         if found is None:
             return
@@ -120,9 +120,9 @@ class WorkerAgent:
         if alive and min(alive) == self._node.id:
             for node in lost:
                 log.warning("worker.lost", node=node.id, name=node.name)
-                await self._tell("worker.lost", node)
+                await self._emit("worker.lost", node)
 
-    async def _tell(self, event: str, node: Node, **more: Any) -> None:
+    async def _emit(self, event: str, node: Node, **more: Any) -> None:
         if self._backend is None:
             return
         body = {
@@ -152,8 +152,10 @@ class WorkerAgent:
                 id=str(body["id"]),
             )
         except RetryError as error:
-            log.warning("worker.not_told", about=event, error=str(error.last_attempt.exception()))
+            log.warning(
+                "worker.not_reported", about=event, error=str(error.last_attempt.exception())
+            )
         except Exception:
             # Spares and spools hang on the agent: the backend must not end it.
             METER.count("work_errors", "backend")
-            log.exception("worker.not_told", about=event)
+            log.exception("worker.not_reported", about=event)

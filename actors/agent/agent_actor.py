@@ -111,7 +111,7 @@ class WorkerAgentActor:
         await asyncio.to_thread(take_supervisor, self._settings, off)
 
     async def stop(self) -> None:
-        """Tell the backend, and end."""
+        """Report it to the backend, and end."""
         if self._agent is not None:
             self._loop.call_soon_threadsafe(self._agent.stop)
             await asyncio.to_thread(self._stopped.wait, _STOP_SECONDS)
@@ -154,7 +154,7 @@ class WorkerAgentActor:
             raylets=lambda: self._raylets,
             silence=stores.workers.silence,
             look=look_at,
-            tell=_tell_ray,
+            report=_unregister,
         )
         way = way_to_whatsapp(self._settings.whatsapp.proxy_url)
         self._reach = reach = Reach(
@@ -247,7 +247,7 @@ def start_agents(settings: Settings) -> list[Any]:
 
 
 def stop_agents(settings: Settings) -> None:
-    """End them; the backend is told."""
+    """End them; the backend hears of it."""
     handles = [
         ray.get_actor(name, settings.placement.namespace) for name in agents_present(settings)
     ]
@@ -284,7 +284,7 @@ def _create_missing(settings: Settings, nodes: list[Node]) -> list[Any]:
     return made
 
 
-async def _tell_ray(raylet: Raylet, why: str) -> None:
+async def _unregister(raylet: Raylet, why: str) -> None:
     gcs = ray.get_runtime_context().gcs_address
     await in_thread(partial(call_dead, gcs, raylet.node, why))
 

@@ -1,6 +1,6 @@
 """Sessions whose owner is not heard of any more: said so, before anybody else owns them.
 
-An owner's status is as old as its lease. Each agent looks; the first changes the row and tells the
+An owner's status is as old as its lease. Each agent looks; the first changes the row and emits the
 event. A lease counts as lapsed when the same one was seen for its whole length, and half a second
 more, on this process's own clock: an owner without a renewal for so long has fenced itself, and
 says its status anew when it owns again. The server's clock decides nothing (fencing.md).
@@ -62,14 +62,14 @@ class Lapsed:
         }
         for session_id, (lease, since) in list(self._seen.items()):
             if now - since > lease.seconds + _MORE_SECONDS:
-                await self._tell(session_id, lease)
+                await self._emit(session_id, lease)
 
-    async def _tell(self, session_id: int, lease: Lease) -> None:
+    async def _emit(self, session_id: int, lease: Lease) -> None:
         if not await self._stores.sessions.lapsed(session_id, lease, REASON, self._settled):
             return
         log.warning("worker.lease_lapsed", session_id=session_id, epoch=lease.epoch)
-        told = {"status": SessionStatus.STARTING.value, "reason": REASON}
+        payload = {"status": SessionStatus.STARTING.value, "reason": REASON}
         try:
-            await self._stores.events.append(session_id, "session.status", told)
+            await self._stores.events.append(session_id, "session.status", payload)
         except SessionNotFound:
             return

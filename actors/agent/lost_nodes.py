@@ -1,8 +1,8 @@
-"""Which nodes are lost: found by the agents of the others, and told to Ray.
+"""Which nodes are lost: found by the agents of the others, and reported to Ray.
 
 Ray's own health checks are the head's view alone: when the head is cut off they would end every
 healthy node (docs/decisions/machines.md). Here two witnesses must agree: the node's agent has not
-told PostgreSQL for seconds that it lives, and its raylet does not answer those who look at it.
+reported to PostgreSQL for seconds, and its raylet does not answer those who probe it.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class LostNodes:
         raylets: Callable[[], Sequence[Raylet]],
         silence: Callable[[], Awaitable[Mapping[str, float]]],
         look: Callable[[Raylet], Awaitable[Found]],
-        tell: Callable[[Raylet, str], Awaitable[None]],
+        report: Callable[[Raylet, str], Awaitable[None]],
     ) -> None:
-        """`raylets`: of the nodes that Ray counts as alive; `silence`: see `WorkerStore`; `tell`:
+        """`raylets`: of the nodes that Ray counts as alive; `silence`: see `WorkerStore`; `report`:
         the node is lost, for this reason; may raise `GatewayError`."""
         self._me = me
         self._raylets = raylets
         self._silence = silence
         self._look = look
-        self._tell = tell
+        self._report = report
         #: Failed looks in a row.
         self._failed: dict[str, int] = {}
 
@@ -61,7 +61,7 @@ class LostNodes:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def once(self) -> None:
-        """Look at the neighbours once, and tell of those that are lost."""
+        """Look at the neighbours once, and report those that are lost."""
         neighbours = _neighbours(self._me, self._raylets())
         found = dict(
             zip(
@@ -85,9 +85,9 @@ class LostNodes:
                 why = f"its raylet {what.value}, and its agent said nothing for {quiet:.1f} s"
                 log.error("worker.node_lost", node=one.node, name=one.name, why=why)
                 try:
-                    await self._tell(one, why)
+                    await self._report(one, why)
                 except GatewayError as error:
-                    log.warning("worker.loss_not_told", node=one.node, error=error.detail)
+                    log.warning("worker.loss_not_reported", node=one.node, error=error.detail)
 
     async def _known_silence(self) -> Mapping[str, float]:
         """Nobody is silent for who does not reach PostgreSQL."""

@@ -25,8 +25,8 @@ from cluster.domain.errors import Unavailable
 
 __all__ = ["Found", "Raylet", "alive_raylets", "call_dead", "in_thread", "look_at"]
 
-#: Bound on one look, and on what the GCS is told; seconds.
-_LOOK_SECONDS, _TELL_SECONDS = 1.0, 3.0
+#: Bounds on one probe, and on a report to the GCS; seconds.
+_LOOK_SECONDS, _UNREGISTER_SECONDS = 1.0, 3.0
 _HEALTH = "/grpc.health.v1.Health/Check"
 #: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
 _UNEXPECTED = 2
@@ -60,8 +60,8 @@ class Raylet:
 
 def alive_raylets() -> tuple[list[Raylet], int]:
     """Of all nodes but the head, by Ray, and how many nodes there are with it; blocks while the GCS
-    is away. The head is lost with its GCS, which could not be told; the next head that registers
-    has it called dead."""
+    is away. The head is lost with its GCS, to which nothing can be reported; the next head that
+    registers has it called dead."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     raylets = [
         Raylet(
@@ -116,7 +116,9 @@ def call_dead(gcs: str, node: str, why: str) -> None:
     request.node_death_info.reason_message = why
     channel = init_grpc_channel(gcs)
     try:
-        services.NodeInfoGcsServiceStub(channel).UnregisterNode(request, timeout=_TELL_SECONDS)
+        services.NodeInfoGcsServiceStub(channel).UnregisterNode(
+            request, timeout=_UNREGISTER_SECONDS
+        )
     except grpc.RpcError as error:
         # It does not answer about a node that it calls dead already.
         raise Unavailable(f"the GCS did not answer about a lost node: {error.code()}") from error

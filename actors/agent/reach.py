@@ -28,13 +28,13 @@ class Reach:
     """Looks again and again."""
 
     def __init__(
-        self, look: Callable[[], Awaitable[bool]], tell: Callable[[bool], Awaitable[None]]
+        self, look: Callable[[], Awaitable[bool]], report: Callable[[bool], Awaitable[None]]
     ) -> None:
-        """`tell`: WhatsApp is away; may raise `GatewayError`."""
+        """`report`: WhatsApp is away; may raise `GatewayError`."""
         self._look = look
-        self._tell = tell
+        self._report = report
         self._away = False
-        self._told: bool | None = None
+        self._reported: bool | None = None
         self._other = 0
         self._asked = asyncio.Event()
 
@@ -61,10 +61,10 @@ class Reach:
         if self._other >= _LOOKS:
             self._away, self._other = not self._away, 0
             log.warning("worker.whatsapp", away=self._away)
-        if self._told is not self._away:
+        if self._reported is not self._away:
             try:
-                await self._tell(self._away)
-                self._told = self._away
+                await self._report(self._away)
+                self._reported = self._away
             except GatewayError as error:
-                log.debug("worker.reach_not_told", error=error.detail)
-        return self._away or self._other > 0 or self._told is not self._away
+                log.debug("worker.reach_not_reported", error=error.detail)
+        return self._away or self._other > 0 or self._reported is not self._away

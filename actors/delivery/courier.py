@@ -19,7 +19,7 @@ import structlog
 
 from actors.delivery.apps.configured import Apps
 from actors.delivery.sinks.configured import Sinks
-from actors.delivery.sinks.sink import BatchSink, Told
+from actors.delivery.sinks.sink import BatchSink, SinkRecord
 from cluster.domain.errors import Unavailable
 from cluster.domain.outcome import Outcome
 from cluster.events.envelope import Event, body_of
@@ -204,8 +204,8 @@ class Courier:
     ) -> Outcome:
         teller = replace(hook.source, files=files_url(self._base_url, hook.source.name))
         if Sinks.is_sink(endpoint.url):
-            told = [
-                Told(
+            records = [
+                SinkRecord(
                     id=event.id,
                     seq=event.seq,
                     session=teller.name,
@@ -215,7 +215,7 @@ class Courier:
                 )
                 for event in events
             ]
-            return await self._sinks.put(endpoint.url, told)
+            return await self._sinks.put(endpoint.url, records)
         (event,) = events
         if Apps.is_app(endpoint.url):
             return await self._apps.put(hook, endpoint.url, event, teller)

@@ -25,7 +25,7 @@ from actors.endless import endless
 from actors.hosts.renewals import BatchedOwnership
 from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.hosts.slot import CALLS, After, Slot
-from actors.hosts.vitals import tell_vitals
+from actors.hosts.vitals import publish_vitals
 from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
 from actors.session.serving import ClientFactory
@@ -249,7 +249,7 @@ class SessionHost:
         try:
             stores = await self._open()
             self._vitals = asyncio.create_task(
-                endless("vitals", lambda: tell_vitals(stores.cache, lambda: self._slots))
+                endless("vitals", lambda: publish_vitals(stores.cache, lambda: self._slots))
             )
             while True:
                 well = await self._look(stores)

@@ -1,4 +1,4 @@
-"""A session's process tells, to Redis, how much memory it takes and what its library keeps: for
+"""A session's process publishes, to Redis, how much memory it takes and what its library keeps: for
 dashboards and probes, and no truth."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import psutil
 from actors.whatsapp.library import promises
 from cluster.stores.cache import Cache
 
-__all__ = ["private_memory", "tell_vitals"]
+__all__ = ["private_memory", "publish_vitals"]
 
 _SECONDS = 10.0
 
@@ -21,8 +21,8 @@ def private_memory() -> int:
     return int(psutil.Process().memory_full_info().uss)
 
 
-async def tell_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) -> None:
-    """Tell every few seconds, until cancelled: of each of the process's sessions its share."""
+async def publish_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) -> None:
+    """Publish every few seconds, until cancelled: each of the process's sessions with its share."""
     facts = await asyncio.to_thread(promises.facts)
     while True:
         found = list(sessions())

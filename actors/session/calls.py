@@ -150,7 +150,7 @@ class Calls:
         if owner.ended.done():
             raise NotOwner("the session is moving to another owner", retry_after=1)
         owner.newest_accepted = max(owner.newest_accepted, row.seq)
-        owner.log.info("session.told_of_send", message_id=row.message_id)
+        owner.log.info("session.send_notified", message_id=row.message_id)
         done = self.outbox.outcome(row.message_id)
         if done is None:
             done = await self._taken(row)

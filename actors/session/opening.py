@@ -146,7 +146,7 @@ class Opening:
                 raise NotOwner("a newer epoch owns the session")
         except Unavailable as error:
             # Only the successor waits for longer than it had to.
-            owner.log.warning("session.wait_not_told", error=error.detail)
+            owner.log.warning("session.wait_not_emitted", error=error.detail)
 
     def _is_gone(self, claim: Claim) -> bool:
         """Whether the predecessor is proven to have no connection. One that still waited itself

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 import structlog
 
-from actors.session.group_news import news_of
+from actors.session.group_events import group_event_of
 from actors.whatsapp.port import (
     ChatArchived,
     ChatLabeled,
-    Happened,
     HistoryArrived,
     LabelChanged,
     ReceiptSeen,
     Received,
+    SideEvents,
     Undecryptable,
     Unprocessed,
 )
@@ -115,13 +115,13 @@ class Recorder:
 
     async def paired(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Write down which LID belongs to which phone number, where that is news."""
-        news = [pair for pair in pairs if pair not in self._pairs]
-        if not news:
+        group_event = [pair for pair in pairs if pair not in self._pairs]
+        if not group_event:
             return
         await self.while_away(
-            lambda: self._stores.people.paired(self._session_id, self._epoch, news)
+            lambda: self._stores.people.paired(self._session_id, self._epoch, group_event)
         )
-        self._pairs.update(news)
+        self._pairs.update(group_event)
 
     async def received(self, event: Received) -> None:
         message = event.message
@@ -188,14 +188,14 @@ class Recorder:
         found = await self._stores.outbox.traces(self._session_id, event.message_ids)
         return {"traceparent": found[0]} if found else None
 
-    async def happened(self, event: Happened, ids: EventIds) -> None:
+    async def side_events(self, event: SideEvents, ids: EventIds) -> None:
         for timer in event.timers:
             await self._timed(timer)
-        for nth, (name, payload) in enumerate(event.told):
-            if (news := news_of(name, payload, datetime.now(UTC))) is not None:
+        for nth, (name, payload) in enumerate(event.events):
+            if (group_event := group_event_of(name, payload, datetime.now(UTC))) is not None:
 
-                async def keep(news: GroupNews = news) -> None:
-                    await self._stores.groups.write(self._session_id, self._epoch, news)
+                async def keep(group_event: GroupNews = group_event) -> None:
+                    await self._stores.groups.write(self._session_id, self._epoch, group_event)
 
                 await self.while_away(keep)
             if self._ignored.ignores(_chat_of(payload)):

@@ -19,7 +19,6 @@ from actors.whatsapp.port import (
     ChatArchived,
     ChatLabeled,
     EventSpool,
-    Happened,
     HistoryArrived,
     LabelChanged,
     Paired,
@@ -28,6 +27,7 @@ from actors.whatsapp.port import (
     Received,
     Renamed,
     Replaced,
+    SideEvents,
     Undecryptable,
     Unprocessed,
     WhatsAppClient,
@@ -52,7 +52,7 @@ _RECORDED = (
     Received,
     ReceiptSeen,
     Undecryptable,
-    Happened,
+    SideEvents,
     HistoryArrived,
     LabelChanged,
     ChatLabeled,
@@ -246,8 +246,8 @@ class Serving:
                 await recorder.receipt(event, ids)
             case Undecryptable():
                 await recorder.undecryptable(event, ids)
-            case Happened():
-                await recorder.happened(event, ids)
+            case SideEvents():
+                await recorder.side_events(event, ids)
             case HistoryArrived():
                 await recorder.history(event)
                 self._device.vault.changed()

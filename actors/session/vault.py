@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from actors.checkpoint import Checkpointer, Sealer, restore
-from actors.session.checkpoint_news import CheckpointNews
+from actors.session.checkpoint_events import CheckpointEvents
 from actors.session.device_store import DeviceFolder
 from cluster.domain.errors import GatewayError, NotOwner
 from cluster.settings import Settings
@@ -52,7 +52,7 @@ class DeviceVault:
             objects=stores.objects,
             sealer=self._sealer,
             settings=settings.checkpoint,
-            written=CheckpointNews(
+            written=CheckpointEvents(
                 stores.events,
                 session_id=session_id,
                 epoch=epoch,

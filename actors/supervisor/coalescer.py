@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-__all__ = ["Together"]
+__all__ = ["Coalescer"]
 
 
-class Together:
+class Coalescer:
     """While it works for some, the next ones gather, and are worked on together."""
 
     def __init__(self, work: Callable[[set[int]], Awaitable[object]]) -> None:
@@ -20,7 +20,7 @@ class Together:
     async def do(self, one: int) -> None:
         """Returns when it was worked on. Raises what the work raises, to each who waits for it."""
         if self._next is None:
-            self._next = asyncio.create_task(self._work_next(), name="together")
+            self._next = asyncio.create_task(self._work_next(), name="coalesced")
         self._gathered.add(one)
         # Who gives up waiting does not take it from the others.
         await asyncio.shield(self._next)

@@ -18,11 +18,11 @@ import structlog
 
 from actors.hosts.create_actor import HostActor
 from actors.supervisor.beside import Beside
-from actors.supervisor.coalescer import Together
+from actors.supervisor.coalescer import Coalescer
 from actors.supervisor.host_actors import HostActors, Pulse
 from actors.supervisor.pace import Pace
 from actors.supervisor.planner import Cluster, HostLoad, Move, Node
-from actors.supervisor.stopped import say_stopped
+from actors.supervisor.stopped import mark_stopped
 from actors.supervisor.suspects import Suspects, is_ownerless
 from cluster.domain.errors import Conflict, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
@@ -105,7 +105,7 @@ class Reconciler:
         self._ending = Beside("stops", _AT_ONCE)
         self._assigning = asyncio.Lock()
         #: Many are started at once, and each plan is made from all there is.
-        self._places = Together(self._assign)
+        self._places = Coalescer(self._assign)
         #: Shared host → since when (monotonic) it is empty.
         self._empty: dict[int, float] = {}
         #: Node → until when (monotonic) it gets no session.
@@ -266,7 +266,7 @@ class Reconciler:
             elif own or record.id in view.places:
                 self._ending.begin(record.id, partial(self._leave, record.id))
             elif record.status is not SessionStatus.STOPPED:
-                await say_stopped(self._stores, record)
+                await mark_stopped(self._stores, record)
 
     async def _leave(self, session_id: int) -> None:
         async with self._lock(session_id):
@@ -555,7 +555,7 @@ class Reconciler:
             await self._end_host(host, record.own_actor_name)
         else:
             await self._actors.kill(record.own_actor_name)
-        await say_stopped(self._stores, record)
+        await mark_stopped(self._stores, record)
 
     async def _end_host(self, host: Host, name: str) -> None:
         await self._stores.hosts.remove(host.id)

@@ -48,7 +48,7 @@ _IDS = frozenset(
 )
 _LENGTHS = {"body": BODY, "description": DESCRIPTION}
 #: Fields that hold JSON.
-_JSON = frozenset({"payload", "told"})
+_JSON = frozenset({"payload", "events"})
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -68,8 +68,8 @@ def bounded_chunk(chunk: HistoryChunk) -> HistoryChunk:
 
 
 def bounded_id(text: str) -> str:
-    """An id that fits into an index: a longer one is told by its SHA-256, so that it stays one id
-    wherever it is mentioned."""
+    """An id that fits into an index: a longer one is replaced by its SHA-256, so that it stays one
+    id wherever it is mentioned."""
     if len(text) * 4 <= ID or len(text.encode("utf-8", "replace")) <= ID:
         return text
     user, at, server = text.rpartition("@")
@@ -129,7 +129,7 @@ def _value(value: Any, name: str) -> Any:
 def _field(value: Any, name: str) -> Any:
     if name not in _JSON:
         return _value(value, name)
-    if name == "told":
+    if name == "events":
         return tuple((event, _each(payload)) for event, payload in value)
     return _each(value)
 

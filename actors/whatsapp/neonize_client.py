@@ -46,7 +46,7 @@ from actors.endless import endless
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
-from actors.whatsapp import happenings, history, incoming, jids, verbs
+from actors.whatsapp import history, incoming, jids, side_events, verbs
 from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.bounds import bounded, repaired, repaired_answer
 from actors.whatsapp.content import compose
@@ -70,7 +70,6 @@ from actors.whatsapp.port import (
     Disconnected,
     EventSpool,
     Failed,
-    Happened,
     HistoryArrived,
     LoggedOut,
     NumberInfo,
@@ -81,6 +80,7 @@ from actors.whatsapp.port import (
     Received,
     Renamed,
     Replaced,
+    SideEvents,
     Undecryptable,
     Unprocessed,
     WhatsAppEvent,
@@ -131,10 +131,10 @@ _SUBSCRIBED: dict[int, type[Any]] = {
     21: pb.JoinedGroup,
     22: pb.GroupInfoEvent,
     44: pb.UndecryptableMessage,
-    **happenings.SUBSCRIBED,
+    **side_events.SUBSCRIBED,
 }
 #: What nobody sends again once the library has acknowledged it.
-_KEPT = frozenset({13, 17, 18, 44, *happenings.SUBSCRIBED})
+_KEPT = frozenset({13, 17, 18, 44, *side_events.SUBSCRIBED})
 #: Seconds without an event after which a closed library is taken to have told everything.
 _QUIET = 0.2
 #: Seconds that a change of settings waits for its own event to be handled.
@@ -609,7 +609,7 @@ class NeonizeClient:
         if self._debug:
             log.info("whatsapp.said", key=self._key, said=kind.__name__, size=len(raw))
         if self.engine_events and not own_jid and not isinstance(said, pb.HistorySync):
-            self._post(self._loop, bounded(happenings.engine_event(said)))
+            self._post(self._loop, bounded(side_events.engine_event(said)))
         event = self._translate(said, own_jid)
         return bounded(event) if event is not None else None
 
@@ -631,7 +631,7 @@ class NeonizeClient:
                 return Disconnected()
             case pb.Presence() | pb.ChatPresence():
                 self.presences.take(event)
-                return happenings.happened(event, frozenset())
+                return side_events.side_events_of(event, frozenset())
             case pb.JoinedGroup() | pb.GroupInfoEvent():
                 self.groups.forget()
             case pb.StreamReplaced():
@@ -682,7 +682,7 @@ class NeonizeClient:
                     timestamp=incoming.timestamp(event.Timestamp),
                 )
         own_jids = {jids.bare(self.me.jid), self.me.lid} if self.me else set[str]()
-        return happenings.happened(event, frozenset(own_jids))
+        return side_events.side_events_of(event, frozenset(own_jids))
 
     async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
         """People by phone number where the library knows it: one person is one chat."""
@@ -719,10 +719,12 @@ class NeonizeClient:
                 )
             case ChatLabeled() | ChatArchived():
                 return replace(event, chat=await self.by_phone(event.chat))
-            case Happened(told=(("presence.update", payload),)):
-                return Happened(told=(("presence.update", await self._seen_by_phone(payload)),))
-            case Happened(told=told) if told:
-                return replace(event, told=tuple([(n, await self._named(n, p)) for n, p in told]))
+            case SideEvents(events=(("presence.update", payload),)):
+                return SideEvents(events=(("presence.update", await self._seen_by_phone(payload)),))
+            case SideEvents(events=events) if events:
+                return replace(
+                    event, events=tuple([(n, await self._named(n, p)) for n, p in events])
+                )
             case _:
                 return event
 

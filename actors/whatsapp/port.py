@@ -20,7 +20,6 @@ __all__ = [
     "Disconnected",
     "EventSpool",
     "Failed",
-    "Happened",
     "HistoryArrived",
     "LabelChanged",
     "LoggedOut",
@@ -32,6 +31,7 @@ __all__ = [
     "Received",
     "Renamed",
     "Replaced",
+    "SideEvents",
     "SpoolClosedError",
     "Undecryptable",
     "Unprocessed",
@@ -141,22 +141,22 @@ class Renamed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Happened:
-    """Something besides messages that consumers are told of as it is."""
+class SideEvents:
+    """Something besides messages that consumers get as it is."""
 
     #: Name and payload of each event, in WAHA's shapes.
-    told: tuple[tuple[str, dict[str, Any]], ...] = ()
-    #: Timers of groups that it tells of.
+    events: tuple[tuple[str, dict[str, Any]], ...] = ()
+    #: Timers of groups that it names.
     timers: tuple[ChatTimer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryArrived:
-    """A phone told of the time before this device was linked."""
+    """A phone sent what was before this device was linked."""
 
     #: `INITIAL_BOOTSTRAP`, `RECENT`, `FULL`, `PUSH_NAME`, `ON_DEMAND` …
     kind: str
-    #: What it told; to be gone through once.
+    #: What it sent; to be gone through once.
     chunks: Iterator[HistoryChunk]
 
 
@@ -218,7 +218,7 @@ WhatsAppEvent = (
     | Received
     | Undecryptable
     | ReceiptSeen
-    | Happened
+    | SideEvents
     | Renamed
     | HistoryArrived
     | LabelChanged
@@ -262,7 +262,7 @@ class WhatsAppClient(Protocol):
 
     on_event: Callable[[WhatsAppEvent, bytes], Awaitable[None]]
     me: Me | None = field(default=None)
-    #: Tell of everything that the library says, as `engine.event`. Set it before `connect`.
+    #: Emit everything that the library says, as `engine.event`. Set it before `connect`.
     engine_events: bool = False
     #: The session's `config`: its proxy, how the device is shown, `debug`. Set it before `connect`.
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -274,7 +274,7 @@ class WhatsAppClient(Protocol):
     on_broken: Callable[[str], None] = field(default=lambda _: None)
 
     async def connect(self) -> None:
-        """Start connecting; returns at once, events tell the rest."""
+        """Start connecting; returns at once, events report the rest."""
 
     def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
         """The event of a spool's entry, which an earlier client wrote; `Unprocessed` when it cannot

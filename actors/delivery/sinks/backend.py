@@ -8,7 +8,7 @@ import uuid
 
 import jwt
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 from cluster.settings import BackendSettings
 from cluster.webhooks.poster import Poster
 
@@ -26,9 +26,9 @@ class Backend:
         self._settings = settings
         self._poster = Poster(timeout=settings.timeout_seconds, allow=_ANYWHERE, connections=16)
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         """Raises `SinkError` unless the backend answers 2xx."""
-        await self.send(told.body, subject=f"session:{told.session}", id=told.id)
+        await self.send(record.body, subject=f"session:{record.session}", id=record.id)
 
     async def send(self, body: bytes, *, subject: str, id: str = "") -> None:
         """Raises `SinkError` unless the backend answers 2xx."""

@@ -15,7 +15,7 @@ from actors.delivery.sinks.nats_jetstream import NatsSink
 from actors.delivery.sinks.rabbitmq import RabbitSink
 from actors.delivery.sinks.redis_streams import RedisStreamSink
 from actors.delivery.sinks.s3_batches import S3Sink
-from actors.delivery.sinks.sink import BatchSink, Sink, SinkError, Told
+from actors.delivery.sinks.sink import BatchSink, Sink, SinkError, SinkRecord
 from cluster.domain.outcome import Outcome
 from cluster.settings import Settings
 
@@ -58,7 +58,7 @@ class Sinks:
         sink = self._sink(name)
         return sink if isinstance(sink, BatchSink) else None
 
-    async def put(self, url: str, told: Sequence[Told]) -> Outcome:
+    async def put(self, url: str, records: Sequence[SinkRecord]) -> Outcome:
         """Hand over once: one event, or a batch. Every failure is an `Outcome`."""
         started, error = time.perf_counter(), ""
         name = url.removeprefix(_SCHEME)
@@ -68,9 +68,9 @@ class Sinks:
             sink = self._sink(name)
             async with asyncio.timeout(self._timeout):
                 if isinstance(sink, BatchSink):
-                    await sink.put_all(told)
+                    await sink.put_all(records)
                 else:
-                    for one in told:
+                    for one in records:
                         await sink.put(one)
         except TimeoutError:
             error = f"{name}: no answer within {self._timeout:g} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 
 if TYPE_CHECKING:
     from cluster.settings import SinkSettings
@@ -27,7 +27,7 @@ class KafkaSink:
         self._producer: Any = None
         self._opening = asyncio.Lock()
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         from aiokafka.errors import KafkaError
 
         try:
@@ -36,12 +36,12 @@ class KafkaSink:
                     self._producer = await self._connect()
             await self._producer.send_and_wait(
                 self._settings.kafka_topic,
-                told.body,
-                key=told.session.encode(),
+                record.body,
+                key=record.session.encode(),
                 headers=[
-                    ("id", told.id.encode()),
-                    ("event", told.type.encode()),
-                    ("seq", str(told.seq).encode()),
+                    ("id", record.id.encode()),
+                    ("event", record.type.encode()),
+                    ("seq", str(record.seq).encode()),
                 ],
             )
         except (KafkaError, OSError) as error:

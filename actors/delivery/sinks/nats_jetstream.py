@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 
 __all__ = ["NatsSink"]
 
@@ -21,16 +21,16 @@ class NatsSink:
         self._client: Any = None
         self._opening = asyncio.Lock()
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         from nats.errors import Error as NatsError
 
         try:
             async with self._opening:
                 if self._client is None:
                     self._client = await self._connect()
-            subject = f"{self._prefix}.{told.session}.{told.type}"
+            subject = f"{self._prefix}.{record.session}.{record.type}"
             await self._client.jetstream().publish(
-                subject, told.body, timeout=self._timeout, headers={"Nats-Msg-Id": told.id}
+                subject, record.body, timeout=self._timeout, headers={"Nats-Msg-Id": record.id}
             )
         except (NatsError, TimeoutError, OSError) as error:
             raise SinkError(f"NATS: {str(error) or type(error).__name__}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 
 __all__ = ["RabbitSink"]
 
@@ -21,7 +21,7 @@ class RabbitSink:
         self._exchange: Any = None
         self._opening = asyncio.Lock()
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         import aio_pika
         from aio_pika.exceptions import AMQPError
 
@@ -30,15 +30,15 @@ class RabbitSink:
                 if self._exchange is None or self._connection.is_closed:
                     await self._connect()
             message = aio_pika.Message(
-                told.body,
+                record.body,
                 content_type="application/json",
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                message_id=told.id,
-                type=told.type,
-                headers={"session": told.session, "seq": told.seq},
+                message_id=record.id,
+                type=record.type,
+                headers={"session": record.session, "seq": record.seq},
             )
             await self._exchange.publish(
-                message, routing_key=f"{told.session}.{told.type}", timeout=self._timeout
+                message, routing_key=f"{record.session}.{record.type}", timeout=self._timeout
             )
         except (AMQPError, TimeoutError, OSError) as error:
             raise SinkError(f"RabbitMQ: {str(error) or type(error).__name__}") from error

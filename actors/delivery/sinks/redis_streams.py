@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import asyncio as redis
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 from cluster.stores.redis_away import REDIS_AWAY
 
 __all__ = ["RedisStreamSink"]
@@ -20,16 +20,16 @@ class RedisStreamSink:
             url, socket_timeout=timeout, socket_connect_timeout=timeout
         )
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         try:
             await self._redis.xadd(
                 self._stream,
                 {
-                    "id": told.id,
-                    "seq": told.seq,
-                    "session": told.session,
-                    "event": told.type,
-                    "body": told.body,
+                    "id": record.id,
+                    "seq": record.seq,
+                    "session": record.session,
+                    "event": record.type,
+                    "body": record.body,
                 },
                 maxlen=self._length,
                 approximate=True,

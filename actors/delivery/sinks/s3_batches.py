@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from actors.delivery.sinks.sink import SinkError, Told
+from actors.delivery.sinks.sink import SinkError, SinkRecord
 from cluster.domain.errors import GatewayError
 from cluster.settings import SinkSettings, StoreSettings
 from cluster.stores.objects import ObjectStore
@@ -39,16 +39,16 @@ class S3Sink:
         self.most = settings.s3_batch
         self.wait = timedelta(seconds=settings.s3_batch_seconds)
 
-    async def put(self, told: Told) -> None:
-        await self.put_all([told])
+    async def put(self, record: SinkRecord) -> None:
+        await self.put_all([record])
 
-    async def put_all(self, told: Sequence[Told]) -> None:
+    async def put_all(self, records: Sequence[SinkRecord]) -> None:
         """Store one session's events, in order, as one object. Raises `SinkError`."""
-        first, last = told[0], told[-1]
+        first, last = records[0], records[-1]
         name = f"{first.seq:015}-{last.seq:015}.ndjson"
         parts = (first.session, first.happened_at.strftime("%Y-%m-%d"), name)
         key = "/".join((self._prefix, *parts) if self._prefix else parts)
-        body = b"".join(one.body + b"\n" for one in told)
+        body = b"".join(one.body + b"\n" for one in records)
         try:
             if not self._bucket_there:
                 await self._objects.ensure_bucket()

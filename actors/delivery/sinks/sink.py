@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
-__all__ = ["BatchSink", "Sink", "SinkError", "Told"]
+__all__ = ["BatchSink", "Sink", "SinkError", "SinkRecord"]
 
 
 class SinkError(Exception):
@@ -16,10 +16,10 @@ class SinkError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class SinkRecord:
     """One event as sinks get it."""
 
-    #: Stays the same however often the event is told.
+    #: Stays the same however often the event is delivered.
     id: str
     #: Number within the session.
     seq: int
@@ -34,7 +34,7 @@ class Told:
 class Sink(Protocol):
     """A system that takes events. Belongs to one event loop."""
 
-    async def put(self, told: Told) -> None:
+    async def put(self, record: SinkRecord) -> None:
         """Returns when the system has it for good. Raises `SinkError`."""
 
     async def close(self) -> None: ...
@@ -49,5 +49,5 @@ class BatchSink(Sink, Protocol):
     #: How long after the first event of a batch happened it goes out, full or not.
     wait: timedelta
 
-    async def put_all(self, told: Sequence[Told]) -> None:
+    async def put_all(self, records: Sequence[SinkRecord]) -> None:
         """As `put`, for one session's events in order."""

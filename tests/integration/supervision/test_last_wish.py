@@ -9,7 +9,7 @@ from owned_session import Owned
 
 from actors.hosts.host import Assigned
 from actors.supervisor.reconcile import _wanted
-from actors.supervisor.stopped import say_stopped
+from actors.supervisor.stopped import mark_stopped
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings, SupervisorSettings
 from cluster.stores import Stores
@@ -51,7 +51,7 @@ async def test_a_start_while_the_supervisor_says_stopped(stores: Stores, owned: 
     await stores.ownership.release(owned.id, owned.epoch, clean=False)
     seen = await stores.sessions.get_by_id(owned.id)
     await stores.sessions.set_desired(owned.id, D.RUNNING)
-    await say_stopped(stores, seen)
+    await mark_stopped(stores, seen)
     now = await stores.sessions.get_by_id(owned.id)
     assert now.status is not S.STOPPED
     assert not await stores.events.list(owned.id, after=0, limit=10), "nothing untrue was told"

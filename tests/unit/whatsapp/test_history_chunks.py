@@ -8,7 +8,7 @@ from typing import Any
 from neonize.proto.waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync
 from neonize.proto.waWeb.WAWebProtobufsWeb_pb2 import WebMessageInfo
 
-from actors.session.group_news import news_of
+from actors.session.group_events import group_event_of
 from actors.whatsapp.history import chunks_of
 from cluster.domain.message import Ack, StoredMessage
 
@@ -93,7 +93,7 @@ def test_events_of_groups_become_news() -> None:
 
     def news(name: str, **payload: Any) -> Any:
         group = {"id": GROUP} | payload.pop("group", {})
-        return news_of(name, {"timestamp": 1_700_000_000, "group": group} | payload, now)
+        return group_event_of(name, {"timestamp": 1_700_000_000, "group": group} | payload, now)
 
     joined = news(
         "group.v2.join",
@@ -112,4 +112,4 @@ def test_events_of_groups_become_news() -> None:
     }
     assert news("group.v2.leave").joined is False
     assert news("group.v2.update", group={"subject": "Foes"}).subject == "Foes"
-    assert news_of("call.received", {}, now) is None
+    assert group_event_of("call.received", {}, now) is None

@@ -10,8 +10,8 @@ from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.content import compose
-from actors.whatsapp.happenings import happened
 from actors.whatsapp.jids import from_text
+from actors.whatsapp.side_events import side_events_of
 from cluster.domain.chat_timer import ChatTimer, timer_of
 from cluster.domain.message import StoredMessage
 
@@ -19,7 +19,7 @@ BOB, GROUP = "4915100002@s.whatsapp.net", "120363000000000001@g.us"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def told(raw: dict[str, Any], chat: str = BOB) -> ChatTimer | None:
+def emitted(raw: dict[str, Any], chat: str = BOB) -> ChatTimer | None:
     return timer_of(
         StoredMessage(
             message_id="A",
@@ -37,10 +37,10 @@ def test_messages_and_the_setting_itself_tell_the_timer() -> None:
     since = int(NOW.timestamp()) - 100
     setting = {"type": "EPHEMERAL_SETTING", "ephemeralExpiration": 86400}
     context = {"expiration": 86400, "ephemeralSettingTimestamp": str(since)}
-    assert told({"protocolMessage": setting}) == ChatTimer(chat=BOB, seconds=86400, set_at=NOW)
-    found = told({"extendedTextMessage": {"text": "x", "contextInfo": context}})
+    assert emitted({"protocolMessage": setting}) == ChatTimer(chat=BOB, seconds=86400, set_at=NOW)
+    found = emitted({"extendedTextMessage": {"text": "x", "contextInfo": context}})
     assert found == ChatTimer(chat=BOB, seconds=86400, set_at=datetime.fromtimestamp(since, UTC))
-    off = told({"protocolMessage": {"type": "EPHEMERAL_SETTING"}})
+    off = emitted({"protocolMessage": {"type": "EPHEMERAL_SETTING"}})
     assert off is not None
     assert off.seconds == 0
 
@@ -50,14 +50,14 @@ def test_messages_and_the_setting_itself_tell_the_timer() -> None:
     [{}, {"expiration": 0}, {"expiration": 4_000_000_000}, {"expiration": "x"}],
 )
 def test_what_says_nothing_of_a_timer_changes_none(context: dict[str, Any]) -> None:
-    found = told({"extendedTextMessage": {"text": "x", "contextInfo": context}})
+    found = emitted({"extendedTextMessage": {"text": "x", "contextInfo": context}})
     assert found is None or (found.seconds == 0 and context == {"expiration": "x"})
-    assert told({"conversation": "x"}) is None
+    assert emitted({"conversation": "x"}) is None
 
 
 def test_nobody_sets_a_timer_in_the_future() -> None:
     context = {"expiration": 60, "ephemeralSettingTimestamp": str(2**62)}
-    found = told({"imageMessage": {"contextInfo": context}})
+    found = emitted({"imageMessage": {"contextInfo": context}})
     assert found is not None
     assert found.set_at == NOW
 
@@ -65,12 +65,12 @@ def test_nobody_sets_a_timer_in_the_future() -> None:
 def test_groups_tell_theirs() -> None:
     event = pb.GroupInfoEvent(JID=from_text(GROUP), Timestamp=1_700_000_000, Notify="x")
     event.Ephemeral.IsEphemeral, event.Ephemeral.DisappearingTimer = True, 604800
-    found = happened(event, frozenset())
+    found = side_events_of(event, frozenset())
     assert found is not None
     (timer,) = found.timers
     assert (timer.chat, timer.seconds) == (GROUP, 604800)
     event.Ephemeral.DisappearingTimer = 2**32 - 1
-    assert happened(event, frozenset()) is None
+    assert side_events_of(event, frozenset()) is None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class _Cluster:
             raylets=lambda: self.raylets,
             silence=self._silence,
             look=self._look,
-            tell=self._tell,
+            report=self._report,
         )
 
     async def _silence(self) -> Mapping[str, float]:
@@ -40,7 +40,7 @@ class _Cluster:
         self.looked.add(raylet.node)
         return self.found[raylet.node]
 
-    async def _tell(self, raylet: Raylet, why: str) -> None:
+    async def _report(self, raylet: Raylet, why: str) -> None:
         self.lost.append(raylet.node)
 
     async def look(self, times: int = 4) -> list[str]:

@@ -13,28 +13,28 @@ from cluster.reach import way_to_whatsapp
 
 async def _looks(found: str, *, fails: int = 0) -> list[bool]:
     """`+`: reached, `-`: not; PostgreSQL is away for the first `fails` words."""
-    told: list[bool] = []
+    reported: list[bool] = []
     left = fails
     look = iter(found)
 
     async def once() -> bool:
         return next(look) == "+"
 
-    async def tell(away: bool) -> None:
+    async def report(away: bool) -> None:
         nonlocal left
         if left:
             left -= 1
             raise Unavailable("away")
-        told.append(away)
+        reported.append(away)
 
-    reach = Reach(once, tell)
+    reach = Reach(once, report)
     for _ in found:
         await reach.once()
-    return told
+    return reported
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "reported"),
     [
         ("++++", [False]),
         ("+--+--+", [False]),
@@ -44,8 +44,8 @@ async def _looks(found: str, *, fails: int = 0) -> list[bool]:
         ("---+-+-+", [False, True]),
     ],
 )
-async def test_three_in_a_row_change_the_mind(found: str, told: list[bool]) -> None:
-    assert await _looks(found) == told
+async def test_three_in_a_row_change_the_mind(found: str, reported: list[bool]) -> None:
+    assert await _looks(found) == reported
 
 
 async def test_what_could_not_be_told_is_told_later() -> None:
@@ -60,9 +60,9 @@ async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
         looks += 1
         return True
 
-    async def tell(away: bool) -> None: ...
+    async def report(away: bool) -> None: ...
 
-    reach = Reach(look, tell)
+    reach = Reach(look, report)
     task = asyncio.create_task(reach.run())
     async with asyncio.timeout(2):
         while looks < 2:
@@ -72,29 +72,29 @@ async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
 
 
 async def test_a_sessions_own_look_counts() -> None:
-    told: list[bool] = []
+    reported: list[bool] = []
     reached = True
 
     async def look() -> bool:
         return reached
 
-    async def tell(away: bool) -> None:
-        told.append(away)
+    async def report(away: bool) -> None:
+        reported.append(away)
 
-    reach = Reach(look, tell)
+    reach = Reach(look, report)
     await reach.once()
     reached = False
     reach.look_now()
     await reach.once()
-    assert told == [False]
+    assert reported == [False]
     await reach.once()
-    assert told == [False, True]
+    assert reported == [False, True]
     # It is no proof of the contrary.
     reached = True
     reach.look_now()
     await reach.once()
     await reach.once()
-    assert told == [False, True]
+    assert reported == [False, True]
 
 
 def test_the_way_is_the_proxy_where_there_is_one() -> None:

@@ -1,4 +1,4 @@
-"""What an event tells of a group, for the table of groups. Pure."""
+"""What an event says of a group, for the table of groups. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.history import GroupNews
 
-__all__ = ["news_of"]
+__all__ = ["group_event_of"]
 
 
-def news_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | None:
-    """`name` and `payload` of an event (`actors.whatsapp.happenings`); None: not of a group."""
+def group_event_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | None:
+    """`name` and `payload` of an event (`actors.whatsapp.side_events`); None: not of a group."""
     if not name.startswith("group.v2."):
         return None
     group = payload["group"]

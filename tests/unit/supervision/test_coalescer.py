@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from waiting import idle
 
-from actors.supervisor.coalescer import Together
+from actors.supervisor.coalescer import Coalescer
 
 
 async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:
@@ -19,10 +19,10 @@ async def test_what_is_asked_for_meanwhile_is_done_in_one_go() -> None:
         await may_end.wait()
         worked.append(these)
 
-    together = Together(work)
+    coalescer = Coalescer(work)
 
     async def ask(one: int) -> None:
-        await together.do(one)
+        await coalescer.do(one)
         assert any(one in these for these in worked), "done when it returns"
 
     first = asyncio.create_task(ask(0))
@@ -43,13 +43,13 @@ async def test_who_gives_up_takes_nothing_from_the_others_and_all_hear_of_a_fail
         if 3 in these:
             raise ValueError("three")
 
-    together = Together(work)
-    asking = [asyncio.create_task(together.do(one)) for one in (1, 2)]
+    coalescer = Coalescer(work)
+    asking = [asyncio.create_task(coalescer.do(one)) for one in (1, 2)]
     await asyncio.sleep(0)
     asking[0].cancel()
     await asking[1]
     assert worked == [{1, 2}]
-    ended = await asyncio.gather(*(together.do(one) for one in (3, 4)), return_exceptions=True)
+    ended = await asyncio.gather(*(coalescer.do(one) for one in (3, 4)), return_exceptions=True)
     assert [type(one) for one in ended] == [ValueError, ValueError]
     with pytest.raises(ValueError, match="three"):
-        await together.do(3)
+        await coalescer.do(3)

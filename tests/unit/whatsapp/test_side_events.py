@@ -5,17 +5,17 @@ from __future__ import annotations
 from neonize.proto import Neonize_pb2 as pb
 from waha.generated import models as waha
 
-from actors.whatsapp.happenings import happened
 from actors.whatsapp.jids import from_text
+from actors.whatsapp.side_events import side_events_of
 
 ME = "4915100001@s.whatsapp.net"
 OTHER = "4915100002@s.whatsapp.net"
 GROUP = "120363000000000001@g.us"
 
 
-def told(event: object) -> list[tuple[str, dict[str, object]]]:
-    found = happened(event, frozenset({ME}))  # type: ignore[arg-type]
-    return list(found.told) if found else []
+def emitted(event: object) -> list[tuple[str, dict[str, object]]]:
+    found = side_events_of(event, frozenset({ME}))  # type: ignore[arg-type]
+    return list(found.events) if found else []
 
 
 def test_changes_of_a_group_become_one_event_each() -> None:
@@ -24,7 +24,7 @@ def test_changes_of_a_group_become_one_event_each() -> None:
     event.Announce.IsAnnounce = True
     event.Join.append(from_text(OTHER))
     event.Leave.append(from_text(ME))
-    found = told(event)
+    found = emitted(event)
     assert [name for name, _ in found] == [
         "group.v2.participants",
         "group.v2.leave",
@@ -54,7 +54,7 @@ def test_joining_a_group_tells_of_it_as_a_whole() -> None:
             JID=from_text("1234@lid"), PhoneNumber=from_text(OTHER), IsAdmin=True, IsSuperAdmin=True
         )
     )
-    ((name, payload),) = told(event)
+    ((name, payload),) = emitted(event)
     assert name == "group.v2.join"
     group = waha.GroupV2JoinEvent.model_validate(payload).group
     assert group.subject == "Friends"
@@ -68,12 +68,12 @@ def test_calls_and_presence_have_wahas_shapes() -> None:
     meta.callCreatorAlt.CopyFrom(from_text(OTHER))
     meta.callID, meta.timestamp = "CALL", 1_700_000_000
     call.data.Nodes.append(pb.Node(Tag="video"))
-    ((name, payload),) = told(call)
+    ((name, payload),) = emitted(call)
     assert name == "call.received"
     data = waha.CallData.model_validate(payload)
     assert (data.from_, data.isVideo, data.id) == ("4915100002@c.us", True, "CALL")
 
-    ((name, payload),) = told(pb.Presence(From=from_text(OTHER), Unavailable=True, LastSeen=5))
+    ((name, payload),) = emitted(pb.Presence(From=from_text(OTHER), Unavailable=True, LastSeen=5))
     assert name == "presence.update"
     presences = waha.WAHAChatPresences.model_validate(payload)
     assert presences.presences[0].lastKnownPresence.value == "offline"

@@ -17,11 +17,11 @@ from neonize.proto import Neonize_pb2 as pb
 
 from actors.whatsapp.incoming import chat_of, person, timestamp
 from actors.whatsapp.jids import bare, to_text
-from actors.whatsapp.port import Happened
+from actors.whatsapp.port import SideEvents
 from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.waha_id import waha_id
 
-__all__ = ["SUBSCRIBED", "engine_event", "happened"]
+__all__ = ["SUBSCRIBED", "engine_event", "side_events_of"]
 
 #: The library's number of an event → its type.
 SUBSCRIBED: dict[int, type[Any]] = {
@@ -37,39 +37,39 @@ SUBSCRIBED: dict[int, type[Any]] = {
 _ROLES = {"leave": "left", "promote": "admin"}
 
 
-def happened(event: Protobuf, own: frozenset[str]) -> Happened | None:
-    """The events to tell of; None when there is none. `own`: this account's bare JIDs."""
+def side_events_of(event: Protobuf, own: frozenset[str]) -> SideEvents | None:
+    """What to emit for an event; None when there is nothing. `own`: this account's bare JIDs."""
     match event:
         case pb.Presence():
-            told = [_presence(event)]
+            events = [_presence(event)]
         case pb.ChatPresence():
-            told = [_chat_presence(event)]
+            events = [_chat_presence(event)]
         case pb.JoinedGroup():
-            told = [("group.v2.join", _joined(event))]
+            events = [("group.v2.join", _joined(event))]
         case pb.GroupInfoEvent():
-            told = _group_changes(event, own)
+            events = _group_changes(event, own)
         case pb.CallOffer():
             video = any(node.Tag == "video" for node in event.data.Nodes)
-            told = [("call.received", _call(event, video=video, group=False))]
+            events = [("call.received", _call(event, video=video, group=False))]
         case pb.CallOfferNotice():
-            told = [
+            events = [
                 (
                     "call.received",
                     _call(event, video=event.media == "video", group=event.type == "group"),
                 )
             ]
         case pb.CallAccept():
-            told = [("call.accepted", _call(event, video=False, group=False))]
+            events = [("call.accepted", _call(event, video=False, group=False))]
         case pb.CallTerminate():
-            told = [("call.rejected", _call(event, video=False, group=False))]
+            events = [("call.rejected", _call(event, video=False, group=False))]
         case _:
-            told = []
+            events = []
     timers = _timers(event)
-    return Happened(told=tuple(told), timers=timers) if told or timers else None
+    return SideEvents(events=tuple(events), timers=timers) if events or timers else None
 
 
 def _timers(event: Protobuf) -> tuple[ChatTimer, ...]:
-    """After how long messages of the group disappear, where the event tells it."""
+    """After how long messages of the group disappear, where the event has it."""
     match event:
         case pb.JoinedGroup():
             group, timer, at = event.GroupInfo.JID, event.GroupInfo.GroupEphemeral, time.time()
@@ -83,10 +83,10 @@ def _timers(event: Protobuf) -> tuple[ChatTimer, ...]:
     return (found,) if found is not None else ()
 
 
-def engine_event(said: Protobuf) -> Happened:
+def engine_event(said: Protobuf) -> SideEvents:
     """What the library said, as it is (WAHA's `EnginePayload`)."""
     payload = {"event": said.DESCRIPTOR.name, "data": MessageToDict(said)}
-    return Happened(told=(("engine.event", payload),))
+    return SideEvents(events=(("engine.event", payload),))
 
 
 def _presence(event: pb.Presence) -> tuple[str, dict[str, Any]]:
@@ -125,7 +125,7 @@ def _joined(event: pb.JoinedGroup) -> dict[str, Any]:
             "subject": info.GroupName.Name,
             "description": info.GroupTopic.Topic,
             "invite": None,
-            # Not told by neonize 0.5.2; on is what WhatsApp's apps make groups with.
+            # neonize 0.5.2 does not report it; on is what WhatsApp's apps make groups with.
             "membersCanAddNewMember": True,
             "membersCanSendMessages": not info.GroupAnnounce.IsAnnounce,
             "newMembersApprovalRequired": False,
@@ -157,7 +157,7 @@ def _group_changes(
         "_data": MessageToDict(event),
     }
     group = {"id": to_text(event.JID)}
-    told: list[tuple[str, dict[str, Any]]] = []
+    events: list[tuple[str, dict[str, Any]]] = []
     for kind, people in (
         ("join", event.Join),
         ("leave", event.Leave),
@@ -167,8 +167,8 @@ def _group_changes(
         if not people:
             continue
         if kind == "leave" and _jids(people) & own:
-            told.append(("group.v2.leave", common | {"group": group}))
-        told.append(
+            events.append(("group.v2.leave", common | {"group": group}))
+        events.append(
             (
                 "group.v2.participants",
                 common
@@ -187,8 +187,8 @@ def _group_changes(
         )
     changed = _settings(event)
     if changed:
-        told.append(("group.v2.update", common | {"group": group | changed}))
-    return told
+        events.append(("group.v2.update", common | {"group": group | changed}))
+    return events
 
 
 def _settings(event: pb.GroupInfoEvent) -> dict[str, Any]:
