@@ -22,7 +22,7 @@ from cluster.telemetry.metrics.meter import LATENCY_BUCKETS
 
 __all__ = ["exposition"]
 
-#: Column of `MeasureStore.totals` → name and help.
+#: Column of `MetricsStore.totals` → name and help.
 _GAUGES = {
     "ownerless": ("gateway_sessions_ownerless", "Sessions that shall run and have no live owner."),
     "outbox": ("gateway_outbox_depth", "Sends that were accepted and are not sent."),
@@ -149,22 +149,22 @@ async def _cluster(stores: Stores) -> list[Metric]:
     sessions = GaugeMetricFamily(
         "gateway_sessions", "Sessions by status and desired state.", labels=["status", "desired"]
     )
-    for row in await stores.measures.sessions():
+    for row in await stores.metrics.sessions():
         sessions.add_metric([row["status"], row["desired"]], row["count"])
     slots = GaugeMetricFamily("gateway_node_slots", "Sessions a node takes.", labels=["node"])
     used = GaugeMetricFamily("gateway_node_sessions", "Sessions it owns.", labels=["node"])
     for worker in await stores.workers.list():
         slots.add_metric([worker.name], worker.slots)
         used.add_metric([worker.name], worker.sessions)
-    totals = await stores.measures.totals()
+    totals = await stores.metrics.totals()
     gauges = [GaugeMetricFamily(*about, value=totals[name]) for name, about in _GAUGES.items()]
     counters = [
         CounterMetricFamily(*about, value=totals[name]) for name, about in _COUNTERS.items()
     ]
     found = [sessions, slots, used, *gauges, *counters]
-    found += _counted(await stores.measures.counted())
+    found += _counted(await stores.metrics.counted())
     found += _promises(await stores.cache.library())
-    return found + _present(await stores.measures.present(_FRESH), used)
+    return found + _present(await stores.metrics.present(_FRESH), used)
 
 
 def _counted(counted: dict[tuple[str, str], float]) -> list[Metric]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from client.events import event_source, wanted_types
-from client.live import LiveSignals
+from client.live import SharedListener
 from cluster.events.envelope import envelope
 from cluster.stores import Stores
 
@@ -19,7 +19,7 @@ _PAGE = 100
 async def follow_sessions(
     stores: Stores,
     tenant: str,
-    live: LiveSignals,
+    live: SharedListener,
     types: Sequence[str],
     beat: float,
     base_url: str,

@@ -16,7 +16,7 @@ from client.exposition import exposition
 from client.follow import follow_sessions
 from client.keys import Keys
 from client.known_sessions import KnownSessions
-from client.live import LiveSignals
+from client.live import SharedListener
 from client.nodes import Nodes
 from client.routing import Router, ensure_ray
 from client.sandbox import SandboxControl
@@ -62,7 +62,7 @@ class Gateway:
         self._stores: Stores | None = None
         self._opening = asyncio.Lock()
         self.workshop = Workshop(settings.media)
-        self.live = LiveSignals(settings.stores)
+        self.live = SharedListener(settings.stores)
 
     async def __aenter__(self) -> Self:
         await self.stores()

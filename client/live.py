@@ -6,22 +6,22 @@ import asyncio
 from collections import defaultdict
 
 from cluster.settings import StoreSettings
-from cluster.stores.event_signals import EventSignals
+from cluster.stores.event_listener import EventListener
 
-__all__ = ["LiveSignals"]
+__all__ = ["SharedListener"]
 
-#: Longest time that a lost hint can delay a reader.
+#: Longest time that a lost notification can delay a reader.
 _POLL_SECONDS = 2.0
 
 
-class LiveSignals:
+class SharedListener:
     """Wakes readers. Belongs to one event loop; listens from the first reader on."""
 
     def __init__(self, settings: StoreSettings) -> None:
-        self._signals = EventSignals(settings)
+        self._listener = EventListener(settings)
         self._waiting: dict[int | None, set[asyncio.Future[None]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        #: Hints are counted, so that one that comes between looking and waiting is not missed.
+        #: Notifications are counted: one that comes between polling and waiting is not missed.
         self._count = 0
         self._last: dict[int | None, int] = {}
 
@@ -38,8 +38,8 @@ class LiveSignals:
     async def changed(self, session_id: int | None, since: int, *, seconds: float) -> bool:
         """Wait until a session (None: any) may have new events since the mark; False after
         `seconds`."""
-        hinted = max(self._last.get(session_id, 0), self._last.get(None, 0))
-        if (self._count if session_id is None else hinted) > since:
+        notified = max(self._last.get(session_id, 0), self._last.get(None, 0))
+        if (self._count if session_id is None else notified) > since:
             return True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._listen(), name="live-listener")
@@ -57,7 +57,7 @@ class LiveSignals:
         return True
 
     async def _listen(self) -> None:
-        async for sessions in self._signals.hints(at_least_every=_POLL_SECONDS):
+        async for sessions in self._listener.notifications(at_least_every=_POLL_SECONDS):
             self._count += 1
             if sessions is None:
                 self._last.clear()

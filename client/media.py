@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Media"]
 
-#: Kind of a message -> how its file is looked at; documents are taken as they are.
-_LOOKS: dict[str, Kind] = {
+#: Kind of a message -> how its file is prepared; documents are taken as they are.
+_PREPARATIONS: dict[str, Kind] = {
     "image": "image",
     "video": "video",
     "audio": "audio",
@@ -235,10 +235,10 @@ class Media:
         local = await self._collected(stores, session_id, spool, attachment)
         source = attachment.url or f"sha256:{local.sha256}"
         mimetype, facts = "", {}
-        if kind in _LOOKS:
+        if kind in _PREPARATIONS:
             wanted = convert or kind in {"image", "sticker"}
             target = spool.path("converted") if wanted else None
-            facts = await self._workshop.preparer.prepare(_LOOKS[kind], local.path, target)
+            facts = await self._workshop.preparer.prepare(_PREPARATIONS[kind], local.path, target)
             mimetype = str(facts.pop("mimetype", "") or "")
             if facts.pop("converted", False) and target is not None:
                 local = await spool.take("final", _parts(target), filename=local.filename)

@@ -13,7 +13,7 @@ __all__ = ["Nodes"]
 
 #: Shortest part of a node id that names it.
 _PREFIX = 6
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 class Nodes:
@@ -58,7 +58,7 @@ class Nodes:
             if sessions != last:
                 yield sessions
             last = sessions
-            await asyncio.sleep(_LOOK_SECONDS if last else 0)
+            await asyncio.sleep(_POLL_SECONDS if last else 0)
 
     async def undrain(self, node: str) -> str:
         """Sessions are welcome on `node` again (it need not be up); returns the name it was

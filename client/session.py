@@ -63,10 +63,10 @@ log = structlog.get_logger(__name__)
 #: Longest text WhatsApp's own clients send, characters.
 MAX_TEXT = 65_536
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
-_LATELY = 0.25
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between looks
+_RECORD_TTL = 0.25
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between polls
 #: whether the owner that it waits for still lives; and that its process may take for an answer.
-_SEND_WAIT, _LOOK, _SILENT = 20.0, 0.25, 0.75
+_SEND_WAIT, _POLL_SECONDS, _SILENT = 20.0, 0.25, 0.75
 #: An owner renews its lease once in a while; seconds that it may be late.
 _LATE = 0.5
 #: Messages before a new one that are counted for the answer.
@@ -104,7 +104,7 @@ class SessionClient(Subjects):
         self._gateway = gateway
         self.name = check_session_name(name)
         #: The record as read last, and when.
-        self._lately: tuple[float, SessionRecord | None] = 0.0, None
+        self._cached: tuple[float, SessionRecord | None] = 0.0, None
 
     @property
     def gateway(self) -> Gateway:
@@ -153,7 +153,7 @@ class SessionClient(Subjects):
         except SessionNotFound:
             self._gateway.known.forget(self._gateway.tenant, self.name)
             raise
-        self._lately = time.monotonic(), record
+        self._cached = time.monotonic(), record
         self._gateway.known.keep(record)
         return record
 
@@ -372,7 +372,7 @@ class SessionClient(Subjects):
                     known.id, sender=_account(known), version=known.version, **message
                 )
             except SessionNotFound:
-                self._lately = 0.0, None
+                self._cached = 0.0, None
             else:
                 return known, *accepted
         record = await self._linked()
@@ -409,17 +409,17 @@ class SessionClient(Subjects):
     ) -> bool:
         """Wait for the call; False as soon as its owner seems to be gone, or to stand still."""
         lease = self._gateway.settings.lease
-        lately = lease.renew_seconds + _LATE
+        recent = lease.renew_seconds + _LATE
         began = time.monotonic()
-        if (await asyncio.wait({call}, timeout=_LOOK))[0]:
+        if (await asyncio.wait({call}, timeout=_POLL_SECONDS))[0]:
             return True
         alive = asyncio.ensure_future(self._gateway.router.answers(record))
         try:
-            while not (await asyncio.wait({call}, timeout=_LOOK))[0]:
+            while not (await asyncio.wait({call}, timeout=_POLL_SECONDS))[0]:
                 heard = alive.done() and alive.result()
                 if not heard and time.monotonic() - began >= _SILENT:
                     return False
-                if not await stores.ownership.renewed_within(record.id, lately, lease.ttl):
+                if not await stores.ownership.renewed_within(record.id, recent, lease.ttl):
                     return False
         finally:
             alive.cancel()
@@ -563,8 +563,8 @@ class SessionClient(Subjects):
         return await self.info()
 
     async def _running(self, *expected: SessionStatus) -> SessionRecord:
-        at, lately = self._lately
-        record = lately if lately and time.monotonic() - at < _LATELY else await self.info()
+        at, cached = self._cached
+        record = cached if cached and time.monotonic() - at < _RECORD_TTL else await self.info()
         if not _runs(record, *expected):
             raise self._unexpected(record, *expected)
         return record

@@ -108,7 +108,7 @@ class Courier:
                 turn += 1
             through = not events if batch else len(events) < page
             if through or turn >= _TURN or self.stopping:
-                await self._stores.webhooks.let_go(hook, newest if through else hook.cursor)
+                await self._stores.webhooks.release(hook, newest if through else hook.cursor)
                 return
 
     async def crashed(self, hook: LeasedWebhook, error: Exception) -> None:
@@ -148,7 +148,7 @@ class Courier:
         late = time.monotonic() > leased_at + _LEASE_MARGIN.total_seconds()
         if self.stopping or late:
             # Late: this process stood still, and what is left of the lease may not do for a POST.
-            await self._stores.webhooks.let_go(hook, hook.cursor)
+            await self._stores.webhooks.release(hook, hook.cursor)
             return None
         first = events[0]
         with span(
@@ -194,10 +194,12 @@ class Courier:
         if pause is not None:
             await _written(lambda: hooks.failed(hook, event, outcome, pause=pause, rule=self.rule))
         elif await _written(
-            lambda: hooks.buried(hook, event, outcome, rule=self.rule, lease_for=self.lease_for)
+            lambda: hooks.dead_letter(
+                hook, event, outcome, rule=self.rule, lease_for=self.lease_for
+            )
         ):
             # The next event has its turn when the circuit lets it.
-            await hooks.let_go(hook, event.seq)
+            await hooks.release(hook, event.seq)
 
     async def _hand_over(
         self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]

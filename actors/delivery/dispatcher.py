@@ -23,7 +23,7 @@ from actors.endless import endless
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.stores.event_signals import EventSignals
+from cluster.stores.event_listener import EventListener
 from cluster.stores.webhooks import Holding, LeasedWebhook
 from cluster.webhooks.poster import Poster
 
@@ -65,7 +65,7 @@ class Dispatcher:
             hooks,
             settings.base_url,
         )
-        self._signals = EventSignals(settings.stores, deliveries=True)
+        self._listener = EventListener(settings.stores, deliveries=True)
         self._under_way: dict[asyncio.Task[None], LeasedWebhook] = {}
         #: More may wait than there was room for.
         self._full = False
@@ -236,8 +236,10 @@ class Dispatcher:
         self._wake.set()
 
     async def _listen(self) -> None:
-        hints = self._signals.hints(at_least_every=self._settings.webhooks.poll_seconds)
-        async for sessions in hints:
+        notifications = self._listener.notifications(
+            at_least_every=self._settings.webhooks.poll_seconds
+        )
+        async for sessions in notifications:
             if sessions is None or self._hinted is None:
                 self._hinted = None
             else:
@@ -255,7 +257,7 @@ class Dispatcher:
                     registered = True
                 age = timedelta(seconds=self._settings.webhooks.log_seconds)
                 await self._stores.webhooks.forget_deliveries(age)
-                await self._stores.measures.forget(_GAUGE_LIFETIME)
+                await self._stores.metrics.forget(_GAUGE_LIFETIME)
                 await self._stores.events.forget(
                     timedelta(seconds=self._settings.events.retention_seconds)
                 )

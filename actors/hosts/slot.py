@@ -158,7 +158,7 @@ class Slot:
             await self._move_away(False, 0)
         if ended.how == "fenced":
             # Load or a store that was away: not the session's fault.
-            await self._note(self._stores.starts.excuse(self.session_id))
+            await self._note(self._stores.starts.forgive(self.session_id))
         return after
 
     async def _after_cut_off(self, session: Session) -> After:

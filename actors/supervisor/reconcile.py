@@ -196,7 +196,7 @@ class Reconciler:
         for host in doomed.values():
             await self._stores.hosts.remove(host.id)
         for session_id in view.places:
-            await self._stores.starts.excuse(session_id)
+            await self._stores.starts.forgive(session_id)
         return len(view.places)
 
     # -- by itself ------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ class Reconciler:
                 clean = await self._actors.stop(record.actor_name, session_id, _STOP_PATIENCE)
             if not host.shared:
                 await self._end_host(host, record.own_actor_name)
-            await self._stores.starts.excuse(session_id)
+            await self._stores.starts.forgive(session_id)
             await self._assign([session_id], avoid=avoid, off=off)
             await self._begin(session_id)
         arrived = await self._until(lambda: self._arrived(session_id, record))
@@ -470,7 +470,7 @@ class Reconciler:
             if host is not None:
                 await self._stores.hosts.remove(host.id)
         if excused:
-            await self._stores.starts.excuse(record.id)
+            await self._stores.starts.forgive(record.id)
         await self._assign([record.id], avoid=avoid)
         await self._begin(record.id)
 

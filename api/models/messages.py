@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from api.models import WahaModel
-from cluster.domain.content import asked
+from cluster.domain.content import public_content
 from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
 from cluster.domain.pacing import Limit
 from cluster.domain.session import Me
@@ -110,7 +110,7 @@ class WAMessage(WahaModel):
             payload={"content": sent.content},
         )
         answer = cls.of_history(stored, me, files=files)
-        answer.data = answer.data | {"content": asked(sent.content)}
+        answer.data = answer.data | {"content": public_content(sent.content)}
         answer.gateway = MessageGateway(state=sent.state, replayed=sent.replayed)
         if sent.place is not None:
             answer.gateway.position = sent.place.ahead

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Header, Query, Response
 from api.media_types import prefers_json
 from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestCodeRequest
 from api.params import GatewayDep, SessionName, SessionPath
-from api.patience import once_started
 from api.problems import responses
 from api.strict_json import StrictJsonRoute
+from api.wait_for_status import wait_for_status
 from client.session import SessionClient
 from cluster.domain.errors import (
     Invalid,
@@ -64,13 +64,13 @@ async def get_qr(
 ) -> Response | Base64File | QrValue:
     if format is QrFormat.RAW:
         response.headers.update(_UNCACHED)
-        return QrValue(value=(await once_started(session.qr)).text)
+        return QrValue(value=(await wait_for_status(session.qr)).text)
     return await _image(session, response, accept)
 
 
 async def _image(session: SessionClient, response: Response, accept: str) -> Response | Base64File:
     """The QR code as a picture, or its base64."""
-    code = await once_started(session.qr)
+    code = await wait_for_status(session.qr)
     response.headers.update(_UNCACHED)
     image = await asyncio.to_thread(qr_png, code.text)
     if prefers_json(accept, over="image/"):
@@ -89,7 +89,7 @@ async def request_code(session: SessionPath, request: RequestCodeRequest) -> Pai
     if request.method:
         raise NotSupported("only pairing of a linked device: leave method empty", field="method")
     phone = request.phoneNumber
-    return PairingCode(code=await once_started(lambda: session.request_code(phone)))
+    return PairingCode(code=await wait_for_status(lambda: session.request_code(phone)))
 
 
 @screenshots.get(

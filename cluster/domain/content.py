@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["asked", "fingerprinted"]
+__all__ = ["fingerprinted", "public_content"]
 
 
 def fingerprinted(content: dict[str, Any]) -> dict[str, Any]:
     """What makes a repeated request the same one: what the caller asked for, and nothing that was
     looked up for it. Between two tries a quoted message may be edited, a group may grow, and a
     person's other address may become known."""
-    same: dict[str, Any] = asked(content)
+    same: dict[str, Any] = public_content(content)
     if "quoted" in same:
         same["quoted"] = same["quoted"]["id"]
     if "key" in same:
@@ -23,9 +23,9 @@ def fingerprinted(content: dict[str, Any]) -> dict[str, Any]:
     return same
 
 
-def asked(content: Any) -> Any:
+def public_content(content: Any) -> Any:
     """Without the gateway's own additions, which have `_` in front (random secrets, previews, keys
     of stored objects): they differ from try to try, and are nobody's business outside."""
     if isinstance(content, dict):
-        return {k: asked(v) for k, v in content.items() if not str(k).startswith("_")}
-    return [asked(v) for v in content] if isinstance(content, list) else content
+        return {k: public_content(v) for k, v in content.items() if not str(k).startswith("_")}
+    return [public_content(v) for v in content] if isinstance(content, list) else content

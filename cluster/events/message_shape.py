@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster.domain.content import asked
+from cluster.domain.content import public_content
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
@@ -141,5 +141,5 @@ def like_gows(message: StoredMessage) -> dict[str, Any]:
     }
     return {
         "Info": info | _INFO | (message.payload.get("info") or {}),
-        "Message": raw_of(message.payload) or asked(message.payload),
+        "Message": raw_of(message.payload) or public_content(message.payload),
     }

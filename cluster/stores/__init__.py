@@ -25,9 +25,10 @@ from cluster.stores.hosts import HostStore
 from cluster.stores.inbox import InboxStore
 from cluster.stores.inspection import InspectionStore
 from cluster.stores.labels import LabelStore
-from cluster.stores.measures import MeasureStore
 from cluster.stores.media import MediaStore
 from cluster.stores.messages import MessageStore
+from cluster.stores.metrics import MetricsStore
+from cluster.stores.notifier import EventNotifier
 from cluster.stores.objects import ObjectStore
 from cluster.stores.outbox import OutboxStore
 from cluster.stores.ownership import OwnershipStore
@@ -37,7 +38,6 @@ from cluster.stores.quarantine import QuarantineStore
 from cluster.stores.sessions import SessionStore
 from cluster.stores.starts import StartStore
 from cluster.stores.vitals import VitalStore
-from cluster.stores.wake import EventNotifier
 from cluster.stores.webhooks import WebhookStore
 from cluster.stores.workers import WorkerStore
 from cluster.telemetry.metrics.flush import flush_forever
@@ -78,7 +78,7 @@ class Stores:
         self.audit = AuditStore(db)
         self.apps = AppStore(db)
         self.chatwoot = ChatwootStore(db)
-        self.measures = MeasureStore(db)
+        self.metrics = MetricsStore(db)
         #: Writes down what this process counts.
         self.metrics_task: asyncio.Task[None] | None = None
         self.vitals = VitalStore(db)
@@ -90,7 +90,7 @@ class Stores:
         away; the others may come later."""
         db = await Database.open(settings.stores, plan_once=plan_once)
         stores = cls(db, Cache(settings.stores), ObjectStore(settings.stores))
-        stores.metrics_task = asyncio.create_task(flush_forever(stores.measures), name="measures")
+        stores.metrics_task = asyncio.create_task(flush_forever(stores.metrics), name="metrics")
         return stores
 
     async def close(self) -> None:

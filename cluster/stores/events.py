@@ -10,7 +10,7 @@ from cluster.domain.errors import NotOwner, SessionNotFound
 from cluster.events.envelope import Event
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, jsonb
-from cluster.stores.wake import EventNotifier
+from cluster.stores.notifier import EventNotifier
 
 __all__ = ["Event", "EventStore"]
 

@@ -10,7 +10,7 @@ from cluster.domain.waha_id import is_shared
 from cluster.events.event_id import new_event_id
 from cluster.events.stored_message import to_event
 from cluster.stores.database import Database, fenced, jsonb, printable
-from cluster.stores.wake import EventNotifier
+from cluster.stores.notifier import EventNotifier
 
 __all__ = ["InboxStore"]
 

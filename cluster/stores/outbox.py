@@ -21,7 +21,7 @@ from cluster.domain.errors import (
 from cluster.domain.message import OutboxState
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
-from cluster.stores.wake import EventNotifier
+from cluster.stores.notifier import EventNotifier
 
 __all__ = ["OutboxRow", "OutboxStore"]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from cluster.domain.errors import NotFound
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, fenced, jsonb, printable
-from cluster.stores.wake import EventNotifier
+from cluster.stores.notifier import EventNotifier
 
 __all__ = ["QuarantineStore", "Quarantined"]
 

@@ -69,8 +69,8 @@ class StartStore:
             "WHERE id = %(id)s ON CONFLICT DO NOTHING",
             {"id": session_id},
         )
-        for _ in range(_LOOKS):
-            row = await self._db.one(_LOOK, {"id": session_id, "node": node})
+        for _ in range(_ATTEMPTS):
+            row = await self._db.one(_ROW, {"id": session_id, "node": node})
             if row is None:
                 raise SessionNotFound(str(session_id))
             if (
@@ -138,7 +138,7 @@ class StartStore:
             {"id": session_id, "error": printable(error)[:1000]},
         )
 
-    async def excuse(self, session_id: int) -> None:
+    async def forgive(self, session_id: int) -> None:
         """The process is ended from outside: that is no failure."""
         await self._db.run(
             "UPDATE session_starts SET open = false, parked_on = '' WHERE session_id = %(id)s",
@@ -175,8 +175,8 @@ class StartStore:
         return [Start(**row) for row in rows]
 
 
-# A row that others change between our look and our word is looked at again, so often.
-_LOOKS = 5
+# A row that others change between our read and our write is read again, so often.
+_ATTEMPTS = 5
 
 _END = """
 UPDATE session_starts SET failures = %(failures)s, open = false
@@ -185,7 +185,7 @@ WHERE session_id = %(id)s AND xmin::text = %(version)s
 
 # A start failed when its process did not release what it claimed, or claimed nothing; unless its
 # node or PostgreSQL itself went down under it.
-_LOOK = """
+_ROW = """
 SELECT st.failures, st.error, s.desired, s.status, st.xmin::text AS version,
        clock_timestamp() - s.working_since AS worked,
        (st.open AND NOT (o.epoch > st.epoch AND o.released)

@@ -212,7 +212,7 @@ class WebhookStore:
         values = {"pause": pause, "attempt": hook.attempts + 1} | _rule(rule)
         return await self._held(_FAILED, hook, event, outcome, values)
 
-    async def buried(
+    async def dead_letter(
         self,
         hook: LeasedWebhook,
         event: Event,
@@ -228,7 +228,7 @@ class WebhookStore:
             "config": jsonb(hook.config),
             "url": hook.config["url"],
         }
-        return await self._held(_BURIED, hook, event, outcome, values | _rule(rule))
+        return await self._held(_DEAD_LETTERED, hook, event, outcome, values | _rule(rule))
 
     async def stuck_at(
         self, hook: LeasedWebhook, types: Sequence[str]
@@ -258,7 +258,7 @@ class WebhookStore:
         )
         return replace(hook, cursor=row["cursor"], attempts=row["attempts"]), event
 
-    async def let_go(self, hook: LeasedWebhook, dealt_with: int) -> None:
+    async def release(self, hook: LeasedWebhook, dealt_with: int) -> None:
         """Give the lease back; nothing up to `dealt_with` is wanted any more. A replay that is
         through is removed."""
         await self._db.run(
@@ -612,7 +612,7 @@ _FAILED = _sql(
     _HELD,
 )
 
-_BURIED = _sql(
+_DEAD_LETTERED = _sql(
     """
     WITH mine AS (
         UPDATE webhooks SET cursor = %(seq)s, attempts = 0, error = %(error)s,

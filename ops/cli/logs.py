@@ -13,7 +13,7 @@ from ops.cli.data_folder import DataOption, present_state
 
 __all__ = ["logs"]
 
-_LOOK_SECONDS = 0.3
+_POLL_SECONDS = 0.3
 
 
 def logs(
@@ -40,7 +40,7 @@ def logs(
     while follow:
         for path, position in positions.items():
             positions[path] = _show_new(path, part, position)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _show_new(path: Path, part: str, position: int) -> int:

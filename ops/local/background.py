@@ -24,7 +24,7 @@ _LONG_LOG_BYTES = 20_000_000
 #: The host bounds every step of its own; this only meets a host that hangs.
 _START_SECONDS = 600.0
 _END_SECONDS = 240.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 def host_command(wanted: Wanted) -> list[str]:
@@ -90,7 +90,7 @@ def wait_until_up(
                 raise Unavailable("it was stopped while it started")
         elif ended:
             raise Unavailable("the host process ended at once")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     raise Unavailable(f"it was not up after {_START_SECONDS:.0f} s")
 
 
@@ -106,6 +106,6 @@ def end(state: State) -> bool:
         process.wait(_END_SECONDS)
     except psutil.TimeoutExpired:
         process.kill()
-        process.wait(_LOOK_SECONDS * 50)
+        process.wait(_POLL_SECONDS * 50)
         return False
     return True

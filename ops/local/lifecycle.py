@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 _STEP_SECONDS = 120.0
 _STOP_SESSIONS_SECONDS = 60
 _STOP_STEP_SECONDS = 30.0
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 #: Families are recorded this often: looking costs a walk through all processes.
 _RECORD_SECONDS = 10.0
 
@@ -119,7 +119,7 @@ class LocalGateway:
         """Keep the parts up, for ever."""
         restarts = Restarts()
         while True:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             for part in self._lone_parts():
                 if part.ended and restarts.due(part.name, rest=part.rest):
                     log.warning("local.part_ended", part=part.name)

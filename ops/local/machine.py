@@ -35,7 +35,7 @@ __all__ = ["Machine", "NodeWanted"]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _RECORD_SECONDS = 3.0
 _STEP_SECONDS = 180.0
 #: A head's raylet is there after so long.
@@ -85,7 +85,7 @@ class Machine:
         self._token = ""
         self._node: RayNode | None = None
         self._restarts = Restarts()
-        self._recorded = self._looked = self._began = self._asked = 0.0
+        self._recorded = self._polled = self._began = self._asked = 0.0
         #: Its raylet was there since it was started.
         self._joined = False
         #: Ids of nodes that the front was spread over, those seen last, and since when.
@@ -121,8 +121,8 @@ class Machine:
         self._node.start()
         self._began = time.monotonic()
         while True:
-            self._look()
-            time.sleep(_LOOK_SECONDS)
+            self._poll()
+            time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
         """Hand the sessions over, as far as there is room elsewhere, and end everything."""
@@ -142,7 +142,7 @@ class Machine:
 
     # -- one look -------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         node = self._node
         assert node is not None  # noqa: S101 - made before
         if node.ended or self._hangs(node):
@@ -182,9 +182,9 @@ class Machine:
                 if self._deployed:
                     self._note(Phase.UP)
             return
-        if time.monotonic() - self._looked < _NODES_SECONDS:
+        if time.monotonic() - self._polled < _NODES_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         try:
             # By id: one that went and came while the front was deployed is another one.
             nodes = node_names(node.dashboard_url, self._token)

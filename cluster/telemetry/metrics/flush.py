@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from cluster.domain.errors import Unavailable
-from cluster.telemetry.metrics.meter import METER, Taken
+from cluster.telemetry.metrics.meter import METER, Snapshot
 
 __all__ = ["flush_forever"]
 
@@ -23,26 +23,26 @@ _SHARDS = 8
 _PREFIX = "gateway_process"
 
 
-class Measures(Protocol):
-    async def add(self, taken: Taken, shard: int) -> None: ...
+class MetricsSink(Protocol):
+    async def add(self, snapshot: Snapshot, shard: int) -> None: ...
 
 
-async def flush_forever(measures: Measures) -> None:
+async def flush_forever(metrics: MetricsSink) -> None:
     """For ever. What cannot be written is kept and written later."""
     shard = os.getpid() % _SHARDS
     exported = _RayMetrics()
     while True:
         await asyncio.sleep(_EVERY * (0.5 + random.random() / 2))  # noqa: S311 - jitter
         try:
-            taken = METER.take()
-            await measures.add(taken, shard)
-            exported.export(taken)
+            snapshot = METER.take()
+            await metrics.add(snapshot, shard)
+            exported.export(snapshot)
         except Unavailable as error:
-            METER.give_back(taken)
-            log.debug("measures.not_told", error=error.detail)
+            METER.give_back(snapshot)
+            log.debug("metrics.not_written", error=error.detail)
         except Exception:
             # Figures are lost; counting goes on.
-            log.exception("measures.failed")
+            log.exception("metrics.failed")
 
 
 class _RayMetrics:
@@ -51,7 +51,7 @@ class _RayMetrics:
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
 
-    def export(self, taken: Taken) -> None:
+    def export(self, snapshot: Snapshot) -> None:
         if "ray" not in sys.modules:
             return
         import ray
@@ -59,11 +59,11 @@ class _RayMetrics:
 
         if not ray.is_initialized():
             return
-        for (name, label), value in taken.totals.items():
+        for (name, label), value in snapshot.totals.items():
             metric = self._metric(ray_metrics.Counter, name, ("label",))
             metric.inc(value, tags={"label": label})
         most: dict[str, float] = {}
-        for (name, _), value in taken.gauges.items():
+        for (name, _), value in snapshot.gauges.items():
             most[name] = max(value, most.get(name, value))
         for name, value in most.items():
             # A name of its own: there may be a total of the same.

@@ -1,4 +1,4 @@
-"""Counts what happens in this process; the stores add it up (`cluster.stores.measures`).
+"""Counts what happens in this process; the stores add it up (`cluster.stores.metrics`).
 
 Cheap where it is called: a dictionary under a lock. Names and labels are a fixed few, never
 sessions, tenants or people.
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["LATENCY_BUCKETS", "METER", "Meter", "Taken"]
+__all__ = ["LATENCY_BUCKETS", "METER", "Meter", "Snapshot"]
 
 #: Upper bounds, seconds.
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -19,7 +19,7 @@ _SUM, _COUNT = "sum", "count"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Snapshot:
     """What was counted since the last time."""
 
     #: (name, label) → how much was added.
@@ -60,7 +60,7 @@ class Meter:
             else:
                 self._gauges[name, source] = read
 
-    def take(self) -> Taken:
+    def take(self) -> Snapshot:
         """What was counted since the last `take`, which is then forgotten. A gauge that stays at
         zero is not reported: there are many of them."""
         with self._lock:
@@ -69,12 +69,12 @@ class Meter:
         values = {key: read() for key, read in reads.items()}
         gauges = {key: value for key, value in values.items() if value or self._reported.get(key)}
         self._reported = values
-        return Taken(totals, gauges)
+        return Snapshot(totals, gauges)
 
-    def give_back(self, taken: Taken) -> None:
+    def give_back(self, snapshot: Snapshot) -> None:
         """It could not be written: count it again."""
         with self._lock:
-            for key, value in taken.totals.items():
+            for key, value in snapshot.totals.items():
                 self._totals[key] += value
 
 

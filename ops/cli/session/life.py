@@ -31,7 +31,7 @@ __all__ = ["create", "logout", "ls", "restart", "rm", "show", "start", "stop", "
 WaitOption = Annotated[
     float, typer.Option("--wait", min=0, help="Seconds to wait until it is so; 0: do not.")
 ]
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _STOP_SECONDS = 60.0
 
 
@@ -180,7 +180,7 @@ def stopped(api: JsonApi, session: str, *, as_json: bool) -> None:
     ]:
         if time.monotonic() > deadline:
             ends(f"{found['name']} did not stop", ExitCode.TIMEOUT, as_json=as_json)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _once(
@@ -197,7 +197,7 @@ def _once(
         if time.monotonic() > deadline:
             text = f"{session} is {found['status']} after {seconds:.0f} s"
             ends(text, ExitCode.TIMEOUT, as_json=as_json)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _read(path: Path, *, as_json: bool) -> dict[str, Any]:

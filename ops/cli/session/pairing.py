@@ -30,7 +30,7 @@ from ops.cli.session.connection import (
 
 __all__ = ["code", "qr", "show_until_paired"]
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 #: Answers while there is no code (yet): the actor starts, the code changes.
 _NOT_YET = {422, 503}
 
@@ -110,7 +110,7 @@ def show_until_paired(
             if not as_json:
                 left = max(0, int(deadline - time.monotonic()))
                 live.update(_picture(shown, session, status, left), refresh=True)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
     if not as_json:
         me = found.get("me") or {}
         console.print(f"[green]✓[/] {session} is linked to {me.get('id', '?')}")

@@ -98,7 +98,7 @@ async def test_rules_and_dashboard_speak_of_metrics_that_exist(stores: Stores) -
 
 
 async def test_what_processes_count_is_added_up(stores: Stores) -> None:
-    await stores.measures.forget(timedelta(0))
+    await stores.metrics.forget(timedelta(0))
     before = await figures(stores)
     for shard in (1, 2):
         meter = Meter()
@@ -107,11 +107,11 @@ async def test_what_processes_count_is_added_up(stores: Stores) -> None:
         meter.observe("send_latency", 7.0)
         meter.gauge("checkpoint_lag", f"test-{shard}", lambda: 5.0)
         meter.gauge("spool_depth", f"test-{shard}", lambda: 0.0)
-        taken = meter.take()
-        await stores.measures.add(taken, shard)
+        snapshot = meter.take()
+        await stores.metrics.add(snapshot, shard)
         assert not meter.take().totals, "told once"
-        meter.give_back(taken)
-        assert meter.take().totals == taken.totals, "unless it could not be told"
+        meter.give_back(snapshot)
+        assert meter.take().totals == snapshot.totals, "unless it could not be told"
     after = await figures(stores)
 
     def grown(*sample: str) -> float:

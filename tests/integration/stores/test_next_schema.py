@@ -28,7 +28,7 @@ from cluster.stores.media import StoredFile
 from cluster.stores.migrate import migrate
 from cluster.stores.webhooks import BreakerRule
 from cluster.stores.workers import NodeReport
-from cluster.telemetry.metrics.meter import Taken
+from cluster.telemetry.metrics.meter import Snapshot
 
 #: psycopg prepares what it has run five times.
 _PREPARED = 7
@@ -151,8 +151,8 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
             key_id="k1",
         )
         await s.inspection.checkpoint_keys()
-        await s.measures.totals()
-        await s.measures.add(Taken(totals={("a", "b"): 1.0}, gauges={("c", "d"): 2.0}), 0)
+        await s.metrics.totals()
+        await s.metrics.add(Snapshot(totals={("a", "b"): 1.0}, gauges={("c", "d"): 2.0}), 0)
 
     async def events() -> None:
         assert await s.events.append(number, "x", {}, epoch=epoch)
@@ -169,7 +169,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         assert await s.webhooks.delivered(hook, event, outcome, rule=_RULE, lease_for=_LEASE)
         await s.webhooks.take_away([x for x in await s.webhooks.leased() if x.id != hook.id])
         for one in taken:
-            await s.webhooks.let_go(one, one.cursor)
+            await s.webhooks.release(one, one.cursor)
         await s.webhooks.states(number)
         await s.webhooks.deliveries(number, key=None, before=None, limit=5)
 

@@ -69,7 +69,7 @@ async def test_what_is_not_the_sessions_fault_does_not_count(
     assert (await _crash(stores, record, node)).failures == 0, "it let go by itself"
     await stores.workers.replace([])
     assert (await _crash(stores, record, "b" * 56)).failures == 0, "its node went down"
-    await stores.starts.excuse(record.id)
+    await stores.starts.forgive(record.id)
     assert (await _crash(stores, record, "b" * 56)).failures == 0, "the supervisor ended it"
 
 

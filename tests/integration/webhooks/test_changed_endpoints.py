@@ -126,7 +126,7 @@ async def test_a_lease_of_the_old_url_counts_no_more(stores: Stores, hooked: Hoo
     await say(stores, session, 2)
     hook = await _taken(stores, session)
     await stores.sessions.update_config(session.id, {"webhooks": [at("b")]})
-    await stores.webhooks.let_go(hook, 2)
+    await stores.webhooks.release(hook, 2)
     assert (await own(stores, session))["b"].behind == 2
 
 

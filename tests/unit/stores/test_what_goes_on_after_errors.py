@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.stores.wake import EventNotifier
+from cluster.stores.notifier import EventNotifier
 from cluster.telemetry.metrics import flush as flush
 from cluster.telemetry.metrics.meter import Meter
 

@@ -60,7 +60,7 @@ _KNOWN = {
     ("cluster/stores/circuit_breaker.py", "_look_on"): "the next call begins it again",
     ("cluster/stores/group_commit.py", "_begin_alone"): _TOLD,
     ("cluster/stores/group_commit.py", "one"): _TOLD,
-    ("cluster/stores/wake.py", "touch"): "catches all; the next hint begins it again",
+    ("cluster/stores/notifier.py", "notify"): "catches all; the next notification begins it again",
 }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from cluster.stores.database import Database, Row
-from cluster.telemetry.metrics.meter import Taken
+from cluster.telemetry.metrics.meter import Snapshot
 
-__all__ = ["MeasureStore"]
+__all__ = ["MetricsStore"]
 
 
-class MeasureStore:
+class MetricsStore:
     """Reads every table; tables `measure_totals` and `measure_gauges`."""
 
     def __init__(self, database: Database) -> None:
@@ -22,9 +22,9 @@ class MeasureStore:
             "SELECT status, desired, count(*) AS count FROM sessions GROUP BY 1, 2", {}
         )
 
-    async def add(self, taken: Taken, shard: int) -> None:
+    async def add(self, snapshot: Snapshot, shard: int) -> None:
         """Add what a process counted. Raises `Unavailable`."""
-        totals = sorted((*key, value) for key, value in taken.totals.items())
+        totals = sorted((*key, value) for key, value in snapshot.totals.items())
         if totals:
             await self._db.run(
                 """
@@ -37,7 +37,7 @@ class MeasureStore:
                 """,
                 {"shard": shard, **_columns("names", "labels", totals)},
             )
-        gauges = sorted((*key, value) for key, value in taken.gauges.items())
+        gauges = sorted((*key, value) for key, value in snapshot.gauges.items())
         if gauges:
             await self._db.run(
                 """

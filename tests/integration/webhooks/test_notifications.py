@@ -14,7 +14,7 @@ from hooked import Hooked
 from actors.delivery.dispatcher import Dispatcher
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.stores.event_signals import EventSignals
+from cluster.stores.event_listener import EventListener
 
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -25,8 +25,8 @@ async def _heard(settings: Settings, stores: Stores, *events: tuple[int, str]) -
     began = [asyncio.Event(), asyncio.Event()]
 
     async def listen(nth: int) -> None:
-        signals = EventSignals(settings.stores, deliveries=nth == 0)
-        async for told in signals.hints(at_least_every=30):
+        listener = EventListener(settings.stores, deliveries=nth == 0)
+        async for told in listener.notifications(at_least_every=30):
             began[nth].set()
             heard[nth] |= told or set()
 

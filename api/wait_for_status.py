@@ -15,19 +15,19 @@ from typing import TypeVar
 from cluster.domain.errors import SessionNotWorking
 from cluster.domain.session import SessionStatus
 
-__all__ = ["once_started"]
+__all__ = ["wait_for_status"]
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(seconds=5)
+TIMEOUT = timedelta(seconds=5)
 _INTERVAL = 0.2
 
 
-async def once_started(call: Callable[[], Awaitable[T]], *, patience: timedelta = PATIENCE) -> T:
+async def wait_for_status(call: Callable[[], Awaitable[T]], *, timeout: timedelta = TIMEOUT) -> T:
     """The result of `call`, which is repeated while it is refused because the session is on its
     way: STARTING, or in an expected status whose code has not been written yet. Raises its last
     error when patience ends."""
-    deadline = time.monotonic() + patience.total_seconds()
+    deadline = time.monotonic() + timeout.total_seconds()
     while True:
         try:
             return await call()

@@ -1,10 +1,10 @@
-"""A hint after each commit of events: who waits for them need not poll often.
+"""A notification after each commit of events: who waits for them need not poll often.
 
 Who follows events live hears of all; who delivers them, of those that some endpoint of the session
-wants: to look for others would cost more than the events themselves.
+wants: to select others would cost more than the events themselves.
 
-PostgreSQL serialises commits that notify (a lock over the flush to disk); so the hint is a
-statement of its own after the commit, for all sessions of the last milliseconds. A lost hint
+PostgreSQL serialises commits that notify (a lock over the flush to disk); so the notification is
+a statement of its own after the commit, for all sessions of the last milliseconds. A lost one
 costs a little delay: whoever listens polls too.
 """
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 #: Channels: of every event, and of those that an endpoint wants.
 EVENTS, DELIVERIES = "gateway_events", "gateway_deliveries"
 _GATHER_SECONDS = 0.005
-#: From one hint to the next: dispatchers look no more often (`actors.delivery.dispatcher`).
+#: From one notification to the next: dispatchers poll no more often (`actors.delivery.dispatcher`).
 _BETWEEN_SECONDS = 0.02
 #: A payload holds 8,000 bytes; more sessions than this are sent as `*`.
 _MOST = 300
@@ -36,7 +36,7 @@ class EventNotifier:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        #: (session, type of the event; empty: whoever delivers shall look)
+        #: (session, type of the event; empty: wakes whoever delivers)
         self._changed: set[tuple[int, str]] = set()
         self._task: asyncio.Task[None] | None = None
         #: Monotonic seconds.
@@ -50,7 +50,7 @@ class EventNotifier:
             self._task = asyncio.create_task(self._publish(), name="event-notifier")
 
     async def close(self) -> None:
-        """Let the last hint out."""
+        """Send the last notification."""
         if self._task is not None:
             await self._task
 
@@ -73,12 +73,12 @@ class EventNotifier:
                     },
                 )
             except Exception as error:  # noqa: BLE001
-                # Whatever it is: the next event has a hint of its own.
-                log.debug("events.hint_lost", error=repr(error))
+                # Whatever it is: the next event has a notification of its own.
+                log.debug("events.notification_lost", error=repr(error))
         self._task = None
 
 
-#: What `*` means, as an array of PostgreSQL's: it takes longer to make than all else of a hint.
+#: What `*` means, as an array of PostgreSQL's: it takes longer to make than all the rest.
 _ALL = "{" + ",".join(sorted(expand(["*"]))) + "}"
 
 _NOTIFY = """
@@ -92,12 +92,12 @@ _NOTIFY = """
                                                       ELSE '[]' END) AS name
             WHERE w.session_id = changed.id
               AND (btrim(name) = type OR (btrim(name) = '*' AND type = ANY(%(all)s::text[]))))
-    ), hints AS (
+    ), notifications AS (
         SELECT %(events)s AS channel, array_agg(DISTINCT id) AS ids FROM changed
         UNION ALL
         SELECT %(deliveries)s, array_agg(DISTINCT id) FROM wanted
     )
     SELECT pg_notify(channel, CASE WHEN cardinality(ids) > %(most)s THEN '*'
                                    ELSE array_to_string(ids, ',') END)
-    FROM hints WHERE ids IS NOT NULL
+    FROM notifications WHERE ids IS NOT NULL
 """

@@ -1,4 +1,4 @@
-"""Listening for the hints of `cluster.stores.wake`, over a connection of its own."""
+"""Listening for the notifications of `cluster.stores.notifier`, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import psycopg
 import structlog
 
 from cluster.settings import StoreSettings
-from cluster.stores.wake import DELIVERIES, EVENTS
+from cluster.stores.notifier import DELIVERIES, EVENTS
 
-__all__ = ["EVERY", "EventSignals"]
+__all__ = ["EVERY", "EventListener"]
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ EVERY: frozenset[int] | None = None
 _RECONNECT_SECONDS = 1.0
 
 
-class EventSignals:
+class EventListener:
     """Which sessions have new events, as a stream that never ends."""
 
     def __init__(self, settings: StoreSettings, *, deliveries: bool = False) -> None:
@@ -29,7 +29,7 @@ class EventSignals:
         self._channel = DELIVERIES if deliveries else EVENTS
         self._url = settings.database_url.get_secret_value()
 
-    async def hints(self, *, at_least_every: float) -> AsyncIterator[frozenset[int] | None]:
+    async def notifications(self, *, at_least_every: float) -> AsyncIterator[frozenset[int] | None]:
         """Sessions with new events; `EVERY` (None) at the start, after a gap of the connection,
         and after `at_least_every` seconds without a word."""
         while True:
