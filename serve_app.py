@@ -39,8 +39,8 @@ from client import connect
 from cluster.domain.errors import Invalid
 from cluster.security.cluster_token import cluster_token
 from cluster.settings import HttpSettings, Settings
-from cluster.telemetry.configure import observe
-from ops.client_tls import own_tls
+from cluster.telemetry.configure import configure_telemetry
+from ops.client_tls import client_tls
 from ops.config_check import database_findings, findings
 from ops.ingress import haproxy
 from ops.ingress.replica import close_replica, tick_seldom
@@ -67,7 +67,7 @@ def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
     close_replica()
     settings = Settings()
-    observe(settings, "ingress")
+    configure_telemetry(settings, "ingress")
     return create_app(
         lambda: connect(settings),
         settings.http,
@@ -99,7 +99,7 @@ def deploy(http: HttpSettings) -> str:
     )
     serve.run(application(http), name=APPLICATION, route_prefix="/")
     url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
-    _wait_for_answer(url, own_tls(http))
+    _wait_for_answer(url, client_tls(http))
     return url
 
 

@@ -20,7 +20,7 @@ from cluster.domain.errors import Unavailable
 from cluster.domain.session import SUPERVISOR
 from cluster.settings import Settings
 from cluster.stores.objects import ObjectStore
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ def main(
 ) -> None:
     """Start the supervisor (idempotent), or with --stop end all sessions cleanly first."""
     settings = Settings()
-    observe(settings, "bootstrap")
+    configure_telemetry(settings, "bootstrap")
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "auto"),
         namespace=settings.placement.namespace,

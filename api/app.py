@@ -50,7 +50,7 @@ from api.routers import (
 )
 from api.security.authenticator import Authenticator
 from api.security.authorization import authorize
-from api.security.front_door import FrontDoor
+from api.security.edge_policy import EdgePolicy
 from api.security.middleware import AuthenticationMiddleware
 from api.security.rate_limits import RateLimits
 from cluster.settings import FrontSettings, HttpSettings, JwtSettings, MediaSettings
@@ -101,7 +101,7 @@ def create_app(
     app.state.public_url = files.public_url
     app.state.live_bytes = settings.live_bytes
     app.state.health = observability.HealthProbe()
-    app.state.front = front = FrontDoor(
+    app.state.front = front = EdgePolicy(
         front_settings or FrontSettings(), ingress_secret=ingress_secret
     )
     app.state.limits = limits

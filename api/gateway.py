@@ -135,10 +135,10 @@ class Gateway(Protocol):
         """Those that wait, newest first, with the session's name; ids below `before`."""
 
     def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
+        self, *, types: Sequence[str] = (), heartbeat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events of every session from now on; None once that stands, and when nothing happened
-        for `beat` seconds."""
+        for `heartbeat` seconds."""
 
     async def health(self) -> dict[str, dict[str, Any]]:
         """Per store `{"ok": true, …}`."""

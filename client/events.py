@@ -114,11 +114,11 @@ class Events:
         *,
         after: int | EventCursor | None = None,
         types: Sequence[str] = (),
-        beat: float = 15.0,
+        heartbeat: float = 15.0,
         base_url: str = "",
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events as they happen, after the number `after` (None: from now on). None comes first:
-        what happens from then on follows; and again when nothing happened for `beat` seconds.
+        what happens from then on follows; and again when nothing happened for `heartbeat` seconds.
         `base_url`, and what is raised, as in `list`. Nothing is buffered: who is slow reads
         later."""
         stores, record = await self._session.opened()
@@ -145,10 +145,10 @@ class Events:
             if len(found) >= _PAGE:
                 continue
             cursor = max(cursor, newest)
-            if clock() - yielded_at >= beat:
+            if clock() - yielded_at >= heartbeat:
                 yield None
                 yielded_at = clock()
-            await live.changed(record.id, mark, seconds=beat)
+            await live.changed(record.id, mark, seconds=heartbeat)
 
     async def replay(
         self,

@@ -21,12 +21,12 @@ async def follow_sessions(
     tenant: str,
     live: SharedListener,
     types: Sequence[str],
-    beat: float,
+    heartbeat: float,
     base_url: str,
 ) -> AsyncIterator[dict[str, Any] | None]:
     """New events of all sessions of a tenant, each session's in order; sessions made meanwhile
     from their first event on. None comes first: what happens from then on follows; and again when
-    nothing happened for `beat` seconds."""
+    nothing happened for `heartbeat` seconds."""
     only, mark = wanted_types(types), live.mark()
     present = await stores.sessions.list(tenant)
     cursors = await stores.events.newest_of([record.id for record in present])
@@ -34,9 +34,9 @@ async def follow_sessions(
     yielded_at = clock()
     yield None
     while True:
-        await live.changed(None, mark, seconds=beat)
+        await live.changed(None, mark, seconds=heartbeat)
         mark = live.mark()
-        if clock() - yielded_at >= beat:
+        if clock() - yielded_at >= heartbeat:
             yield None
             yielded_at = clock()
         records = {record.id: record for record in await stores.sessions.list(tenant)}

@@ -221,12 +221,14 @@ class Gateway:
         return await stores.dead_letters.of_tenant(self.tenant, names, before=before, limit=limit)
 
     async def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
+        self, *, types: Sequence[str] = (), heartbeat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
         """Events of every session from now on, each session's in order. See `Events.follow`."""
         stores = await self.stores()
         base_url = base_url or self.settings.base_url
-        async for event in follow_sessions(stores, self.tenant, self.live, types, beat, base_url):
+        async for event in follow_sessions(
+            stores, self.tenant, self.live, types, heartbeat, base_url
+        ):
             yield event
 
     async def health(self) -> dict[str, dict[str, Any]]:

@@ -6,10 +6,10 @@ import ssl
 
 from cluster.settings import HttpSettings
 
-__all__ = ["own_tls"]
+__all__ = ["client_tls"]
 
 
-def own_tls(http: HttpSettings) -> ssl.SSLContext | bool:
+def client_tls(http: HttpSettings) -> ssl.SSLContext | bool:
     """For httpx' `verify`: the public authorities, and this very certificate whatever the name by
     which it is reached (it is for the world's name of the gateway, not for 127.0.0.1)."""
     if not http.tls_cert_file:

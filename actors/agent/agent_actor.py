@@ -31,7 +31,7 @@ from cluster.domain.session import SessionRecord
 from cluster.reach import connects, way_to_whatsapp
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 
 __all__ = [
     "WorkerAgentActor",
@@ -65,7 +65,7 @@ class WorkerAgentActor:
         )
         self._id = ray.get_runtime_context().get_node_id()
         self._router = Router(self._settings)
-        observe(self._settings, "agent", node=self._id)
+        configure_telemetry(self._settings, "agent", node=self._id)
         self._agent: WorkerAgent | None = None
         self._reach: Reach | None = None
         self._stores: Stores | None = None
@@ -183,7 +183,7 @@ class WorkerAgentActor:
         assert self._stores is not None  # noqa: S101 - opened before
         while True:
             try:
-                await self._stores.workers.beat(self._id, host_id())
+                await self._stores.workers.report_alive(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
             await asyncio.sleep(_ALONE_SECONDS if self._alone else BEAT_SECONDS)

@@ -13,7 +13,7 @@ from actors.zygote.options import become_control
 from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 
 __all__ = ["WebhookDispatcher"]
 
@@ -66,7 +66,7 @@ class WebhookDispatcher:
 
     async def _deliver(self) -> None:
         settings = Settings()
-        observe(settings, "webhooks", dispatcher=self._name)
+        configure_telemetry(settings, "webhooks", dispatcher=self._name)
         while not self._stopped:
             try:
                 stores = await Stores.open(settings, plan_once=True)

@@ -22,7 +22,7 @@ from cluster.domain.session import host_name
 from cluster.local_calls import local_socket, serve_local_calls
 from cluster.settings import Settings
 from cluster.stores.outbox import OutboxRow
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 from cluster.telemetry.tracing import Carried, of_caller
 
 __all__ = ["SessionActor", "concurrency_groups"]
@@ -52,7 +52,7 @@ class SessionActor:
         self._label = label
         settings, context = Settings(), ray.get_runtime_context()
         node = context.get_node_id()
-        observe(settings, "host" if host else "session", session=label, node=node)
+        configure_telemetry(settings, "host" if host else "session", session=label, node=node)
         started()
         self._host = SessionHost(
             assigned=Assigned(host=host, capacity=capacity, session_id=session_id),

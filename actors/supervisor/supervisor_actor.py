@@ -26,7 +26,7 @@ from cluster.domain.errors import GatewayError
 from cluster.domain.reply import Reply, answer
 from cluster.settings import Settings
 from cluster.stores import Stores
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 
 __all__ = ["Supervisor"]
 
@@ -47,7 +47,7 @@ class Supervisor:
         """`cert_file`: see `become_control`."""
         become_control(cert_file)
         self._settings = Settings()
-        observe(self._settings, "supervisor")
+        configure_telemetry(self._settings, "supervisor")
         self._actors = HostActors(self._settings)
         self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()

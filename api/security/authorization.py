@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from api.security.caller import address_of, known_principal
-from api.security.front_door import FrontDoor
+from api.security.edge_policy import EdgePolicy
 from cluster.domain.errors import Forbidden
 from cluster.domain.principal import Action
 
@@ -85,7 +85,7 @@ async def authorize(connection: HTTPConnection) -> None:
         if isinstance(takes, str)
         else principal.may(takes)
     )
-    front: FrontDoor = connection.app.state.front
+    front: EdgePolicy = connection.app.state.front
     if isinstance(takes, str) and not front.controls(address_of(connection.scope)):
         raise Forbidden("that is not to be had from this address")
     if not allowed:

@@ -1,4 +1,4 @@
-"""The door: a request runs as a principal, or is refused before anything of it is read."""
+"""Authentication: a request runs as a principal, or is refused before anything of it is read."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class AuthenticationMiddleware:
             principal, ends = await self._authenticator.principal(scope, gateway)
             standing = await self._counted(scope, principal)
         except GatewayError as error:
-            refused = await self._stranger(scope, error)
+            refused = await self._counted_refusal(scope, error)
             await _refuse(refused, scope, receive, send)
             return
         remember(scope, principal)
@@ -83,7 +83,7 @@ class AuthenticationMiddleware:
             counted.append(("session", f"{principal.tenant}/{session[:64]}"))
         return await limits.take(*counted)
 
-    async def _stranger(self, scope: Scope, error: GatewayError) -> GatewayError:
+    async def _counted_refusal(self, scope: Scope, error: GatewayError) -> GatewayError:
         """Who tries many keys hears that, and nothing of the keys. Good keys from the same
         address still come in: it may be that of many."""
         limits: RateLimits | None = scope["app"].state.limits

@@ -134,9 +134,11 @@ class ScopedGateway:
         return await self._tenants.dead_letters(self._of_mine(names), before=before, limit=limit)
 
     async def follow_all(
-        self, *, types: Sequence[str] = (), beat: float = 15.0, base_url: str = ""
+        self, *, types: Sequence[str] = (), heartbeat: float = 15.0, base_url: str = ""
     ) -> AsyncIterator[dict[str, Any] | None]:
-        async for event in self._tenants.follow_all(types=types, beat=beat, base_url=base_url):
+        async for event in self._tenants.follow_all(
+            types=types, heartbeat=heartbeat, base_url=base_url
+        ):
             if event is None or self._principal.sees(event["session"]):
                 yield event
 

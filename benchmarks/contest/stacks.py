@@ -20,7 +20,7 @@ import psutil
 from benchmarks.baseline.process import JWT_SECRET, baseline
 from ops.embedded import EmbeddedStores
 from ops.local.layout import ROOT, Layout
-from ops.local.leftovers import RUN_VARIABLE
+from ops.local.orphans import RUN_VARIABLE
 from ops.local.state import State
 
 __all__ = ["Stack", "the_baseline", "the_gateway", "the_sandbox"]

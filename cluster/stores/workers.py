@@ -12,7 +12,7 @@ __all__ = ["NodeReport", "Worker", "WorkerStore"]
 
 
 #: A node's agent speaks this long after its node joined, at the latest.
-_FIRST_BEAT_SECONDS = 20.0
+_FIRST_HEARTBEAT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ class WorkerStore:
             },
         )
 
-    async def beat(self, node: str, host: str = "") -> None:
+    async def report_alive(self, node: str, host: str = "") -> None:
         """The node is alive, and reaches PostgreSQL. `host`: what it shares with others."""
         await self._db.run(
             "UPDATE workers SET beat_at = clock_timestamp(), host = %(host)s WHERE node = %(node)s",
@@ -99,7 +99,7 @@ class WorkerStore:
         )
 
     async def silence(self) -> dict[str, float]:
-        """Seconds since the last beat of each node, lost ones too; of one whose agent never
+        """Seconds since the last heartbeat of each node, lost ones too; of one whose agent never
         spoke, since it should have."""
         rows = await self._db.all(
             """
@@ -107,7 +107,7 @@ class WorkerStore:
                                  - coalesce(beat_at, started_at + %(grace)s))::float8 AS seconds
             FROM workers
             """,
-            {"grace": timedelta(seconds=_FIRST_BEAT_SECONDS)},
+            {"grace": timedelta(seconds=_FIRST_HEARTBEAT_SECONDS)},
         )
         return {row["node"]: row["seconds"] for row in rows}
 

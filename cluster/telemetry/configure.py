@@ -11,12 +11,12 @@ from cluster.settings import Settings
 from cluster.telemetry import logs, tracing
 from cluster.telemetry.logs.configure import secrets_of
 
-__all__ = ["observe"]
+__all__ = ["configure_telemetry"]
 
 log = structlog.get_logger(__name__)
 
 
-def observe(settings: Settings, part: str, **facts: Any) -> None:
+def configure_telemetry(settings: Settings, part: str, **facts: Any) -> None:
     """Configure this process as `part` (`session`, `ingress`, `supervisor` …); `facts` are said
     with every line of its log."""
     secrets = secrets_of(

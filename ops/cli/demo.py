@@ -23,7 +23,7 @@ from ops.cli.start_up import start_gateway
 from ops.cli.up import show_addresses
 from ops.local.background import environment
 from ops.local.layout import Layout
-from ops.local.lifecycle import Wanted
+from ops.local.lifecycle import HostOptions
 from ops.local.state import State
 from ops.local.user_settings import variables
 
@@ -42,9 +42,9 @@ def demo(
     began = time.monotonic()
     folder = (data or Path(tempfile.mkdtemp(prefix="gateway-demo-"))).resolve()
     layout = Layout.at(folder)
-    wanted = Wanted(data=folder, nodes=nodes, sandbox=True)
+    options = HostOptions(data=folder, nodes=nodes, sandbox=True)
     try:
-        state = start_gateway(wanted, _environment())
+        state = start_gateway(options, _environment())
         _converse(state)
     except GatewayError as error:
         _end(layout, keep=keep, remove=False)

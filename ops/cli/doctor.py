@@ -30,7 +30,7 @@ from ops.doctor.stores import stores
 from ops.local.layout import ROOT, Layout
 from ops.local.ports import is_free
 from ops.local.state import State
-from ops.local.user_settings import OwnSettings
+from ops.local.user_settings import UserSettings
 
 __all__ = ["doctor"]
 
@@ -83,7 +83,7 @@ def doctor(
 
 
 async def _stores(*, running: bool) -> list[Check]:
-    own = OwnSettings.read()
+    own = UserSettings.read()
     if not running and not (own.has_database and own.has_redis and own.has_objects):
         return [
             Check(
@@ -113,8 +113,8 @@ def _secrets(*, running: bool) -> Iterator[Check]:
 def _front(state: State | None) -> Iterator[Check]:
     """The HTTP front that is up, or whether its port is free."""
     if state is None:
-        http = OwnSettings.read().settings.http
-        port = OwnSettings.read().http_port or _PORT
+        http = UserSettings.read().settings.http
+        port = UserSettings.read().http_port or _PORT
         free = is_free(http.host, port)
         yield Check(
             group="gateway",

@@ -8,7 +8,7 @@ from ops.cli.console import console, fail
 from ops.cli.data_folder import DataOption, present_state
 from ops.local.background import end
 from ops.local.layout import Layout
-from ops.local.leftovers import end_leftovers
+from ops.local.orphans import end_orphans
 from ops.local.state import State
 
 __all__ = ["down", "take_down"]
@@ -31,7 +31,7 @@ def take_down(layout: Layout, state: State) -> None:
         console.print("going down: sessions first, then the servers [dim](up to half a minute)[/]")
     with console.status("going down"):
         clean = end(state)
-        left = end_leftovers(State.read(layout.state) or state)
+        left = end_orphans(State.read(layout.state) or state)
     if not clean:
         fail(f"the host did not answer and was killed, with {left} processes", log=layout.log)
     if not was_up and not left:

@@ -11,7 +11,7 @@ import httpx
 
 from cluster.domain.errors import Unavailable
 from cluster.settings import HttpSettings
-from ops.client_tls import own_tls
+from ops.client_tls import client_tls
 from ops.local.state import State
 
 __all__ = ["JsonApi", "gateway_api", "sandbox_api"]
@@ -38,7 +38,7 @@ class JsonApi:
             headers=headers,
             timeout=timeout,
             trust_env=False,
-            verify=True if elsewhere else own_tls(HttpSettings()),
+            verify=True if elsewhere else client_tls(HttpSettings()),
         )
 
     def __enter__(self) -> Self:

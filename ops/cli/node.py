@@ -16,11 +16,11 @@ import typer
 
 from cluster.domain.errors import GatewayError
 from cluster.settings import PlacementSettings, Settings
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 from ops.cli.console import console, fail
 from ops.local.background import end
 from ops.local.layout import Layout
-from ops.local.machine import Machine, NodeWanted
+from ops.local.machine import Machine, NodeOptions
 from ops.local.node_settings import problems, read_settings
 from ops.local.ray_node import GCS_PORT
 from ops.local.state import Phase, State
@@ -90,7 +90,7 @@ def node(
         return
     if slots is None:
         slots = 0 if head else PlacementSettings().session_slots_per_node
-    wanted = NodeWanted(
+    options = NodeOptions(
         data=data.resolve(),
         name=name or socket.gethostname(),
         host=host,
@@ -100,15 +100,15 @@ def node(
         autoscaling=autoscaling_config.expanduser() if autoscaling_config else None,
         drain_seconds=drain,
     )
-    raise typer.Exit(_run(wanted))
+    raise typer.Exit(_run(options))
 
 
-def _run(wanted: NodeWanted) -> int:
+def _run(options: NodeOptions) -> int:
     """Returns the exit code."""
-    observe(Settings(), "node")
+    configure_telemetry(Settings(), "node")
     os.umask(0o077)
     try:
-        machine = Machine(wanted)
+        machine = Machine(options)
     except GatewayError as error:
         fail(error.detail)
     _on_signals(_raise_stop)

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from cluster.settings import Settings
 from ops.cli.console import console
 from ops.config_check import database_findings, findings
-from ops.local.user_settings import OwnSettings, groups, variable_of
+from ops.local.user_settings import UserSettings, groups, variable_of
 
 __all__ = ["config"]
 
@@ -43,7 +43,7 @@ def config(
 def check(settings: Settings) -> None:
     """Print what to mend. Exits with 1 when there are errors."""
     found = findings(settings)
-    own = OwnSettings.read()
+    own = UserSettings.read()
     if own.has_database:
         found += asyncio.run(database_findings(settings))
     for one in found:

@@ -10,7 +10,7 @@ from cluster.domain.errors import Unavailable
 from ops.cli.console import console
 from ops.local.background import end, launch, wait_until_up
 from ops.local.layout import Layout
-from ops.local.lifecycle import Wanted
+from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
 __all__ = ["start_gateway"]
@@ -18,17 +18,17 @@ __all__ = ["start_gateway"]
 _LEAVING = {Phase.STOPPING, Phase.FAILED, Phase.DOWN}
 
 
-def start_gateway(wanted: Wanted, env: dict[str, str]) -> State:
+def start_gateway(options: HostOptions, env: dict[str, str]) -> State:
     """Launch the host, or join the one that is starting, and wait until it is up.
     Ctrl-C ends it again. Raises `Unavailable` with the reason."""
-    path = Layout.at(wanted.data).state
+    path = Layout.at(options.data).state
     present = State.read(path)
     if present is not None and present.phase in _LEAVING:
         end(present)
-    host = None if present is not None and present.alive else launch(wanted, env)
+    host = None if present is not None and present.alive else launch(options, env)
     try:
         with _Phases() as phases:
-            return wait_until_up(wanted.data, host, phases.show)
+            return wait_until_up(options.data, host, phases.show)
     except (KeyboardInterrupt, Unavailable):
         # Whoever starts again finds ports and files free.
         with console.status("going down"):

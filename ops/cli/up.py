@@ -16,7 +16,7 @@ from ops.cli.data_folder import DataOption, default_folder
 from ops.cli.start_up import start_gateway
 from ops.local.background import environment, host_command
 from ops.local.layout import ROOT, Layout
-from ops.local.lifecycle import Wanted
+from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
 __all__ = ["show_addresses", "up"]
@@ -48,7 +48,7 @@ def up(
 ) -> None:
     """Start the whole gateway on this machine; data survives restarts."""
     folder = data or default_folder(sandbox=sandbox)
-    wanted = Wanted(
+    options = HostOptions(
         data=folder.resolve(),
         nodes=nodes or (2 if sandbox else 1),
         sandbox=sandbox,
@@ -66,11 +66,11 @@ def up(
         return
     if foreground:
         os.chdir(ROOT)
-        command = host_command(wanted)
+        command = host_command(options)
         os.execve(command[0], command, env)  # noqa: S606
     began = time.monotonic()
     try:
-        state = start_gateway(wanted, env)
+        state = start_gateway(options, env)
     except GatewayError as error:
         fail(error.detail, log=layout.log)
     console.print(f"[green]up[/] after {time.monotonic() - began:.1f} s")

@@ -118,9 +118,9 @@ def _token(environment: Mapping[str, str]) -> Check:
 
 def _ray(url: str, environment: Mapping[str, str], secrets: Collection[str]) -> Iterator[Check]:
     try:
-        stranger = httpx.get(url + _PAGES[0], timeout=_SECONDS, trust_env=False)
-        verdict = Verdict.OK if stranger.status_code == 401 else Verdict.ERROR
-        yield _check("Ray's dashboard", verdict, f"strangers: {stranger.status_code}", "the token")
+        anonymous = httpx.get(url + _PAGES[0], timeout=_SECONDS, trust_env=False)
+        verdict = Verdict.OK if anonymous.status_code == 401 else Verdict.ERROR
+        yield _check("Ray's dashboard", verdict, f"strangers: {anonymous.status_code}", "the token")
         token = {"Authorization": f"Bearer {cluster_token(environment)}"}
         pages = [
             httpx.get(url + page, headers=token, timeout=_SECONDS, trust_env=False).text

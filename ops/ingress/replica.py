@@ -6,7 +6,7 @@ RAY_SERVE_USE_GRPC_BY_DEFAULT says, that unpickles what comes (Ray 2.60, `_on_in
 code there. Our handles make actor calls, so it is not opened.
 
 Its servers believe `X-Forwarded-For` of every process of the same machine, by uvicorn's default.
-Whom to believe is the front door's to know (api/security/front_door.py).
+Whom to believe is the edge policy's to know (api/security/edge_policy.py).
 
 They look ten times a second whether they are to end, and make a date once a second (uvicorn,
 `Server.main_loop`): a third of what a replica or a proxy does while nobody asks.

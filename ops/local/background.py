@@ -14,7 +14,7 @@ import psutil
 
 from cluster.domain.errors import Unavailable
 from ops.local.layout import ROOT, Layout
-from ops.local.lifecycle import Wanted
+from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
 __all__ = ["end", "environment", "host_command", "launch", "wait_until_up"]
@@ -27,15 +27,15 @@ _END_SECONDS = 240.0
 _POLL_SECONDS = 0.1
 
 
-def host_command(wanted: Wanted) -> list[str]:
+def host_command(options: HostOptions) -> list[str]:
     """How the host is started. No secrets in it: others can see command lines."""
     return [
         *(sys.executable, "-m", "ops.local.host"),
-        *("--data", str(wanted.data)),
-        *("--nodes", str(wanted.nodes)),
-        *("--http-port", str(wanted.http_port)),
-        *(["--sandbox"] if wanted.sandbox else []),
-        *(["--dashboard"] if wanted.dashboard else []),
+        *("--data", str(options.data)),
+        *("--nodes", str(options.nodes)),
+        *("--http-port", str(options.http_port)),
+        *(["--sandbox"] if options.sandbox else []),
+        *(["--dashboard"] if options.dashboard else []),
     ]
 
 
@@ -49,16 +49,16 @@ def environment() -> dict[str, str]:
     }
 
 
-def launch(wanted: Wanted, env: dict[str, str]) -> subprocess.Popen[bytes]:
+def launch(options: HostOptions, env: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the host; it goes on when this process ends."""
-    layout = Layout.at(wanted.data)
+    layout = Layout.at(options.data)
     layout.prepare()
     if layout.log.exists() and layout.log.stat().st_size > _LONG_LOG_BYTES:
         layout.log.replace(layout.log.with_suffix(".1.log"))
     with layout.log.open("ab") as output:
         os.fchmod(output.fileno(), 0o600)
         return subprocess.Popen(
-            host_command(wanted),
+            host_command(options),
             cwd=ROOT,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -17,9 +17,9 @@ import typer
 
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
-from cluster.telemetry.configure import observe
+from cluster.telemetry.configure import configure_telemetry
 from ops.local.layout import Layout
-from ops.local.lifecycle import LocalGateway, Wanted
+from ops.local.lifecycle import HostOptions, LocalGateway
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ def main(
     dashboard: Annotated[bool, typer.Option(help="Ray's dashboard.")] = False,
 ) -> None:
     """Run the gateway until SIGTERM."""
-    observe(Settings(), "host")
+    configure_telemetry(Settings(), "host")
     layout = Layout.at(data)
     layout.prepare()
     # Whatever this process and its children write is its user's alone.
@@ -50,10 +50,10 @@ def main(
     except BlockingIOError:
         log.warning("local.taken", data=str(layout.data))
         raise typer.Exit(TAKEN) from None
-    wanted = Wanted(
+    options = HostOptions(
         data=data, nodes=nodes, sandbox=sandbox, http_port=http_port, dashboard=dashboard
     )
-    gateway = LocalGateway(wanted)
+    gateway = LocalGateway(options)
     _on_signals(_raise_stop)
     code = 0
     try:

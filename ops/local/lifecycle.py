@@ -18,9 +18,9 @@ from cluster.settings import StoreSettings
 from cluster.stores.migrate import migrate
 from ops.embedded.process import free_ports
 from ops.ingress import haproxy
-from ops.local.kept_secrets import ray_token
+from ops.local.generated_secrets import ray_token
 from ops.local.layout import ROOT, Layout
-from ops.local.leftovers import RUN_VARIABLE, end_leftovers
+from ops.local.orphans import RUN_VARIABLE, end_orphans
 from ops.local.part import Part
 from ops.local.ports import is_free
 from ops.local.processes import ProcessId
@@ -30,9 +30,9 @@ from ops.local.sandbox import SandboxAddresses, SandboxPart
 from ops.local.state import Phase, State
 from ops.local.steps import run_module
 from ops.local.stores import StorePart, needed_stores
-from ops.local.user_settings import OwnSettings
+from ops.local.user_settings import UserSettings
 
-__all__ = ["LocalGateway", "Wanted"]
+__all__ = ["HostOptions", "LocalGateway"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ _RECORD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class HostOptions:
     """What was asked for on the command line."""
 
     data: Path
@@ -60,13 +60,13 @@ class Wanted:
 class LocalGateway:
     """Use it from the main thread only: children end with the thread that started them."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._layout = Layout.at(wanted.data)
+    def __init__(self, options: HostOptions) -> None:
+        self._options = options
+        self._layout = Layout.at(options.data)
         host = ProcessId.of(os.getpid())
         assert host is not None  # noqa: S101 - we are it
         self._state = State(
-            run=secrets.token_hex(8), host=host, sandboxed=wanted.sandbox, nodes=wanted.nodes
+            run=secrets.token_hex(8), host=host, sandboxed=options.sandbox, nodes=options.nodes
         )
         # Before the first record of this run takes its place.
         self._earlier = State.read(self._layout.state)
@@ -80,10 +80,10 @@ class LocalGateway:
     def start(self) -> None:
         """Start everything. Raises `GatewayError`; call `stop` in any case."""
         with self._phase(Phase.CLEANING):
-            self._layout.claim(sandbox=self._wanted.sandbox)
+            self._layout.claim(sandbox=self._options.sandbox)
             if self._earlier is not None:
-                end_leftovers(self._earlier)
-        own = OwnSettings.read()
+                end_orphans(self._earlier)
+        own = UserSettings.read()
         token_file, token = ray_token(self._layout.secrets)
         os.environ.update(self._environment(own, token))
         with self._phase(Phase.STORES):
@@ -94,7 +94,7 @@ class LocalGateway:
                 self._record()
         with self._phase(Phase.MIGRATING):
             migrate(StoreSettings().database_url.get_secret_value())
-        if self._wanted.sandbox:
+        if self._options.sandbox:
             with self._phase(Phase.SANDBOX):
                 self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
                 os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
@@ -102,9 +102,9 @@ class LocalGateway:
         with self._phase(Phase.RAY):
             slots = own.settings.placement.session_slots_per_node
             os.environ.update(access(token_file))
-            wanted = self._wanted
+            options = self._options
             self._ray = RayCluster(
-                self._layout, nodes=wanted.nodes, slots=slots, dashboard=wanted.dashboard
+                self._layout, nodes=options.nodes, slots=slots, dashboard=options.dashboard
             )
             os.environ["RAY_ADDRESS"] = self._state.ray_address = self._ray.head.address
             self._state.dashboard_url = self._ray.head.dashboard_url
@@ -161,9 +161,9 @@ class LocalGateway:
         self._state.phase = Phase.FAILED
         self._record()
 
-    def _environment(self, own: OwnSettings, token: str) -> dict[str, str]:
+    def _environment(self, own: UserSettings, token: str) -> dict[str, str]:
         """What every process of this run finds in its environment, but for the parts' addresses."""
-        port = own.http_port or self._wanted.http_port or free_ports(1)[0]
+        port = own.http_port or self._options.http_port or free_ports(1)[0]
         if not is_free(own.settings.http.host, port):
             raise Conflict(f"port {port} is taken by another program: set HTTP_PORT to a free one")
         found = {
@@ -173,7 +173,7 @@ class LocalGateway:
             "HTTP_PORT": str(port),
             "WEBHOOK_ALLOW": own.webhook_networks,
             "WEBHOOK_ALLOW_TENANTS": own.webhook_tenants,
-            "WEBHOOK_DISPATCHERS": str(own.dispatchers(self._wanted.nodes)),
+            "WEBHOOK_DISPATCHERS": str(own.dispatchers(self._options.nodes)),
             **own.secrets(self._layout.secrets),
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
             **self._ingress(own, token),
@@ -185,13 +185,13 @@ class LocalGateway:
         self._state.api_key = found["HTTP_API_KEY"]
         return found
 
-    def _ingress(self, own: OwnSettings, token: str) -> dict[str, str]:
+    def _ingress(self, own: UserSettings, token: str) -> dict[str, str]:
         """HAProxy in front of Serve, where there is one. Raises `Invalid` when it must be there."""
-        wanted = own.settings.http.ingress
+        ingress = own.settings.http.ingress
         # Ray's configuration of it ends no TLS.
-        without = wanted == "serve" or bool(own.settings.http.tls_cert_file)
+        without = ingress == "serve" or bool(own.settings.http.tls_cert_file)
         found = "" if without else haproxy.binary()
-        if wanted == "haproxy" and not found:
+        if ingress == "haproxy" and not found:
             raise Invalid("HTTP_INGRESS is haproxy: none is installed, or it would have to end TLS")
         if not found:
             return {"RAY_SERVE_ENABLE_HA_PROXY": "0"}

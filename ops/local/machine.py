@@ -22,7 +22,7 @@ from cluster.stores.migrate import migrate
 from ops.embedded.process import free_ports, private_file
 from ops.ingress import haproxy
 from ops.local.layout import ROOT, Layout
-from ops.local.leftovers import RUN_VARIABLE, end_leftovers
+from ops.local.orphans import RUN_VARIABLE, end_orphans
 from ops.local.processes import ProcessId
 from ops.local.ray_cluster import RAY_SETTINGS
 from ops.local.ray_node import RayNode
@@ -31,7 +31,7 @@ from ops.local.restarts import Restarts
 from ops.local.state import Phase, State
 from ops.local.steps import run_module
 
-__all__ = ["Machine", "NodeWanted"]
+__all__ = ["Machine", "NodeOptions"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodeWanted:
+class NodeOptions:
     """What was asked for on the command line."""
 
     data: Path
@@ -69,9 +69,9 @@ class NodeWanted:
 class Machine:
     """Use it from the main thread only: children end with the thread that started them."""
 
-    def __init__(self, wanted: NodeWanted) -> None:
-        self._wanted = wanted
-        self._layout = Layout.at(wanted.data)
+    def __init__(self, options: NodeOptions) -> None:
+        self._options = options
+        self._layout = Layout.at(options.data)
         self._layout.prepare()
         self._lock = os.open(self._layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -95,25 +95,25 @@ class Machine:
 
     @property
     def _head(self) -> bool:
-        return not self._wanted.join
+        return not self._options.join
 
     def run(self) -> NoReturn:
         """Start the node and keep it up, for ever."""
         if self._earlier is not None:
-            end_leftovers(self._earlier)
+            end_orphans(self._earlier)
         shutil.rmtree(self._layout.ray, ignore_errors=True)
         os.environ.update(self._environment())
         self._note(Phase.MIGRATING)
         self._prepare_stores()
         self._node = RayNode(
-            self._wanted.name,
+            self._options.name,
             self._layout,
-            slots=self._wanted.slots,
-            cluster=self._wanted.join,
-            host=self._wanted.host,
-            gcs_port=self._wanted.port,
+            slots=self._options.slots,
+            cluster=self._options.join,
+            host=self._options.host,
+            gcs_port=self._options.port,
             lasting=True,
-            autoscaling=self._wanted.autoscaling,
+            autoscaling=self._options.autoscaling,
         )
         os.environ["RAY_ADDRESS"] = self._state.ray_address = self._node.address
         self._state.dashboard_url = self._node.dashboard_url if self._head else ""
@@ -128,12 +128,12 @@ class Machine:
         """Hand the sessions over, as far as there is room elsewhere, and end everything."""
         self._note(Phase.STOPPING)
         node = self._node
-        if node is not None and not node.ended and self._wanted.slots and not self._alone():
+        if node is not None and not node.ended and self._options.slots and not self._alone():
             private_file(self._drained, "")
             self._try(
                 *("ops.cli", "drain", node.name),
-                *("--timeout", str(self._wanted.drain_seconds)),
-                timeout=self._wanted.drain_seconds + 30,
+                *("--timeout", str(self._options.drain_seconds)),
+                timeout=self._options.drain_seconds + 30,
             )
         if node is not None:
             node.stop()
@@ -221,17 +221,17 @@ class Machine:
                 log.warning("machine.stores_away", error=error.detail)
                 time.sleep(2)
         if self._drained.exists():
-            self._try("ops.cli", "undrain", self._wanted.name, timeout=60)
+            self._try("ops.cli", "undrain", self._options.name, timeout=60)
             self._drained.unlink()
 
     def _environment(self) -> dict[str, str]:
         """What every process of this node finds in its environment."""
-        wanted, alone = self._wanted, self._alone()
+        options, alone = self._options, self._alone()
         self._token = cluster_token({**os.environ, "RAY_AUTH_MODE": "token"})
         found = {
             RUN_VARIABLE: self._state.run,
             "PYTHONPATH": str(ROOT),
-            "GATEWAY_DATA_DIR": str(self._layout.node(wanted.name)),
+            "GATEWAY_DATA_DIR": str(self._layout.node(options.name)),
             "GATEWAY_ENV_FILE": os.devnull,
             "RAY_AUTH_MODE": "token",
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -253,7 +253,7 @@ class Machine:
         )
 
     def _alone(self) -> bool:
-        return self._wanted.host == _LOOPBACK
+        return self._options.host == _LOOPBACK
 
     @property
     def _drained(self) -> Path:

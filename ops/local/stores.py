@@ -11,7 +11,7 @@ from ops.local.layout import Layout
 from ops.local.part import Part
 from ops.local.processes import ProcessId, descendants
 from ops.local.state import PartState
-from ops.local.user_settings import OwnSettings
+from ops.local.user_settings import UserSettings
 
 __all__ = ["StorePart", "needed_stores"]
 
@@ -75,7 +75,7 @@ class StorePart(Part):
         )
 
 
-def needed_stores(own: OwnSettings, layout: Layout) -> list[StorePart]:
+def needed_stores(own: UserSettings, layout: Layout) -> list[StorePart]:
     """Those to start, in their order."""
     found = []
     if not own.has_database:

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from cluster.settings import Settings
-from ops.local.kept_secrets import api_key, checkpoint_keys
+from ops.local.generated_secrets import api_key, checkpoint_keys
 
-__all__ = ["OwnSettings", "groups", "variable_of", "variables"]
+__all__ = ["UserSettings", "groups", "variable_of", "variables"]
 
 
 def groups(settings: Settings) -> Iterator[BaseSettings]:
@@ -34,13 +34,13 @@ def variables() -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSettings:
+class UserSettings:
     """What the user set, read once from the environment and `.env`."""
 
     settings: Settings
 
     @classmethod
-    def read(cls) -> OwnSettings:
+    def read(cls) -> UserSettings:
         return cls(Settings())
 
     @property

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from running_gateway import RunningGateway, until
 
-from ops.local.kept_secrets import ray_token
+from ops.local.generated_secrets import ray_token
 from ops.local.layout import Layout
 
 pytestmark = pytest.mark.skipif(

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from running_gateway import Phone, RunningGateway, until
 
-from ops.local.kept_secrets import ray_token
+from ops.local.generated_secrets import ray_token
 from ops.local.layout import Layout
 
 _numbers = itertools.count(1)

@@ -18,7 +18,7 @@ from cluster.settings import Settings, WebhookSettings
 from cluster.stores import Stores
 from cluster.stores.webhooks import LeasedWebhook
 from cluster.webhooks.endpoint import Endpoint
-from ops.local.user_settings import OwnSettings, variables
+from ops.local.user_settings import UserSettings, variables
 
 
 @pytest.fixture
@@ -114,8 +114,8 @@ def test_unasked_this_machine_is_reached_by_the_operators_tenant_only(
     for name in variables():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    own = OwnSettings.read()
+    own = UserSettings.read()
     assert (own.webhook_networks, own.webhook_tenants) == ("127.0.0.0/8,::1/128", "default")
     monkeypatch.setenv("WEBHOOK_ALLOW", "10.0.0.0/8")
-    own = OwnSettings.read()
+    own = UserSettings.read()
     assert (own.webhook_networks, own.webhook_tenants) == ("10.0.0.0/8", "*")

@@ -19,9 +19,9 @@ from chaos.servers import family, signal_all
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SUPERVISOR
 from ops.embedded.process import free_ports
-from ops.local.kept_secrets import ray_token
+from ops.local.generated_secrets import ray_token
 from ops.local.layout import ROOT, Layout
-from ops.local.leftovers import RUN_VARIABLE
+from ops.local.orphans import RUN_VARIABLE
 from ops.local.ray_state import node_names
 from ops.local.state import PartState, State
 from ops.local.user_settings import variables

@@ -230,7 +230,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
 async def alone(stores: Stores) -> AsyncIterator[None]:
     """There is one node, on this host."""
     await stores.workers.replace([NodeReport(node="here", name="n", address="a", slots=9)])
-    await stores.workers.beat("here", host_id())
+    await stores.workers.report_alive("here", host_id())
     yield
     await stores.workers.replace([])
 

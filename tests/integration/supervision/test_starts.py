@@ -171,7 +171,7 @@ async def test_a_node_that_alone_does_not_reach_whatsapp_takes_none(
     await stores.workers.replace(nodes)
     try:
         for one in (node, other):
-            await stores.workers.beat(one)
+            await stores.workers.report_alive(one)
         await stores.workers.report_whatsapp(node, True)
         assert {w.name: w.drained for w in await stores.workers.list()} == {"n1": True, "n2": False}
         assert (await stores.starts.begin(record.id, node, POLICY)).parked

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.contest import stacks
 from benchmarks.contest.stacks import Stack
 from cluster.settings import LimitSettings
-from ops.local.leftovers import RUN_VARIABLE
+from ops.local.orphans import RUN_VARIABLE
 
 _PARENT = """
 import os, subprocess, sys, time

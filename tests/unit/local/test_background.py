@@ -13,7 +13,7 @@ import pytest
 from cluster.domain.errors import Unavailable
 from ops.local.background import host_command, wait_until_up
 from ops.local.layout import Layout
-from ops.local.lifecycle import Wanted
+from ops.local.lifecycle import HostOptions
 from ops.local.processes import ProcessId
 from ops.local.state import Phase, State
 
@@ -76,5 +76,5 @@ def test_no_secret_is_on_the_hosts_command_line(
 ) -> None:
     monkeypatch.setenv("HTTP_API_KEY", "hidden-word")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:hidden-word@db.example/x")
-    command = host_command(Wanted(data=tmp_path, nodes=2, sandbox=True))
+    command = host_command(HostOptions(data=tmp_path, nodes=2, sandbox=True))
     assert "hidden-word" not in " ".join(command)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cluster.domain.errors import Invalid
 from ops.cli.application import application
 from ops.local.layout import Layout
-from ops.local.machine import Machine, NodeWanted
+from ops.local.machine import Machine, NodeOptions
 from ops.local.node_settings import problems, read_settings
 
 _GOOD = {
@@ -112,7 +112,7 @@ def test_no_cluster_is_open_to_whoever_reaches_its_ports(
     for name, value in _GOOD.items():
         monkeypatch.setenv(name, value)
     data = tmp_path / "node"
-    machine = Machine(NodeWanted(data=data, name="one", host="10.0.0.7"))
+    machine = Machine(NodeOptions(data=data, name="one", host="10.0.0.7"))
     environment = machine._environment()
     assert environment["RAY_AUTH_MODE"] == "token"
     assert environment["FORWARDED_ALLOW_IPS"] == "nobody"

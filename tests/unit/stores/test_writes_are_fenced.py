@@ -127,7 +127,7 @@ OTHERS = {
     "webhooks._LEASE": "takes a row that nobody holds",
     "webhooks._LOG": _DISPATCHER,
     "webhooks._TAKE_PROBES": "opens a circuit for one probe",
-    "workers.WorkerStore.beat": _SUPERVISOR,
+    "workers.WorkerStore.report_alive": _SUPERVISOR,
     "workers.WorkerStore.report_whatsapp": _SUPERVISOR,
     "workers.WorkerStore.replace": _SUPERVISOR,
 }

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 import cluster.settings as settings_module
 from cluster.settings import Settings
-from ops.local.user_settings import OwnSettings, groups, variables
+from ops.local.user_settings import UserSettings, groups, variables
 
 
 @pytest.fixture(autouse=True)
@@ -22,22 +22,22 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_without_settings_every_store_is_ours() -> None:
-    own = OwnSettings.read()
+    own = UserSettings.read()
     assert [own.has_database, own.has_redis, own.has_objects] == [False] * 3
     assert own.http_port is None
 
 
 def test_each_store_can_be_replaced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/0")
-    own = OwnSettings.read()
+    own = UserSettings.read()
     assert own.has_redis
     assert not own.has_database
     assert not own.has_objects
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
-    first = OwnSettings.read().secrets(tmp_path)
-    assert OwnSettings.read().secrets(tmp_path) == first
+    first = UserSettings.read().secrets(tmp_path)
+    assert UserSettings.read().secrets(tmp_path) == first
     assert len(base64.b64decode(first["CHECKPOINT_KEYS"].removeprefix("k1:"))) == 32
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -45,7 +45,7 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 
 def test_the_users_secrets_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HTTP_API_KEY", "mine")
-    assert OwnSettings.read().secrets(tmp_path)["HTTP_API_KEY"] == "mine"
+    assert UserSettings.read().secrets(tmp_path)["HTTP_API_KEY"] == "mine"
     assert not (tmp_path / "http-api-key").exists()
 
 

@@ -14,7 +14,7 @@ from attack_front import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from api.security.front_door import FrontDoor
+from api.security.edge_policy import EdgePolicy
 from api.security.rate_limits import RateLimits
 from cluster.domain.errors import RateLimited
 from cluster.domain.session import SessionRecord
@@ -275,25 +275,27 @@ def test_our_own_haproxy_says_who_called_it_and_nobody_else_does(
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     scope = {"type": "http", "client": ("127.0.0.1", 4), "headers": headers}
     proven = scope | {"headers": [*headers, (b"x-gateway-ingress", b"of-the-cluster")]}
-    assert FrontDoor(settings, ingress_secret="of-the-cluster").address(proven) == address
+    assert EdgePolicy(settings, ingress_secret="of-the-cluster").address(proven) == address
     for stranger in (
         scope,
         scope | {"headers": [*headers, (b"x-gateway-ingress", b"guessed")]},
         scope
         | {"headers": [*headers, (b"x-gateway-ingress", "of-the-clust\xe9r".encode("latin-1"))]},
     ):
-        assert FrontDoor(settings, ingress_secret="of-the-cluster").address(stranger) == "127.0.0.1"
-    assert FrontDoor(settings).address(proven) == "127.0.0.1"
+        assert (
+            EdgePolicy(settings, ingress_secret="of-the-cluster").address(stranger) == "127.0.0.1"
+        )
+    assert EdgePolicy(settings).address(proven) == "127.0.0.1"
 
 
 def test_the_scheme_is_that_of_our_own_proxies() -> None:
-    door = FrontDoor(
+    policy = EdgePolicy(
         FrontSettings(_env_file=os.devnull, trusted_proxies="10.0.0.0/8"), ingress_secret="proof"
     )
 
     def scheme(client: str, told: str, proof: str = "", kind: str = "http") -> str:
         headers = [(b"x-forwarded-proto", told.encode()), (b"x-gateway-ingress", proof.encode())]
-        return door.scheme({"type": kind, "client": (client, 4), "headers": headers})
+        return policy.scheme({"type": kind, "client": (client, 4), "headers": headers})
 
     assert scheme("192.0.2.7", "https", "proof") == "https"
     assert scheme("192.0.2.7", "https", "proof", "websocket") == "wss"

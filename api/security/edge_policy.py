@@ -16,7 +16,7 @@ from api.problems import problem_response
 from cluster.domain.errors import Forbidden
 from cluster.settings import FrontSettings
 
-__all__ = ["FrontDoor"]
+__all__ = ["EdgePolicy"]
 
 #: What Helmet sets, https://helmetjs.github.io, for an API: nothing of it is a page to be framed.
 _HEADERS = {
@@ -44,7 +44,7 @@ Networks = Sequence[IPv4Network | IPv6Network]
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
-class FrontDoor:
+class EdgePolicy:
     """The settings of the front, applied."""
 
     def __init__(self, settings: FrontSettings, *, ingress_secret: str = "") -> None:
@@ -78,7 +78,7 @@ class FrontDoor:
                 expose_headers=_EXPOSED,
                 max_age=600,
             )
-        app.add_middleware(_FrontDoorMiddleware, door=self)
+        app.add_middleware(_EdgePolicyMiddleware, policy=self)
 
     def admits(self, address: str) -> bool:
         return _within(address, self._allow)
@@ -126,21 +126,21 @@ class FrontDoor:
         return self._raw_docs if path.startswith("/docs") else self._raw
 
 
-class _FrontDoorMiddleware:
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+class _EdgePolicyMiddleware:
+    def __init__(self, app: ASGIApp, *, policy: EdgePolicy) -> None:
         self._app = app
-        self._door = door
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        address = self._door.address(scope)
-        scope["scheme"] = self._door.scheme(scope)
+        address = self._policy.address(scope)
+        scope["scheme"] = self._policy.scheme(scope)
         # Nothing behind this may repeat it.
         scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
-        headers = self._door.headers(scope["path"])
+        headers = self._policy.headers(scope["path"])
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -149,7 +149,7 @@ class _FrontDoorMiddleware:
                 message["headers"] = given + [one for one in headers if one[0] not in present]
             await send(message)
 
-        if self._door.admits(address):
+        if self._policy.admits(address):
             await self._app(scope, receive, with_headers)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "Forbidden"})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.local.leftovers import RUN_VARIABLE, end_leftovers
+from ops.local.orphans import RUN_VARIABLE, end_orphans
 from ops.local.processes import ProcessId
 from ops.local.state import PartState, State
 
@@ -51,7 +51,7 @@ def _state(*parts: PartState) -> State:
 def test_what_carries_the_runs_id_is_ended(
     ours: subprocess.Popen[str], other: subprocess.Popen[str]
 ) -> None:
-    assert end_leftovers(_state()) == 1
+    assert end_orphans(_state()) == 1
     assert ours.poll() is not None
     assert other.poll() is None
 
@@ -59,5 +59,5 @@ def test_what_carries_the_runs_id_is_ended(
 def test_what_was_recorded_is_ended(other: subprocess.Popen[str]) -> None:
     recorded = ProcessId.of(other.pid)
     assert recorded is not None
-    assert end_leftovers(_state(PartState(name="node-1", family=[recorded]))) == 1
+    assert end_orphans(_state(PartState(name="node-1", family=[recorded]))) == 1
     assert other.poll() is not None

@@ -8,25 +8,25 @@ import structlog
 from ops.local.processes import ProcessId, end_all
 from ops.local.state import State
 
-__all__ = ["RUN_VARIABLE", "end_leftovers"]
+__all__ = ["RUN_VARIABLE", "end_orphans"]
 
 log = structlog.get_logger(__name__)
 
 #: In the environment of every process that a host started, with the id of its run.
 RUN_VARIABLE = "GATEWAY_LOCAL_RUN"
-_PATIENCE_SECONDS = 10.0
+_GRACE_SECONDS = 10.0
 
 
-def end_leftovers(state: State) -> int:
+def end_orphans(state: State) -> int:
     """End every process of the run that `state` lists; its host must have ended.
 
     The recorded ones, and those that carry the run's id: what began after the last record.
     """
     recorded = {member for part in state.parts for member in part.family}
     recorded |= {part.process for part in state.parts if part.process is not None}
-    ended = end_all(recorded | _carriers(state.run), patience=_PATIENCE_SECONDS)
+    ended = end_all(recorded | _carriers(state.run), patience=_GRACE_SECONDS)
     if ended:
-        log.warning("local.leftovers_ended", count=len(ended), pids=sorted(ended))
+        log.warning("local.orphans_ended", count=len(ended), pids=sorted(ended))
     return len(ended)
 
 
