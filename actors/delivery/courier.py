@@ -204,24 +204,24 @@ class Courier:
     async def _hand_over(
         self, hook: LeasedWebhook, endpoint: Endpoint, events: Sequence[Event]
     ) -> Outcome:
-        teller = replace(hook.source, files=files_url(self._base_url, hook.source.name))
+        source = replace(hook.source, files=files_url(self._base_url, hook.source.name))
         if Sinks.is_sink(endpoint.url):
             records = [
                 SinkRecord(
                     id=event.id,
                     seq=event.seq,
-                    session=teller.name,
+                    session=source.name,
                     type=event.type,
                     happened_at=event.happened_at,
-                    body=body_of(event, teller),
+                    body=body_of(event, source),
                 )
                 for event in events
             ]
             return await self._sinks.put(endpoint.url, records)
         (event,) = events
         if Apps.is_app(endpoint.url):
-            return await self._apps.put(hook, endpoint.url, event, teller)
-        body = body_of(event, teller)
+            return await self._apps.put(hook, endpoint.url, event, source)
+        body = body_of(event, source)
         headers = endpoint.request_headers(body, event.id, attempt=hook.attempts + 1)
         headers |= carried()
         if hook.origin == "replay":

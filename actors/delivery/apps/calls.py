@@ -24,14 +24,14 @@ class Sessions(Protocol):
         """The session that was called."""
 
 
-async def reject(app: AppRecord, sessions: Sessions, event: Event, teller: EventSource) -> None:
+async def reject(app: AppRecord, sessions: Sessions, event: Event, source: EventSource) -> None:
     """Reject the call and send the text, as the app says for people and for groups. Raises
     `GatewayError`; told twice it sends once."""
     call = event.payload
     wanted: Mapping[str, Any] = app.config.get("group" if call.get("isGroup") else "dm") or {}
     if event.type != "call.received" or datetime.now(UTC) - event.happened_at > _STALE:
         return
-    session = sessions.session(app.tenant, teller.name)
+    session = sessions.session(app.tenant, source.name)
     caller = str(call["from"])
     try:
         if wanted.get("reject"):

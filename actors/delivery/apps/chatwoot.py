@@ -89,9 +89,9 @@ class ChatwootBridge:
         self._api = ChatwootApi(connections, self._config)
         self._files = files
 
-    async def tell(self, event: Event, teller: EventSource) -> None:
+    async def put(self, event: Event, source: EventSource) -> None:
         """Returns when Chatwoot has it. Raises `ChatwootError`, `GatewayError`."""
-        tells: dict[str, Callable[[Event, EventSource], Awaitable[None]]] = {
+        handlers: dict[str, Callable[[Event, EventSource], Awaitable[None]]] = {
             "message.any": self._message,
             "message.reaction": self._reaction,
             "message.edited": self._edited,
@@ -100,42 +100,42 @@ class ChatwootBridge:
             "session.status": self._status,
             "app.command": self._command,
         }
-        if tell := tells.get(event.type):
-            await tell(event, teller)
+        if handle := handlers.get(event.type):
+            await handle(event, source)
 
     # -- messages -------------------------------------------------------------------------------
 
-    async def _message(self, event: Event, teller: EventSource, *, old: bool = False) -> None:
+    async def _message(self, event: Event, source: EventSource, *, old: bool = False) -> None:
         """`old`: of the history, so that its text says when it was."""
         message = from_event(event.payload)
         if not self._wanted(message.chat):
             return
         upload = None
-        text = _body(message, envelope(event, teller)["payload"])
+        text = _body(message, envelope(event, source)["payload"])
         if message.has_media:
-            upload = await self._files.upload(self._app.tenant, teller.name, message)
+            upload = await self._files.upload(self._app.tenant, source.name, message)
             if upload is None:
-                url = (envelope(event, teller)["payload"].get("media") or {}).get("url")
+                url = (envelope(event, source)["payload"].get("media") or {}).get("url")
                 text = f"{text}\n\n📎 {url or message.kind}".strip()
         if old:
             text = f"🕰 {message.timestamp.astimezone(UTC):%Y-%m-%d %H:%M} UTC\n\n{text}".strip()
-        await self._make(message.message_id, message, text or message.kind, upload, teller)
+        await self._make(message.message_id, message, text or message.kind, upload, source)
 
-    async def _reaction(self, event: Event, teller: EventSource) -> None:
+    async def _reaction(self, event: Event, source: EventSource) -> None:
         message = from_event(event.payload)
         text = message.body or "∅"
-        await self._note(event, message, f"{text}", teller)
+        await self._note(event, message, f"{text}", source)
 
-    async def _edited(self, event: Event, teller: EventSource) -> None:
+    async def _edited(self, event: Event, source: EventSource) -> None:
         message = from_event(event.payload)
-        await self._note(event, message, f"✏️ {to_markdown(message.body)}", teller)
+        await self._note(event, message, f"✏️ {to_markdown(message.body)}", source)
 
-    async def _revoked(self, event: Event, teller: EventSource) -> None:
+    async def _revoked(self, event: Event, source: EventSource) -> None:
         message = from_event(event.payload)
-        await self._note(event, message, "🗑️", teller)
+        await self._note(event, message, "🗑️", source)
 
     async def _note(
-        self, event: Event, message: StoredMessage, text: str, teller: EventSource
+        self, event: Event, message: StoredMessage, text: str, source: EventSource
     ) -> None:
         """Something that was done to an earlier message: said as an answer to it."""
         if not self._wanted(message.chat):
@@ -143,7 +143,7 @@ class ChatwootBridge:
         target = await self._map.of_message(self._app, message.reply_to)
         if message.from_me and message.via_api and target is not None and target.from_agent:
             return  # an agent did it there
-        await self._make(event.id, message, text, None, teller)
+        await self._make(event.id, message, text, None, source)
 
     async def _make(
         self,
@@ -151,25 +151,25 @@ class ChatwootBridge:
         message: StoredMessage,
         text: str,
         upload: Upload | None,
-        teller: EventSource,
+        source: EventSource,
     ) -> None:
         """`message_id`: under which it is known; of a note the event's."""
         mapped, fresh = await self._map.begin(self._app, message_id, message.chat)
         if mapped.from_agent or mapped.chatwoot_id is not None:
             return
-        source = f"{SOURCE}{message_id}"
+        source_id = f"{SOURCE}{message_id}"
         if not fresh and mapped.conversation_id is not None:
-            there = await self._found(mapped, source)
+            there = await self._found(mapped, source_id)
             if there is not None:
                 await self._map.made(self._app, message_id, mapped.conversation_id, there)
                 return
-        conversation = await self._conversation(message, teller)
+        conversation = await self._conversation(message, source)
         await self._map.asked(self._app, message_id, conversation)
         fields: dict[str, Any] = {
             "content": self._signed(message, text),
             "message_type": "outgoing" if message.from_me else "incoming",
             "private": message.from_me and self._config.notes,
-            "source_id": source,
+            "source_id": source_id,
         }
         if message.reply_to:
             answered = await self._map.of_message(self._app, message.reply_to)
@@ -178,10 +178,10 @@ class ChatwootBridge:
         there = await self._api.create_message(conversation, fields, upload)
         await self._map.made(self._app, message_id, conversation, there)
 
-    async def _found(self, mapped: Mapped, source: str) -> int | None:
+    async def _found(self, mapped: Mapped, source_id: str) -> int | None:
         assert mapped.conversation_id is not None  # noqa: S101 - looked at by the caller
         try:
-            return await self._api.message_with(mapped.conversation_id, source)
+            return await self._api.message_with(mapped.conversation_id, source_id)
         except ChatwootError as error:
             if error.status == _GONE:
                 return None  # an agent deleted the conversation
@@ -201,19 +201,19 @@ class ChatwootBridge:
 
     # -- contacts and conversations -------------------------------------------------------------
 
-    async def _conversation(self, message: StoredMessage, teller: EventSource) -> int:
+    async def _conversation(self, message: StoredMessage, source: EventSource) -> int:
         contact = await self._api.contact(message.chat)
         if contact is None:
-            contact = await self._new_contact(message, teller)
+            contact = await self._new_contact(message, source)
         found = await self._api.conversation(int(contact["id"]))
         if found is not None:
             return found
-        source = await self._api.source_id(contact)
-        return await self._api.create_conversation(int(contact["id"]), source)
+        source_id = await self._api.source_id(contact)
+        return await self._api.create_conversation(int(contact["id"]), source_id)
 
-    async def _new_contact(self, message: StoredMessage, teller: EventSource) -> dict[str, Any]:
+    async def _new_contact(self, message: StoredMessage, source: EventSource) -> dict[str, Any]:
         chat = message.chat
-        person = await self._files.person(self._app.tenant, teller.name, chat)
+        person = await self._files.person(self._app.tenant, source.name, chat)
         user, _, server = chat.partition("@")
         phone = f"+{user}" if server == "s.whatsapp.net" else ""
         shown = "" if message.from_me or is_shared(chat) else message.push_name
@@ -234,10 +234,10 @@ class ChatwootBridge:
             # Known by the LID alone until now: it is the same person.
             before = await self._api.contact(person.lid)
             if before is not None:
-                told = {"identifier": chat, "custom_attributes": fields["custom_attributes"]}
+                changes = {"identifier": chat, "custom_attributes": fields["custom_attributes"]}
                 if phone:
-                    told["phone_number"] = phone
-                await self._api.update_contact(int(before["id"]), **told)
+                    changes["phone_number"] = phone
+                await self._api.update_contact(int(before["id"]), **changes)
                 return before
         try:
             return await self._api.create_contact(**fields)
@@ -257,7 +257,7 @@ class ChatwootBridge:
 
     # -- states ---------------------------------------------------------------------------------
 
-    async def _ack(self, event: Event, teller: EventSource) -> None:
+    async def _ack(self, event: Event, source: EventSource) -> None:
         level = Ack(event.payload["ack"])
         state = _STATES.get(level)
         mapped = await self._map.of_message(self._app, str(event.payload["id"]))
@@ -277,44 +277,44 @@ class ChatwootBridge:
             if self._config.mark_read and level in {Ack.READ, Ack.PLAYED}:
                 contact = await self._api.contact(mapped.chat)
                 if contact is not None:
-                    source = await self._api.source_id(contact)
-                    await self._api.seen(mapped.conversation_id, source)
+                    source_id = await self._api.source_id(contact)
+                    await self._api.seen(mapped.conversation_id, source_id)
         except ChatwootError as error:
             if error.status != _GONE:  # an agent deleted it there
                 raise
 
-    async def _status(self, event: Event, teller: EventSource) -> None:
+    async def _status(self, event: Event, source: EventSource) -> None:
         """Said in a conversation of the session itself, where it takes commands."""
         status = str(event.payload.get("status", ""))
         if status not in {"WORKING", "FAILED", "SCAN_QR_CODE", "STOPPED"}:
             return
         upload = None
-        text = f"{teller.name}: {status}"
+        text = f"{source.name}: {status}"
         if status == "SCAN_QR_CODE" and self._config.commands:
             try:
-                upload = await qr_upload(self._files.session(self._app.tenant, teller.name))
+                upload = await qr_upload(self._files.session(self._app.tenant, source.name))
                 text = f"{text}\n\nA code is good for some seconds: `qr` brings another."
             except GatewayError as gone:
                 log.info("app.qr_gone", error=gone.code)
-        await self._say(event.id, text, upload, teller)
+        await self._say(event.id, text, upload, source)
 
-    async def _command(self, event: Event, teller: EventSource) -> None:
+    async def _command(self, event: Event, source: EventSource) -> None:
         """What an agent asked for, and what follows of that."""
         asked = event.payload
         if asked.get("app") != self._app.id or not self._config.commands:
             return
         if "since" in asked:
-            await self._history(event, teller)
+            await self._history(event, source)
             return
         key = f"command:{asked['number']}"
         done = await self._map.of_message(self._app, key)
         if done is not None and done.chatwoot_id is not None:
             return
-        commands = Commands(self._files.session(self._app.tenant, teller.name))
+        commands = Commands(self._files.session(self._app.tenant, source.name))
         answer = await commands.run(str(asked["command"]), event.happened_at)
         if answer.following is not None:
             await self._follow(event, answer.following)
-        await self._say(key, answer.text, answer.upload, teller)
+        await self._say(key, answer.text, answer.upload, source)
 
     async def _follow(self, event: Event, changed: dict[str, Any]) -> None:
         """Once, however often `event` is tried: two that go on beside each other would each count
@@ -324,7 +324,7 @@ class ChatwootBridge:
             self._app.session_id, "app.command", event.payload | changed, event=ids.of("")
         )
 
-    async def _history(self, event: Event, teller: EventSource) -> None:
+    async def _history(self, event: Event, source: EventSource) -> None:
         """A page of what was said before, oldest first."""
         asked = event.payload
         page = await self._stores.messages.page(
@@ -338,47 +338,47 @@ class ChatwootBridge:
                 after=MessageCursor.parse(asked["after"]) if asked.get("after") else None,
             ),
         )
-        told = {"count": int(asked["count"]), "refused": int(asked.get("refused", 0))}
+        progress = {"count": int(asked["count"]), "refused": int(asked.get("refused", 0))}
         ends = asyncio.get_running_loop().time() + _PAGE_SECONDS
         brought = 0
         for message in page.messages:
             if asyncio.get_running_loop().time() > ends:
                 # The same page once more: what is there by then is left out.
-                await self._follow(event, told)
+                await self._follow(event, progress)
                 return
             try:
-                what = await self._bring_over(message, event, teller)
+                what = await self._bring_over(message, event, source)
             except Exception as error:
                 if not brought:
                     raise
                 # What is there by now counts; the next try begins with what failed.
                 log.info("app.history_goes_on", brought=brought, error=repr(error))
-                await self._follow(event, told)
+                await self._follow(event, progress)
                 return
             if what is not None:
                 brought += 1
-                told["count" if what else "refused"] += 1
+                progress["count" if what else "refused"] += 1
         if page.following is not None:
-            await self._follow(event, told | {"after": str(page.following)})
+            await self._follow(event, progress | {"after": str(page.following)})
             return
-        text = f"📜 Done: {told['count']} brought over."
-        if told["refused"]:
-            text += f" Chatwoot did not take {told['refused']}."
-        await self._say(f"command:{asked['number']}:done", text, None, teller)
+        text = f"📜 Done: {progress['count']} brought over."
+        if progress["refused"]:
+            text += f" Chatwoot did not take {progress['refused']}."
+        await self._say(f"command:{asked['number']}:done", text, None, source)
 
     async def _bring_over(
-        self, message: StoredMessage, event: Event, teller: EventSource
+        self, message: StoredMessage, event: Event, source: EventSource
     ) -> bool | None:
         """Whether Chatwoot took it; None: there already, or not wanted there."""
         known = await self._map.of_message(self._app, message.message_id)
         there = known is not None and known.chatwoot_id is not None
         if there or message.revoked_at is not None or not self._wanted(message.chat):
             return None
-        told = replace(
+        copied = replace(
             event, type="message.any", payload=to_event(message), happened_at=message.timestamp
         )
         try:
-            await self._message(told, teller, old=True)
+            await self._message(copied, source, old=True)
         except ChatwootError as error:
             if error.status not in _THIS_ONE:
                 raise
@@ -386,14 +386,14 @@ class ChatwootBridge:
             return False
         return True
 
-    async def _say(self, key: str, text: str, upload: Upload | None, teller: EventSource) -> None:
+    async def _say(self, key: str, text: str, upload: Upload | None, source: EventSource) -> None:
         """In the conversation of the session itself, once for each `key`."""
         mapped, fresh = await self._map.begin(self._app, key, ITSELF)
         if mapped.chatwoot_id is not None:
             return
-        source = f"{SOURCE}{key}"
+        source_id = f"{SOURCE}{key}"
         contact = await self._api.contact(ITSELF) or await self._api.create_contact(
-            name=self._config.text("app.inbox.contact.name", session=teller.name),
+            name=self._config.text("app.inbox.contact.name", session=source.name),
             identifier=ITSELF,
         )
         conversation = await self._api.conversation(int(contact["id"]))
@@ -401,9 +401,9 @@ class ChatwootBridge:
             conversation = await self._api.create_conversation(
                 int(contact["id"]), await self._api.source_id(contact)
             )
-        there = None if fresh else await self._api.message_with(conversation, source)
+        there = None if fresh else await self._api.message_with(conversation, source_id)
         if there is None:
-            fields = {"content": text, "message_type": "incoming", "source_id": source}
+            fields = {"content": text, "message_type": "incoming", "source_id": source_id}
             there = await self._api.create_message(conversation, fields, upload)
         await self._map.made(self._app, key, conversation, there)
 

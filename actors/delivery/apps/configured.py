@@ -41,7 +41,7 @@ class Apps:
         return url.startswith(_SCHEME)
 
     async def put(
-        self, hook: LeasedWebhook, url: str, event: Event, teller: EventSource
+        self, hook: LeasedWebhook, url: str, event: Event, source: EventSource
     ) -> Outcome:
         """Hand over once. Every failure is an `Outcome`."""
         started, error = time.perf_counter(), ""
@@ -51,7 +51,7 @@ class Apps:
             app = await self._stores.apps.get(hook.tenant, url.rpartition("/")[2])
             if app.session_id == hook.session_id:
                 async with asyncio.timeout(self._settings.timeout_seconds):
-                    await self._tell(app, event, teller)
+                    await self._put(app, event, source)
         except NotFound:
             # Deleted a moment ago: nobody waits for it.
             log.info("app.gone", url=url)
@@ -66,13 +66,13 @@ class Apps:
         took = timedelta(seconds=time.perf_counter() - started)
         return Outcome(status=status, error=error, took=took, retry_after=wish)
 
-    async def _tell(self, app: AppRecord, event: Event, teller: EventSource) -> None:
+    async def _put(self, app: AppRecord, event: Event, source: EventSource) -> None:
         if app.app == "calls":
-            await reject(app, self._files, event, teller)
+            await reject(app, self._files, event, source)
             return
         inside = self._settings.allowed_to(app.tenant)
         connections = self._inside if inside else self._outside
-        await ChatwootBridge(self._stores, connections, app, self._files).tell(event, teller)
+        await ChatwootBridge(self._stores, connections, app, self._files).put(event, source)
 
     async def close(self) -> None:
         await self._inside.close()

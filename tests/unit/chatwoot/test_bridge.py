@@ -115,8 +115,8 @@ async def test_a_person_whose_number_becomes_known_stays_one_contact(
     with Chatwoot.running() as chatwoot:
         stores: Any = SimpleNamespace(chatwoot=Map())
         bridge = ChatwootBridge(stores, connections, app_of(chatwoot.config()), Nobody())
-        await bridge.tell(event(1, "hidden", LID), EventSource(name="alice"))
-        await bridge.tell(event(2, "known"), EventSource(name="alice"))
+        await bridge.put(event(1, "hidden", LID), EventSource(name="alice"))
+        await bridge.put(event(2, "known"), EventSource(name="alice"))
         assert chatwoot.texts(BOB) == ["hidden", "known"]
         contact = chatwoot.contact(BOB)
         assert contact is not None
@@ -129,7 +129,7 @@ async def test_a_file_that_cannot_be_had_is_a_link(connections: ChatwootConnecti
     with Chatwoot.running() as chatwoot:
         stores: Any = SimpleNamespace(chatwoot=Map())
         bridge = ChatwootBridge(stores, connections, app_of(chatwoot.config()), Nobody())
-        await bridge.tell(event(1, "look", has_media=True), EventSource(name="alice"))
+        await bridge.put(event(1, "look", has_media=True), EventSource(name="alice"))
         assert chatwoot.texts(BOB)[0].startswith("look\n\n📎 ")
 
 
