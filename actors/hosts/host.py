@@ -50,9 +50,9 @@ _BEAT = 0.2
 #: Threads besides those that devices and their calls may hold, each for as long as the library
 #: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64
-#: Sessions that ended in this process, by capacity, until it counts as worn: each leaves a little
+#: Sessions that ended in this process, by capacity, until it is retired: each leaves a little
 #: behind in the library (a database handle; a thread when it was never paired).
-_WORN = 4
+_RETIRED_AFTER = 4
 #: A process owns its only session so often, one time after the other, before a fresh one does.
 _OWNED_AT_MOST = 8
 #: Exit codes: of a process that a fresh one is to follow, and of one that is not fit to go on.
@@ -136,7 +136,7 @@ class SessionHost:
         self._stores: Stores | None = None
         self._vitals: asyncio.Task[None] | None = None
         self._poked = asyncio.Event()
-        self._closing = self._told_worn = False
+        self._closing = self._retired_reported = False
         self._asked = time.monotonic()
         self._waits_for = "the session is being started"
         self._starting = asyncio.Semaphore(_STARTS_AT_ONCE)
@@ -291,9 +291,9 @@ class SessionHost:
             return True
         try:
             wanted = await self._assigned.look(stores)
-            if self._worn and not self._told_worn:
-                await stores.hosts.wear(self._assigned.host)
-                self._told_worn = True
+            if self._retired and not self._retired_reported:
+                await stores.hosts.retire(self._assigned.host)
+                self._retired_reported = True
         except Unavailable as error:
             await self._stores_away(error)
             return False
@@ -376,9 +376,10 @@ class SessionHost:
         return await self._hand_over(session_id, newer, entries)
 
     @property
-    def _worn(self) -> bool:
+    def _retired(self) -> bool:
         return (
-            not self._assigned.alone and self._ended >= self._capacity * _WORN + _SPARE_THREADS // 2
+            not self._assigned.alone
+            and self._ended >= self._capacity * _RETIRED_AFTER + _SPARE_THREADS // 2
         )
 
 

@@ -18,7 +18,7 @@ from cluster.domain.reply import Reply
 from cluster.settings import Settings
 from cluster.stores.workers import NodeReport
 
-__all__ = ["HostActors", "Pulse"]
+__all__ = ["HostActors", "ProbeResult"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -33,13 +33,13 @@ _GCS_SECONDS = 10.0
 _NAME_SECONDS, _NAME_LOOK = 5.0, 0.1
 
 
-class Pulse(StrEnum):
+class ProbeResult(StrEnum):
     """What became of a call to an actor."""
 
     ANSWERS = "answers"
     #: Ray counts it as alive, yet no answer came.
     SILENT = "silent"
-    #: Ray is (re)starting it, or does not tell.
+    #: Ray is (re)starting it, or does not say.
     COMING = "coming"
     #: The same, and it may not run on a node that takes sessions (again).
     BARRED = "barred"
@@ -122,11 +122,11 @@ class HostActors:
             self._ended[name] = handle._actor_id
             await _from_gcs(lambda: ray.kill(handle, no_restart=True))
 
-    async def pulse(self, name: str, patience: float, open_nodes: Collection[str]) -> Pulse:
+    async def probe(self, name: str, patience: float, open_nodes: Collection[str]) -> ProbeResult:
         """Whether its process answers within `patience` seconds; `open_nodes` take sessions."""
         handle = await self._handle(name)
         if handle is None:
-            return Pulse.COMING
+            return ProbeResult.COMING
         timed_out = False
         try:
             await asyncio.wait_for(_awaited(handle.describe.remote()), patience)
@@ -137,15 +137,15 @@ class HostActors:
         except RayError:
             # It is no more, or there is no node that it may live on.
             self._handles.pop(name, None)
-            return Pulse.COMING
+            return ProbeResult.COMING
         else:
-            return Pulse.ANSWERS
+            return ProbeResult.ANSWERS
         state = await self._state(name)
         if state is None or (state.state == "ALIVE" and not timed_out):
-            return Pulse.COMING
+            return ProbeResult.COMING
         if state.state == "ALIVE":
-            return Pulse.SILENT
-        return Pulse.BARRED if state.barred & set(open_nodes) else Pulse.COMING
+            return ProbeResult.SILENT
+        return ProbeResult.BARRED if state.barred & set(open_nodes) else ProbeResult.COMING
 
     async def keep_only(self, names: Collection[str]) -> None:
         """End those that nobody needs any more, as far as they are known here."""

@@ -36,11 +36,11 @@ class HostLoad:
     capacity: int
     sessions: set[int] = field(default_factory=set)
     #: It takes no more sessions.
-    worn: bool = False
+    retired: bool = False
 
     @property
     def room(self) -> int:
-        return 0 if self.worn else self.capacity - len(self.sessions)
+        return 0 if self.retired else self.capacity - len(self.sessions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +102,16 @@ class Cluster:
         ]
         return plan
 
-    def leaving(self) -> list[Move]:
-        """Sessions of hosts that are to become empty: worn, or on a node that takes none."""
+    def evictions(self) -> list[Move]:
+        """Sessions of hosts that are to become empty: retired, or on a node that takes none."""
         return [
             Move(session=session, host=host.id)
             for host in self._hosts
-            if host.worn or not self._nodes[host.node].open
+            if host.retired or not self._nodes[host.node].open
             for session in sorted(host.sessions)
         ]
 
-    def uneven(self, movable: Collection[int]) -> list[Move]:
+    def imbalance(self, movable: Collection[int]) -> list[Move]:
         """The moves after which all nodes that take sessions have the same load, within one
         session and a tenth. Only `movable` ones: those that are well where they are."""
         load = {node.id: self._load(node) for node in self._nodes.values() if self._takes(node)}

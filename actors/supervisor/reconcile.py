@@ -19,11 +19,11 @@ import structlog
 from actors.hosts.create_actor import HostActor
 from actors.supervisor.beside import Beside
 from actors.supervisor.coalescer import Coalescer
-from actors.supervisor.host_actors import HostActors, Pulse
+from actors.supervisor.host_actors import HostActors, ProbeResult
+from actors.supervisor.liveness import Liveness, is_ownerless
 from actors.supervisor.pace import Pace
 from actors.supervisor.planner import Cluster, HostLoad, Move, Node
 from actors.supervisor.stopped import mark_stopped
-from actors.supervisor.suspects import Suspects, is_ownerless
 from cluster.domain.errors import Conflict, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
 from cluster.settings import Settings
@@ -37,12 +37,12 @@ log = structlog.get_logger(__name__)
 
 #: Seconds a clean stop of a session may take until its place is given up (its lease then runs out).
 _STOP_PATIENCE = 30.0
-#: Seconds a process has to answer when it is suspected.
-_PULSE_PATIENCE = 3.0
+#: Seconds a process has to answer a probe.
+_PROBE_SECONDS = 3.0
 #: Stops and questions at once; a tick waits so long for the stops that it began, seconds.
 _AT_ONCE, _SETTLE = 20, 1.0
 #: A node that sessions had to leave, because of its disk or its network, gets none for so long.
-_SHUNNED = 30.0
+_CORDON_SECONDS = 30.0
 #: A shared host without sessions is ended after so long; seconds.
 _IDLE = 60.0
 #: Sessions that move at once, and before all is looked at again.
@@ -73,7 +73,7 @@ class _View:
                     id=host.id,
                     node=host.node,
                     capacity=host.capacity,
-                    worn=host.worn,
+                    retired=host.retired,
                     sessions=set(self.held[host.id]),
                 )
                 for host in self.hosts.values()
@@ -94,7 +94,7 @@ class Reconciler:
         self._per_tick = max(1, round(pace * every))
         self._starts = Pace(pace)
         self._moves = Pace(settings.placement.moves_per_second)
-        self._suspects = Suspects(settings.supervisor)
+        self._liveness = Liveness(settings.supervisor)
         #: When PostgreSQL was last found away from here; monotonic.
         self._away_at = float("-inf")
         lease = settings.lease
@@ -109,7 +109,7 @@ class Reconciler:
         #: Shared host → since when (monotonic) it is empty.
         self._empty: dict[int, float] = {}
         #: Node → until when (monotonic) it gets no session.
-        self._shunned: dict[str, float] = {}
+        self._cordoned: dict[str, float] = {}
         #: There is one node, and no host that is to become empty: nothing can be moved.
         self._settled = False
         self.paused = False
@@ -162,9 +162,9 @@ class Reconciler:
                 return False
             if cut_off and not self._alone_cut_off(view, session_id, node):
                 return False
-            self._shunned[node] = time.monotonic() + _SHUNNED
+            self._cordoned[node] = time.monotonic() + _CORDON_SECONDS
             cluster = view.cluster(self._settings)
-            if cluster.place([session_id], off=self._shunned_now()).left:
+            if cluster.place([session_id], off=self._cordoned_now()).left:
                 return False
             log.warning("supervisor.moves", session=record.name, away_from=node)
             await self._replace(record, off=node)
@@ -227,7 +227,9 @@ class Reconciler:
         await self._unpark(view, records)
         await self._end_hung(view, records)
         await self._end_empty(view)
-        self._settled = len(view.nodes) == 1 and not any(host.worn for host in view.hosts.values())
+        self._settled = len(view.nodes) == 1 and not any(
+            host.retired for host in view.hosts.values()
+        )
         hosts = {host_name(host) for host in view.hosts}
         await self._actors.keep_only(hosts | {r.own_actor_name for r in records.values()})
 
@@ -341,33 +343,33 @@ class Reconciler:
             and is_ownerless(view.starts[s])
             and not self._lock(s).locked()
         }
-        asked = self._suspects.watch(ownerless)
+        asked = self._liveness.watch(ownerless)
         if not asked:
             return
         open_nodes = {node.id for node in view.nodes if node.open}
         gate = asyncio.Semaphore(_AT_ONCE)
-        pulses: dict[int, Pulse] = {}
+        probes: dict[int, ProbeResult] = {}
 
         async def ask(host: Host) -> None:
             async with gate:
                 name = self._name(host, view, records)
-                pulses[host.id] = await self._actors.pulse(name, _PULSE_PATIENCE, open_nodes)
+                probes[host.id] = await self._actors.probe(name, _PROBE_SECONDS, open_nodes)
 
         hosts = {view.places[session] for session in asked}
         await asyncio.gather(*(ask(view.hosts[host]) for host in hosts))
         for session_id in asked:
             host = view.hosts[view.places[session_id]]
-            pulse, record = pulses[host.id], records[session_id]
-            if not self._suspects.judge(session_id, pulse):
+            probed, record = probes[host.id], records[session_id]
+            if not self._liveness.judge(session_id, probed):
                 continue
-            log.error("supervisor.hung", session=record.name, host=host.id, pulse=pulse.value)
-            self._suspects.forget(session_id)
-            if host.shared and pulse is Pulse.SILENT:
+            log.error("supervisor.hung", session=record.name, host=host.id, probed=probed.value)
+            self._liveness.forget(session_id)
+            if host.shared and probed is ProbeResult.SILENT:
                 await self._end_host(host, host_name(host.id))
                 continue
             async with self._lock(session_id):
                 if await self._still_there(session_id, host):
-                    await self._replace(record, excused=pulse is Pulse.BARRED)
+                    await self._replace(record, forgiven=probed is ProbeResult.BARRED)
 
     async def _end_empty(self, view: _View) -> None:
         """Hosts without sessions give back their slots, shared ones after a while."""
@@ -375,7 +377,7 @@ class Reconciler:
         empty = [host for host in view.hosts.values() if not view.held[host.id]]
         self._empty = {host.id: self._empty.get(host.id, now) for host in empty}
         for host in empty:
-            patience = _IDLE if host.shared and not host.worn else 0.0
+            patience = _IDLE if host.shared and not host.retired else 0.0
             if now - self._empty[host.id] < patience:
                 continue
             async with self._assigning:
@@ -391,11 +393,11 @@ class Reconciler:
             return
         view = await self._view()
         cluster = view.cluster(self._settings)
-        moves = cluster.leaving()
-        if not moves and self._settings.placement.rebalance and not self._shunned_now():
+        moves = cluster.evictions()
+        if not moves and self._settings.placement.rebalance and not self._cordoned_now():
             # Those that do not work have trouble enough.
-            if cluster.uneven(view.places.keys()):
-                moves = cluster.uneven(await self._working())
+            if cluster.imbalance(view.places.keys()):
+                moves = cluster.imbalance(await self._working())
             if moves:
                 log.info("supervisor.rebalances", sessions=len(moves))
         gate = asyncio.Semaphore(_MOVES_AT_ONCE)
@@ -419,7 +421,7 @@ class Reconciler:
         host = view.hosts.get(view.places.get(session_id, 0))
         if host is None or host.node != node:
             return
-        off = self._shunned_now() | {node}
+        off = self._cordoned_now() | {node}
         if view.cluster(self._settings).place([session_id], off=off).left:
             raise Conflict("no other node has room for it")
         await self._moves.turn()
@@ -438,7 +440,7 @@ class Reconciler:
             if view.places.get(session_id) != move.host or not _wanted(record):
                 return
             cluster, avoid = view.cluster(self._settings), {session_id: move.host}
-            if cluster.place([session_id], avoid=avoid, off=self._shunned_now() | {off}).left:
+            if cluster.place([session_id], avoid=avoid, off=self._cordoned_now() | {off}).left:
                 log.warning("drain.no_room", session=record.name)
                 return
             host, start = view.hosts[move.host], view.starts.get(session_id)
@@ -457,7 +459,9 @@ class Reconciler:
         arrived = await self._until(lambda: self._arrived(session_id, record))
         log.info("supervisor.moved", session=record.name, clean=clean, arrived=arrived)
 
-    async def _replace(self, record: SessionRecord, *, off: str = "", excused: bool = True) -> None:
+    async def _replace(
+        self, record: SessionRecord, *, off: str = "", forgiven: bool = True
+    ) -> None:
         """Another host for a session that gets nowhere in its own; not on the node `off`."""
         host = await self._stores.hosts.of(record.id)
         await self._stores.hosts.unassign([record.id])
@@ -469,7 +473,7 @@ class Reconciler:
             await self._actors.kill(record.own_actor_name)
             if host is not None:
                 await self._stores.hosts.remove(host.id)
-        if excused:
+        if forgiven:
             await self._stores.starts.forgive(record.id)
         await self._assign([record.id], avoid=avoid)
         await self._begin(record.id)
@@ -499,12 +503,12 @@ class Reconciler:
     async def _assign(
         self, sessions: Iterable[int], *, avoid: dict[int, int] | None = None, off: str = ""
     ) -> None:
-        """Give those a place that have none; hosts that run already are told of theirs."""
+        """Give those a place that have none; hosts that run already are notified of theirs."""
         async with self._assigning:
             view = await self._view()
             homeless = [session for session in sessions if session not in view.places]
             plan = view.cluster(self._settings).place(
-                homeless, avoid=avoid, off=self._shunned_now() | {off}
+                homeless, avoid=avoid, off=self._cordoned_now() | {off}
             )
             places = {s: host for host, those in plan.places.items() for s in those}
             for new, those in plan.new:
@@ -573,12 +577,12 @@ class Reconciler:
     async def _closed(self) -> set[str]:
         """Ids of the nodes that take no sessions."""
         workers = await self._stores.workers.list()
-        return {w.node for w in workers if w.drained} | self._shunned_now()
+        return {w.node for w in workers if w.drained} | self._cordoned_now()
 
-    def _shunned_now(self) -> set[str]:
+    def _cordoned_now(self) -> set[str]:
         now = time.monotonic()
-        self._shunned = {node: until for node, until in self._shunned.items() if until > now}
-        return set(self._shunned)
+        self._cordoned = {node: until for node, until in self._cordoned.items() if until > now}
+        return set(self._cordoned)
 
     async def _view(self) -> _View:
         workers = await self._stores.workers.list()

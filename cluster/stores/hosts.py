@@ -20,7 +20,7 @@ class Host:
     #: Sessions it has room for.
     capacity: int
     #: It takes no more sessions, and ends once it is empty.
-    worn: bool = False
+    retired: bool = False
 
     @property
     def shared(self) -> bool:
@@ -49,7 +49,9 @@ class HostStore:
 
     async def list(self) -> list[Host]:
         """All of them, oldest first."""
-        rows = await self._db.all("SELECT id, node, capacity, worn FROM hosts ORDER BY id", {})
+        rows = await self._db.all(
+            "SELECT id, node, capacity, worn AS retired FROM hosts ORDER BY id", {}
+        )
         return [Host(**row) for row in rows]
 
     async def places(self) -> dict[int, int]:
@@ -61,7 +63,7 @@ class HostStore:
         """The session's host; None: it has no place."""
         row = await self._db.one(
             """
-            SELECT h.id, h.node, h.capacity, h.worn
+            SELECT h.id, h.node, h.capacity, h.worn AS retired
             FROM placements p JOIN hosts h ON h.id = p.host WHERE p.session_id = %(id)s
             """,
             {"id": session_id},
@@ -89,7 +91,7 @@ class HostStore:
             {"sessions": list(sessions)},
         )
 
-    async def wear(self, host: int) -> None:
+    async def retire(self, host: int) -> None:
         """Its process has too much behind it."""
         await self._db.run("UPDATE hosts SET worn = true WHERE id = %(id)s", {"id": host})
 

@@ -196,7 +196,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         host = await s.hosts.make("node", 5)
         await s.hosts.assign({number: host})
         await s.hosts.look(host)
-        await s.hosts.wear(host)
+        await s.hosts.retire(host)
         await s.hosts.list()
         await s.hosts.remove(host)
         await s.api_keys.list("default")

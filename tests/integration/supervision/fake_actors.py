@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from actors.hosts.create_actor import HostActor
-from actors.supervisor.host_actors import HostActors, Pulse
+from actors.supervisor.host_actors import HostActors, ProbeResult
 from cluster.domain.session import SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -29,7 +29,7 @@ class FakeActors(HostActors):
     node_of: dict[str, str] = field(default_factory=dict)
     #: `create`, `kill` with an actor's name; `stop` with a session's id.
     log: list[tuple[str, str]] = field(default_factory=list)
-    pulses: dict[str, Pulse] = field(default_factory=dict)
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
     #: Names of those that are made but never claim anything.
     dead_on_arrival: set[str] = field(default_factory=set)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -73,8 +73,8 @@ class FakeActors(HostActors):
             self.log.append(("kill", name))
             del self.node_of[name]
 
-    async def pulse(self, name: str, patience: float, open_nodes: Collection[str]) -> Pulse:
-        return self.pulses.get(name, Pulse.ANSWERS)
+    async def probe(self, name: str, patience: float, open_nodes: Collection[str]) -> ProbeResult:
+        return self.probes.get(name, ProbeResult.ANSWERS)
 
     async def keep_only(self, names: Collection[str]) -> None:
         pass

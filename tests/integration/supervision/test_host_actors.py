@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 
 from actors.hosts.create_actor import HostActor
 from actors.supervisor.going_down import GoingDown
-from actors.supervisor.host_actors import HostActors, Pulse
+from actors.supervisor.host_actors import HostActors, ProbeResult
 from actors.supervisor.named_actor import named_actor
 from cluster.settings import PlacementSettings, Settings
 from ops.local.layout import ROOT
@@ -100,17 +100,17 @@ async def test_they_live_where_they_shall_and_are_replaced_when_they_hang(
     made = [_actor(number, nodes["node-1"]) for number in range(1, 4)]
     for actor in made:
         await actors.create(actor, ())
-        assert await actors.pulse(actor.name, 60, everywhere) is Pulse.ANSWERS
+        assert await actors.probe(actor.name, 60, everywhere) is ProbeResult.ANSWERS
     assert {_place(actor)[0] for actor in made} == {nodes["node-1"]}, "in spite of SPREAD"
 
     hung = made[0]
     pid = _place(hung)[1]
     os.kill(pid, signal.SIGSTOP)
-    assert await actors.pulse(hung.name, 1, everywhere) is Pulse.SILENT
+    assert await actors.probe(hung.name, 1, everywhere) is ProbeResult.SILENT
     await actors.kill(hung.name)
     await _gone(actors, hung.name)
     await actors.create(replace(hung, node=nodes["node-2"]), {nodes["node-1"]})
-    assert await actors.pulse(hung.name, 60, everywhere) is Pulse.ANSWERS
+    assert await actors.probe(hung.name, 60, everywhere) is ProbeResult.ANSWERS
     assert _place(hung)[0] == nodes["node-2"]
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=20)
     assert not psutil.pid_exists(pid), "no stopped process stays behind"
@@ -118,17 +118,19 @@ async def test_they_live_where_they_shall_and_are_replaced_when_they_hang(
     # Made for a node that is gone by now: Ray places it elsewhere, but not where it shall not be.
     stray = _actor(8, "e" * 56)
     await actors.create(stray, {nodes["node-1"]})
-    assert await actors.pulse(stray.name, 60, everywhere) is Pulse.ANSWERS
+    assert await actors.probe(stray.name, 60, everywhere) is ProbeResult.ANSWERS
     assert _place(stray)[0] == nodes["node-2"]
 
     # Its node is full, and it may go nowhere else.
     full = HostActor(name="host:9", label="", node=nodes["node-1"], capacity=8, host=9)
     await actors.create(full, ())
-    assert await actors.pulse(full.name, 60, everywhere) is Pulse.ANSWERS
+    assert await actors.probe(full.name, 60, everywhere) is ProbeResult.ANSWERS
     barred = _actor(9, nodes["node-1"])
     await actors.create(barred, {nodes["node-2"]})
-    assert await actors.pulse(barred.name, 1, set()) is Pulse.COMING, "nowhere to go: left to Ray"
-    assert await actors.pulse(barred.name, 1, {nodes["node-2"]}) is Pulse.BARRED
+    assert await actors.probe(barred.name, 1, set()) is ProbeResult.COMING, (
+        "nowhere to go: left to Ray"
+    )
+    assert await actors.probe(barred.name, 1, {nodes["node-2"]}) is ProbeResult.BARRED
     await actors.kill(barred.name)
     await _gone(actors, barred.name)
     await actors.kill(full.name)
@@ -137,7 +139,7 @@ async def test_they_live_where_they_shall_and_are_replaced_when_they_hang(
     lost = _actor(10, "e" * 56)
     await actors.create(lost, everywhere)
     await _gone(actors, lost.name)
-    assert await actors.pulse(lost.name, 1, everywhere) is Pulse.COMING
+    assert await actors.probe(lost.name, 1, everywhere) is ProbeResult.COMING
 
 
 async def test_a_shared_one_lives_on_its_node_only(
@@ -145,7 +147,7 @@ async def test_a_shared_one_lives_on_its_node_only(
 ) -> None:
     shared = HostActor(name="host:1", label="host 1", node=nodes["node-2"], capacity=4, host=1)
     await actors.create(shared, ())
-    assert await actors.pulse(shared.name, 60, set(nodes.values())) is Pulse.ANSWERS
+    assert await actors.probe(shared.name, 60, set(nodes.values())) is ProbeResult.ANSWERS
     assert _place(shared)[0] == nodes["node-2"]
     await actors.keep_only(set())
     await _gone(actors, shared.name)

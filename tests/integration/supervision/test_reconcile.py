@@ -13,7 +13,7 @@ import pytest_asyncio
 from fake_actors import TTL, FakeActors
 
 from actors.hosts.create_actor import HostActor
-from actors.supervisor.host_actors import Pulse
+from actors.supervisor.host_actors import ProbeResult
 from actors.supervisor.reconcile import Reconciler
 from client.nodes import Nodes
 from cluster.domain.errors import Conflict, NotFound, Unavailable
@@ -239,19 +239,20 @@ async def test_a_process_that_ray_restarted_on_a_drained_node_is_moved(
 
 
 @pytest.mark.parametrize(
-    ("pulse", "replaced"), [(Pulse.SILENT, True), (Pulse.ANSWERS, False), (Pulse.COMING, False)]
+    ("probed", "replaced"),
+    [(ProbeResult.SILENT, True), (ProbeResult.ANSWERS, False), (ProbeResult.COMING, False)],
 )
 async def test_a_hung_process_without_a_lease_is_replaced(
     stores: Stores,
     reconciler: Reconciler,
     actors: FakeActors,
     session_name: Callable[[], str],
-    pulse: Pulse,
+    probed: ProbeResult,
     replaced: bool,
 ) -> None:
     hung, well = await _sessions(stores, session_name, 2)
     actors.dead_on_arrival = {hung.actor_name}
-    actors.pulses[hung.actor_name] = pulse
+    actors.probes[hung.actor_name] = probed
     for _ in range(5):
         await reconciler.tick()
         await asyncio.sleep(0.1)

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from fake_actors import FakeActors
 
-from actors.supervisor.host_actors import Pulse
+from actors.supervisor.host_actors import ProbeResult
 from actors.supervisor.reconcile import Reconciler
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus, host_name
 from cluster.settings import PlacementSettings, Settings, SupervisorSettings
@@ -138,7 +138,7 @@ async def test_a_hung_process_is_replaced_and_one_that_only_seemed_so_is_not(
     await reconciler.tick()
     hung, well = sorted(actors.made)
     actors.dead_on_arrival = {hung}
-    actors.pulses[hung] = Pulse.SILENT
+    actors.probes[hung] = ProbeResult.SILENT
     lapse = "UPDATE ownership SET lease_until = now() - interval '2 s' WHERE node = %(node)s"
     await stores.db.run(lapse, {"node": actors.node_of[hung]})
     for _ in range(6):

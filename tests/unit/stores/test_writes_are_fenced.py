@@ -86,7 +86,7 @@ OTHERS = {
     "hosts.HostStore.make": _SUPERVISOR,
     "hosts.HostStore.remove": _SUPERVISOR,
     "hosts.HostStore.unassign": _SUPERVISOR,
-    "hosts.HostStore.wear": "a process tells that it is worn",
+    "hosts.HostStore.retire": "a process reports that it is to be replaced",
     "labels.LabelStore.add": _CALLER,
     "metrics.MetricsStore.add": "counters, which only grow",
     "metrics.MetricsStore.forget": _OLD,

@@ -57,7 +57,7 @@ def test_nothing_goes_to_drained_nodes_worn_hosts_or_where_it_comes_from() -> No
     nodes = [Node(id="a", slots=100, open=False), Node(id="b", slots=20)]
     hosts = [
         HostLoad(id=1, node="a", capacity=10),
-        HostLoad(id=2, node="b", capacity=10, worn=True),
+        HostLoad(id=2, node="b", capacity=10, retired=True),
         HostLoad(id=3, node="gone", capacity=10),
     ]
     plan = _cluster(nodes, hosts).place([7])
@@ -71,33 +71,33 @@ def test_what_lives_on_a_drained_node_or_in_a_worn_host_leaves() -> None:
     nodes = [Node(id="a", slots=10, open=False), Node(id="b", slots=20)]
     hosts = [
         HostLoad(id=1, node="a", capacity=10, sessions={1}),
-        HostLoad(id=2, node="b", capacity=10, sessions={2}, worn=True),
+        HostLoad(id=2, node="b", capacity=10, sessions={2}, retired=True),
         HostLoad(id=3, node="b", capacity=10, sessions={3}),
     ]
-    assert _cluster(nodes, hosts).leaving() == [Move(session=1, host=1), Move(session=2, host=2)]
+    assert _cluster(nodes, hosts).evictions() == [Move(session=1, host=1), Move(session=2, host=2)]
 
 
 def test_a_new_node_gets_its_share_and_then_there_is_peace() -> None:
     nodes = [Node(id="a", slots=100), Node(id="b", slots=100)]
     sessions = set(range(10))
     hosts = [HostLoad(id=1, node="a", capacity=10, sessions=set(sessions))]
-    moves = _cluster(nodes, hosts).uneven(sessions)
+    moves = _cluster(nodes, hosts).imbalance(sessions)
     assert len(moves) == 5
     hosts[0].sessions -= {move.session for move in moves}
     hosts.append(HostLoad(id=2, node="b", capacity=10, sessions={m.session for m in moves}))
-    assert _cluster(nodes, hosts).uneven(sessions) == []
+    assert _cluster(nodes, hosts).imbalance(sessions) == []
 
 
 def test_only_sessions_that_are_well_move_to_even_things_out() -> None:
     nodes = [Node(id="a", slots=100), Node(id="b", slots=100)]
     hosts = [HostLoad(id=1, node="a", capacity=10, sessions=set(range(10)))]
-    assert {m.session for m in _cluster(nodes, hosts).uneven({8, 9})} == {8, 9}
+    assert {m.session for m in _cluster(nodes, hosts).imbalance({8, 9})} == {8, 9}
 
 
 def test_a_difference_of_one_session_moves_nobody() -> None:
     nodes = [Node(id="a", slots=100), Node(id="b", slots=100)]
     hosts = [HostLoad(id=1, node="a", capacity=10, sessions={1})]
-    assert _cluster(nodes, hosts).uneven({1}) == []
+    assert _cluster(nodes, hosts).imbalance({1}) == []
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -121,7 +121,7 @@ def test_plans_keep_within_capacity_and_end_even(seed: int) -> None:
         for node, count in _per_node(plan, hosts).items()
     ]
     assert max(shares) - min(shares) <= 1 / 20 + 1e-9
-    assert _cluster(nodes, hosts, per_actor).uneven(set(range(total))) == []
+    assert _cluster(nodes, hosts, per_actor).imbalance(set(range(total))) == []
 
 
 def test_with_a_process_for_each_session_nodes_are_filled_and_evened_out_alike() -> None:
@@ -134,7 +134,7 @@ def test_with_a_process_for_each_session_nodes_are_filled_and_evened_out_alike()
         for i, (new, sessions) in enumerate(plan.new, 1)
         if new.node != "c"
     ]
-    moves = _cluster(nodes, hosts, 1).uneven(set(range(9)))
+    moves = _cluster(nodes, hosts, 1).imbalance(set(range(9)))
     assert len(moves) == 2
     again = _cluster(nodes, hosts, 1).place([m.session for m in moves])
     assert [new.node for new, _ in again.new] == ["c", "c"]

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from actors.supervisor.host_actors import Pulse
-from actors.supervisor.suspects import Suspects, is_ownerless
+from actors.supervisor.host_actors import ProbeResult
+from actors.supervisor.liveness import Liveness, is_ownerless
 from cluster.settings import SupervisorSettings
 from cluster.stores.starts import Start
 
@@ -22,14 +22,14 @@ OWNED = Start(
 )
 
 
-def _first_end(pulses: dict[float, Pulse], usual: Pulse) -> float | None:
+def _first_end(probes: dict[float, ProbeResult], usual: ProbeResult) -> float | None:
     """Second at which the process is ended, looked at once a second, of 300."""
     now = 0.0
-    suspects = Suspects(LIMITS, clock=lambda: now)
+    liveness = Liveness(LIMITS, clock=lambda: now)
     for second in range(300):
         now = float(second)
-        for session in suspects.watch({1}):
-            if suspects.judge(session, pulses.get(now, usual)):
+        for session in liveness.watch({1}):
+            if liveness.judge(session, probes.get(now, usual)):
                 return now
     return None
 
@@ -37,30 +37,32 @@ def _first_end(pulses: dict[float, Pulse], usual: Pulse) -> float | None:
 @pytest.mark.parametrize(
     ("usual", "ended"),
     [
-        (Pulse.SILENT, 15),
-        (Pulse.ANSWERS, 120),
-        (Pulse.COMING, None),
-        (Pulse.BARRED, 5),
+        (ProbeResult.SILENT, 15),
+        (ProbeResult.ANSWERS, 120),
+        (ProbeResult.COMING, None),
+        (ProbeResult.BARRED, 5),
     ],
 )
-def test_how_long_a_process_without_a_lease_is_borne(usual: Pulse, ended: float | None) -> None:
+def test_how_long_a_process_without_a_lease_is_borne(
+    usual: ProbeResult, ended: float | None
+) -> None:
     assert _first_end({}, usual) == ended
 
 
 def test_an_answer_or_a_restart_begins_the_patience_anew() -> None:
-    assert _first_end({14.0: Pulse.ANSWERS}, Pulse.SILENT) == 29
-    assert _first_end({14.0: Pulse.COMING}, Pulse.SILENT) == 29
+    assert _first_end({14.0: ProbeResult.ANSWERS}, ProbeResult.SILENT) == 29
+    assert _first_end({14.0: ProbeResult.COMING}, ProbeResult.SILENT) == 29
 
 
 def test_a_lease_in_between_clears_the_suspicion() -> None:
     now = 0.0
-    suspects = Suspects(LIMITS, clock=lambda: now)
-    suspects.watch({1})
+    liveness = Liveness(LIMITS, clock=lambda: now)
+    liveness.watch({1})
     now = 14.0
-    assert suspects.watch(set()) == []
+    assert liveness.watch(set()) == []
     now = 16.0
-    assert suspects.watch({1}) == []
-    assert not suspects.judge(1, Pulse.SILENT)
+    assert liveness.watch({1}) == []
+    assert not liveness.judge(1, ProbeResult.SILENT)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_a_lease_in_between_clears_the_suspicion() -> None:
         ({"lapsed": 60.0, "parked_on": "n"}, False),
     ],
 )
-def test_who_waits_for_its_turn_or_is_parked_is_no_suspect(
+def test_who_waits_for_its_turn_or_is_parked_is_not_watched(
     change: dict[str, object], ownerless: bool
 ) -> None:
     assert is_ownerless(replace(OWNED, **change)) is ownerless  # type: ignore[arg-type]
