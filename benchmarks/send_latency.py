@@ -110,11 +110,11 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
     found: dict[str, list[float]] = {name: [] for name in ways}
     for block_number in range(blocks + 1):
         for name, send in ways.items():
-            took = await asyncio.wrap_future(host.submit(partial(block, send)))
+            took = await host.loop.call(partial(block, send))
             if block_number:  # the first is to get warm
                 found[name] += took
             await asyncio.sleep(_QUIET_SECONDS)
-    await asyncio.wrap_future(host.submit(lambda: host.stop(record.id)))
+    await host.loop.call(lambda: host.stop(record.id))
     await stores.close()
     told = {
         name: {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 from functools import partial
 from typing import Any
 
@@ -21,6 +19,7 @@ from actors.agent.raylets import Raylet, alive_raylets, call_dead, in_thread, lo
 from actors.agent.reach import PATIENCE, Reach
 from actors.agent.spares import Spares, needed
 from actors.endless import endless
+from actors.loop_thread import LoopThread
 from actors.peers import agent_name, agents_present
 from actors.process_identity import host_id
 from actors.zygote.options import become_control, control_options, forks, own_cert_file, start_spare
@@ -49,8 +48,6 @@ _RAYLETS_SECONDS = 1.0
 _ALONE_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
-#: Exit code of a process that Ray shall start anew.
-_CRASHED = 71
 
 
 class WorkerAgentActor:
@@ -72,9 +69,9 @@ class WorkerAgentActor:
         self._raylets: list[Raylet] = []
         #: No other node could look at this one, or be looked at.
         self._alone = False
-        self._stopped = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._main, name="agent-loop", daemon=True).start()
+        self._loop = LoopThread("agent-loop")
+        # Ray starts a fresh process on the same node.
+        self._life = self._loop.live_by(self._run, "worker.agent_crashed", node=self._id)
 
     def __repr__(self) -> str:
         return f"WorkerAgentActor({self._id[:8]})"
@@ -95,12 +92,12 @@ class WorkerAgentActor:
                 return False
             return True
 
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), self._loop))
+        return await self._loop.call(ask)
 
     async def look_at_whatsapp(self) -> None:
         """A session of this node does not reach it."""
         if self._reach is not None:
-            self._loop.call_soon_threadsafe(self._reach.look_now)
+            self._loop.call_soon(self._reach.look_now)
 
     async def take_supervisor(self, off: str) -> None:
         """The supervisor cannot go on on the node `off`: have it on another."""
@@ -113,18 +110,8 @@ class WorkerAgentActor:
     async def stop(self) -> None:
         """Report it to the backend, and end."""
         if self._agent is not None:
-            self._loop.call_soon_threadsafe(self._agent.stop)
-            await asyncio.to_thread(self._stopped.wait, _STOP_SECONDS)
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._run())
-        except Exception:
-            # Ray starts a fresh process on the same node.
-            log.exception("worker.agent_crashed", node=self._id)
-            os._exit(_CRASHED)
-        self._stopped.set()
+            self._loop.call_soon(self._agent.stop)
+            await asyncio.wait({asyncio.wrap_future(self._life)}, timeout=_STOP_SECONDS)
 
     async def _run(self) -> None:
         while True:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 
 import structlog
 
 from actors.delivery.dispatcher import Dispatcher
+from actors.loop_thread import LoopThread
 from actors.zygote.options import become_control
 from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
@@ -19,8 +18,6 @@ __all__ = ["WebhookDispatcher"]
 
 log = structlog.get_logger(__name__)
 
-#: Exit code of a process that Ray shall start anew.
-_CRASHED = 71
 _AWAY_SECONDS = 1.0
 
 
@@ -33,9 +30,9 @@ class WebhookDispatcher:
         self._name = name
         self._dispatcher: Dispatcher | None = None
         self._stopped = False
-        self._over = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._main, name="dispatcher-loop", daemon=True).start()
+        self._loop = LoopThread("dispatcher-loop")
+        # Leases end by themselves; a fresh process goes on where this one was written down.
+        self._life = self._loop.live_by(self._deliver, "dispatcher.crashed", name=name)
 
     def __repr__(self) -> str:
         if self._dispatcher is None:
@@ -51,18 +48,8 @@ class WebhookDispatcher:
         """Finish what is under way and end; leases are given back."""
         self._stopped = True
         if self._dispatcher is not None:
-            self._loop.call_soon_threadsafe(self._dispatcher.stop)
-        await asyncio.to_thread(self._over.wait)
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._deliver())
-        except Exception:
-            # Leases end by themselves; a fresh process goes on where this one was written down.
-            log.exception("dispatcher.crashed", name=self._name)
-            os._exit(_CRASHED)
-        self._over.set()
+            self._loop.call_soon(self._dispatcher.stop)
+        await asyncio.shield(asyncio.wrap_future(self._life))
 
     async def _deliver(self) -> None:
         settings = Settings()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -26,6 +25,7 @@ from actors.hosts.renewals import BatchedOwnership
 from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.hosts.slot import CALLS, After, Slot
 from actors.hosts.vitals import publish_vitals
+from actors.loop_thread import CRASHED, LoopThread
 from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
 from actors.session.serving import ClientFactory
@@ -55,8 +55,8 @@ _SPARE_THREADS = 64
 _RETIRED_AFTER = 4
 #: A process owns its only session so often, one time after the other, before a fresh one does.
 _OWNED_AT_MOST = 8
-#: Exit codes: of a process that a fresh one is to follow, and of one that is not fit to go on.
-FENCED, _CRASHED = 70, 71
+#: Exit code of a process that a fresh one is to follow.
+FENCED = 70
 #: Sessions that start at once: what they do then is work for the processor.
 _STARTS_AT_ONCE = 8
 #: How long a thread keeps Python's lock from others, seconds. With the usual 5 ms a hundred busy
@@ -144,22 +144,13 @@ class SessionHost:
         if capacity > 1:
             sys.setswitchinterval(_SWITCH_SECONDS)
         # As Ray's own loops are; asyncio's takes a tenth more of the process's time.
-        self._loop = uvloop.new_event_loop()
-        self._loop.set_default_executor(
-            ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa")
-        )
-        threading.Thread(target=self._main, name="sessions-loop", daemon=True).start()
-        asyncio.run_coroutine_threadsafe(self._run(), self._loop)
+        loop = uvloop.new_event_loop()
+        loop.set_default_executor(ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa"))
+        #: Where all of it runs.
+        self.loop = LoopThread("sessions-loop", loop)
+        self.loop.live_by(self._run, "host.crashed", host=assigned.host)
 
     # -- from outside ---------------------------------------------------------------------------
-
-    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Run a coroutine in the sessions' loop."""
-
-        async def run() -> T:
-            return await work()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop)
 
     def describe(self) -> dict[str, Any]:
         """For logs and the dashboard; safe from any thread."""
@@ -241,26 +232,17 @@ class SessionHost:
             raise NotOwner("the session is not in this process", retry_after=1)
         return slot
 
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
     async def _run(self) -> None:
-        try:
-            stores = await self._open()
-            self._vitals = asyncio.create_task(
-                endless("vitals", lambda: publish_vitals(stores.cache, lambda: self._slots))
-            )
-            while True:
-                well = await self._look(stores)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_WELL if well else _LOOK_SECONDS):
-                        await self._poked.wait()
-                self._poked.clear()
-        except Exception:
-            # Not fit to go on: let the process end, so that Ray starts a fresh one.
-            log.exception("host.crashed", host=self._assigned.host)
-            os._exit(_CRASHED)
+        stores = await self._open()
+        self._vitals = asyncio.create_task(
+            endless("vitals", lambda: publish_vitals(stores.cache, lambda: self._slots))
+        )
+        while True:
+            well = await self._look(stores)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_WELL if well else _LOOK_SECONDS):
+                    await self._poked.wait()
+            self._poked.clear()
 
     async def _open(self) -> Stores:
         while True:
@@ -336,7 +318,7 @@ class SessionHost:
         self._ended += slot.session is not None
         self._last = slot.session or self._last
         if slot.session is not None and slot.session.may_connect:
-            self._exit(_CRASHED, "host.client_may_connect", session_id=session_id)
+            self._exit(CRASHED, "host.client_may_connect", session_id=session_id)
         if after is After.AGAIN:
             self._again.add(session_id)
             self._waits_for = "PostgreSQL was not reached in time"
@@ -349,7 +331,9 @@ class SessionHost:
         if after is After.AGAIN:
             log.warning("host.owns_again", session_id=session_id)
         # Whether it is to run here again; it may have ended by itself.
-        self._loop.call_later(0.0 if after is After.AGAIN else _LOOK_SECONDS, self._poked.set)
+        asyncio.get_running_loop().call_later(
+            0.0 if after is After.AGAIN else _LOOK_SECONDS, self._poked.set
+        )
 
     def _exit(self, code: int, why: str, **facts: Any) -> None:
         log.warning(why, host=self._assigned.host, **facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -64,7 +65,10 @@ class SessionActor:
             whatsapp_away=report_whatsapp_away,
         )
         path = local_socket(settings.data_dir, host=host, session_id=session_id)
-        self._serving = self._host.submit(lambda: serve_local_calls(path, self._local))
+        self._host.loop.keep("local calls", lambda: self._serve_local_calls(path))
+
+    async def _serve_local_calls(self, path: Path) -> None:
+        self._server = await serve_local_calls(path, self._local)
 
     async def _local(self, name: str, arguments: dict[str, Any]) -> Any:
         """What is asked over the node's socket, in the sessions' loop."""
@@ -184,7 +188,7 @@ class SessionActor:
         return await self._cross(lambda: self._host.call(session_id, work, turn=turn))
 
     async def _cross(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Reply:
-        return await asyncio.wrap_future(self._host.submit(lambda: answer(work())))
+        return await self._host.loop.call(lambda: answer(work()))
 
 
 async def _traced(name: str, carrier: Carried, work: Coroutine[Any, Any, Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import ray
 import structlog
 
-from actors.endless import endless
+from actors.loop_thread import LoopThread
 from actors.peers import one_that_reaches_postgresql
 from actors.supervisor.cut_off import CutOff
 from actors.supervisor.going_down import GoingDown
@@ -49,17 +48,16 @@ class Supervisor:
         self._settings = Settings()
         configure_telemetry(self._settings, "supervisor")
         self._actors = HostActors(self._settings)
-        self._loop = asyncio.new_event_loop()
         self._opening = asyncio.Lock()
         self._going_down = GoingDown(self._settings.placement.namespace)
         self._reconciler: Reconciler | None = None
         self._moves: DeviceMoves | None = None
-        threading.Thread(target=self._main, name="supervisor-loop", daemon=True).start()
+        self._loop = LoopThread("supervisor-loop")
         self._repeat("reconcile", lambda reconciler: reconciler.tick())
         self._repeat("drain", lambda reconciler: reconciler.drain_tick())
         retention = Retention(self._settings.history, self._settings.outbox)
         self._repeat("history", lambda reconciler: retention.tick(reconciler.stores))
-        asyncio.run_coroutine_threadsafe(endless("cut-off", self._end_if_cut_off), self._loop)
+        self._loop.keep("cut-off", self._end_if_cut_off)
 
     def __repr__(self) -> str:
         paused = self._reconciler is not None and self._reconciler.paused
@@ -106,7 +104,7 @@ class Supervisor:
                 self._reconciler.paused = False
 
         # Without the stores: these loops wait for them.
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(up()), self._loop))
+        return await self._loop.call(lambda: answer(up()))
 
     async def export(self, session_id: int, passphrase: str | None, key: str | None) -> Reply:
         """See `DeviceMoves.export`."""
@@ -122,19 +120,13 @@ class Supervisor:
         """See `DeviceMoves.bring`."""
         return await self._move(lambda moves: moves.bring(tenant, name, config, source))
 
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
     async def _cross(self, work: Callable[[Reconciler], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
 
         async def run() -> Any:
             return await work(await self._ready())
 
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(answer(run()), self._loop)
-        )
+        return await self._loop.call(lambda: answer(run()))
 
     async def _move(self, work: Callable[[DeviceMoves], Awaitable[Any]]) -> Reply:
         """Run `work` in the supervisor's own loop."""
@@ -156,7 +148,7 @@ class Supervisor:
         return self._reconciler
 
     def _repeat(self, name: str, work: Callable[[Reconciler], Awaitable[None]]) -> None:
-        asyncio.run_coroutine_threadsafe(self._for_ever(name, work), self._loop)
+        self._loop.keep(name, lambda: self._for_ever(name, work))
 
     async def _end_if_cut_off(self) -> None:
         """An agent that reaches PostgreSQL has it made anew on another node."""

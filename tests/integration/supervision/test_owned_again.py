@@ -210,13 +210,13 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     assert switch.armed
     # An event that waited for PostgreSQL all the while finds that its owner is none any more.
     before, switch.longest = switch.disarmed, 0.0
-    await asyncio.wrap_future(host.submit(lambda: first._fence("late")))
+    await host.loop.call(lambda: first._fence("late"))
     assert switch.disarmed == before, "the switch is the new owner's"
     assert switch.longest < lease.ttl_seconds
     if not alone:
         # Who is to have it is the supervisor's to say.
         await stores.hosts.remove(assigned.host)
-        await asyncio.wrap_future(host.submit(host.look))
+        await host.loop.call(host.look)
         await _until(lambda: Unlinked.open == 0 and not host._slots)
         assert exits == []
         return
