@@ -31,7 +31,7 @@ class Endpoints:
 
     #: what a client uses as its HTTP proxy
     proxy_url: str
-    #: the websocket itself, for clients that are told its address
+    #: the websocket itself, for clients that are given its address
     websocket_url: str
     #: the same with attachments and the scanning phone at one address (whatsapp-rust's suite)
     one_port_url: str

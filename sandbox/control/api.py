@@ -129,7 +129,7 @@ async def change_phone(here: Here, one: Chosen, body: models.PhoneChange) -> mod
     if body.sends_receipts is not None:
         one.sends_receipts = body.sends_receipts
     if body.spoils is not None:
-        one.spoils = body.spoils
+        one.corrupts = body.spoils
     if body.addressing is not None:
         here.server.directory.set_lids(one.number, on=body.addressing == "lid")
     if body.restricted is not None:

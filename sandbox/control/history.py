@@ -1,4 +1,4 @@
-"""The control API of a phone's past: what it tells a linked device of it."""
+"""The control API of a phone's archive: what it sends a linked device of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.control.api import Chosen, authorise
 from sandbox.crypto.protobuf import wa
-from sandbox.phone.history import PastChat, PastMessage
+from sandbox.phone.history import HistoryChat, HistoryMessage
 
 __all__ = ["routes"]
 
@@ -44,7 +44,7 @@ class OldChat(_Body):
 
 
 class History(_Body):
-    """What a phone tells a linked device of the past."""
+    """What a phone sends a linked device of the past."""
 
     device: int = 1
     kind: Literal[
@@ -61,14 +61,14 @@ class History(_Body):
 @routes.post("/phones/{number}/history", status_code=204)
 async def send_history(one: Chosen, body: History) -> None:
     chats = [
-        PastChat(
+        HistoryChat(
             id=chat.id,
             name=chat.name,
             unread=chat.unread,
             archived=chat.archived,
             members=chat.members,
             messages=[
-                PastMessage(
+                HistoryMessage(
                     id=message.id,
                     message=wa.Message(conversation=message.text),
                     timestamp=message.timestamp,
@@ -82,7 +82,7 @@ async def send_history(one: Chosen, body: History) -> None:
         )
         for chat in body.chats
     ]
-    await one.past.tell(
+    await one.archive.send(
         body.device,
         body.kind,
         chats,

@@ -28,7 +28,7 @@ class PhoneChange(_Body):
     available: bool | None = Field(None, description="Online, or not.")
     addressing: Literal["lid", "pn"] | None = Field(
         None,
-        description="How its devices are told of people, and its new groups of their members: by "
+        description="How people are named to its devices, and members to its new groups: by "
         "LID, or by phone number, which is all that older clients know.",
     )
     restricted: bool | None = Field(

@@ -1,7 +1,7 @@
 """ADV, "authenticated device verification": how a phone vouches for a linked device.
 
 The client's side is whatsmeow's pair.go (handlePair, verifyAccountSignature,
-generateDeviceSignature). The signed key-index list, which tells other devices which key indexes
+generateDeviceSignature). The signed key-index list, which shows other devices which key indexes
 of an account are still valid, is not checked by whatsmeow; its prefix is WhatsApp Web's.
 """
 

@@ -1,4 +1,4 @@
-"""What a phone tells a linked device of the past (whatsmeow: message.go, history sync). Pure."""
+"""What a phone sends a linked device of the past (whatsmeow: message.go, history sync). Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.crypto.media import EncryptedMedia
 from sandbox.crypto.protobuf import wa
 
-__all__ = ["PastChat", "PastMessage", "notification", "packed", "sync"]
+__all__ = ["HistoryChat", "HistoryMessage", "notification", "packed", "sync"]
 
 _STATUS_READ = 4
 #: Field 1, a varint of 0.
@@ -18,7 +18,7 @@ _KIND_ZERO = b"\x08\x00"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PastMessage:
+class HistoryMessage:
     """One message of the past."""
 
     id: str
@@ -35,12 +35,12 @@ class PastMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PastChat:
+class HistoryChat:
     """One chat with its messages."""
 
     #: JID
     id: str
-    messages: Sequence[PastMessage]
+    messages: Sequence[HistoryMessage]
     name: str = ""
     unread: int = 0
     archived: bool = False
@@ -51,7 +51,7 @@ class PastChat:
 
 def sync(
     kind: str,
-    chats: Sequence[PastChat],
+    chats: Sequence[HistoryChat],
     *,
     push_names: Mapping[str, str],
     pairs: Sequence[tuple[str, str]],
@@ -103,18 +103,18 @@ def packed(blob: Any) -> bytes:
 
 def notification(blob: Any, *, inline: bytes = b"", media: EncryptedMedia | None = None) -> Any:
     """The message to the linked device: with the blob itself, or where to fetch it."""
-    told = wa.Message.HistorySyncNotification(
+    notice = wa.Message.HistorySyncNotification(
         syncType=int(blob.syncType), chunkOrder=blob.chunkOrder, progress=blob.progress
     )
     if media is None:
-        told.initialHistBootstrapInlinePayload = inline
+        notice.initialHistBootstrapInlinePayload = inline
     else:
-        told.directPath = f"/v/{media.file_enc_sha256.hex()}?ccb=1"
-        told.mediaKey, told.fileLength = media.media_key, media.file_length
-        told.fileSha256, told.fileEncSha256 = media.file_sha256, media.file_enc_sha256
+        notice.directPath = f"/v/{media.file_enc_sha256.hex()}?ccb=1"
+        notice.mediaKey, notice.fileLength = media.media_key, media.file_length
+        notice.fileSha256, notice.fileEncSha256 = media.file_sha256, media.file_enc_sha256
     return wa.Message(
         protocolMessage=wa.Message.ProtocolMessage(
             type=wa.Message.ProtocolMessage.HISTORY_SYNC_NOTIFICATION,
-            historySyncNotification=told,
+            historySyncNotification=notice,
         )
     )

@@ -15,8 +15,8 @@ from sandbox.crypto import media, padding, poll
 from sandbox.crypto.keys import KeyPair
 from sandbox.crypto.protobuf import DecodeError, wa
 from sandbox.phone import content
+from sandbox.phone.archive import Archive
 from sandbox.phone.cipher import PREKEYS, Cipher, OldCounter, Undecryptable
-from sandbox.phone.past import Past
 from sandbox.phone.settings import PhoneSettings
 from sandbox.server import login, notifications
 from sandbox.server.directory import jid_of
@@ -38,7 +38,7 @@ _MAX_RETRIES = 5
 #: `<error code=>` of a `mediaretry`
 _NOT_ON_PHONE = 2
 #: notifications that people would see
-_TOLD = ("w:gp2", "picture")
+_VISIBLE = ("w:gp2", "picture")
 
 
 class Phone:
@@ -53,13 +53,13 @@ class Phone:
         self.account = account
         self.identity = KeyPair.from_private(account.identity)
         self.settings = PhoneSettings(server, account)
-        self.past = Past(server, self)
+        self.archive = Archive(server, self)
         #: whether incoming messages are answered with receipts
         self.sends_receipts = True
         #: so many of the next messages reach others damaged; asked again, they are whole
         #: Of the message that is sent: see `send_message`.
         self._swapped = (b"", b"")
-        self.spoils = 0
+        self.corrupts = 0
         self._server = server
         self._cipher = Cipher(server.store, account.number, self.identity)
         self._stanzas: asyncio.Queue[Node] = asyncio.Queue()
@@ -364,11 +364,11 @@ class Phone:
         for device in await self._devices([to, own] if to != own else [own]):
             plain = wrapped if device.bare == own else message
             enc = await self._encrypt(device, plain)
-            if self.spoils and device.bare != own:
+            if self.corrupts and device.bare != own:
                 middle = len(enc.data) // 2
                 enc.content = bytes(b ^ (n == middle) for n, b in enumerate(enc.data))
             parts.append(Node.make("to", [enc], jid=device))
-        self.spoils = max(0, self.spoils - 1)
+        self.corrupts = max(0, self.corrupts - 1)
         return [Node.make("participants", parts)]
 
     async def _for_group(self, group: Jid, message: Any) -> list[Node]:
@@ -523,7 +523,7 @@ class Phone:
             if node.get("type") == "encrypt" and node.child("count") is not None:
                 self._refill()
             await self._acknowledge(node)
-            if node.get("type") in _TOLD:
+            if node.get("type") in _VISIBLE:
                 await self._note(
                     {"kind": "notification", "type": node.get("type"), "stanza": str(node)}
                 )
@@ -702,13 +702,13 @@ class Phone:
             )
             fresh = self._server.media.renew(part[0].directPath.partition("?")[0])
             result = wa.MediaRetryNotification.ResultType
-            told = wa.MediaRetryNotification(
+            retry = wa.MediaRetryNotification(
                 stanzaId=message_id,
                 result=result.SUCCESS if fresh else result.NOT_FOUND,
                 directPath=f"{fresh}?ccb=1" if fresh else None,
             )
             data, iv = media.seal_retry(
-                told.SerializeToString(), media_key=part[0].mediaKey, message_id=message_id
+                retry.SerializeToString(), media_key=part[0].mediaKey, message_id=message_id
             )
             parts = [Node.make("enc_p", data), Node.make("enc_iv", iv)]
             answer.append(Node.make("encrypt", parts))

@@ -75,4 +75,4 @@ class Phones:
         phone = self._phones.get(device.number)
         if phone is not None:
             await phone.share_keys(device.device)
-            await phone.past.share(device.device)
+            await phone.archive.share(device.device)

@@ -67,7 +67,7 @@ class PhoneSettings:
         await self.apply(*_single(settings.label_chat(id, chat, labeled=labeled)))
 
     async def apply(self, name: str, mutations: list[Mutation]) -> None:
-        """Change a collection and tell the linked devices."""
+        """Change a collection and notify the linked devices."""
         current = collections.load(self._server, self._account.number, name)
         patch = appstate.encode_patch(current, self._key, mutations, now=datetime.now(UTC))
         await collections.add(self._server, self._account.number, name, patch, by=0)

@@ -24,7 +24,7 @@ def load(server: Server, number: str, name: str) -> Collection:
 
 
 async def add(server: Server, number: str, name: str, patch: bytes, *, by: int) -> bool:
-    """Take a patch in and tell the other devices; False when it is malformed."""
+    """Take a patch in and notify the other devices; False when it is malformed."""
     try:
         after, numbered = load(server, number, name).apply(patch)
     except AppStateError as error:

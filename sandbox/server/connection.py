@@ -81,7 +81,7 @@ class Connection:
         try:
             while True:
                 data = await self._frame()
-                await self._suffer()
+                await self._apply_faults()
                 yield codec.decode(codec.unpack(self._transport.decrypt(data)), self._words)
         except ConnectionClosed:
             return
@@ -112,7 +112,7 @@ class Connection:
                 await asyncio.sleep(_FAR_AWAY)
             while True:
                 node = await self._outgoing.get()
-                await self._suffer()
+                await self._apply_faults()
                 data = transport.encrypt(codec.pack(codec.encode(node, self._words)))
                 await self._socket.send(frame(data))
         except ConnectionClosed:
@@ -122,13 +122,13 @@ class Connection:
         await asyncio.sleep(seconds)
         await self._socket.close()
 
-    async def _suffer(self) -> None:
+    async def _apply_faults(self) -> None:
         """Whatever faults are set for this device."""
-        if self._faults.strike("drop", self.number, self.device):
+        if self._faults.fires("drop", self.number, self.device):
             self._socket.transport.abort()
-        if fault := self._faults.strike("delay", self.number, self.device):
+        if fault := self._faults.fires("delay", self.number, self.device):
             await asyncio.sleep(fault.seconds)
-        if fault := self._faults.strike("freeze", self.number, self.device):
+        if fault := self._faults.fires("freeze", self.number, self.device):
             self._thaw = fault
         if (fault := self._thaw) is not None:
             # Both directions stand still, whichever of them met the fault.

@@ -79,7 +79,7 @@ class Delivery:
         await peer.send(Node.make("ib", [Node.make("offline", count=len(tags))], from_=SERVER_JID))
 
     def has_message(self, peer: Peer, ids: Iterable[str]) -> None:
-        """The device told by a receipt that it has these messages."""
+        """The device acknowledged these messages by a receipt."""
         self._store.dequeue(peer.number, peer.device, "message", list(ids))
 
     def acknowledged(self, peer: Peer, ack: Node) -> None:

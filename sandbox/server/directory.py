@@ -83,11 +83,11 @@ class Directory:
 
     def lids(self, *numbers: str) -> bool:
         """Whether these accounts meet under their LIDs; else under their phone numbers, as one of
-        them is told them so."""
+        them sees them so."""
         return self._by_number.isdisjoint(numbers)
 
     def set_lids(self, number: str, *, on: bool) -> None:
-        """How an account is told of people, and others of it: by LID, or by phone number."""
+        """How people are named to an account, and it to others: by LID, or by phone number."""
         self._store.set_document(_ADDRESSING, number, None if on else {})
         (self._by_number.discard if on else self._by_number.add)(number)
 
@@ -134,6 +134,6 @@ def jid_of(account: Account, *, device: int = 0, lid: bool = True) -> Jid:
 
 
 def _lid_of(number: str) -> str:
-    """Fifteen digits that tell nothing of the number, but stay the same for it."""
+    """Fifteen digits that reveal nothing of the number, but stay the same for it."""
     digest = hashlib.sha256(b"sandbox lid " + number.encode()).digest()
     return str(10**14 + int.from_bytes(digest[:8], "big") % (9 * 10**14))

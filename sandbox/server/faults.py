@@ -35,7 +35,7 @@ class Fault:
     device: int | None = None
     #: seconds: a delay's length, how long a freeze lasts (0: until removed), a skew of the clock
     seconds: float = 0.0
-    #: how often it strikes; None: until it is removed
+    #: how often it fires; None: until it is removed
     times: int | None = None
     #: `<failure reason=>` or `<stream:error code=>`
     code: int = 0
@@ -53,7 +53,7 @@ class Fault:
     def concerns(self, number: str, device: int) -> bool:
         return self.number in ("", number) and self.device in (None, device)
 
-    def strike(self) -> bool:
+    def fires(self) -> bool:
         """Use it once; False when it is used up."""
         if self.over.is_set() or (self.times is not None and self.struck >= self.times):
             return False
@@ -87,14 +87,14 @@ class Faults:
     def all(self) -> list[Fault]:
         return list(self._faults.values())
 
-    def strike(self, kind: FaultKind, number: str, device: int) -> Fault | None:
-        """The first fault of a kind that concerns a device and strikes now."""
-        return next((f for f in self._concerning(kind, number, device) if f.strike()), None)
+    def fires(self, kind: FaultKind, number: str, device: int) -> Fault | None:
+        """The first fault of a kind that concerns a device and fires now."""
+        return next((f for f in self._concerning(kind, number, device) if f.fires()), None)
 
     def refuses(self, version: tuple[int, ...], number: str, device: int) -> bool:
         """Whether a client of that version is too old."""
         return any(
-            version < tuple(int(part) for part in fault.version.split(".")) and fault.strike()
+            version < tuple(int(part) for part in fault.version.split(".")) and fault.fires()
             for fault in self._concerning("refuse_version", number, device)
         )
 

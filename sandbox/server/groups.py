@@ -63,7 +63,7 @@ class Group:
     parent: bool = False
     #: id of the community that it is linked to
     linked_parent: str = ""
-    #: of a community: where its admins tell all members something
+    #: of a community: where its admins announce something to all members
     default_sub_group: bool = False
     #: of a community: where all members talk
     general_chat: bool = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.server.connection import Connection
 from sandbox.server.directory import jid_of
-from sandbox.server.presence import tell_presence
+from sandbox.server.presence import publish_presence
 from sandbox.wire.node import Node
 
 if TYPE_CHECKING:
@@ -24,26 +24,26 @@ async def begin(server: Server, connection: Connection) -> None:
     """Log a linked device in, or start pairing a new one."""
     payload = connection.payload
     version = _version(payload)
-    told = ".".join(map(str, version))
+    version_text = ".".join(map(str, version))
     if payload.HasField("devicePairingData"):
         # What a client of WhatsApp's own says of its version twice.
-        build = hashlib.md5(told.encode(), usedforsecurity=False).digest()
+        build = hashlib.md5(version_text.encode(), usedforsecurity=False).digest()
         same = payload.devicePairingData.buildHash == build
-        server.journal.note("hello", version=told, build_hash="right" if same else "wrong")
+        server.journal.note("hello", version=version_text, build_hash="right" if same else "wrong")
     else:
-        server.journal.note("hello", version=told)
+        server.journal.note("hello", version=version_text)
     if server.faults.refuses(version, str(payload.username or ""), int(payload.device)):
         await _refuse(server, connection, CLIENT_OUTDATED)
         return
     if not payload.username:
-        if fault := server.faults.strike("refuse_login", "", 0):
+        if fault := server.faults.fires("refuse_login", "", 0):
             await _refuse(server, connection, fault.code or LOGGED_OUT, fault.expire)
             return
         await server.pairing.offer(connection)
         return
     number, number_of_device = str(payload.username), int(payload.device)
     device = server.directory.device(number, number_of_device)
-    if fault := server.faults.strike("refuse_login", number, number_of_device):
+    if fault := server.faults.fires("refuse_login", number, number_of_device):
         await _refuse(server, connection, fault.code or LOGGED_OUT, fault.expire)
         return
     if device is None or device.noise != connection.noise_public:
@@ -55,7 +55,7 @@ async def begin(server: Server, connection: Connection) -> None:
     if replaced is not None:
         server.journal.note("replaced", device=f"{number}:{number_of_device}")
         server.later(replaced.end(stream_error(conflict="replaced")))
-    skew = server.faults.strike("clock_skew", number, number_of_device)
+    skew = server.faults.fires("clock_skew", number, number_of_device)
     account = server.directory.account(number)
     await connection.send(
         Node.make(
@@ -71,8 +71,8 @@ async def begin(server: Server, connection: Connection) -> None:
 
 def _version(payload: Any) -> tuple[int, ...]:
     """Of the client, as it says itself."""
-    told = payload.userAgent.appVersion
-    return told.primary, told.secondary, told.tertiary
+    version = payload.userAgent.appVersion
+    return version.primary, version.secondary, version.tertiary
 
 
 async def left(server: Server, connection: Connection) -> None:
@@ -82,11 +82,11 @@ async def left(server: Server, connection: Connection) -> None:
     current = server.peers.leave(connection)
     server.journal.note("logout", device=f"{connection.number}:{connection.device}")
     if current and was_available:
-        await tell_presence(server, connection.number)
+        await publish_presence(server, connection.number)
 
 
 async def remove_device(server: Server, number: str, device: int) -> bool:
-    """Unlink a device; it is told when it is connected. False when there is none."""
+    """Unlink a device, with a notification when it is connected. False when there is none."""
     if not server.directory.unlink(number, device):
         return False
     server.journal.note("unlinked", device=f"{number}:{device}")

@@ -1,4 +1,4 @@
-"""Channels: who follows them, what was posted, how they look in an answer, and who is told.
+"""Channels: who follows them, what was posted, how they look in an answer, and who is notified.
 
 The JSON is that of WhatsApp's GraphQL (whatsmeow: types/newsletter.go).
 """
@@ -27,11 +27,11 @@ __all__ = [
     "delete",
     "find",
     "metadata",
+    "notify_change",
     "post",
     "post_node",
     "publish",
     "save",
-    "tell_change",
 ]
 
 _KIND = "newsletter"
@@ -134,9 +134,9 @@ def delete(server: Server, newsletter: Newsletter) -> None:
     server.store.set_document(_KIND, newsletter.id, None)
 
 
-def post_node(one: Post, *, told: bool = False) -> Node:
-    """A message of a channel in an answer; `told`: with nothing but what changes."""
-    content = [] if told else [Node.make("plaintext", bytes.fromhex(one.message))]
+def post_node(one: Post, *, changes_only: bool = False) -> Node:
+    """A message of a channel in an answer; `changes_only`: with nothing but what changes."""
+    content = [] if changes_only else [Node.make("plaintext", bytes.fromhex(one.message))]
     if one.views:
         content.append(Node.make("views_count", count=one.views))
     if one.reactions:
@@ -160,9 +160,9 @@ async def publish(
         await server.delivery.to_account(number, node, but=but)
 
 
-async def tell_change(server: Server, newsletter: Newsletter, one: Post) -> None:
-    """Tell those who asked for live updates how often a message was seen and reacted to."""
-    messages = Node.make("messages", [post_node(one, told=True)], t=server.now())
+async def notify_change(server: Server, newsletter: Newsletter, one: Post) -> None:
+    """Notify those who asked for live updates of how often a message was seen and reacted to."""
+    messages = Node.make("messages", [post_node(one, changes_only=True)], t=server.now())
     node = Node.make(
         "notification",
         [Node.make("live_updates", [messages])],
@@ -205,7 +205,7 @@ def metadata(newsletter: Newsletter, number: str, *, viewer: bool = True) -> dic
 
     picture = f"/v/{newsletter.picture_id}.jpg?ccb=1" if newsletter.picture_id else ""
     shown = {"id": newsletter.picture_id, "type": "IMAGE", "direct_path": picture}
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "id": str(newsletter.jid),
         "state": {"type": "ACTIVE"},
         "thread_metadata": {
@@ -223,8 +223,8 @@ def metadata(newsletter: Newsletter, number: str, *, viewer: bool = True) -> dic
     }
     if viewer:
         muted = newsletter.followers.get(number, False)
-        told["viewer_metadata"] = {
+        answer["viewer_metadata"] = {
             "mute": "ON" if muted else "OFF",
             "role": newsletter.role(number),
         }
-    return told
+    return answer

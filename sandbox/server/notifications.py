@@ -1,4 +1,4 @@
-"""What the server tells on its own (whatsmeow: notification.go)."""
+"""What the server sends on its own (whatsmeow: notification.go)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def device_hash(devices: Iterable[Jid]) -> str:
 
 
 async def devices_changed(server: Server, account: Account) -> None:
-    """A device was linked or unlinked: tell who keeps the list, and the account's own devices."""
+    """A device was linked or unlinked: notify who keeps the list, and the account's own devices."""
     devices = sorted(server.directory.devices(account.number))
     by_number = [jid_of(account, device=d, lid=False) for d in devices]
     by_lid = [jid_of(account, device=d) for d in devices]
@@ -57,7 +57,7 @@ async def devices_changed(server: Server, account: Account) -> None:
             hash=secrets.token_hex(4),
             device_hash=device_hash(by_lid if asked_by_lid else by_number),
         )
-        told = Node.make(
+        notice = Node.make(
             "notification",
             [update],
             from_=jid_of(account, lid=asked_by_lid),
@@ -65,7 +65,7 @@ async def devices_changed(server: Server, account: Account) -> None:
             t=server.now(),
             id=new_id(),
         )
-        await server.delivery.deliver(number, device, told)
+        await server.delivery.deliver(number, device, notice)
     listing = Node.make(
         "devices",
         [Node.make("device", jid=jid) for jid in by_lid],
@@ -120,7 +120,7 @@ async def group_changed(
     by: Account,
     mode: str,
 ) -> None:
-    """Something about a group changed; `members` are told by all their devices."""
+    """Something about a group changed; `members` are notified on all their devices."""
     node = Node.make(
         "notification",
         changes,
@@ -138,7 +138,7 @@ async def group_changed(
 
 
 async def about_changed(server: Server, account: Account) -> None:
-    """An about text was set; whoever keeps the device list is told, and the own other devices."""
+    """An about text was set; who keeps the device list is notified, as are own other devices."""
     for number, device, by_lid in server.store.watchers(account.number):
         node = Node.make(
             "notification",
@@ -168,13 +168,13 @@ async def media_retried(
 
 
 async def picture_changed(server: Server, of: Jid, by: Account, picture_id: str) -> None:
-    """A profile picture was set or removed; whoever keeps the device list is told."""
+    """A profile picture was set or removed; whoever keeps the device list is notified."""
     child = (
         Node.make("set", jid=of, id=picture_id, author=jid_of(by, lid=False))
         if picture_id
         else Node.make("delete", jid=of, author=jid_of(by, lid=False))
     )
     node = Node.make("notification", [child], from_=of, type="picture", t=server.now(), id=new_id())
-    told = {(number, device) for number, device, _ in server.store.watchers(by.number)}
-    for number, device in sorted(told):
+    watchers = {(number, device) for number, device, _ in server.store.watchers(by.number)}
+    for number, device in sorted(watchers):
         await server.delivery.deliver(number, device, node)

@@ -254,7 +254,7 @@ class Pairing:
 
 
 def _reads_inline(connection: Connection) -> bool:
-    """Whether the device takes the first history within the message that tells of it."""
+    """Whether the device takes the first history within the message that announces it."""
     try:
         props = wa.DeviceProps.FromString(connection.payload.devicePairingData.deviceProps)
     except DecodeError:

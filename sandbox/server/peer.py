@@ -17,7 +17,7 @@ class Peer(Protocol):
     device: int
     #: It asked for what waits for it, and has got it: stanzas may be sent as they come.
     active: bool
-    #: It told others that it is online.
+    #: It announced that it is online.
     available: bool
     #: Where its client reaches attachments: the name that stands in its answers.
     media_host: str

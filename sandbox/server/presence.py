@@ -1,4 +1,4 @@
-"""Who is online, and who is typing. Told to those who are there; nobody is told later."""
+"""Who is online, and who is typing. Sent to those who are connected, and not later."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sandbox.wire.node import Node
 if TYPE_CHECKING:
     from sandbox.server.server import Server
 
-__all__ = ["presence_node", "subscribe", "tell_presence"]
+__all__ = ["presence_node", "publish_presence", "subscribe"]
 
 
 def presence_node(server: Server, number: str, *, to: str) -> Node:
-    """How an account is now, as `to` is told."""
+    """How an account is now, as `to` sees it."""
     own = jid_of(server.directory.account(number), lid=server.directory.lids(number, to))
     if any(peer.available for peer in server.peers.of_account(number)):
         return Node.make("presence", from_=own)
     return Node.make("presence", from_=own, type="unavailable", last=server.now())
 
 
-async def tell_presence(server: Server, number: str) -> None:
-    """Tell the subscribers of an account."""
+async def publish_presence(server: Server, number: str) -> None:
+    """Publish it to the subscribers of an account."""
     for subscriber in server.presence_of.get(number, set()):
         peer = server.peers.get(*subscriber)
         if peer is not None and peer.active:
@@ -31,6 +31,6 @@ async def tell_presence(server: Server, number: str) -> None:
 
 
 async def subscribe(server: Server, peer: Peer, number: str) -> None:
-    """A device wants to know of an account; it is told at once how it is."""
+    """A device wants to know of an account; it gets at once how it is."""
     server.presence_of.setdefault(number, set()).add((peer.number, peer.device))
     await peer.send(presence_node(server, number, to=peer.number))

@@ -95,7 +95,7 @@ def admits(server: Server, recipient: Account, sender: Account, message: Node) -
 
 
 async def issue(server: Server, giver: Account, to: Account, at: int) -> None:
-    """Give `to` a token for writing to `giver`, and tell all of its devices."""
+    """Give `to` a token for writing to `giver`, and notify all of its devices."""
     token = secrets.token_bytes(32)
     kept = {"token": token.hex(), "at": at}
     server.store.set_document(_TOKENS, f"{giver.number} {to.number}", kept)

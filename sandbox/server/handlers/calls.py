@@ -45,7 +45,7 @@ async def _call(server: Server, peer: Peer, node: Node) -> None:
         what=content[0].tag,
         call=content[0].get("call-id"),
     )
-    told = Node.make(
+    notice = Node.make(
         "call",
         content,
         id=node.get("id"),
@@ -56,4 +56,4 @@ async def _call(server: Server, peer: Peer, node: Node) -> None:
     )
     for other in server.peers.of_account(account.number):
         if other.active:
-            await other.send(told)
+            await other.send(notice)

@@ -78,7 +78,7 @@ async def _link(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
                 group.linked_parent = community.id
                 groups.save(server, group)
                 _admit(server, community, group)
-                await _tell(server, peer, community, group, "link")
+                await _notify(server, peer, community, group, "link")
             done.append(Node.make("group", jid=asked.jid("jid"), error=error))
         answers.append(Node.make("link", done, link_type="sub_group"))
     return [Node.make("links", answers)]
@@ -106,13 +106,13 @@ async def _unlink(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         else:
             group.linked_parent, group.general_chat = "", False
             groups.save(server, group)
-            await _tell(server, peer, community, group, "unlink")
+            await _notify(server, peer, community, group, "unlink")
         done.append(Node.make("group", jid=asked.jid("jid"), error=error))
     return [Node.make("unlink", done, unlink_type="sub_group")]
 
 
 async def _delete(server: Server, peer: Peer, node: Node) -> None:
-    """The groups remain, each by itself; where the admins told something ends with it."""
+    """The groups remain, each by itself; where the admins announced something ends with it."""
     community = _community(server, peer, node.jid("to"))
     for group in groups.linked_to(server, community):
         if group.default_sub_group:
@@ -179,13 +179,17 @@ async def _all(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[st
     asked = variables.get("group_id") or (variables.get("input") or {}).get("group_jid", "")
     community = _of_member(server, peer, Jid.parse(str(asked)))
     found = groups.linked_to(server, community)
-    news = next((_told(group) for group in found if group.default_sub_group), None)
-    others = [{"node": _told(group)} for group in found if not group.default_sub_group]
-    told = {"id": str(community.jid), "default_sub_group": news, "sub_groups": {"edges": others}}
-    return {"xwa2_group_query_by_id": told}
+    default = next((_sub_group(group) for group in found if group.default_sub_group), None)
+    others = [{"node": _sub_group(group)} for group in found if not group.default_sub_group]
+    answer = {
+        "id": str(community.jid),
+        "default_sub_group": default,
+        "sub_groups": {"edges": others},
+    }
+    return {"xwa2_group_query_by_id": answer}
 
 
-def _told(group: Group) -> dict[str, Any]:
+def _sub_group(group: Group) -> dict[str, Any]:
     return {
         "id": str(group.jid),
         "subject": {"value": group.subject},
@@ -217,9 +221,9 @@ def _admit(server: Server, community: Group, group: Group) -> None:
     follow(server, community, new)
 
 
-async def _tell(server: Server, peer: Peer, community: Group, group: Group, what: str) -> None:
+async def _notify(server: Server, peer: Peer, community: Group, group: Group, what: str) -> None:
     by = server.directory.account(peer.number)
-    for told, other, kind in (
+    for notified, other, kind in (
         (community, group, "sub_group"),
         (group, community, "parent_group"),
     ):
@@ -228,7 +232,7 @@ async def _tell(server: Server, peer: Peer, community: Group, group: Group, what
         if what == "unlink":
             change.attrs["unlink_reason"] = "unlink_group"
         await notifications.group_changed(
-            server, told.jid, list(told.members), [change], by=by, mode=told.mode
+            server, notified.jid, list(notified.members), [change], by=by, mode=notified.mode
         )
 
 

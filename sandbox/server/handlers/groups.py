@@ -57,8 +57,8 @@ async def _create(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     group.locked = asked.child("locked") is not None
     await communities.created(server, peer, group, asked)
     groups.save(server, group)
-    told = Node.make("create", [group_node(server, group)], type="new", key=group.id)
-    await _tell(server, peer, group, [told])
+    change = Node.make("create", [group_node(server, group)], type="new", key=group.id)
+    await _notify(server, peer, group, [change])
     return [group_node(server, group)]
 
 
@@ -89,13 +89,13 @@ async def _add(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
             answers.append(participant(server, group, account.number))
     groups.save(server, group)
     communities.follow(server, group, added)
-    await _changed_members(server, peer, group, "add", added, told=list(group.members))
+    await _changed_members(server, peer, group, "add", added, recipients=list(group.members))
     return [Node.make("add", answers)]
 
 
 async def _remove(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     group = _admin_of(server, peer, node)
-    told = list(group.members)
+    recipients = list(group.members)
     answers, removed = [], []
     for asked in _child(node, "remove").children("participant"):
         account = server.directory.find(asked.jid("jid"))
@@ -106,7 +106,7 @@ async def _remove(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         del group.members[account.number]
         removed.append(account.number)
     groups.save(server, group)
-    await _changed_members(server, peer, group, "remove", removed, told=told)
+    await _changed_members(server, peer, group, "remove", removed, recipients=recipients)
     return [Node.make("remove", answers)]
 
 
@@ -123,7 +123,7 @@ async def _role(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         changed.append(account.number)
         answers.append(participant(server, group, account.number))
     groups.save(server, group)
-    await _changed_members(server, peer, group, asked.tag, changed, told=list(group.members))
+    await _changed_members(server, peer, group, asked.tag, changed, recipients=list(group.members))
     return [Node.make(asked.tag, answers)]
 
 
@@ -134,10 +134,10 @@ async def _leave(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         if group is None or peer.number not in group.members:
             answers.append(Node.make("group", id=asked.jid("id"), error=404))
             continue
-        told = list(group.members)
+        recipients = list(group.members)
         del group.members[peer.number]
         groups.save(server, group)
-        await _changed_members(server, peer, group, "remove", [peer.number], told=told)
+        await _changed_members(server, peer, group, "remove", [peer.number], recipients=recipients)
         answers.append(Node.make("group", id=asked.jid("id")))
     return [Node.make("leave", answers)]
 
@@ -148,7 +148,7 @@ async def _subject(server: Server, peer: Peer, node: Node) -> None:
     group.subject_by, group.subject_at = peer.number, server.now()
     groups.save(server, group)
     change = Node.make("subject", subject=group.subject, s_t=group.subject_at)
-    await _tell(server, peer, group, [change])
+    await _notify(server, peer, group, [change])
 
 
 async def _description(server: Server, peer: Peer, node: Node) -> None:
@@ -160,7 +160,7 @@ async def _description(server: Server, peer: Peer, node: Node) -> None:
     group.description_by, group.description_at = peer.number, server.now()
     groups.save(server, group)
     content = [Node.make("body", group.description)] if body else [Node.make("delete")]
-    await _tell(server, peer, group, [Node.make("description", content, id=asked.get("id"))])
+    await _notify(server, peer, group, [Node.make("description", content, id=asked.get("id"))])
 
 
 async def _switch(server: Server, peer: Peer, node: Node) -> None:
@@ -171,7 +171,7 @@ async def _switch(server: Server, peer: Peer, node: Node) -> None:
     groups.save(server, group)
     # whatsmeow drops an announcement without a version.
     version = server.now() if name == "announcement" else None
-    await _tell(server, peer, group, [Node.make(asked.tag, v_id=version)])
+    await _notify(server, peer, group, [Node.make(asked.tag, v_id=version)])
 
 
 async def _ephemeral(server: Server, peer: Peer, node: Node) -> None:
@@ -184,7 +184,7 @@ async def _ephemeral(server: Server, peer: Peer, node: Node) -> None:
         if group.ephemeral
         else Node.make("not_ephemeral")
     )
-    await _tell(server, peer, group, [change])
+    await _notify(server, peer, group, [change])
 
 
 async def _approval_mode(server: Server, peer: Peer, node: Node) -> None:
@@ -216,7 +216,7 @@ async def _invite_set(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
         group = _admin_of(server, peer, node)
         group.invite = notifications.new_id()
         groups.save(server, group)
-        await _tell(server, peer, group, [Node.make("invite", code=group.invite)])
+        await _notify(server, peer, group, [Node.make("invite", code=group.invite)])
         return [Node.make("invite", code=group.invite)]
     group = _of_code(server, code)
     if peer.number in group.members:
@@ -228,7 +228,7 @@ async def _invite_set(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     group.members[peer.number] = ""
     groups.save(server, group)
     await _changed_members(
-        server, peer, group, "add", [peer.number], told=list(group.members), reason="invite"
+        server, peer, group, "add", [peer.number], recipients=list(group.members), reason="invite"
     )
     return [Node.make("group", jid=group.jid)]
 
@@ -258,7 +258,7 @@ async def _decide(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
             done.append(participant(server, group, account.number))
         answers.append(Node.make(decision.tag, done))
     groups.save(server, group)
-    await _changed_members(server, peer, group, "add", added, told=list(group.members))
+    await _changed_members(server, peer, group, "add", added, recipients=list(group.members))
     return [Node.make("membership_requests_action", answers)]
 
 
@@ -269,26 +269,28 @@ async def _changed_members(
     what: str,
     numbers: Sequence[str],
     *,
-    told: Sequence[str],
+    recipients: Sequence[str],
     reason: str | None = None,
 ) -> None:
     if numbers:
         people = [participant(server, group, number) for number in numbers]
-        await _tell(server, peer, group, [Node.make(what, people, reason=reason)], told=told)
+        await _notify(
+            server, peer, group, [Node.make(what, people, reason=reason)], recipients=recipients
+        )
 
 
-async def _tell(
+async def _notify(
     server: Server,
     peer: Peer,
     group: Group,
     changes: Sequence[Node],
     *,
-    told: Sequence[str] | None = None,
+    recipients: Sequence[str] | None = None,
 ) -> None:
     await notifications.group_changed(
         server,
         group.jid,
-        told if told is not None else list(group.members),
+        recipients if recipients is not None else list(group.members),
         changes,
         by=server.directory.account(peer.number),
         mode=group.mode,

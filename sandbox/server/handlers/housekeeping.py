@@ -24,14 +24,14 @@ def register(router: Router) -> None:
     router.iq("w", "get")(_properties)
     router.iq("abt", "get")(_properties)
     router.iq("urn:xmpp:whatsapp:push", "set", "get")(_nothing)
-    router.stanza("ib")(_told)
+    router.stanza("ib")(_statistics)
 
 
 async def _nothing(server: Server, peer: Peer, node: Node) -> None:
     return None
 
 
-async def _told(server: Server, peer: Peer, node: Node) -> None:
+async def _statistics(server: Server, peer: Peer, node: Node) -> None:
     """Statistics of the client's; nobody answers them."""
 
 
@@ -44,9 +44,9 @@ async def _active(server: Server, peer: Peer, node: Node) -> None:
 async def _begin(server: Server, peer: Peer) -> None:
     await server.delivery.flush(peer)
     if server.store.count_prekeys(peer.number, peer.device) == 0:
-        # Some clients upload keys only when they are told to (whatsmeow does so before).
+        # Some clients upload keys only when they are asked to (whatsmeow does so before).
         await notifications.prekeys_low(server, peer.number, peer.device, 0)
-    await chatstates.tell_waiting(server, peer)
+    await chatstates.send_waiting(server, peer)
     await greeting.greet(server, peer)
 
 

@@ -60,7 +60,7 @@ async def _message(server: Server, peer: Peer, node: Node) -> None:
     if isinstance(copies, int):
         await _acknowledge(server, peer, node, to, error=copies)
         return
-    # Kept before it is acknowledged, told after: as a server does that loses nothing.
+    # Kept before it is acknowledged, delivered after: as a server does that loses nothing.
     kept = [copy for copy in copies if server.delivery.keep(copy.number, copy.device, copy.node)]
     server.journal.note(
         "message",
@@ -83,7 +83,7 @@ async def _acknowledge(
     error: int | None = None,
     server_id: int | None = None,
 ) -> None:
-    if server.faults.strike("lose_acks", peer.number, peer.device):
+    if server.faults.fires("lose_acks", peer.number, peer.device):
         server.journal.note("ack lost", id=node.get("id"))
         return
     ack = Node.make("ack", id=node.get("id"), from_=to, t=server.now(), error=error)

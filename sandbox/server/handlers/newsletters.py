@@ -76,7 +76,7 @@ async def viewed(server: Server, node: Node) -> None:
         if found and one:
             one.views += 1
             newsletters.change(server, found, one)
-            await newsletters.tell_change(server, found, one)
+            await newsletters.notify_change(server, found, one)
 
 
 async def _react(
@@ -93,7 +93,7 @@ async def _react(
         one.reacted[peer.number] = code
         one.reactions[code] = one.reactions.get(code, 0) + 1
     newsletters.change(server, found, one)
-    await newsletters.tell_change(server, found, one)
+    await newsletters.notify_change(server, found, one)
     return one
 
 
@@ -162,8 +162,8 @@ async def _update(server: Server, peer: Peer, variables: dict[str, Any]) -> dict
 async def _delete(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
     found = _owned(server, peer, variables)
     newsletters.delete(server, found)
-    told = {"id": str(found.jid), "state": {"type": "DELETED"}}
-    return {"xwa2_newsletter_delete_v2": told}
+    answer = {"id": str(found.jid), "state": {"type": "DELETED"}}
+    return {"xwa2_newsletter_delete_v2": answer}
 
 
 @query(
@@ -178,16 +178,16 @@ async def _subscribers(server: Server, peer: Peer, variables: dict[str, Any]) ->
         account = server.directory.account(number)
         who = {"id": str(jid_of(account)), "pn": str(jid_of(account, lid=False))}
         edges.append({"node": who | {"display_name": account.name}, "role": found.role(number)})
-    told = {"subscribers": {"edges": edges}, "count": len(edges)}
+    answer = {"subscribers": {"edges": edges}, "count": len(edges)}
     # What Baileys calls subscribers is the number of pending invites elsewhere.
-    return {"xwa2_newsletter_subscribers": told, "xwa2_newsletter_admin": {"pending": []}}
+    return {"xwa2_newsletter_subscribers": answer, "xwa2_newsletter_admin": {"pending": []}}
 
 
 @query("7130823597031706", "29186079397702825")
 async def _admin_count(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
     found = _of(server, variables)
-    told = {"id": str(found.jid), "admin_count": 1 + len(found.admins)}
-    return {"xwa2_newsletter_admin": told}
+    answer = {"id": str(found.jid), "admin_count": 1 + len(found.admins)}
+    return {"xwa2_newsletter_admin": answer}
 
 
 @query("7341777602580933")
@@ -248,8 +248,8 @@ def _set_muted(
         raise IqError(403, "forbidden")
     found.followers[peer.number] = muted
     newsletters.save(server, found)
-    told, one = {"id": str(found.jid)}, "mute" if muted else "unmute"
-    return {"xwa2_newsletter_update": told, f"xwa2_newsletter_{one}_v2": told}
+    answer, one = {"id": str(found.jid)}, "mute" if muted else "unmute"
+    return {"xwa2_newsletter_update": answer, f"xwa2_newsletter_{one}_v2": answer}
 
 
 def _set_picture(server: Server, newsletter: Newsletter, text: str) -> None:
@@ -297,7 +297,7 @@ async def _messages(server: Server, peer: Peer, node: Node) -> Sequence[Node]:
     wanted = posts[-min(int(asked.get("count", "50")), _MOST) :]
     messages = Node.make(
         "messages",
-        [post_node(one, told=updates) for one in wanted],
+        [post_node(one, changes_only=updates) for one in wanted],
         jid=found.jid,
         t=server.now(),
     )

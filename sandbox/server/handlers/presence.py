@@ -30,7 +30,7 @@ async def _presence(server: Server, peer: Peer, node: Node) -> None:
     elif kind in ("available", "unavailable"):
         peer.available = kind == "available"
         server.journal.note("presence", by=f"{peer.number}:{peer.device}", type=kind)
-        await state.tell_presence(server, peer.number)
+        await state.publish_presence(server, peer.number)
 
 
 async def _chatstate(server: Server, peer: Peer, node: Node) -> None:
@@ -47,11 +47,11 @@ async def _chatstate(server: Server, peer: Peer, node: Node) -> None:
         group = groups.find(server, to)
         numbers = [n for n in group.members if n != peer.number] if group else []
         own = jid_of(sender, device=peer.device, lid=group is not None and group.mode == "lid")
-        told = Node.make("chatstate", content, from_=to, participant=own)
+        notice = Node.make("chatstate", content, from_=to, participant=own)
     else:
         account = server.directory.find(to)
         numbers = [account.number] if account else []
         by_lid = to.server == LID
-        told = Node.make("chatstate", content, from_=jid_of(sender, lid=by_lid))
+        notice = Node.make("chatstate", content, from_=jid_of(sender, lid=by_lid))
     for number in numbers:
-        await chatstates.tell(server, number, told)
+        await chatstates.publish(server, number, notice)

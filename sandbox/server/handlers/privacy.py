@@ -56,8 +56,8 @@ async def _timelock(server: Server, peer: Peer, variables: dict[str, Any]) -> di
 @query("24503548349331633")
 async def _capping(server: Server, peer: Peer, variables: dict[str, Any]) -> dict[str, Any]:
     """How many new chats are left in the month: as many as one likes."""
-    told = {"capping_status": "NONE", "total_quota": -1, "used_quota": 0}
-    return {"xwa2_message_capping_info": told}
+    found = {"capping_status": "NONE", "total_quota": -1, "used_quota": 0}
+    return {"xwa2_message_capping_info": found}
 
 
 async def _disappearing(server: Server, peer: Peer, node: Node) -> None:

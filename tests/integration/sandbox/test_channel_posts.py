@@ -31,7 +31,7 @@ async def test_a_follower_hears_what_is_posted(
     await device.send(f"{bob.number}@s.whatsapp.net", "still here")
     post.views = 7
     newsletters.change(server, channel, post)
-    await newsletters.tell_change(server, channel, post)
+    await newsletters.notify_change(server, channel, post)
     seen = await device.eval(
         "verb('channels.messages', channel_id=jid, limit=5)", jid=str(channel.jid)
     )

@@ -97,12 +97,12 @@ async def test_a_stranger_brings_no_history_and_no_keys(
     device = await link(alice)
     await device.event("HistoryArrived")
     chat = str(jid_of(bob.account))
-    past = history.PastMessage(
+    past = history.HistoryMessage(
         id="3EB0FORGED", message=content.text("I owe Bob"), timestamp=int(time.time()), from_me=True
     )
     blob = history.sync(
         "RECENT",
-        [history.PastChat(id=chat, messages=[past])],
+        [history.HistoryChat(id=chat, messages=[past])],
         push_names={chat: "FORGED"},
         pairs=[("4711@lid", chat)],
     )

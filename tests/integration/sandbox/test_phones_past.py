@@ -9,7 +9,7 @@ import pytest
 from library_device import LibraryDevice
 
 from sandbox.crypto.protobuf import wa
-from sandbox.phone.history import PastChat, PastMessage
+from sandbox.phone.history import HistoryChat, HistoryMessage
 from sandbox.phone.phone import Phone
 from sandbox.server.directory import jid_of
 
@@ -46,13 +46,13 @@ async def test_chats_groups_and_names_arrive(
         event = await device.event("HistoryArrived")
         assert (event["kind"], _merged(event, "messages")) == (kind, [])
     lid, phone = str(jid_of(bob.account)), str(jid_of(bob.account, lid=False))
-    group = PastChat(
+    group = HistoryChat(
         id=GROUP,
         name="Friends",
         members={lid: 1, phone: 0},
         unread=1,
         messages=[
-            PastMessage(
+            HistoryMessage(
                 id=f"OLD{n}",
                 message=wa.Message(conversation=f"number {n}"),
                 timestamp=1_700_000_000 + n,
@@ -63,7 +63,7 @@ async def test_chats_groups_and_names_arrive(
             for n in range(2)
         ],
     )
-    await alice.past.tell(
+    await alice.archive.send(
         1,
         "RECENT",
         [group],

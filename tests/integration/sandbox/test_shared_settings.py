@@ -66,7 +66,7 @@ async def test_a_damaged_message_is_told_as_waiting_and_arrives_when_asked_for_a
     device = await link(alice)
     await bob.send_text(alice.number, "first")
     await device.event("Received", body="first")
-    bob.spoils = 1
+    bob.corrupts = 1
     sent = await bob.send_text(alice.number, "second")
     waiting = await device.event("Undecryptable")
     assert waiting["message_id"] == sent

@@ -1,4 +1,4 @@
-"""A phone's memory of messages, and how it tells a linked device of it."""
+"""A phone's memory of messages, and how it shares it with a linked device."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from sandbox.phone.phone import Phone
     from sandbox.server.server import Server
 
-__all__ = ["Past"]
+__all__ = ["Archive"]
 
 
-class Past:
+class Archive:
     """What one phone has seen and sent."""
 
     def __init__(self, server: Server, phone: Phone) -> None:
         self._server = server
         self._phone = phone
 
-    async def tell(
+    async def send(
         self,
         device: int,
         kind: str,
-        chats: Sequence[history.PastChat],
+        chats: Sequence[history.HistoryChat],
         *,
         push_names: Mapping[str, str],
         pairs: Sequence[tuple[str, str]],
         inline: bool = False,
         nct_salt: bytes = b"",
     ) -> None:
-        """Tell a linked device of the past: by a download, or `inline` in the message."""
+        """Send a linked device the past: by a download, or `inline` in the message."""
         blob = history.sync(kind, chats, push_names=push_names, pairs=pairs, nct_salt=nct_salt)
         data = history.packed(blob)
         if inline:
@@ -50,31 +50,31 @@ class Past:
         await self._phone.send_message(jid_of(self._phone.account), message, peer=device)
 
     async def share(self, device: int) -> None:
-        """Tell a device that was just linked what it has seen and sent. All that a real phone
-        sends, also when there is nothing to tell: clients wait for it (Baileys: chats.js)."""
+        """Send a device that was just linked what it has seen and sent. All that a real phone
+        sends, also when there is nothing to send: clients wait for it (Baileys: chats.js)."""
         chats, people = self._seen()
         names = {str(jid_of(one, lid=False)): one.name for one in people}
         lids = self._server.directory.lids(self._phone.number)
         known = people if lids else []
         pairs = [(str(jid_of(one)), str(jid_of(one, lid=False))) for one in known]
         inline = self._server.store.fact(f"inline {self._phone.number}:{device}") is not None
-        told = "nct_history_delivery=0" not in privacy_tokens.scenario(
+        with_salt = "nct_history_delivery=0" not in privacy_tokens.scenario(
             self._server, self._phone.number
         )
-        await self.tell(
+        await self.send(
             device,
             "INITIAL_BOOTSTRAP",
             chats,
             push_names=names,
             pairs=pairs,
             inline=inline,
-            nct_salt=privacy_tokens.salt(self._server, self._phone.number) if told else b"",
+            nct_salt=privacy_tokens.salt(self._server, self._phone.number) if with_salt else b"",
         )
-        await self.tell(device, "PUSH_NAME", [], push_names=names, pairs=[])
-        await self.tell(device, "RECENT", [], push_names={}, pairs=[])
+        await self.send(device, "PUSH_NAME", [], push_names=names, pairs=[])
+        await self.send(device, "RECENT", [], push_names={}, pairs=[])
 
-    def _seen(self) -> tuple[list[history.PastChat], list[Account]]:
-        messages: dict[str, list[history.PastMessage]] = {}
+    def _seen(self) -> tuple[list[history.HistoryChat], list[Account]]:
+        messages: dict[str, list[history.HistoryMessage]] = {}
         people: dict[str, Account] = {}
         for entry in self._phone.inbox():
             if entry["from_me"]:
@@ -83,7 +83,7 @@ class Past:
             people[author.number] = author
             grouped = not self._phone.address(entry["chat"]).is_user
             messages.setdefault(entry["chat"], []).append(
-                history.PastMessage(
+                history.HistoryMessage(
                     id=entry["id"],
                     message=wa.Message.FromString(bytes.fromhex(entry["raw"])),
                     timestamp=entry["timestamp"],
@@ -97,10 +97,10 @@ class Past:
             if partner is not None:
                 people[partner.number] = partner
             messages.setdefault(self._phone.readable(Jid.parse(to)), []).append(
-                history.PastMessage(
+                history.HistoryMessage(
                     id=message_id, message=message, timestamp=timestamp, from_me=True
                 )
             )
-        return [history.PastChat(id=c, messages=m) for c, m in messages.items()], list(
+        return [history.HistoryChat(id=c, messages=m) for c, m in messages.items()], list(
             people.values()
         )
