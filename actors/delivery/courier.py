@@ -44,8 +44,8 @@ _PAGE, _TURN = 50, 200
 _LEASE_MARGIN = timedelta(seconds=5)
 #: How long the outcome of a POST is tried to be written down while PostgreSQL is away.
 _WRITE_PATIENCE = 120.0
-#: Characters of our own failure that the delivery log tells.
-_TOLD = 200
+#: Characters of our own failure in the delivery log.
+_ERROR_CHARS = 200
 
 
 class Courier:
@@ -244,8 +244,8 @@ class Courier:
 
 
 def _crash(error: Exception) -> Outcome:
-    told = f"the dispatcher failed: {type(error).__name__}: {error}"[:_TOLD]
-    return Outcome(status=None, error=told, took=timedelta())
+    error_text = f"the dispatcher failed: {type(error).__name__}: {error}"[:_ERROR_CHARS]
+    return Outcome(status=None, error=error_text, took=timedelta())
 
 
 def _until_due(batch: BatchSink, events: Sequence[Event]) -> timedelta:

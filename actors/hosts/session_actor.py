@@ -75,14 +75,14 @@ class SessionActor:
         if name != "follow":
             raise NotSupported(name)
         row, carrier = OutboxRow.of_json(arguments["row"]), arguments["carrier"]
-        told = await self._host.call(
+        followed = await self._host.call(
             arguments["session_id"],
             lambda session: _traced(
                 "session.send", carrier, session.calls.follow(row, arguments["wait"])
             ),
             turn="sends",
         )
-        return told.to_json()
+        return followed.to_json()
 
     @staticmethod
     async def _hand_over(session_id: int, host: int, entries: list[bytes]) -> bool:

@@ -88,7 +88,7 @@ class Slot:
         self._disk = disk
         self._alone = alone
         self._owned_before = owned_before
-        self._told_to_stop = False
+        self._stop_asked = False
         self.done = asyncio.create_task(self._run(), name=f"slot:{session_id}")
 
     @property
@@ -100,7 +100,7 @@ class Slot:
 
     def stop(self) -> None:
         """End it cleanly; `done` tells when its ownership is released."""
-        self._told_to_stop = True
+        self._stop_asked = True
         if self.session is not None:
             self.session.stop()
 
@@ -125,7 +125,7 @@ class Slot:
         except (SessionNotFound, Unavailable):
             return After.GONE
         if await self._full_disk() or not await admitted(
-            self._stores, self._settings, self.session_id, self._node, lambda: self._told_to_stop
+            self._stores, self._settings, self.session_id, self._node, lambda: self._stop_asked
         ):
             return After.GONE
         self.session = Session(
@@ -141,7 +141,7 @@ class Slot:
             move_away=self._move_away,
             whatsapp_away=self._whatsapp_away,
         )
-        if self._told_to_stop:
+        if self._stop_asked:
             self.session.stop()
         return await self._after(self.session, await self._run_session(self.session))
 
@@ -186,16 +186,16 @@ class Slot:
             self._waits_for = DISK_FULL
             folder = str(self._settings.data_dir)
             log.error("slot.disk_full", session_id=self.session_id, folder=folder)
-            if self._told_to_stop or (await self._move_away(False, 0) and not self._alone):
+            if self._stop_asked or (await self._move_away(False, 0) and not self._alone):
                 return True
             await asyncio.sleep(_ASK)
-        return self._told_to_stop
+        return self._stop_asked
 
     async def _back_or_elsewhere(self, closed: int) -> bool:
         """Wait until PostgreSQL is reached, or the session is moved (False)."""
         moving: asyncio.Future[None] | None = None
         try:
-            while not self._told_to_stop and not await reaches_postgresql(self._stores.db.ping()):
+            while not self._stop_asked and not await reaches_postgresql(self._stores.db.ping()):
                 moving = moving or asyncio.ensure_future(self._until_moved(closed))
                 await asyncio.wait({moving}, timeout=_AGAIN)
                 if moving.done():

@@ -133,8 +133,8 @@ def _place(answer: httpx.Response) -> tuple[str, str]:
     if code in _TOKEN_REFUSED or code == 429 or code >= 500:
         raise Unavailable(f"WhatsApp's media server answered {code}", retry_after=5)
     try:
-        told = answer.json() if code == 200 else {}
-        return str(told["url"]), str(told["direct_path"])
+        answered = answer.json() if code == 200 else {}
+        return str(answered["url"]), str(answered["direct_path"])
     except (ValueError, KeyError, TypeError) as error:
         raise WhatsAppRefused(f"WhatsApp's media server did not take the file ({code})") from error
 

@@ -303,10 +303,10 @@ class Calls:
 
     # -- outbox: the wire and the record ----------------------------------------------------------
 
-    def _held(self, told: str) -> Connected:
+    def _held(self, detail: str) -> Connected:
         connected = self._owner.connected
         if connected is None or not connected.keeper.held:
-            raise Unavailable(told, retry_after=1)
+            raise Unavailable(detail, retry_after=1)
         return connected
 
     async def _send_entry(self, entry: OutboxEntry) -> datetime:

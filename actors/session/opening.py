@@ -92,14 +92,14 @@ class Opening:
         await owner.change_status(SessionStatus.STARTING, "")
         owner.log.info("session.claimed", predecessor=claim.predecessor)
         if (how := _taken_over(claim, owner.record)) is not None:
-            told = {
+            payload = {
                 "how": how,
                 "epoch": epoch,
                 "node": owner.node,
                 # Longest: it is free earlier when the predecessor's process is seen to be dead.
                 "connectsAfterMs": int(claim.connect_after / timedelta(milliseconds=1)),
             }
-            await claimed.recorder.tell("session.takeover", told)
+            await claimed.recorder.emit("session.takeover", payload)
         return claimed
 
     async def device(self, claimed: Claimed) -> Device | None:

@@ -128,7 +128,7 @@ class Owner:
         #: As `state.change` told it last.
         self._state = ""
         #: Status and reason of the last `session.status`.
-        self._told: tuple[SessionStatus, str] | None = None
+        self._emitted: tuple[SessionStatus, str] | None = None
         #: Changes of the status and the state that are not stored yet, oldest first.
         self._unreported: deque[Callable[[], Awaitable[None]]] = deque(maxlen=_UNREPORTED)
         self._reporting = asyncio.Lock()
@@ -235,9 +235,9 @@ class Owner:
             )
             if self.status is status:
                 self.status = stored
-            if self._told == (stored, reason):
+            if self._emitted == (stored, reason):
                 return
-            self._told = stored, reason
+            self._emitted = stored, reason
             await self.stores.events.append(
                 self.id,
                 "session.status",

@@ -131,9 +131,11 @@ class Recorder:
             return
 
         async def write() -> None:
-            told = await self._answered(await self._counted(message))
-            names = _names(told)
-            await self._stores.inbox.record_incoming(self._session_id, self._epoch, told, *names)
+            received = await self._answered(await self._counted(message))
+            names = _names(received)
+            await self._stores.inbox.record_incoming(
+                self._session_id, self._epoch, received, *names
+            )
 
         await self.paired(_pairs_of(message))
         await self.while_away(write)
@@ -204,7 +206,7 @@ class Recorder:
             async def write(
                 name: str = name, payload: dict[str, Any] = payload, part: str = str(nth)
             ) -> None:
-                await self._tell(name, payload, ids, part)
+                await self._append(name, payload, ids, part)
 
             await self.while_away(write)
 
@@ -214,7 +216,7 @@ class Recorder:
 
         async def write() -> None:
             payload = {"id": event.message_id, "chat": event.chat, "from": event.sender}
-            await self._tell("message.waiting", payload, ids)
+            await self._append("message.waiting", payload, ids)
 
         await self.while_away(write)
 
@@ -228,11 +230,11 @@ class Recorder:
                 # WhatsApp does not say what it was.
                 known = await labels.list(self._session_id)
                 was = next((one for one in known if one.id == label.id), label)
-                await self._tell("label.deleted", setting_shape.label(was), ids)
+                await self._append("label.deleted", setting_shape.label(was), ids)
                 await labels.delete(self._session_id, label.id, epoch=self._epoch)
             else:
                 await labels.put(self._session_id, label, epoch=self._epoch)
-                await self._tell("label.upsert", setting_shape.label(label), ids)
+                await self._append("label.upsert", setting_shape.label(label), ids)
 
         # Anything else would be no label of WhatsApp's.
         if label.id.isdecimal() and len(label.id) < _DIGITS:
@@ -256,7 +258,7 @@ class Recorder:
                 return
             label = label or Label(id=event.label, name="", color=0)
             name = "label.chat.added" if event.labeled else "label.chat.deleted"
-            await self._tell(name, setting_shape.chat_label(label, event.chat), ids)
+            await self._append(name, setting_shape.chat_label(label, event.chat), ids)
 
         await self.while_away(write)
 
@@ -266,14 +268,14 @@ class Recorder:
         payload = setting_shape.archived(
             event.chat, archived=event.archived, timestamp_ms=event.timestamp_ms
         )
-        await self.while_away(lambda: self._tell("chat.archive", payload, ids))
+        await self.while_away(lambda: self._append("chat.archive", payload, ids))
 
-    async def tell(self, name: str, payload: dict[str, Any]) -> None:
+    async def emit(self, name: str, payload: dict[str, Any]) -> None:
         """An event of the gateway's own. Raises `NotOwner`; waits while PostgreSQL is away."""
         ids = EventIds()
-        await self.while_away(lambda: self._tell(name, payload, ids))
+        await self.while_away(lambda: self._append(name, payload, ids))
 
-    async def _tell(
+    async def _append(
         self, name: str, payload: dict[str, Any], ids: EventIds, part: str = ""
     ) -> None:
         await self._stores.events.append(

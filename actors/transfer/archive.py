@@ -84,8 +84,8 @@ def seal_archive(facts: dict[str, Any], image: bytes, lock: ArchiveLock) -> byte
         header |= {"kdf": "scrypt", "n": _N, "r": _R, "p": _P, "salt": salt}
     text = json.dumps(header).encode()
     prefix = _MAGIC + _LENGTH.pack(len(text)) + text
-    told = json.dumps(facts).encode()
-    plain = zstandard.ZstdCompressor().compress(_FACTS.pack(len(told)) + told + image)
+    encoded = json.dumps(facts).encode()
+    plain = zstandard.ZstdCompressor().compress(_FACTS.pack(len(encoded)) + encoded + image)
     return prefix + lock._aead(header).encrypt(nonce, plain, prefix)
 
 
@@ -115,7 +115,7 @@ def open_archive(sealed: bytes, lock: ArchiveLock, image: Path) -> dict[str, Any
             length = _FACTS.unpack(_exactly(stream, _FACTS.size))[0]
             if length > _MAX_FACTS:
                 raise Invalid("what the archive tells of the session is too long", field="data")
-            facts = _told(_exactly(stream, length))
+            facts = _facts(_exactly(stream, length))
             left = _MAX_PLAIN
             while part := stream.read(min(_PART, left + 1)):
                 left -= len(part)
@@ -136,7 +136,7 @@ def _exactly(stream: zstandard.ZstdDecompressionReader, size: int) -> bytes:
     return found
 
 
-def _told(text: bytes) -> dict[str, Any]:
+def _facts(text: bytes) -> dict[str, Any]:
     """The facts; as strict as what is posted."""
 
     def refuse(_: str) -> Any:

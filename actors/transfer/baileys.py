@@ -120,8 +120,10 @@ def _pre_keys(
 def _sync_keys(files: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes, int, bytes]]:
     for name, content in files.items():
         if (match := _SYNC_KEY.match(name)) and isinstance(content, Mapping):
-            told = content.get("fingerprint") or {}
-            devices = told.get("deviceIndexes") or () if isinstance(told, Mapping) else None
+            fingerprint = content.get("fingerprint") or {}
+            devices = (
+                fingerprint.get("deviceIndexes") or () if isinstance(fingerprint, Mapping) else None
+            )
             if not isinstance(devices, list | tuple) or len(devices) > _MOST_DEVICES:
                 raise Invalid(f"{name} has no fingerprint that can be read", field="files")
             numbers = {str(at): one for at, one in enumerate(devices)}
@@ -129,9 +131,9 @@ def _sync_keys(files: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes, int, by
             # Message.AppStateSyncKeyFingerprint, without loading the library into this process.
             fingerprint = (
                 b"\x08"
-                + _varint(_optional(told, "rawId"))
+                + _varint(_optional(fingerprint, "rawId"))
                 + b"\x10"
-                + _varint(_optional(told, "currentIndex"))
+                + _varint(_optional(fingerprint, "currentIndex"))
                 + b"\x1a"
                 + _varint(len(indexes))
                 + indexes

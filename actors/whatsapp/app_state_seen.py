@@ -69,13 +69,13 @@ class AppStateSeen:
         self,
         ring: Ring,
         rows: Rows,
-        tell: Callable[[Setting], None],
+        emit: Callable[[Setting], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`rows`: of the device store; `tell`: called on the loop that `watch` runs on."""
+        """`rows`: of the device store; `emit`: called on the loop that `watch` runs on."""
         self._ring = ring
         self._rows = rows
-        self._tell = tell
+        self._emit = emit
         self._next = ring.count
         self._clock = clock
         self._waiting: deque[_Waiting] = deque(maxlen=_MOST_WAITING)
@@ -132,7 +132,7 @@ class AppStateSeen:
                 continue
             try:
                 if (setting := setting_of(one.data)) is not None:
-                    self._tell(setting)
+                    self._emit(setting)
             except (ValueError, RecursionError) as error:
                 _damaged(one.record, error)
 

@@ -46,8 +46,8 @@ def chunks_of(data: Any, own_jid: str) -> Iterator[HistoryChunk]:
 def _chunks(data: Any, own_jid: str) -> Iterator[HistoryChunk]:
     pairs = [(p.lidJID, p.pnJID) for p in data.phoneNumberToLidMappings]
     pairs += [pair for c in data.conversations if (pair := _pair(c)) is not None]
-    told = [(_jid(lid), _jid(phone)) for lid, phone in pairs if lid and phone]
-    known = [(lid, phone) for lid, phone in told if lid.endswith("@lid")]
+    both = [(_jid(lid), _jid(phone)) for lid, phone in pairs if lid and phone]
+    known = [(lid, phone) for lid, phone in both if lid.endswith("@lid")]
     for part in _slices(known, _PEOPLE):
         yield HistoryChunk(pairs=tuple(part))
     names = [(_jid(p.ID), p.pushname) for p in data.pushnames if p.ID and p.pushname]
@@ -103,7 +103,7 @@ def _conversation(conversation: Any, own_jid: str) -> Iterator[HistoryChunk]:
 
 def _with_reactions(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
     try:
-        return _told(info, chat, own_jid)
+        return _messages_of(info, chat, own_jid)
     except Exception:
         # One message that is not understood is no reason to lose a history.
         log.exception("history.message_not_understood")
@@ -111,7 +111,7 @@ def _with_reactions(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
         return []
 
 
-def _told(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
+def _messages_of(info: Any, chat: str, own_jid: str) -> list[StoredMessage]:
     message = _message(info, chat, own_jid)
     if message is None:
         return []

@@ -95,13 +95,13 @@ def describe(raw: dict[str, Any]) -> tuple[str, str, str]:
 def _info(event: MessageEvent) -> dict[str, Any]:
     """What is not in the message, as whatsmeow's JSON names it."""
     info, source = event.Info, event.Info.MessageSource
-    told = {name: getattr(info, name) for name in _INFO}
+    fields = {name: getattr(info, name) for name in _INFO}
     mode = type(source).DESCRIPTOR.fields_by_name["AddressingMode"].enum_type
     if source.HasField("AddressingMode"):
-        told["AddressingMode"] = mode.values_by_number[source.AddressingMode].name.lower()
+        fields["AddressingMode"] = mode.values_by_number[source.AddressingMode].name.lower()
     for name in ("SenderAlt", "RecipientAlt"):
-        told[name] = to_text(getattr(source, name), device=True)
-    return {name: value for name, value in told.items() if value}
+        fields[name] = to_text(getattr(source, name), device=True)
+    return {name: value for name, value in fields.items() if value}
 
 
 def is_media(kind: str) -> bool:

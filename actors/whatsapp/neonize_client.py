@@ -518,7 +518,7 @@ class NeonizeClient:
         """Where attachments are uploaded to: see `actors.media.media_host`."""
         return await self._media_hosts.get(self.call, anew=anew)
 
-    async def settings_told(self) -> None:
+    async def emit_settings(self) -> None:
         """See `actors.whatsapp.verbs.Device`."""
         if self._seen is None or self._closed:
             return
@@ -526,7 +526,7 @@ class NeonizeClient:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.handled(), _HANDLED)
 
-    async def name_told(self) -> None:
+    async def emit_name(self) -> None:
         """See `actors.whatsapp.verbs.Device`."""
         if self._naming is not None:
             self._naming.cancel()
@@ -688,7 +688,7 @@ class NeonizeClient:
         """People by phone number where the library knows it: one person is one chat."""
         match event:
             case Connected():
-                await self.name_told()
+                await self.emit_name()
                 return event
             case Received(message=message):
                 message = await self._votes.opened(message, self.call)

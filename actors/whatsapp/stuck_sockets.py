@@ -78,6 +78,6 @@ def _shut_down(fd: int, port: int, *, sent_again: bool) -> bool:
 
 def _is_silent(end: socket.socket) -> bool:
     """Nothing was acknowledged for several round trips since the last byte was sent."""
-    told = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    sent_ms, acknowledged_ms, round_trip = _INFO.unpack(told)
+    info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+    sent_ms, acknowledged_ms, round_trip = _INFO.unpack(info)
     return bool(min(sent_ms, acknowledged_ms) > max(_SILENT_MS, _ROUND_TRIPS * round_trip / 1000))

@@ -4,7 +4,7 @@
 directory and the descriptors 0 to 2 to the zygote over a Unix socket, and exits as soon as the fork
 is there: Ray does not care about the process that it started, only about the one that registers
 with `--worker-id`. Whatever goes wrong, it becomes a plain worker instead, which says why
-(`actors.zygote.told`).
+(`actors.zygote.started`).
 
 Stands alone, without imports that cost anything: it runs for every worker (8 ms). That is why
 there is no pathlib here.
@@ -70,8 +70,8 @@ def address(environment: dict[str, str]) -> tuple[str, str]:
     data = environment.get("GATEWAY_DATA_DIR", "")
     if not data:
         raise NotForked("GATEWAY_DATA_DIR is not set")
-    told = "\0".join(f"{n}={v}" for n, v in sorted(fixed(environment).items()))
-    key = zlib.crc32(told.encode("utf-8", "surrogateescape")) ^ stamp()
+    fixed_text = "\0".join(f"{n}={v}" for n, v in sorted(fixed(environment).items()))
+    key = zlib.crc32(fixed_text.encode("utf-8", "surrogateescape")) ^ stamp()
     return os.path.join(data, "zygote"), f"{key:08x}"
 
 
@@ -176,7 +176,7 @@ def fork(arguments: list[str]) -> None:
     try:
         with open("/proc/self/oom_score_adj") as file:
             oom = file.read().strip()
-        told = json.dumps(
+        request = json.dumps(
             {
                 "arguments": arguments,
                 "environment": dict(os.environ),
@@ -188,9 +188,10 @@ def fork(arguments: list[str]) -> None:
         # SCM_RIGHTS
         descriptors = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
         connection.sendmsg(
-            [len(told).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
+            [len(request).to_bytes(4, "big")],
+            [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)],
         )
-        connection.sendall(told)
+        connection.sendall(request)
         # "F": forked. The fork waits for the word to go, so that there are never two of one worker:
         # when this process has given up, it finds the connection closed and ends.
         if connection.recv(1) != b"F":

@@ -253,15 +253,15 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
             descriptors.frombytes(data)
     given = list(descriptors)
     try:
-        told = bytearray()
-        while len(told) < int.from_bytes(length, "big"):
+        received = bytearray()
+        while len(received) < int.from_bytes(length, "big"):
             part = connection.recv(65536)
             if not part:
                 raise ValueError("cut off")
-            told += part
+            received += part
         if len(given) != 3:
             raise ValueError(f"{len(given)} descriptors")
-        request = json.loads(told)
+        request = json.loads(received)
         if not isinstance(request, dict) or not isinstance(request.get("environment"), dict):
             raise ValueError("no request")  # noqa: TRY004 - of a stranger, not of a caller
     except (OSError, ValueError):

@@ -124,17 +124,17 @@ async def _main(endpoints: dict[str, str], store: Path) -> list[dict[str, Any]]:
     steps: list[Callable[[], Awaitable[str]]] = [
         *(trial.link, trial.send, trial.receive, trial.label, trial.no_picture),
     ]
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for step in steps:
         try:
             detail, well = await step(), True
         except (GatewayError, httpx.HTTPError, TimeoutError, ValueError) as error:
             detail, well = f"{type(error).__name__}: {error}", False
-        told.append({"name": step.__name__, "ok": well, "detail": detail})
+        results.append({"name": step.__name__, "ok": well, "detail": detail})
         if step == trial.link and not well:
             break
     await trial.end()
-    return told
+    return results
 
 
 if __name__ == "__main__":

@@ -20,4 +20,4 @@ async def change(
     """Set one record. `version`: fixed per action (whatsmeow, appstate/encode.go)."""
     mutation = MutationInfo(Index=list(index), Version=version, Value=value)
     await ask(device, lambda library: send_app_state(library, collection, [mutation]))
-    await device.settings_told()
+    await device.emit_settings()

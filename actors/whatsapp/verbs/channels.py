@@ -75,11 +75,11 @@ async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[
     """The newest messages. The library tells no message ids and times, only server ids."""
     jid = from_text(channel_id)
     found = await ask(device, lambda library: library.get_newsletter_messages(jid, limit, 0))
-    told = []
+    posts = []
     for one in found:
         payload = as_json(one.Message)
         kind, body, _ = describe(payload)
-        told.append(
+        posts.append(
             {
                 "server_id": one.MessageServerID,
                 "kind": kind,
@@ -89,7 +89,7 @@ async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[
                 "payload": payload,
             }
         )
-    return told
+    return posts
 
 
 @verb("channels.react")

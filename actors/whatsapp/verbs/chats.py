@@ -100,7 +100,7 @@ def _mutation(index: list[str], version: int, value: SyncActionValue) -> Mutatio
 async def _send(device: Device, collection: Any, mutations: list[MutationInfo]) -> None:
     name = PatchInfo.WAPatchName.Name(collection).lower()
     await device.call(lambda library: send_app_state(library, name, mutations))
-    await device.settings_told()
+    await device.emit_settings()
 
 
 def _range(last: dict[str, Any] | None) -> SyncActionMessageRange | None:

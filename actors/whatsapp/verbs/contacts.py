@@ -140,8 +140,8 @@ def _merge(person: dict[str, Any], jid: str, info: ContactInfo) -> None:
     """Take over what `info` says and `person` does not."""
     if jid.endswith("@lid"):
         person["lid"] = jid
-    told = (info.FirstName, info.FullName, info.PushName, info.BusinessName)
-    for name, value in zip(_FIELDS, told, strict=True):
+    names = (info.FirstName, info.FullName, info.PushName, info.BusinessName)
+    for name, value in zip(_FIELDS, names, strict=True):
         person[name] = person[name] or value
 
 

@@ -253,9 +253,9 @@ def _as_member(person: JID, info: LibraryGroup) -> JID:
 def _created_at(info: LibraryGroup) -> float:
     """neonize 0.5.2 has it as a float of 32 bits, in steps of two minutes. Older ids end with it;
     a group whose name is as old as itself was named when it was made."""
-    told = info.JID.User.partition("-")[2]
-    if told.isdecimal() and len(told) == _SECONDS_DIGITS:
-        return int(told)
+    digits = info.JID.User.partition("-")[2]
+    if digits.isdecimal() and len(digits) == _SECONDS_DIGITS:
+        return int(digits)
     rounded, named = _time(info.GroupCreated), _time(info.GroupName.NameSetAt)
     return named if abs(named - rounded) <= _CREATED_STEP else rounded
 

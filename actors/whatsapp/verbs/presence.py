@@ -43,7 +43,7 @@ async def get(device: Device, *, chat: str) -> dict[str, Any]:
         if asyncio.get_running_loop().time() > deadline:
             break
         await asyncio.sleep(_INTERVAL)
-    return _told(chat, found, phones)
+    return _shape(chat, found, phones)
 
 
 @verb("presence.all")
@@ -53,10 +53,10 @@ async def get_all(device: Device) -> list[dict[str, Any]]:
     merged: dict[str, dict[str, Seen]] = {}
     for chat in device.presences.chats():
         merged.setdefault(phones.get(chat, chat), {}).update(device.presences.of_chat(chat))
-    return [_told(chat, found, phones) for chat, found in merged.items()]
+    return [_shape(chat, found, phones) for chat, found in merged.items()]
 
 
-def _told(chat: str, found: dict[str, Seen], phones: dict[str, str]) -> dict[str, Any]:
+def _shape(chat: str, found: dict[str, Seen], phones: dict[str, str]) -> dict[str, Any]:
     people = {phones.get(jid, jid): seen for jid, seen in found.items()}
     return {
         "chat": chat,

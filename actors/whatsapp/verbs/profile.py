@@ -22,7 +22,7 @@ async def get(device: Device) -> dict[str, Any]:
 @verb("profile.name")
 async def set_name(device: Device, *, name: str) -> None:
     await ask(device, lambda library: library.set_profile_name(name))
-    await device.name_told()
+    await device.emit_name()
 
 
 @verb("profile.about")

@@ -45,10 +45,10 @@ class Device(Protocol):
     async def by_phone(self, jid: str) -> str:
         """A LID as phone-number JID where the library knows it; everything else as it is."""
 
-    async def name_told(self) -> None:
+    async def emit_name(self) -> None:
         """The account's name may be another one soon: have it told as an event."""
 
-    async def settings_told(self) -> None:
+    async def emit_settings(self) -> None:
         """Return when changes of settings that the library has seen were handled as events."""
 
 

@@ -42,7 +42,7 @@ _KNOWN = {
     ("actors/delivery/dispatcher.py", "_take"): "catches all, and counts it as a failed delivery",
     ("actors/whatsapp/neonize_client.py", "_disconnect"): _AWAITED,
     ("actors/whatsapp/neonize_client.py", "close"): _AWAITED,
-    ("actors/whatsapp/neonize_client.py", "name_told"): _CAUGHT,
+    ("actors/whatsapp/neonize_client.py", "emit_name"): _CAUGHT,
     ("actors/whatsapp/stream.py", "_pump"): "the group's error is the pump's",
     ("actors/whatsapp/stream.py", "start"): _CALLBACK,
     ("actors/peers.py", "one_that_reaches_postgresql"): _AWAITED,
