@@ -44,6 +44,11 @@ class EmbeddedPostgres:
 
     def start(self, data_dir: Path, *, port: int | None = None) -> None:
         """Make the cluster on first use, start it, wait until it answers. Raises `Unavailable`."""
+        self.begin(data_dir, port=port)
+        self.wait()
+
+    def begin(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Make the cluster on first use and start it. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         # That user must pass through; it need not look around.
@@ -56,7 +61,7 @@ class EmbeddedPostgres:
         if not (cluster / "PG_VERSION").exists():
             self._initialise(data_dir, cluster, uid)
         self._port = port or free_ports(1)[0]
-        self._process.start(
+        self._process.begin(
             [
                 str(postgres_binary("postgres")),
                 "-D",
@@ -67,13 +72,17 @@ class EmbeddedPostgres:
                 *("-c", "max_connections=200"),
                 *("-c", "timezone=UTC"),
             ],
-            answers=self.healthy,
             environment=self._environment,
             # Fast shutdown; SIGTERM would wait for clients.
             stop_signal=signal.SIGINT,
             uid=uid,
         )
-        self._ensure_database()
+
+    def wait(self) -> None:
+        """Wait until it answers and has the database. Raises `Unavailable`."""
+        if self._process:
+            self._process.wait(self.healthy)
+            self._ensure_database()
 
     def stop(self) -> None:
         if self._process:

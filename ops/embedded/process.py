@@ -39,7 +39,7 @@ class ServerProcess:
     """One server as a child process.
 
     Linux sends the death signal when the *thread* that started the child ends (prctl(2)): call
-    `start` from a thread that lives as long as the server, such as the main thread.
+    `begin` from a thread that lives as long as the server, such as the main thread.
     """
 
     def __init__(self, name: str, data_dir: Path) -> None:
@@ -58,19 +58,16 @@ class ServerProcess:
     def log_file(self) -> Path:
         return self._data_dir / f"{self._name}.log"
 
-    def start(
+    def begin(
         self,
         command: Sequence[str],
         *,
-        answers: Callable[[], bool],
         environment: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         uid: int | None = None,
     ) -> None:
-        """Start the server and wait until `answers()`; a stale one of an earlier run ends first.
-
-        Raises `Unavailable` when it ends or stays silent for 30 s.
-        """
+        """Start the server; a stale one of an earlier run ends first. Call `wait` when it is
+        needed."""
         self.end_stale()
         self._stop_signal = stop_signal
         parent = os.getpid()
@@ -100,13 +97,17 @@ class ServerProcess:
             )
         created = psutil.Process(self._child.pid).create_time()
         private_file(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}))
+
+    def wait(self, answers: Callable[[], bool]) -> None:
+        """Wait until `answers()`. Raises `Unavailable` when the server ends or stays silent for
+        30 s."""
         deadline = time.monotonic() + _START_SECONDS
         while not answers():
-            if self._child.poll() is not None or time.monotonic() > deadline:
+            if self.pid is None or time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(f"{self._name} did not start; see {self.log_file}")
             time.sleep(0.05)
-        log.info("embedded.started", server=self._name, pid=self._child.pid)
+        log.info("embedded.started", server=self._name, pid=self.pid)
 
     def stop(self) -> None:
         """End the server: asked first, killed after 15 s."""

@@ -45,6 +45,11 @@ class EmbeddedSeaweed:
 
     def start(self, data_dir: Path, *, port: int | None = None) -> None:
         """Start it, wait until S3 answers, make the bucket. Raises `Unavailable`."""
+        self.begin(data_dir, port=port)
+        self.wait()
+
+    def begin(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Start it. Raises `Unavailable`."""
         (data_dir / "objects").mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         data_dir.chmod(0o700)
@@ -54,7 +59,7 @@ class EmbeddedSeaweed:
         private_file(data_dir / "security.toml", _security(data_dir, make_certificates(data_dir)))
         self._port = port or free_ports(1)[0]
         self._process = ServerProcess("weed", data_dir)
-        self._process.start(
+        self._process.begin(
             [
                 _binary(),
                 "mini",
@@ -71,7 +76,6 @@ class EmbeddedSeaweed:
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
             ],
-            answers=self._ready,
             environment={
                 "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
                 "AWS_SECRET_ACCESS_KEY": self._secret,
@@ -81,6 +85,11 @@ class EmbeddedSeaweed:
                 "GOGC": os.environ.get("GOGC", "50"),
             },
         )
+
+    def wait(self) -> None:
+        """Wait until S3 answers, make the bucket. Raises `Unavailable`."""
+        if self._process:
+            self._process.wait(self._ready)
 
     def stop(self) -> None:
         if self._process:

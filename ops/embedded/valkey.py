@@ -34,6 +34,11 @@ class EmbeddedValkey:
 
     def start(self, data_dir: Path, *, port: int | None = None) -> None:
         """Start it and wait until it answers. `port`: of TCP. Raises `Unavailable`."""
+        self.begin(data_dir, port=port)
+        self.wait()
+
+    def begin(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Start it. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         data_dir.chmod(0o700)
@@ -53,7 +58,12 @@ class EmbeddedValkey:
             f'dir "{data_dir}"\ndaemonize no\n',
         )
         self._process = ServerProcess("valkey", data_dir)
-        self._process.start([str(_binary()), str(settings)], answers=self.healthy)
+        self._process.begin([str(_binary()), str(settings)])
+
+    def wait(self) -> None:
+        """Wait until it answers. Raises `Unavailable`."""
+        if self._process:
+            self._process.wait(self.healthy)
 
     def stop(self) -> None:
         if self._process:

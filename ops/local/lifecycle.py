@@ -86,29 +86,28 @@ class LocalGateway:
         own = UserSettings.read()
         token_file, token = ray_token(self._layout.secrets)
         os.environ.update(self._environment(own, token))
+        # All begin before the first is waited for. What Ray starts finds the others' addresses in
+        # its environment.
         with self._phase(Phase.STORES):
             self._stores = needed_stores(own, self._layout)
             for store in self._stores:
-                store.start()
+                store.begin()
                 os.environ.update(store.env())
                 self._record()
-        with self._phase(Phase.MIGRATING):
-            migrate(StoreSettings().database_url.get_secret_value())
         if self._options.sandbox:
             with self._phase(Phase.SANDBOX):
                 self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
                 os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
                 self._sandbox.start()
+        os.environ.update(access(token_file))
+        self._ray = self._cluster(own)
+        self._ray.begin()
+        with self._phase(Phase.MIGRATING):
+            for store in self._stores:
+                store.wait()
+            migrate(StoreSettings().database_url.get_secret_value())
         with self._phase(Phase.RAY):
-            slots = own.settings.placement.session_slots_per_node
-            os.environ.update(access(token_file))
-            options = self._options
-            self._ray = RayCluster(
-                self._layout, nodes=options.nodes, slots=slots, dashboard=options.dashboard
-            )
-            os.environ["RAY_ADDRESS"] = self._state.ray_address = self._ray.head.address
-            self._state.dashboard_url = self._ray.head.dashboard_url
-            self._ray.start()
+            self._ray.wait()
         self._start_application()
         self._check_closed()
         self._state.phase = Phase.UP
@@ -160,6 +159,17 @@ class LocalGateway:
         self._state.error = reason
         self._state.phase = Phase.FAILED
         self._record()
+
+    def _cluster(self, own: UserSettings) -> RayCluster:
+        found = RayCluster(
+            self._layout,
+            nodes=self._options.nodes,
+            slots=own.settings.placement.session_slots_per_node,
+            dashboard=self._options.dashboard,
+        )
+        os.environ["RAY_ADDRESS"] = self._state.ray_address = found.head.address
+        self._state.dashboard_url = found.head.dashboard_url
+        return found
 
     def _environment(self, own: UserSettings, token: str) -> dict[str, str]:
         """What every process of this run finds in its environment, but for the parts' addresses."""

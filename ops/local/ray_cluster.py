@@ -80,24 +80,33 @@ class RayCluster:
 
     def start(self) -> None:
         """Start all nodes and wait until the cluster has them. Raises `Unavailable`."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start the head: the other nodes need it."""
         # Logs and sockets of earlier runs.
         for old in self._layout.ray.glob("session_*"):
             if old.is_symlink():
                 old.unlink()
             else:
                 shutil.rmtree(old, ignore_errors=True)
-        for node in self.nodes:
+        self.head.start()
+
+    def wait(self) -> None:
+        """Start the other nodes, wait until the cluster has them all. Raises `Unavailable`."""
+        if self.others:
+            # They need the head's GCS, and not all of it.
+            self._wait_for_gcs()
+        for node in self.others:
             node.start()
-            if node is self.head and self.others:
-                # The others need its GCS, and not all of it.
-                self._wait_for_gcs()
-        self._wait()
+        self._wait_for_nodes()
 
     def stop(self) -> None:
         for node in reversed(self.nodes):
             node.stop()
 
-    def _wait(self) -> None:
+    def _wait_for_nodes(self) -> None:
         deadline = time.monotonic() + _JOIN_SECONDS
         while missing := [node.name for node in self.nodes if not node.node_id]:
             for node in self.nodes:

@@ -187,7 +187,7 @@ class RayNode(Part):
             if not self._lasting:
                 shutil.rmtree(control, ignore_errors=True)
             environment |= {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(control)}
-        self._process.start(self._command(), answers=lambda: True, environment=environment)
+        self._process.begin(self._command(), environment=environment)
         self._started = self._ever_started = True
 
     def stop(self) -> None:

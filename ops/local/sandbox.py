@@ -76,19 +76,27 @@ class SandboxPart(Part):
         return self._addresses is not None and self._process.pid is None
 
     def start(self) -> None:
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it."""
         if self._addresses is not None:
             self._restarts += 1
         # The sessions that run hold its proxy's address in their environment.
         self._ports = self._ports or free_ports(2)
         proxy, control = self._ports
-        self._process.start(
+        self._process.begin(
             sandbox_command(
                 self._folder,
                 *("--port-file", str(self.port_file)),
                 *("--proxy-port", str(proxy), "--control-port", str(control)),
             ),
-            answers=self._addresses_written,
         )
+
+    def wait(self) -> None:
+        """Wait for its addresses. Raises `Unavailable`."""
+        self._process.wait(self._addresses_written)
         self._started(self.addresses)
 
     def stop(self) -> None:

@@ -19,7 +19,8 @@ __all__ = ["StorePart", "needed_stores"]
 class _Server(Protocol):
     @property
     def pid(self) -> int | None: ...
-    def start(self, data_dir: Path, *, port: int | None = None) -> None: ...
+    def begin(self, data_dir: Path, *, port: int | None = None) -> None: ...
+    def wait(self) -> None: ...
     def stop(self) -> None: ...
     def env(self) -> dict[str, str]: ...
 
@@ -48,12 +49,21 @@ class StorePart(Part):
         return self._started and self._server.pid is None
 
     def start(self) -> None:
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it; from then on its address is known."""
         if self._started:
             self._restarts += 1
         port = (self._port or free_ports(1)[0]) if self._on_port else None
-        self._server.start(self._folder, port=port)
+        self._server.begin(self._folder, port=port)
         self._port = port
         self._started = True
+
+    def wait(self) -> None:
+        """Wait until it answers. Raises `Unavailable`."""
+        self._server.wait()
 
     def stop(self) -> None:
         self._started = False
@@ -76,15 +86,16 @@ class StorePart(Part):
 
 
 def needed_stores(own: UserSettings, layout: Layout) -> list[StorePart]:
-    """Those to start, in their order."""
+    """Those to start; the one that takes longest until it answers first, and PostgreSQL, which
+    makes its cluster before it can be left alone, last."""
     found = []
+    if not own.has_objects:
+        found.append(StorePart("seaweed", "weed.log", EmbeddedSeaweed(), layout.store("seaweed")))
+    if not own.has_redis:
+        valkey, folder = EmbeddedValkey(sockets=layout.valkey), layout.store("valkey")
+        found.append(StorePart("valkey", "valkey.log", valkey, folder, on_port=False))
     if not own.has_database:
         layout.check_postgres_can_reach()
         server = EmbeddedPostgres()
         found.append(StorePart("postgres", "postgres.log", server, layout.store("postgres")))
-    if not own.has_redis:
-        valkey, folder = EmbeddedValkey(sockets=layout.valkey), layout.store("valkey")
-        found.append(StorePart("valkey", "valkey.log", valkey, folder, on_port=False))
-    if not own.has_objects:
-        found.append(StorePart("seaweed", "weed.log", EmbeddedSeaweed(), layout.store("seaweed")))
     return found
