@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 from ray import serve
 from ray.serve import Application
+from ray.serve._private import client
 from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
@@ -43,7 +44,7 @@ from cluster.telemetry.configure import configure_telemetry
 from ops.client_tls import client_tls
 from ops.config_check import database_findings, findings
 from ops.ingress import haproxy
-from ops.ingress.replica import close_replica, tick_seldom
+from ops.ingress.replica import close_replica, tick_by_need, tick_seldom
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
@@ -53,14 +54,17 @@ APPLICATION = "gateway"
 _ONGOING = 256
 _QUEUED = 1024
 _ANSWER_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
 #: Serve replaces a replica that does not answer three times so long, seconds.
 _PATIENT = 300
 _ROOT = Path(__file__).parent
 #: Only nodes with slots offer a part of one.
 _SLOTS, _PART = "session_slots", 0.001
 
-# Also for Serve's proxies: they are forks of a process that has imported this (actors/zygote).
+# For Serve's proxies and its controller: they are forks of a process that has imported this
+# (actors/zygote).
 tick_seldom()
+tick_by_need()
 
 
 def build() -> FastAPI:
@@ -97,6 +101,8 @@ def deploy(http: HttpSettings) -> str:
         http_options=options,
         logging_config=_quiet(),
     )
+    # How often it asks whether the application runs: once a second, which is a part of a start.
+    setattr(client, "CLIENT_POLLING_INTERVAL_S", _LOOK_SECONDS)  # noqa: B010
     serve.run(application(http), name=APPLICATION, route_prefix="/")
     url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
     _wait_for_answer(url, client_tls(http))
@@ -219,7 +225,7 @@ def _wait_for_answer(url: str, verify: ssl.SSLContext | bool) -> None:
                     f"the application runs, but nothing answers at {url}: {error}. If Serve was "
                     "started with another address, stop it first: python -m serve_app --stop"
                 ) from error
-            time.sleep(0.2)
+            time.sleep(_LOOK_SECONDS)
         else:
             return
 

@@ -25,7 +25,7 @@ from cluster.telemetry.configure import configure_telemetry
 log = structlog.get_logger(__name__)
 
 
-def main(
+def bootstrap(
     stop: Annotated[
         bool, typer.Option(help="End all sessions cleanly and the supervisor.")
     ] = False,
@@ -81,5 +81,10 @@ def _stop(settings: Settings, timeout: float) -> None:
     stop_agents(settings)
 
 
+def main() -> None:
+    """The command line."""
+    typer.run(bootstrap)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    main()

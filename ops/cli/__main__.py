@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from ops.cli.commands import COMMANDS, application_of
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["session"]:
-        # Speaks HTTP only: what the other commands load takes seconds, and these are for scripts.
-        from ops.cli.session.commands import alone as application
-    else:
-        from ops.cli.application import application
-    application(prog_name="gateway")
+    asked = sys.argv[1:2]
+    application_of(asked if set(asked) & set(COMMANDS) else COMMANDS)(prog_name="gateway")

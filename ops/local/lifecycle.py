@@ -28,7 +28,7 @@ from ops.local.ray_cluster import RAY_SETTINGS, RayCluster, access
 from ops.local.restarts import Restarts
 from ops.local.sandbox import SandboxAddresses, SandboxPart
 from ops.local.state import Phase, State
-from ops.local.steps import run_module
+from ops.local.steps import Step, run_module
 from ops.local.stores import StorePart, needed_stores
 from ops.local.user_settings import UserSettings
 
@@ -75,6 +75,7 @@ class LocalGateway:
         self._ray: RayCluster | None = None
         self._supervised = False
         self._served = False
+        self._steps: tuple[Step, ...] = ()
         self._recorded = 0.0
 
     def start(self) -> None:
@@ -102,6 +103,7 @@ class LocalGateway:
         os.environ.update(access(token_file))
         self._ray = self._cluster(own)
         self._ray.begin()
+        self._prepare_application()
         with self._phase(Phase.MIGRATING):
             for store in self._stores:
                 store.wait()
@@ -137,6 +139,8 @@ class LocalGateway:
             self._state.phase = Phase.STOPPING
             self._record()
         began = time.monotonic()
+        for step in self._steps:
+            step.abandon()
         if self._ray is not None and not self._ray.head.ended:
             if self._served:
                 self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
@@ -208,13 +212,20 @@ class LocalGateway:
         (fallback,) = free_ports(1)
         return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
+    def _prepare_application(self) -> None:
+        """Loaded while Ray starts."""
+        self._steps = tuple(
+            Step(module, output=self._layout.log) for module in ("serve_app", "actors.bootstrap")
+        )
+
     def _start_application(self) -> None:
+        front_step, supervisor_step = self._steps
         # Beside each other: neither needs the other, and each waits for Ray most of the time.
         with ThreadPoolExecutor(1, thread_name_prefix="http") as beside:
-            front = beside.submit(self._module, "serve_app", timeout=_STEP_SECONDS)
+            front = beside.submit(front_step.run, timeout=_STEP_SECONDS)
             with self._phase(Phase.SUPERVISOR):
                 self._supervised = True
-                self._module("actors.bootstrap", timeout=_STEP_SECONDS)
+                supervisor_step.run(timeout=_STEP_SECONDS)
             with self._phase(Phase.HTTP):
                 front.result()
                 self._served = True
@@ -234,7 +245,9 @@ class LocalGateway:
         if self._ray is not None:
             self._supervised = self._served = False
             self._ray.stop()
-            self._ray.start()
+            self._ray.begin()
+            self._prepare_application()
+            self._ray.wait()
             self._start_application()
             self._check_closed()
             self._state.phase = Phase.UP

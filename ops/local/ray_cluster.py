@@ -78,11 +78,6 @@ class RayCluster:
     def nodes(self) -> list[RayNode]:
         return [self.head, *self.others]
 
-    def start(self) -> None:
-        """Start all nodes and wait until the cluster has them. Raises `Unavailable`."""
-        self.begin()
-        self.wait()
-
     def begin(self) -> None:
         """Start the head: the other nodes need it."""
         # Logs and sockets of earlier runs.

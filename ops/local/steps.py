@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -13,31 +12,54 @@ import structlog
 from cluster.domain.errors import Unavailable
 from ops.local.layout import ROOT
 
-__all__ = ["run_module"]
+__all__ = ["Step", "run_module"]
 
 log = structlog.get_logger(__name__)
 
 
-def run_module(module: str, *arguments: str, timeout: float, output: Path) -> None:
-    """Run `python -m module` and wait; what it says goes to `output`.
-    Raises `Unavailable` when it fails or takes longer."""
-    command: Sequence[str] = [sys.executable, "-m", module, *arguments]
-    began = time.monotonic()
-    with output.open("ab") as sink:
-        try:
-            subprocess.run(
-                command,
-                check=True,
-                timeout=timeout,
+class Step:
+    """The `main` of a module in a process of its own, which loads the module at once and waits for
+    `run`. It ends with this process, and with `abandon`."""
+
+    def __init__(self, module: str, *arguments: str, output: Path) -> None:
+        """`output`: where what it says goes."""
+        self._module = module
+        self._output = output
+        with output.open("ab") as sink:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ops.local.prepared", module, *arguments],
                 cwd=ROOT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C of a host in the foreground is the host's to handle.
                 start_new_session=True,
             )
+
+    def run(self, *, timeout: float) -> None:
+        """Let it run, and wait. Raises `Unavailable` when it fails or takes longer than `timeout`
+        seconds."""
+        began = time.monotonic()
+        try:
+            self._process.communicate(b"run\n", timeout)
         except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"{module} took longer than {timeout:.0f} s; see {output}") from error
-        except subprocess.CalledProcessError as error:
-            raise Unavailable(f"{module} failed; see {output}") from error
-    log.info("local.step", module=module, seconds=round(time.monotonic() - began, 1))
+            self.abandon()
+            raise Unavailable(
+                f"{self._module} took longer than {timeout:.0f} s; see {self._output}"
+            ) from error
+        if self._process.returncode:
+            raise Unavailable(f"{self._module} failed; see {self._output}")
+        log.info("local.step", module=self._module, seconds=round(time.monotonic() - began, 1))
+
+    def abandon(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+def run_module(module: str, *arguments: str, timeout: float, output: Path) -> None:
+    """Run the `main` of a module and wait; what it says goes to `output`.
+    Raises `Unavailable` when it fails or takes longer than `timeout` seconds."""
+    Step(module, *arguments, output=output).run(timeout=timeout)

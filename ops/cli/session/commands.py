@@ -8,7 +8,7 @@ import typer
 
 from ops.cli.session import life, pairing, sending, transfer, watching
 
-__all__ = ["alone", "sessions"]
+__all__ = ["sessions"]
 
 sessions = typer.Typer(
     name="session",
@@ -24,12 +24,3 @@ for command in _COMMANDS:
     sessions.command()(command)
 sessions.command("import")(transfer.bring)
 sessions.command("take-back")(transfer.take_back)
-
-#: `gateway` with nothing but `session`.
-alone = typer.Typer(name="gateway", pretty_exceptions_show_locals=False)
-alone.add_typer(sessions)
-
-
-@alone.callback()
-def _gateway() -> None:
-    """Sessions of a gateway."""

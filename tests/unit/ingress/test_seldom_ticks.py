@@ -1,17 +1,21 @@
-"""A server that looks once a second whether it is to end."""
+"""How often servers and their controller look whether there is something to do."""
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from ray.serve._private import controller
+from ray.serve._private.common import DeploymentStatus
 
 from ops.embedded.process import free_ports
-from ops.ingress.replica import tick_seldom
+from ops.ingress.replica import tick_by_need, tick_seldom
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -47,3 +51,35 @@ async def test_it_answers_with_the_date_and_ends_when_it_is_told(
         await asyncio.wait_for(serving, 30)
     assert len(ticks) <= 3 + 2 * (time.monotonic() - began)
     assert all(tick % 10 == 0 for tick in ticks)
+
+
+async def test_the_controller_looks_often_while_something_changes_and_for_a_while_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(controller, "CONTROL_LOOP_INTERVAL_S", 1.0)
+    monkeypatch.setattr(controller.ServeController, "run_control_loop_step", nothing)
+    tick_by_need()
+    step: Any = controller.ServeController.run_control_loop_step
+    status = SimpleNamespace(status=DeploymentStatus.UPDATING)
+    deployed: list[object] = []
+    manager = SimpleNamespace(get_deployment_statuses=lambda: deployed)
+    serve = SimpleNamespace(deployment_state_manager=manager)
+
+    async def interval(steps: int) -> float:
+        for _ in range(steps):
+            await step(serve, 0.0, 0.0, 0)
+        found: float = getattr(controller, "CONTROL_LOOP_INTERVAL_S")  # noqa: B009
+        return found
+
+    # Nothing is deployed yet, and then not there yet.
+    assert await interval(50) == 0.1
+    deployed.append(status)
+    assert await interval(50) == 0.1
+    status.status = DeploymentStatus.HEALTHY
+    assert await interval(20) == 0.1
+    assert await interval(10) == 1.0
+    # A replica is lost.
+    status.status = DeploymentStatus.UNHEALTHY
+    assert await interval(1) == 0.1

@@ -1,0 +1,23 @@
+"""A program that is loaded before it may run: `python -m ops.local.prepared MODULE ARGUMENT…`.
+
+It imports the module, which takes seconds, while what it needs still starts; a line at its standard
+input has it call the module's `main`, and the end of it without one ends it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+
+def main() -> None:
+    """Ends as the module's `main` does."""
+    _, name, *arguments = sys.argv
+    module = import_module(name)
+    if sys.stdin.readline():
+        sys.argv = [name, *arguments]
+        module.main()
+
+
+if __name__ == "__main__":
+    main()

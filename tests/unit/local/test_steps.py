@@ -1,0 +1,63 @@
+"""A program that is loaded before it may run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from cluster.domain.errors import Unavailable
+from ops.local.steps import Step, run_module
+
+_PROGRAM = """
+import pathlib, sys
+pathlib.Path("{folder}/loaded").touch()
+def main():
+    pathlib.Path("{folder}/ran").write_text(" ".join(sys.argv[1:]))
+    {then}
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    path = tmp_path / "of_a_test.py"
+    path.write_text(_PROGRAM.format(folder=tmp_path, then="pass"))
+    return path
+
+
+def _loaded(folder: Path) -> bool:
+    return (folder / "loaded").exists()
+
+
+async def test_it_is_loaded_at_once_and_runs_when_asked(program: Path) -> None:
+    folder = program.parent
+    step = Step("of_a_test", "--stop", "now", output=folder / "log")
+    await until(lambda: _loaded(folder), seconds=60)
+    assert not (folder / "ran").exists()
+    step.run(timeout=60)
+    assert (folder / "ran").read_text() == "--stop now"
+
+
+async def test_one_that_is_abandoned_never_runs(program: Path) -> None:
+    folder = program.parent
+    step = Step("of_a_test", output=folder / "log")
+    await until(lambda: _loaded(folder), seconds=60)
+    step.abandon()
+    step.abandon()
+    assert not (folder / "ran").exists()
+
+
+def test_one_that_fails_says_where_to_look(program: Path) -> None:
+    folder = program.parent
+    program.write_text(_PROGRAM.format(folder=folder, then="sys.exit(3)"))
+    with pytest.raises(Unavailable, match=r"of_a_test failed; see .*log"):
+        run_module("of_a_test", timeout=60, output=folder / "log")
+
+
+def test_one_that_takes_too_long_is_ended(program: Path) -> None:
+    folder = program.parent
+    program.write_text(_PROGRAM.format(folder=folder, then="import time; time.sleep(60)"))
+    with pytest.raises(Unavailable, match="longer than 3 s"):
+        run_module("of_a_test", timeout=3, output=folder / "log")
