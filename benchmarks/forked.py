@@ -1,7 +1,8 @@
-"""A process for each session, forked or not: memory, starts, the loss of a node.
+"""A process for each session, forked or not: memory, starts, the loss of a node, of everything.
 
 `gateway bench forked [--sessions 20] [--plain]`. Pairs phones of the sandbox on two nodes,
-reads the memory of each session's process, stops and starts all, kills the second node.
+reads the memory of each session's process, stops and starts all, kills the second node. Then, with
+a gateway of one node: kills all of it, stores and sandbox too, and calls `up` again.
 """
 
 from __future__ import annotations
@@ -79,6 +80,28 @@ async def _run(folder: Path, sessions: int) -> dict[str, Any]:
     return found
 
 
+async def _run_anew(folder: Path, sessions: int) -> dict[str, Any]:
+    receiver = Receiver()
+    await receiver.start()
+    found: dict[str, Any] = {"load": [os.getloadavg()[0]]}
+    with ExitStack() as stack:
+        running = await asyncio.to_thread(stack.enter_context, the_gateway(folder, nodes=1))
+        load = Load(running, receiver, sessions=sessions, seconds=5)
+        try:
+            await load.pair()
+            await asyncio.sleep(_REST)
+            found["memory, one node"] = _memory(running)
+            async with recovery._api(running) as api:
+                found["all lost"] = await recovery._all_lost(running, api, folder / "gateway")
+                found["load"].append(os.getloadavg()[0])
+        finally:
+            print(json.dumps(found, indent=1), flush=True)  # noqa: T201
+            await load.close()
+            receiver.stop()
+            await asyncio.to_thread(stack.close)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gateway bench forked", description=__doc__)
     parser.add_argument("--sessions", type=int, default=20)
@@ -90,7 +113,8 @@ def main() -> None:
         PLACEMENT_SESSION_SLOTS_PER_NODE="100",
     )
     with working_folder() as folder:
-        asyncio.run(_run(folder, given.sessions))
+        asyncio.run(_run(folder / "two", given.sessions))
+        asyncio.run(_run_anew(folder / "one", given.sessions))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,35 @@ async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
     return {"sessions": len(before), **_told(await _all(api, before, "WORKING", began))}
 
 
+async def _all_lost(running: Stack, api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
+    """SIGKILL of all of the gateway, stores and sandbox included, then `up`: seconds from its call
+    until `up` returned, the first text was accepted, sessions are WORKING."""
+    before = {name: _epoch(one) for name, one in (await _sessions(api)).items()}
+    for pid in [process.pid for _, process in running._processes()]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    # From the same command as before, of the same environment.
+    began = time.monotonic()
+    up = asyncio.create_task(asyncio.to_thread(_command, data, "up", "--sandbox", "--nodes", "1"))
+    working = asyncio.create_task(_all(api, before, "WORKING", began))
+    accepted = await _accepted(api, next(iter(before)), began)
+    await up
+    took = time.monotonic() - began
+    return {"up": took, "first 201": accepted, **_told(await working)}
+
+
+async def _accepted(api: httpx.AsyncClient, session: str, began: float) -> float:
+    """Seconds since `began` until a text of it gets 201."""
+    text = {"session": session, "chatId": "491710000000@c.us", "text": "are you there?"}
+    while True:
+        with suppress(httpx.HTTPError):
+            if (await api.post("/api/sendText", json=text)).status_code == httpx.codes.CREATED:
+                return time.monotonic() - began
+        if time.monotonic() - began > _PATIENCE:
+            raise TimeoutError("no text is accepted")
+        await asyncio.sleep(0.1)
+
+
 async def _all(
     api: httpx.AsyncClient, before: Mapping[str, int], status: str, began: float
 ) -> list[float]:
