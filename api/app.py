@@ -105,7 +105,7 @@ def create_app(
         front_settings or FrontSettings(), ingress_secret=ingress_secret
     )
     app.state.limits = limits
-    app.state.mcp_places = mcp.Places()
+    app.state.mcp_slots = mcp.CallSlots()
     authenticator = Authenticator(
         settings.api_key, jwt_settings or JwtSettings(), front_settings or FrontSettings()
     )

@@ -48,7 +48,7 @@ class Nodes:
         await stores.drained.add(_key(everyone, chosen))
         return chosen
 
-    async def leaving(self, worker: Worker) -> AsyncIterator[int]:
+    async def remaining(self, worker: Worker) -> AsyncIterator[int]:
         """How many sessions the drained node still has, whenever that changes, down to 0."""
         stores = await self._stores()
         last = -1

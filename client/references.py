@@ -74,8 +74,8 @@ async def message_key(
     """The protocol's key: `id`, `chat`, `from_me`, `sender`. From the history, or from what the
     caller said. Raises `NotFound` naming `field` when neither says enough, or when it was deleted
     for everyone (`deleted`: such a one will do)."""
-    look = known_message if deleted else present_message
-    message = await look(stores, record, ref)
+    find = known_message if deleted else present_message
+    message = await find(stores, record, ref)
     if message is not None:
         return key_of(message)
     if not ref.chat or ref.from_me is None:

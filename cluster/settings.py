@@ -95,7 +95,7 @@ class CheckpointSettings(BaseSettings):
 
 
 #: Seconds that owners stay connected without PostgreSQL, on one machine.
-_AWAY = 60.0
+_UNREACHABLE_SECONDS = 60.0
 #: There a takeover waits for a process's end and not for a lease, which may have more patience.
 _ONE_MACHINE = {
     "ttl_seconds": 5.0,
@@ -155,7 +155,7 @@ class LeaseSettings(BaseSettings):
 
     @property
     def away(self) -> timedelta:
-        seconds = _AWAY if self.one_machine else 0.0
+        seconds = _UNREACHABLE_SECONDS if self.one_machine else 0.0
         return timedelta(seconds=seconds if self.away_seconds is None else self.away_seconds)
 
 

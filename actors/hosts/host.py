@@ -83,7 +83,7 @@ class Assigned:
     async def look(self, stores: Stores) -> frozenset[int]:
         """Ids of the sessions that are to run. Raises `Unavailable`."""
         if self.host:
-            wanted = await stores.hosts.look(self.host)
+            wanted = await stores.hosts.sessions_of(self.host)
             if wanted is None:
                 log.warning("host.is_no_more", host=self.host)
             return wanted or frozenset()

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cluster.domain.chat_id import parse_chat_id
-from cluster.domain.history import GroupNews
+from cluster.domain.history import GroupEvent
 
 __all__ = ["group_event_of"]
 
 
-def group_event_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNews | None:
+def group_event_of(name: str, payload: dict[str, Any], now: datetime) -> GroupEvent | None:
     """`name` and `payload` of an event (`actors.whatsapp.side_events`); None: not of a group."""
     if not name.startswith("group.v2."):
         return None
@@ -21,7 +21,7 @@ def group_event_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNe
     match name:
         case "group.v2.join":
             people = group["participants"]
-            return GroupNews(
+            return GroupEvent(
                 jid=jid,
                 # Times of changes are in seconds.
                 at=now.replace(microsecond=0),
@@ -31,16 +31,16 @@ def group_event_of(name: str, payload: dict[str, Any], now: datetime) -> GroupNe
                 joined=True,
             )
         case "group.v2.leave":
-            return GroupNews(jid=jid, at=at, joined=False)
+            return GroupEvent(jid=jid, at=at, joined=False)
         case "group.v2.participants":
             roles = {
                 _jid(one.get("pn") or one["id"]): one["role"] for one in payload["participants"]
             }
             if payload["type"] == "leave":
-                return GroupNews(jid=jid, at=at, gone=tuple(roles))
-            return GroupNews(jid=jid, at=at, changed=roles)
+                return GroupEvent(jid=jid, at=at, gone=tuple(roles))
+            return GroupEvent(jid=jid, at=at, changed=roles)
         case _:
-            return GroupNews(
+            return GroupEvent(
                 jid=jid, at=at, subject=group.get("subject"), description=group.get("description")
             )
 

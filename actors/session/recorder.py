@@ -25,7 +25,7 @@ from actors.whatsapp.port import (
 from cluster.domain import event_answer
 from cluster.domain.chat_timer import ChatTimer, timer_of
 from cluster.domain.errors import NotOwner, TooSlow, Unavailable, Unstorable
-from cluster.domain.history import GroupNews, HistoryChunk
+from cluster.domain.history import GroupEvent, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
@@ -196,7 +196,7 @@ class Recorder:
         for nth, (name, payload) in enumerate(event.events):
             if (group_event := group_event_of(name, payload, datetime.now(UTC))) is not None:
 
-                async def keep(group_event: GroupNews = group_event) -> None:
+                async def keep(group_event: GroupEvent = group_event) -> None:
                     await self._stores.groups.write(self._session_id, self._epoch, group_event)
 
                 await self.while_away(keep)

@@ -381,7 +381,7 @@ class Reconciler:
             if now - self._empty[host.id] < patience:
                 continue
             async with self._assigning:
-                if host.id not in (await self._stores.hosts.places()).values():
+                if host.id not in (await self._stores.hosts.assignments()).values():
                     log.info("supervisor.ends_empty_host", host=host.id)
                     await self._end_host(host, host_name(host.id) if host.shared else "")
 
@@ -587,7 +587,7 @@ class Reconciler:
     async def _view(self) -> _View:
         workers = await self._stores.workers.list()
         hosts = {host.id: host for host in await self._stores.hosts.list()}
-        places = await self._stores.hosts.places()
+        places = await self._stores.hosts.assignments()
         places = {session: host for session, host in places.items() if host in hosts}
         starts = {start.session_id: start for start in await self._stores.starts.list()}
         held: dict[int, set[int]] = {host: set() for host in hosts}

@@ -17,7 +17,7 @@ from actors.whatsapp.bounds import bounded_chunk
 from actors.whatsapp.incoming import as_json, describe, is_media, timestamp
 from actors.whatsapp.jids import bare
 from cluster.domain.chat_timer import ChatTimer
-from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
+from cluster.domain.history import GroupEvent, HistoryChat, HistoryChunk
 from cluster.domain.message import Ack, StoredMessage
 from cluster.telemetry.metrics.meter import METER
 
@@ -193,12 +193,12 @@ def _with_unread(messages: list[StoredMessage], unread: int) -> list[StoredMessa
     return ordered
 
 
-def _group(conversation: Any, chat: str) -> tuple[GroupNews, ...]:
+def _group(conversation: Any, chat: str) -> tuple[GroupEvent, ...]:
     if not chat.endswith("@g.us"):
         return ()
     members = {_jid(p.userJID): _ROLES.get(p.rank, "participant") for p in conversation.participant}
     return (
-        GroupNews(
+        GroupEvent(
             jid=chat,
             # What a live notification says is newer.
             at=timestamp(conversation.createdAt or 0),

@@ -17,7 +17,7 @@ from api.security.caller import principal_of
 from api.strict_json import parse_json
 from cluster.domain.errors import Invalid, Unauthorized, Unavailable
 
-__all__ = ["Places", "router"]
+__all__ = ["CallSlots", "router"]
 
 router = APIRouter(tags=["🧩 Apps"])
 
@@ -47,7 +47,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-class Places:
+class CallSlots:
     """Who waits for an answer. Belongs to one event loop."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class Places:
         return self._of.total()
 
     @contextmanager
-    def taken(self, who: str) -> Iterator[None]:
-        """Raises `Unavailable` when there is no place left."""
+    def held(self, who: str) -> Iterator[None]:
+        """Raises `Unavailable` when no slot is left."""
         if self.busy >= _MOST or self._of[who] >= _MOST_OF_ONE:
             raise Unavailable("too many requests to /mcp are under way", retry_after=1)
         self._of[who] += 1
@@ -74,19 +74,19 @@ class Places:
 class _Served(Response):
     """The SDK answers by itself."""
 
-    def __init__(self, body: bytes, places: Places, who: str) -> None:
+    def __init__(self, body: bytes, slots: CallSlots, who: str) -> None:
         super().__init__()
-        self._given, self._places, self._who = body, places, who
+        self._given, self._slots, self._who = body, slots, who
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = [{"type": "http.request", "body": self._given, "more_body": False}]
 
-        async def again() -> Any:
+        async def replayed() -> Any:
             return read.pop() if read else await receive()
 
-        with self._places.taken(self._who):
+        with self._slots.held(self._who):
             server = await asyncio.to_thread(importlib.import_module, "api.mcp.server")
-            await server.serve(scope, again, send)
+            await server.serve(scope, replayed, send)
 
 
 @router.post(
@@ -103,5 +103,5 @@ async def post(request: Request) -> Response:
     body = await request.body()
     if not isinstance(parse_json(body), dict):
         raise Invalid("the body is one JSON-RPC message: batches are not taken", field="body")
-    places: Places = request.app.state.mcp_places
-    return _Served(body, places, principal_of(request).who)
+    slots: CallSlots = request.app.state.mcp_slots
+    return _Served(body, slots, principal_of(request).who)

@@ -25,7 +25,7 @@ _CHATWOOT = "/webhooks/chatwoot/"
 KEPT_SECONDS = 2.0
 #: Known keys come in this long while PostgreSQL is away: what reads Redis or answers 503 by
 #: itself goes on saying why.
-_AWAY_SECONDS = 60.0
+_UNREACHABLE_SECONDS = 60.0
 _MOST_KEPT = 4096
 _OPERATOR = Principal(who="operator", tenant=OPERATOR_TENANT, admin=True)
 
@@ -88,7 +88,7 @@ class Authenticator:
         try:
             found = await gateway.keys.find(key)
         except Unavailable:
-            if kept and now - kept[0] < _AWAY_SECONDS:
+            if kept and now - kept[0] < _UNREACHABLE_SECONDS:
                 return kept[1]
             raise
         self._kept.pop(digest, None)

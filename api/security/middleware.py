@@ -25,7 +25,7 @@ __all__ = ["AuthenticationMiddleware"]
 log = structlog.get_logger(__name__)
 
 #: A stream's caller is looked at again this often: keys are taken back, tokens end.
-_AGAIN_SECONDS = 15.0
+_RECHECK_SECONDS = 15.0
 _STREAM = b"text/event-stream"
 
 
@@ -107,8 +107,8 @@ class AuthenticationMiddleware:
         served = asyncio.ensure_future(self._app(scope, receive, while_allowed))
         try:
             while not served.done():
-                pause = _AGAIN_SECONDS if ends is None else ends - time.time()
-                await asyncio.wait({served}, timeout=max(0.0, min(_AGAIN_SECONDS, pause)))
+                pause = _RECHECK_SECONDS if ends is None else ends - time.time()
+                await asyncio.wait({served}, timeout=max(0.0, min(_RECHECK_SECONDS, pause)))
                 if not served.done() and not await self._still(scope, ends):
                     gone = True
                     break

@@ -21,7 +21,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from cluster.domain.errors import RateLimited, Unavailable
 from cluster.settings import LimitSettings, StoreSettings
-from cluster.stores.redis_away import REDIS_AWAY
+from cluster.stores.redis_errors import REDIS_ERRORS
 
 __all__ = ["RateLimits", "Standing", "sessions_of"]
 
@@ -107,7 +107,7 @@ class RateLimits:
             )
         )
         self._memory: SlidingWindowCounterRateLimiter | None = None
-        self._away_until = float("-inf")
+        self._unreachable_until = float("-inf")
         self._blocks: OrderedDict[tuple[str, str], _Block] = OrderedDict()
 
     async def take(self, *counted: tuple[str, str]) -> Standing | None:
@@ -145,8 +145,8 @@ class RateLimits:
             raise Unavailable("requests cannot be counted: Redis is away", retry_after=2)
         try:
             size, standing = await self._count(limiter, item, kind, whose, size, asked=asked)
-        except REDIS_AWAY as error:
-            self._away(error)
+        except REDIS_ERRORS as error:
+            self._note_unreachable(error)
             return await self._hit(item, kind, whose, asked=asked)
         block = _Block(size, size - 1, now, now + 2 * _BLOCK_SECONDS, standing)
         self._keep((kind, whose), block)
@@ -185,7 +185,7 @@ class RateLimits:
 
     def _limiter(self) -> SlidingWindowCounterRateLimiter | None:
         """Redis, or what stands in for it; None when nothing may."""
-        if time.monotonic() >= self._away_until:
+        if time.monotonic() >= self._unreachable_until:
             return self._redis
         if self._settings.without_redis == "refuse":
             return None
@@ -193,8 +193,8 @@ class RateLimits:
             self._memory = SlidingWindowCounterRateLimiter(MemoryStorage())
         return self._memory
 
-    def _away(self, error: Exception) -> None:
-        self._away_until = time.monotonic() + _PAUSE_SECONDS
+    def _note_unreachable(self, error: Exception) -> None:
+        self._unreachable_until = time.monotonic() + _PAUSE_SECONDS
         log.warning("limits.redis_away", error=type(error).__name__)
 
 

@@ -31,14 +31,14 @@ def masked(config: dict[str, Any]) -> dict[str, Any]:
     for hook in _hooks(shown):
         if isinstance(hook.get("url"), str):
             hook["url"] = masked_url(hook["url"])
-        for holder, name in _slots_of(hook):
-            holder[name] = MASK
+        for parent, name in _slots_of(hook):
+            parent[name] = MASK
     if isinstance(proxy := shown.get("proxy"), dict):
         proxy["server"] = _masked_place(str(proxy.get("server", "")))
         if proxy.get("password"):
             proxy["password"] = MASK
-    for holder, name, _ in _named(shown):
-        holder[name] = MASK
+    for parent, name, _ in _named(shown):
+        parent[name] = MASK
     return shown
 
 
@@ -77,11 +77,11 @@ def unmasked(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
             old = _same(now[place], now, known, field)
             hook["url"] = old["url"]
             theirs = _values(old)
-            for key, (holder, name) in _keyed(hook).items():
-                if holder[name] == MASK:
+            for key, (parent, name) in _keyed(hook).items():
+                if parent[name] == MASK:
                     if key not in theirs:
                         raise _missing(f"{field}.{key[0]}")
-                    holder[name] = theirs[key]
+                    parent[name] = theirs[key]
     if isinstance(proxy := kept.get("proxy"), dict) and MASK in (
         proxy.get("password"),
         str(proxy.get("server")).partition("@")[0],
@@ -92,12 +92,12 @@ def unmasked(config: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
             raise _missing("config.proxy.password")
         assert isinstance(old_proxy, dict)  # noqa: S101 - else nothing was shown
         proxy |= {name: old_proxy[name] for name in ("server", "password") if name in old_proxy}
-    old_named = {path: holder[name] for holder, name, path in _named(before)}
-    for holder, name, path in _named(kept):
-        if holder[name] == MASK:
+    old_named = {path: parent[name] for parent, name, path in _named(before)}
+    for parent, name, path in _named(kept):
+        if parent[name] == MASK:
             if path not in old_named:
                 raise _missing(f"config.{path}")
-            holder[name] = old_named[path]
+            parent[name] = old_named[path]
     return kept
 
 
@@ -124,7 +124,7 @@ def _slots_of(hook: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _values(hook: dict[str, Any]) -> dict[tuple[str, int], Any]:
-    return {key: holder[name] for key, (holder, name) in _keyed(hook).items()}
+    return {key: parent[name] for key, (parent, name) in _keyed(hook).items()}
 
 
 def _same(
@@ -159,12 +159,12 @@ def _named(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Texts in settings of engines that are secrets by their names: holder, name, path."""
     stack = [(config, name, name) for name in config if name not in _OWN]
     while stack:
-        holder, name, path = stack.pop()
-        value = holder[name]
+        parent, name, path = stack.pop()
+        value = parent[name]
         if isinstance(value, dict):
             stack += [(value, inner, f"{path}.{inner}") for inner in value]
         elif isinstance(value, str) and value and _SECRET_NAMES.search(name):
-            yield holder, name, path
+            yield parent, name, path
 
 
 def _missing(field: str) -> Invalid:

@@ -9,7 +9,7 @@ from datetime import datetime
 from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.message import StoredMessage
 
-__all__ = ["GroupNews", "HistoryChat", "HistoryChunk"]
+__all__ = ["GroupEvent", "HistoryChat", "HistoryChunk"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class HistoryChat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GroupNews:
+class GroupEvent:
     """What became known of a group; None: nothing of that."""
 
     jid: str
@@ -57,5 +57,5 @@ class HistoryChunk:
     push_names: tuple[tuple[str, str], ...] = ()
     #: (LID, phone-number JID) of a person
     pairs: tuple[tuple[str, str], ...] = ()
-    groups: tuple[GroupNews, ...] = ()
+    groups: tuple[GroupEvent, ...] = ()
     timers: tuple[ChatTimer, ...] = ()

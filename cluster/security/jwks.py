@@ -23,7 +23,7 @@ _FETCH_SECONDS = 5.0
 #: Keys of a set that are looked at.
 _MOST = 64
 #: A token with an unknown key id has the set read again, at most this often.
-_AGAIN_SECONDS = 10.0
+_RECHECK_SECONDS = 10.0
 
 
 class JwksSource:
@@ -45,7 +45,7 @@ class JwksSource:
         found = self._match(kid)
         if found is None:
             # A rotation, perhaps.
-            await self._refresh(_AGAIN_SECONDS)
+            await self._refresh(_RECHECK_SECONDS)
             found = self._match(kid)
         return found
 
@@ -57,7 +57,7 @@ class JwksSource:
     async def _refresh(self, age: float) -> None:
         if not self._due(age):
             return
-        if self._keys and self._reading.locked() and age > _AGAIN_SECONDS:
+        if self._keys and self._reading.locked() and age > _RECHECK_SECONDS:
             # Somebody reads them anew: nobody else waits for an issuer that dawdles.
             return
         async with self._reading:
@@ -84,7 +84,7 @@ class JwksSource:
 
     def _due(self, age: float) -> bool:
         now = time.monotonic()
-        pause = _AGAIN_SECONDS if self._keys else 1.0
+        pause = _RECHECK_SECONDS if self._keys else 1.0
         return now - self._read_at >= age and now - self._tried_at >= min(age, pause)
 
     async def _read(self) -> dict[str, Any]:

@@ -151,10 +151,10 @@ class Cache:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    from cluster.stores.redis_away import REDIS_AWAY
+    from cluster.stores.redis_errors import REDIS_ERRORS
 
     try:
         yield
-    except REDIS_AWAY as error:
+    except REDIS_ERRORS as error:
         METER.count("store_errors", "redis")
         raise Unavailable("Redis is away", retry_after=2) from error

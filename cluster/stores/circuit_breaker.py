@@ -25,7 +25,7 @@ __all__ = ["CircuitBreaker"]
 log = structlog.get_logger(__name__)
 
 #: Seconds without an answer after which the way is tried; bound on a try; between tries.
-_STALLED, _PATIENCE, _AGAIN = 0.4, 0.4, 0.3
+_STALLED, _TIMEOUT, _POLL_SECONDS = 0.4, 0.4, 0.3
 
 
 class Wire(Protocol):
@@ -73,7 +73,7 @@ class CircuitBreaker:
         """Around what waits for a connection, for so long. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds) as scope:
             self._waiting[scope] = time.monotonic()
-            self._look_on()
+            self._watch_until_well()
             try:
                 yield
             finally:
@@ -84,7 +84,7 @@ class CircuitBreaker:
         """Around what asks the server over this connection."""
         self._last = wire
         self._under_way[wire] = time.monotonic()
-        self._look_on()
+        self._watch_until_well()
         try:
             yield
         finally:
@@ -95,19 +95,19 @@ class CircuitBreaker:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
-    def _look_on(self) -> None:
+    def _watch_until_well(self) -> None:
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look(), name="circuit-breaker")
+            self._watch = asyncio.create_task(self._poll(), name="circuit-breaker")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """As long as calls are under way, or the server is not reached."""
         while self._open or self._under_way or self._waiting:
-            await asyncio.sleep(_AGAIN if self._open else _STALLED)
+            await asyncio.sleep(_POLL_SECONDS if self._open else _STALLED)
             began = [*self._under_way.values(), *self._waiting.values()]
             stalled = bool(began) and time.monotonic() - min(began) >= _STALLED
             if (self._open or stalled) and self._where()[0]:
                 # Refused calls get that answer, too.
-                reached = await connects(*self._address, seconds=_PATIENCE, refused=True)
+                reached = await connects(*self._address, seconds=_TIMEOUT, refused=True)
                 self._turn(not reached)
 
     def _where(self) -> tuple[str, int]:

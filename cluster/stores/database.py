@@ -187,7 +187,7 @@ class Database:
         any other, as `one`: those that wait at the same time share a transaction."""
         return await self._group.one(session_id, query, values)
 
-    async def together(
+    async def batch(
         self, statements: Sequence[tuple[LiteralString, Mapping[str, Any]]]
     ) -> list[Row | None]:
         """The first row of each statement, all in one transaction and one round trip. Raises
@@ -305,9 +305,9 @@ def _options(timeout: float) -> str:
 async def _check_if_spoken_to(connection: Connection) -> None:
     """An idle connection on which the server said something was closed by it, as a rule. Looking
     costs a system call; a statement to ask would cost every statement another round trip."""
-    look = select.poll()
-    look.register(connection.fileno(), select.POLLIN)
-    if look.poll(0):
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    if poller.poll(0):
         await AsyncConnectionPool.check_connection(connection)
 
 

@@ -110,7 +110,7 @@ class GroupCommit:
             await asyncio.wait({self._begin_alone(group[0])}, timeout=_PATIENCE)
             return
         try:
-            rows = await self._db.together([(one.query, one.values) for one in group])
+            rows = await self._db.batch([(one.query, one.values) for one in group])
         except RolledBackError:
             for one in group:
                 self._begin_alone(one)

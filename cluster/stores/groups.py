@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.domain.history import GroupNews
+from cluster.domain.history import GroupEvent
 from cluster.stores.database import Connection, Database, hold_fence, jsonb, printable
 
 __all__ = ["GroupStore", "write_group"]
@@ -14,13 +14,13 @@ class GroupStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def write(self, session_id: int, epoch: int, news: GroupNews) -> None:
+    async def write(self, session_id: int, epoch: int, event: GroupEvent) -> None:
         """Keep it, unless something newer is known. Raises `NotOwner`."""
         async with self._db.connection() as connection, connection.transaction():
             await hold_fence(connection, session_id, epoch)
-            await write_group(connection, session_id, news)
+            await write_group(connection, session_id, event)
 
-    async def list(self, session_id: int) -> list[GroupNews]:
+    async def list(self, session_id: int) -> list[GroupEvent]:
         """All groups the account was ever heard of, by JID."""
         rows = await self._db.all(
             """
@@ -30,7 +30,7 @@ class GroupStore:
             {"id": session_id},
         )
         return [
-            GroupNews(
+            GroupEvent(
                 jid=row["jid"],
                 at=row["told_at"],
                 subject=row["subject"],
@@ -42,18 +42,18 @@ class GroupStore:
         ]
 
 
-async def write_group(connection: Connection, session_id: int, news: GroupNews) -> None:
+async def write_group(connection: Connection, session_id: int, event: GroupEvent) -> None:
     """In a transaction that holds the fence."""
     values: dict[str, object] = {
         "id": session_id,
-        "jid": news.jid,
-        "subject": None if news.subject is None else printable(news.subject),
-        "description": None if news.description is None else printable(news.description),
-        "members": None if news.members is None else jsonb(dict(news.members)),
-        "changed": jsonb(dict(news.changed)),
-        "gone": list(news.gone),
-        "joined": news.joined,
-        "at": news.at,
+        "jid": event.jid,
+        "subject": None if event.subject is None else printable(event.subject),
+        "description": None if event.description is None else printable(event.description),
+        "members": None if event.members is None else jsonb(dict(event.members)),
+        "changed": jsonb(dict(event.changed)),
+        "gone": list(event.gone),
+        "joined": event.joined,
+        "at": event.at,
     }
     await connection.execute(
         """

@@ -54,7 +54,7 @@ class HostStore:
         )
         return [Host(**row) for row in rows]
 
-    async def places(self) -> dict[int, int]:
+    async def assignments(self) -> dict[int, int]:
         """Session id → host."""
         rows = await self._db.all("SELECT session_id, host FROM placements", {})
         return {row["session_id"]: row["host"] for row in rows}
@@ -70,7 +70,7 @@ class HostStore:
         )
         return Host(**row) if row else None
 
-    async def assign(self, places: Mapping[int, int]) -> None:
+    async def assign(self, assignments: Mapping[int, int]) -> None:
         """Session id → host. Those that have a place keep it; sessions and hosts that are no more
         are left out."""
         await self._db.run(
@@ -81,7 +81,7 @@ class HostStore:
                  JOIN sessions s ON s.id = a.session_id JOIN hosts h ON h.id = a.host
             ON CONFLICT DO NOTHING
             """,
-            {"sessions": list(places), "hosts": list(places.values())},
+            {"sessions": list(assignments), "hosts": list(assignments.values())},
         )
 
     async def unassign(self, sessions: Sequence[int]) -> None:
@@ -95,7 +95,7 @@ class HostStore:
         """Its process has too much behind it."""
         await self._db.run("UPDATE hosts SET worn = true WHERE id = %(id)s", {"id": host})
 
-    async def look(self, host: int) -> frozenset[int] | None:
+    async def sessions_of(self, host: int) -> frozenset[int] | None:
         """What its process has to run. None: the host is no more."""
         rows = await self._db.all(
             """

@@ -55,7 +55,7 @@ def drain(
     async def run(found: Nodes) -> Worker:
         worker = await found.drain(node)
         async with asyncio.timeout(timeout):
-            async for sessions in found.leaving(worker):
+            async for sessions in found.remaining(worker):
                 console.print(f"{worker.name}: {sessions} sessions left")
         return worker
 

@@ -13,7 +13,7 @@ from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores import migrate as migrations
 from cluster.stores.inspection import ServerFacts
-from cluster.stores.redis_away import REDIS_AWAY
+from cluster.stores.redis_errors import REDIS_ERRORS
 from ops.doctor.check import Check, Verdict
 
 __all__ = ["judged", "stores"]
@@ -132,7 +132,7 @@ async def _redis(settings: Settings) -> Check:
     )
     try:
         facts = await client.info("server")
-    except REDIS_AWAY as error:
+    except REDIS_ERRORS as error:
         # A cache: the gateway works without it.
         return _check("redis", Verdict.WARNING, str(error) or type(error).__name__, "see REDIS_URL")
     finally:

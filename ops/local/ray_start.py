@@ -103,18 +103,18 @@ class _Node(node.Node):
 _start_process: Any = services.start_ray_process
 
 
-def _start_lean(command: list[str], *args: Any, **options: Any) -> Any:
+def _start_trimmed(command: list[str], *args: Any, **options: Any) -> Any:
     """Start a process of Ray's: a raylet without workers that wait for tasks, of which we have
     none, and without a dashboard with an agent that does nothing."""
     instead = {"--num_prestart_python_workers=": "0"}
     if NO_DASHBOARD in os.environ:
         idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
         instead["--dashboard_agent_command="] = idle
-    lean = [
+    trimmed = [
         next((name + value for name, value in instead.items() if one.startswith(name)), one)
         for one in command
     ]
-    return _start_process(lean, *args, **options)
+    return _start_process(trimmed, *args, **options)
 
 
 def _arguments() -> list[str]:
@@ -144,6 +144,6 @@ if __name__ == "__main__":
     # No server for `ray://`, which runs the code of whoever calls: nothing of ours calls it.
     setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
-    services.start_ray_process = _start_lean
+    services.start_ray_process = _start_trimmed
     _adopt_orphans()
     start(_arguments())

@@ -71,7 +71,7 @@ async def status(
     issuer: Issuer, stores: Stores, store_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Status:
     """What the running application answers to a token."""
-    monkeypatch.setattr(jwks, "_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(jwks, "_RECHECK_SECONDS", 0.05)
     tokens = JwtSettings(
         _env_file=os.devnull, jwks=issuer.url, issuer=ISSUER, audience=AUDIENCE, leeway_seconds=0
     )
@@ -118,7 +118,7 @@ async def test_keys_rotate_while_the_gateway_runs(status: Status, issuer: Issuer
 async def test_guessing_key_ids_does_not_flood_the_issuer(
     status: Status, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwks, "_AGAIN_SECONDS", 10.0)
+    monkeypatch.setattr(jwks, "_RECHECK_SECONDS", 10.0)
     for n in range(20):
         assert await status(signed(THIEF, f"guess-{n}")) == 401
     assert issuer.asked <= 2

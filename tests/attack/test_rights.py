@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from owned_session import CHAT, TTL, Owned, incoming
 
-from cluster.domain.history import GroupNews
+from cluster.domain.history import GroupEvent
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.domain.session import DesiredState
 from cluster.stores import Stores
@@ -63,7 +63,7 @@ async def owned(stores: Stores, session_name: Callable[[], str]) -> Owned:
 @pytest_asyncio.fixture
 async def group(owned: Owned) -> Owned:
     members = {AUTHOR: "participant", MEMBER: "participant", ADMIN: "admin", OWNER: "superadmin"}
-    news = GroupNews(
+    news = GroupEvent(
         jid=GROUP, at=datetime.now(UTC), subject="G", members=members | {LID_ADMIN: "admin"}
     )
     await owned.stores.groups.write(owned.id, owned.epoch, news)
@@ -151,7 +151,7 @@ async def test_a_second_message_of_the_same_id_gives_no_right_to_the_first(group
 
 async def test_who_is_no_admin_any_more_deletes_nothing(group: Owned) -> None:
     victim = await _record(group, message(sender=AUTHOR))
-    news = GroupNews(jid=GROUP, at=datetime.now(UTC), changed={ADMIN: "participant"})
+    news = GroupEvent(jid=GROUP, at=datetime.now(UTC), changed={ADMIN: "participant"})
     await group.stores.groups.write(group.id, group.epoch, news)
     await _record(group, message("revoke", "", sender=ADMIN, reply_to=victim.message_id))
     found = await group.stores.messages.get(group.id, victim.message_id)

@@ -51,7 +51,7 @@ async def test_a_websocket_hears_no_session_of_others(front: Front, victim: Sess
 async def test_a_stream_ends_when_its_key_is_taken_back(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.security.middleware._AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("api.security.middleware._RECHECK_SECONDS", 0.2)
     monkeypatch.setattr("api.security.authenticator.KEPT_SECONDS", 0.0)
     operator = front.operator()
     made = (await operator.post("/api/keys", json={"isAdmin": True})).json()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis import asyncio as redis
 
 from actors.delivery.sinks.sink import SinkError, SinkRecord
-from cluster.stores.redis_away import REDIS_AWAY
+from cluster.stores.redis_errors import REDIS_ERRORS
 
 __all__ = ["RedisStreamSink"]
 
@@ -34,7 +34,7 @@ class RedisStreamSink:
                 maxlen=self._length,
                 approximate=True,
             )
-        except REDIS_AWAY as error:
+        except REDIS_ERRORS as error:
             raise SinkError(f"Redis: {error}") from error
 
     async def close(self) -> None:

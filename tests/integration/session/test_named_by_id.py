@@ -19,7 +19,7 @@ from unplugged import Running, message, wire
 
 from actors.whatsapp.neonize_client import _RECEIPTS
 from client.references import known_message
-from cluster.domain.history import GroupNews
+from cluster.domain.history import GroupEvent
 from cluster.domain.message import MessageFilter, StoredMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import VOTE
@@ -168,7 +168,7 @@ async def _events(running: Running, name: str) -> list[dict[str, object]]:
 async def _group(running: Running) -> None:
     session = running.session
     members = {_text(AUTHOR): "participant", _text(ADMIN): "admin", _text(MEMBER): "participant"}
-    news = GroupNews(jid=GROUP, at=datetime.now(UTC), subject="G", members=members)
+    news = GroupEvent(jid=GROUP, at=datetime.now(UTC), subject="G", members=members)
     await running.stores.groups.write(session.record.id, session.epoch, news)
 
 

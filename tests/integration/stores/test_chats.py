@@ -9,7 +9,7 @@ from typing import Any
 from owned_session import CHAT, Owned, incoming
 
 from cluster.domain.chat import ChatOrder
-from cluster.domain.history import GroupNews
+from cluster.domain.history import GroupEvent
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.stores.media import StoredFile
 from cluster.stores.outbox import OutboxRow
@@ -106,7 +106,7 @@ async def test_only_its_author_changes_a_message(owned: Owned) -> None:
     await _record(owned, replace(edit, message_id="E2", body="better", sender=CHAT))
     assert await _body(owned, "G1") == "better"
     # An admin of the group deletes what others wrote (tests/attack/test_rights.py: nobody else).
-    news = GroupNews(jid=GROUP, at=edit.timestamp, members={OTHER: "admin"})
+    news = GroupEvent(jid=GROUP, at=edit.timestamp, members={OTHER: "admin"})
     await owned.stores.groups.write(owned.id, owned.epoch, news)
     revoke = replace(edit, message_id="R1", kind="revoke", reply_to="G2", body="")
     await _record(owned, revoke)

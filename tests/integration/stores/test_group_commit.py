@@ -42,13 +42,13 @@ async def _accept(stores: Stores, session: int, number: int) -> int:
 def groups(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many statements each transaction had."""
     sizes: list[int] = []
-    together = stores.db.together
+    batch = stores.db.batch
 
     async def counted(statements: Any) -> Any:
         sizes.append(len(statements))
-        return await together(statements)
+        return await batch(statements)
 
-    monkeypatch.setattr(stores.db, "together", counted)
+    monkeypatch.setattr(stores.db, "batch", counted)
     return sizes
 
 

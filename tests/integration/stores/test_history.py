@@ -11,7 +11,7 @@ from owned_session import CHAT, Owned, incoming
 
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import Invalid, NotOwner
-from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
+from cluster.domain.history import GroupEvent, HistoryChat, HistoryChunk
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 
 LID = "77000000000001@lid"
@@ -127,11 +127,11 @@ async def test_a_person_with_two_addresses_becomes_one_chat_and_contact(owned: O
 async def test_a_group_keeps_its_newest_name_and_members(owned: Owned) -> None:
     now = datetime.now(UTC)
     await live(owned, replace(incoming("G1"), chat=GROUP))
-    news = GroupNews(jid=GROUP, at=now, subject="Friends", members={CHAT: "admin", LID: "admin"})
+    news = GroupEvent(jid=GROUP, at=now, subject="Friends", members={CHAT: "admin", LID: "admin"})
     await owned.stores.groups.write(owned.id, owned.epoch, news)
-    later = GroupNews(jid=GROUP, at=now, changed={CHAT: "participant"}, gone=(LID,))
+    later = GroupEvent(jid=GROUP, at=now, changed={CHAT: "participant"}, gone=(LID,))
     await owned.stores.groups.write(owned.id, owned.epoch, later)
-    past = GroupNews(jid=GROUP, at=OLD, subject="Foes", members={})
+    past = GroupEvent(jid=GROUP, at=OLD, subject="Foes", members={})
     await owned.stores.history.record(owned.id, owned.epoch, HistoryChunk(groups=(past,)))
     (group,) = await owned.stores.groups.list(owned.id)
     assert (group.subject, group.members) == ("Friends", {CHAT: "participant"})

@@ -14,7 +14,7 @@ from owned_session import CHAT, TTL, Owned, incoming
 from pydantic import SecretStr
 
 from cluster.domain.errors import GatewayError
-from cluster.domain.history import GroupNews, HistoryChat, HistoryChunk
+from cluster.domain.history import GroupEvent, HistoryChat, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, MessageFilter, OutboxState
 from cluster.domain.outcome import Outcome
@@ -75,7 +75,7 @@ async def _owned(stores: Stores) -> Owned:
 def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
     """Everything that processes do to the tables all the time."""
     s, number, epoch, now = owned.stores, owned.id, owned.epoch, datetime.now(UTC)
-    group = GroupNews(jid="1@g.us", at=now, subject="us", description="", members={}, joined=True)
+    group = GroupEvent(jid="1@g.us", at=now, subject="us", description="", members={}, joined=True)
 
     async def message() -> None:
         row, _ = await owned.accept(uuid.uuid4().hex.upper())
@@ -195,7 +195,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         await s.workers.list()
         host = await s.hosts.make("node", 5)
         await s.hosts.assign({number: host})
-        await s.hosts.look(host)
+        await s.hosts.sessions_of(host)
         await s.hosts.retire(host)
         await s.hosts.list()
         await s.hosts.remove(host)

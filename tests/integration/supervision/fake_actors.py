@@ -55,7 +55,7 @@ class FakeActors(HostActors):
 
     async def poke(self, name: str) -> None:
         if name in self.made:
-            await self._own(name, await self.stores.hosts.look(self.made[name].host) or ())
+            await self._own(name, await self.stores.hosts.sessions_of(self.made[name].host) or ())
 
     async def stop(self, name: str, session_id: int, patience: float) -> bool:
         if name not in self.made:

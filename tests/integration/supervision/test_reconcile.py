@@ -156,7 +156,7 @@ async def test_a_drain_hands_over_and_keeps_the_node_empty(
     actors.log.clear()
     worker = await nodes.drain("node-2")
     draining = asyncio.create_task(reconciler.drain_tick())
-    left = [sessions async for sessions in nodes.leaving(worker)]
+    left = [sessions async for sessions in nodes.remaining(worker)]
     await draining
     assert left[-1] == 0
     assert Counter(verb for verb, _ in actors.log) == dict.fromkeys(("stop", "kill", "create"), 3)
@@ -216,7 +216,7 @@ async def test_what_nobody_owns_leaves_a_drained_node_without_being_asked(
     name = record.actor_name
     assert actors.log == [("kill", name), ("create", name)], "its process died: nobody is asked"
     assert actors.node_of[name] != node
-    assert [left async for left in nodes.leaving(worker)] == [0]
+    assert [left async for left in nodes.remaining(worker)] == [0]
 
 
 async def test_a_process_that_ray_restarted_on_a_drained_node_is_moved(

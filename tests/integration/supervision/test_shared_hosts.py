@@ -76,12 +76,12 @@ async def test_sessions_get_places_evenly_and_leave_them_when_they_are_not_wante
     epoch = await stores.ownership.newest_epoch(records[1].id)
     await stores.sessions.set_status(records[1].id, epoch, SessionStatus.FAILED)
     await reconciler.tick()
-    places = await stores.hosts.places()
+    places = await stores.hosts.assignments()
     assert set(places) == {r.id for r in records[2:]}
 
     await stores.sessions.set_desired(records[0].id, DesiredState.RUNNING)
     await reconciler.start(records[0].id)
-    assert records[0].id in await stores.hosts.places()
+    assert records[0].id in await stores.hosts.assignments()
     assert len(actors.made) == 2, "there was room"
 
 
@@ -102,11 +102,11 @@ async def test_stops_that_hang_hold_up_no_start(
     (missing,) = await _sessions(stores, session_name, 1)
     async with asyncio.timeout(10):
         await reconciler.tick()
-    assert missing.id in await stores.hosts.places()
+    assert missing.id in await stores.hosts.assignments()
     hung.set()
     async with asyncio.timeout(10):
         await reconciler.tick()
-    assert set(await stores.hosts.places()) == {missing.id}
+    assert set(await stores.hosts.assignments()) == {missing.id}
 
 
 async def test_what_a_lost_node_had_finds_room_on_the_other(
@@ -127,7 +127,7 @@ async def test_what_a_lost_node_had_finds_room_on_the_other(
     )
     await reconciler.tick()
     assert set(actors.node_of.values()) == {A}
-    assert len(await stores.hosts.places()) == 6
+    assert len(await stores.hosts.assignments()) == 6
     assert all(r.node == A for r in await _now(stores))
 
 
@@ -147,7 +147,7 @@ async def test_a_hung_process_is_replaced_and_one_that_only_seemed_so_is_not(
     assert ("kill", hung) in actors.log
     assert ("kill", well) not in actors.log
     assert hung not in {r.actor_name for r in await _now(stores)}
-    assert len(await stores.hosts.places()) == 2
+    assert len(await stores.hosts.assignments()) == 2
 
 
 async def test_a_session_that_gets_nowhere_in_a_process_that_answers_moves_alone(
@@ -158,11 +158,11 @@ async def test_a_session_that_gets_nowhere_in_a_process_that_answers_moves_alone
     stuck, well = await _sessions(stores, session_name, 2)
     actors.cluster = actors.cluster[:1]
     await reconciler.tick()
-    before = (await stores.hosts.places())[stuck.id]
+    before = (await stores.hosts.assignments())[stuck.id]
     lapse = "UPDATE ownership SET lease_until = now() - interval '2 s' WHERE session_id = %(id)s"
     await stores.db.run(lapse, {"id": stuck.id})
     async with asyncio.timeout(20):
-        while (places := await stores.hosts.places())[stuck.id] == before:
+        while (places := await stores.hosts.assignments())[stuck.id] == before:
             await asyncio.sleep(0.1)
             await reconciler.tick()
     assert places[well.id] == before
@@ -182,12 +182,14 @@ async def test_what_cannot_go_on_on_a_node_moves_to_another(
         {"ids": [r.id for r in there]},
     )
     assert await reconciler.move(there[1].id, B, cut_off=True)
-    places = await stores.hosts.places()
+    places = await stores.hosts.assignments()
     assert [actors.node_of[host_name(places[r.id])] for r in there] == [A, A, B]
     for record in await _now(stores):
         await stores.sessions.set_status(record.id, record.epoch, SessionStatus.WORKING)
     await reconciler.drain_tick()
-    assert await stores.hosts.places() == places, "none is moved back to be even: it could not stay"
+    assert await stores.hosts.assignments() == places, (
+        "none is moved back to be even: it could not stay"
+    )
     await stores.db.run("UPDATE ownership SET lease_until = clock_timestamp()", {})
     assert not await reconciler.move(there[2].id, B, cut_off=True), "nobody reaches PostgreSQL"
 
@@ -205,7 +207,7 @@ async def test_a_drained_node_is_emptied_cleanly_and_filled_again(
     await stores.drained.remove("node-2")
     await reconciler.drain_tick()
     assert Counter(r.node for r in await _now(stores)) == {A: 3, B: 3}
-    assert len({r.id for r in records}) == len(await stores.hosts.places())
+    assert len({r.id for r in records}) == len(await stores.hosts.assignments())
     before = len(actors.log)
     await reconciler.drain_tick()
     assert len(actors.log) == before, "nothing moves twice"

@@ -232,7 +232,7 @@ async def test_nonsense_is_answered_and_harms_nobody(app: Any, version: str | No
             answer = await client.post("/mcp", content=body)
             expected = statuses | ({400, 404} if version else set())
             assert answer.status_code in expected, (body[:80], answer.text)
-            assert app.state.mcp_places.busy == 0
+            assert app.state.mcp_slots.busy == 0
 
 
 async def test_there_are_no_streams_and_no_strangers(app: Any) -> None:

@@ -171,7 +171,7 @@ async def test_what_claims_leave_out_is_not_given(verifier: TokenVerifier) -> No
 async def test_keys_rotate_and_an_issuer_that_is_away_locks_nobody_out(
     key_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwks_module, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(jwks_module, "_RECHECK_SECONDS", 0.0)
     verifier = TokenVerifier(settings(jwks=str(key_set)))
     old, new = signed(RSA, "RS256", "r1"), signed(OTHER_RSA, "RS256", "r2")
     await verifier.principal(old)

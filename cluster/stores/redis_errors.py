@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis.exceptions import RedisError
 
-__all__ = ["REDIS_AWAY"]
+__all__ = ["REDIS_ERRORS"]
 
 #: `RuntimeError`: uvloop's, when a connection is written to that broke since it was used last.
-REDIS_AWAY = (RedisError, OSError, RuntimeError)
+REDIS_ERRORS = (RedisError, OSError, RuntimeError)
