@@ -67,7 +67,7 @@ class Checkpointer:
         settings: CheckpointSettings,
         written: Written | None = None,
     ) -> None:
-        """`path`: the live SQLite store, open in the WhatsApp library; `written`: told of each
+        """`path`: the live SQLite store, open in the WhatsApp library; `written`: called with each
         checkpoint that was committed."""
         self._session_id = session_id
         self._epoch = epoch
@@ -99,7 +99,7 @@ class Checkpointer:
 
     def request(self, trace: str = "") -> None:
         """The store changed: checkpoint it soon. `trace`: `traceparent` of what changed it; of
-        several the first is told, a checkpoint is for all of them."""
+        several the first is kept, a checkpoint is for all of them."""
         self._trace = self._trace or trace
         self._wanted_at = self._wanted_at or time.time()
         self._wanted.set()

@@ -53,7 +53,7 @@ class Sealer:
 
     @classmethod
     def from_setting(cls, text: str) -> Sealer:
-        """Read `id:base64(32 bytes)` separated by commas. Raises `Invalid` without telling a key.
+        """Read `id:base64(32 bytes)` separated by commas. Raises `Invalid` without naming a key.
 
         The first key seals; all of them open, so a key rotates by putting a new one in front.
         """

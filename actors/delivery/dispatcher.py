@@ -76,7 +76,7 @@ class Dispatcher:
         self._looked_at = float("-inf")
         #: When all sessions were looked at last; monotonic seconds.
         self._looked_at_all = float("-inf")
-        #: Sessions that somebody told of; None: look at all.
+        #: Sessions that were named; None: look at all.
         self._hinted: set[int] | None = None
         self._stopping = False
 
@@ -127,7 +127,7 @@ class Dispatcher:
         self._next_look = time.monotonic() + _BETWEEN_LOOKS
         hinted, self._hinted = self._hinted, set()
         if time.monotonic() - self._looked_at_all >= self._poll.total_seconds():
-            # Who is told of a session all the time would never come to what is due elsewhere.
+            # Who is notified of a session all the time would never come to what is due elsewhere.
             hinted = None
         self._wake.clear()
         try:
@@ -231,7 +231,7 @@ class Dispatcher:
         if self._full or self._hinted is None:
             self._hinted = None
         else:
-            # Told of while it was leased: that hint found nothing to take.
+            # Notified while it was leased: that hint found nothing to take.
             self._hinted.add(hook.session_id)
         self._wake.set()
 

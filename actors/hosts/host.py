@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 #: Seconds between looks what is to run: as long as that is not so, and when all is well. Changes
-#: are told (`SessionHost.look`).
+#: are notified (`SessionHost.look`).
 _LOOK_SECONDS, _LOOK_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0

@@ -56,7 +56,7 @@ class BatchedOwnership(OwnershipStore):
     async def _send(self, asked: dict[int, _Asked], ttl: timedelta, away: timedelta) -> None:
         try:
             owned = await self.renew_all({i: one.epoch for i, one in asked.items()}, ttl, away)
-        except Exception as error:  # noqa: BLE001 - told to those who asked
+        except Exception as error:  # noqa: BLE001 - raised to those who asked
             for one in asked.values():
                 with contextlib.suppress(asyncio.InvalidStateError):
                     one.answer.set_exception(error)

@@ -192,6 +192,6 @@ class SessionActor:
 
 
 async def _traced(name: str, carrier: Carried, work: Coroutine[Any, Any, Any]) -> Any:
-    """Do `work` as a part of what `carrier` tells of the caller."""
+    """Do `work` as a part of what `carrier` says of the caller."""
     with of_caller(name, carrier):
         return await work

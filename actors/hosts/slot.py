@@ -99,7 +99,7 @@ class Slot:
         return self.session
 
     def stop(self) -> None:
-        """End it cleanly; `done` tells when its ownership is released."""
+        """End it cleanly; `done` is set when its ownership is released."""
         self._stop_asked = True
         if self.session is not None:
             self.session.stop()

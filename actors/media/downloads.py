@@ -48,7 +48,7 @@ async def keep(
     """Download an attachment and store it under `key`; returns its size in bytes.
 
     `part`: the message's own part as JSON (`directPath`, `mediaKey`, `fileSHA256` …), which its
-    sender wrote: no more than `max_bytes` are taken, whatever size it tells. Raises `NotFound`
+    sender wrote: no more than `max_bytes` are taken, whatever size it says. Raises `NotFound`
     when WhatsApp has it no more or it is larger, `WhatsAppRefused` when what it has is something
     else, `Unavailable`, `Invalid` for a part that cannot be read.
     """
@@ -58,7 +58,7 @@ async def keep(
         plain_hash = base64.b64decode(part["fileSHA256"], validate=True)
         coded_hash = base64.b64decode(part["fileEncSHA256"], validate=True)
     except (KeyError, ValueError, binascii.Error) as error:
-        raise Invalid("the message does not tell how to get its attachment") from error
+        raise Invalid("the message does not say how to get its attachment") from error
     if not _PATH.fullmatch(path):
         raise Invalid("the message's attachment has no proper path")
     joint = "&" if "?" in path else "?"

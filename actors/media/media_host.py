@@ -1,7 +1,7 @@
 """Where attachments are uploaded to: the host, and the token that it wants.
 
 The library asks WhatsApp for both (`<media_conn>`, whatsmeow mediaconn.go) and keeps them to
-itself; its own upload holds a file three times in memory. What it does tell is the URL of an upload
+itself; its own upload holds a file three times in memory. What it does say: the URL of an upload
 that failed to connect (Go's `url.Error` names it). So it is asked to upload one byte by way of a
 proxy that refuses every connection: nothing is sent, and its complaint holds the host and the
 token. For that moment downloads of the library fail to connect as well; it tries those again by
@@ -62,7 +62,7 @@ class MediaHosts:
         anew: bool = False,
     ) -> MediaHost:
         """`call`: how the library is used (`Device.call`). `anew`: what was got before is refused
-        by the server. Raises what `call` raises, `UploadError` when the library tells nothing."""
+        by the server. Raises what `call` raises, `UploadError` when the library says nothing."""
         async with self._one_at_a_time:
             fresh = time.monotonic() - self._asked_at < _GOOD_FOR
             if self._known is None or anew or not fresh:

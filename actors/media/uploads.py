@@ -46,7 +46,7 @@ _KINDS = {
 #: Answers that mean "not with this token".
 _TOKEN_REFUSED = {401, 403}
 
-#: Tells where to upload; `True`: the one told before was refused.
+#: Where to upload; `True`: the place given before was refused.
 AskHost = Callable[[bool], Awaitable[MediaHost]]
 
 

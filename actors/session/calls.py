@@ -107,7 +107,7 @@ class Calls:
             self._seen = max(self._seen, newest)
 
     async def keep_filled(self) -> None:
-        """With what was accepted without a word to this owner: its lease tells of that."""
+        """With what was accepted without a word to this owner: its lease shows that."""
         owner = self._owner
         while True:
             await owner.accepted.wait()
@@ -144,7 +144,7 @@ class Calls:
     # -- calls ------------------------------------------------------------------------------------
 
     async def follow(self, row: OutboxRow, wait: float) -> Followed:
-        """Send an accepted message, and tell what became of it within `wait` seconds; at once when
+        """Send an accepted message, and say what became of it within `wait` seconds; at once when
         it is not its turn by then. Raises what it failed with, `NotOwner`."""
         owner = self._owner
         if owner.ended.done():
@@ -177,7 +177,7 @@ class Calls:
             self._seen = row.seq
             return self._add(row)
         if row.seq > self._seen:
-            # Others were accepted before it of which nobody told.
+            # Others were accepted before it of which there was no notice.
             await self.fill(everything=False)
             return self.outbox.outcome(row.message_id)
         # Of long ago, by now it may have been dealt with.
@@ -292,7 +292,7 @@ class Calls:
         )
 
     async def _place(self, seq: int, chat: str) -> Place | None:
-        """Where an accepted message stands; None without limits, or while nobody can tell."""
+        """Where an accepted message stands; None without limits, or while nobody knows."""
         if self._pacing is None:
             return None
         try:

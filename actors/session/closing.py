@@ -26,7 +26,7 @@ _SETTLE = 5.0
 #: Seconds that what arrived before a disconnect may take to be recorded by an owner that is fenced
 #: and has it on disk.
 _DRAIN_FENCED = 1.0
-#: Seconds that its successor is told so.
+#: Seconds that a notice to its successor may take.
 _TELL = 2.0
 #: Seconds that a process which does not reach PostgreSQL has to end after it fenced itself.
 _CUT_OFF = 12.0

@@ -65,7 +65,7 @@ class LeaseKeeper:
         alone: bool = False,
         may_stay: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`renew`, given how much longer than usual the lease is to be, tells whether the epoch is
+        """`renew`, given how much longer than usual the lease is to be, says whether the epoch is
         still the newest, and raises `Unavailable` when the store is away; `claimed_at`: monotonic
         time from before the claim was sent; `dead_man` is armed from `start` on, and left to the
         caller when the lease is lost; `alone`: the claim made a longer lease; `may_stay`: asked
@@ -146,7 +146,7 @@ class LeaseKeeper:
             self.unproven.clear()
             self._arm(self.clock.proven_at)
             if standing != Standing.ALONE:
-                # Its own limit first, and for good: the next renewal tells it, in whatever order
+                # Its own limit first, and for good: the next renewal sends it, in whatever order
                 # they arrive.
                 self.clock.away = 0.0
 

@@ -150,7 +150,7 @@ class Opening:
 
     def _is_gone(self, claim: Claim) -> bool:
         """Whether the predecessor is proven to have no connection. One that still waited itself
-        tells nothing of who was before it."""
+        says nothing of who was before it."""
         if not claim.previous_was_free:
             return False
         if claim.previous_holder == holder_id():
@@ -201,7 +201,7 @@ class Opening:
             except NotOwner:
                 raise
             except Unavailable as error:
-                # Not the session's fault: it waits here, and tells why.
+                # Not the session's fault: it waits here, and says why.
                 owner.log.warning("session.not_restored", tries=tries, error=error.detail)
                 if owner.reason != error.detail:
                     await owner.change_status(SessionStatus.STARTING, error.detail)

@@ -116,7 +116,7 @@ class Owner:
         self.device: Device | None = None
         self.connected: Connected | None = None
         self.changed = asyncio.Condition()
-        #: Number of the newest message that was accepted for the session, as far as anybody told.
+        #: Number of the newest message that was accepted for the session, as far as is known.
         self.newest_accepted = 0
         self.accepted = asyncio.Event()
         self.ended: asyncio.Future[SessionEnded] = asyncio.get_running_loop().create_future()
@@ -125,7 +125,7 @@ class Owner:
         #: It is about to be moved to where PostgreSQL is reached.
         self.moves = False
         self._qr_shown = False
-        #: As `state.change` told it last.
+        #: As `state.change` emitted it last.
         self._state = ""
         #: Status and reason of the last `session.status`.
         self._emitted: tuple[SessionStatus, str] | None = None
@@ -221,7 +221,7 @@ class Owner:
     async def change_status(
         self, status: SessionStatus, reason: str, *, logged_out: bool = False
     ) -> None:
-        """From now on it is so; stored and told as soon as PostgreSQL is there, in order."""
+        """From now on it is so; stored and emitted as soon as PostgreSQL is there, in order."""
         self.status, self.reason = status, reason
         async with self.changed:
             self.changed.notify_all()

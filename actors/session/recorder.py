@@ -1,4 +1,4 @@
-"""What arrives is written down, in order, with its event, before anything else is told of it."""
+"""What arrives is written down, in order, with its event, before anything else is emitted of it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Recorder:
         epoch: int,
         ignored: IgnoreConfig | None = None,
     ) -> None:
-        """`ignored`: chats of which nothing is told, and of what arrives nothing kept."""
+        """`ignored`: chats of which nothing is emitted, and of what arrives nothing kept."""
         self._ignored = ignored or IgnoreConfig()
         self._stores = stores
         self._session_id = session_id
@@ -89,7 +89,7 @@ class Recorder:
         self._timers: dict[tuple[str, str], ChatTimer] = {}
 
     async def history(self, event: HistoryArrived) -> None:
-        """What was before: kept, and told to nobody."""
+        """What was before: kept, and not emitted."""
         fresh = 0
         for chunk in event.chunks:
             fresh += await self._chunk(chunk)
@@ -221,7 +221,7 @@ class Recorder:
         await self.while_away(write)
 
     async def label(self, event: LabelChanged, ids: EventIds) -> None:
-        """Made, changed or deleted: kept, then told."""
+        """Made, changed or deleted: kept, then emitted."""
         label = Label(id=event.id, name=event.name, color=event.color)
 
         async def write() -> None:
@@ -241,7 +241,7 @@ class Recorder:
             await self.while_away(write)
 
     async def chat_labeled(self, event: ChatLabeled, ids: EventIds) -> None:
-        """Of a label that is not known, the name is told as empty."""
+        """Of a label that is not known, the name is emitted as empty."""
 
         async def write() -> None:
             known = await self._stores.labels.list(self._session_id)
@@ -309,7 +309,7 @@ class Recorder:
         return message
 
     async def set_aside(self, event: Unprocessed) -> None:
-        """What could not be understood or recorded is kept as it came, and told."""
+        """What could not be understood or recorded is kept as it came, and reported."""
         kind = event.kind
         log.error("recorder.set_aside", session_id=self._session_id, kind=kind, error=event.error)
         METER.count("events_quarantined", kind)
@@ -350,7 +350,7 @@ class Recorder:
 
 
 def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:
-    """What a message tells of the two addresses of a person: the wire's, and the one it is kept
+    """What a message says of the two addresses of a person: the wire's, and the one it is kept
     under."""
     return _pairs(
         (message.payload.get("chat_address"), message.chat),

@@ -71,7 +71,7 @@ _RECONNECT = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 
 
 class Serving:
-    """Connections of one owner, one after the other, and what they tell."""
+    """Connections of one owner, one after the other, and what they emit."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Serving:
     # -- connections ------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Make a client and have it connect; what follows, events tell."""
+        """Make a client and have it connect; events report what follows."""
         owner, device = self._owner, self._device
         if owner.ended.done():
             return

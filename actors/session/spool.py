@@ -3,7 +3,7 @@
 The library acknowledges to WhatsApp by itself, as soon as it has decrypted: from then on nobody
 else has the message. It is written here in the very callback, and stays until its commit. Entries
 are opaque bytes; replaying one that was committed does no harm, because messages are known by id.
-A line is an entry in base64 and its CRC-32: one that is torn is told from one that is whole.
+A line is an entry in base64 and its CRC-32: one that is torn differs from one that is whole.
 A write alone survives the process; `flush` waits until the entry survives the machine as well, or
 is committed and needs not: one fdatasync for all that wait (group commit).
 """
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Data and size; macOS has no such call.
 _to_disk = getattr(os, "fdatasync", os.fsync)
-#: Seconds that a disk may take for one group before it is told.
+#: Seconds that a disk may take for one group before it is reported.
 _SLOW = 1.0
 
 
@@ -121,7 +121,7 @@ class Spool:
                 log.warning("spool.slow_disk", path=str(self._path), seconds=round(took, 2))
             with self._flushed:
                 if error is not None:
-                    # No later fdatasync tells of these pages again (fsync(2), Linux): they count as
+                    # No later fdatasync reports these pages again (fsync(2), Linux): they count as
                     # lost, and their entries are in memory.
                     log.error("spool.not_flushed", path=str(self._path), error=str(error))
                     lost = (one for one in self._pending if self._safe < one <= group)

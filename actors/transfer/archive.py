@@ -31,7 +31,7 @@ _MAGIC = b"WSGDEV1\n"
 _LENGTH, _FACTS = struct.Struct(">H"), struct.Struct(">I")
 #: scrypt: 64 MiB and about a quarter of a second. What a file asks for beyond that is refused.
 _N, _R, _P = 1 << 16, 8, 1
-#: Bytes: the store, and what is told beside it.
+#: Bytes: the store, and what is said beside it.
 _MAX_PLAIN, _MAX_FACTS = 1 << 28, 1 << 20
 #: Bytes of the decompressor's window, and at a time.
 _WINDOW, _PART = 1 << 27, 1 << 20
@@ -114,7 +114,7 @@ def open_archive(sealed: bytes, lock: ArchiveLock, image: Path) -> dict[str, Any
         with unpacker.stream_reader(plain) as stream, image.open("xb") as file:
             length = _FACTS.unpack(_exactly(stream, _FACTS.size))[0]
             if length > _MAX_FACTS:
-                raise Invalid("what the archive tells of the session is too long", field="data")
+                raise Invalid("what the archive says of the session is too long", field="data")
             facts = _facts(_exactly(stream, length))
             left = _MAX_PLAIN
             while part := stream.read(min(_PART, left + 1)):
@@ -150,7 +150,7 @@ def _facts(text: bytes) -> dict[str, Any]:
         # Half of a surrogate pair cannot be stored.
         json.dumps(facts, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise Invalid("what the archive tells of the session is no JSON", field="data") from error
+        raise Invalid("what the archive says of the session is no JSON", field="data") from error
     if not isinstance(facts, dict):
-        raise Invalid("what the archive tells of the session is no JSON object", field="data")
+        raise Invalid("what the archive says of the session is no JSON object", field="data")
     return facts

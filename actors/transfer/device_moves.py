@@ -211,7 +211,7 @@ class DeviceMoves:
         """Whether the device of `store` is the one that another tenant's session has under the
         same JID.
 
-        A JID alone is no proof: only who has the device's own keys is told that it lives here, and
+        A JID alone is no proof: only who has the device's own keys learns that it lives here, and
         a forged store bars nobody from the real one (WhatsApp lets it log in nowhere)."""
         theirs = store.with_name("holder.db")
         try:

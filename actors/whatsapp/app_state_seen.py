@@ -63,7 +63,7 @@ class _Waiting:
 
 
 class AppStateSeen:
-    """Tells one client's settings, in order."""
+    """Emits one client's settings, in order."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class AppStateSeen:
             await self.look()
 
     async def look(self) -> None:
-        """Tell what there is."""
+        """Emit what there is."""
         async with self._looking:
             now = self._clock()
             if self._ring.count > self._next:
@@ -110,13 +110,13 @@ class AppStateSeen:
         self._waiting.append(_Waiting(now, now, record, data))
 
     async def _sort_out(self, due: list[_Waiting], now: float) -> None:
-        """Tell those that are this client's; the others are looked at again, ever less often."""
+        """Emit those that are this client's; the others are looked at again, ever less often."""
         try:
             keys = await _keys_of(self._rows)
             # So many that the loop, which other sessions share, would feel it.
             await asyncio.to_thread(_sign, due, keys)
             if known := await _known_of(self._rows, due):
-                # Those before them, too: settings are told in their order.
+                # Those before them, too: settings are emitted in their order.
                 others = [one for one in self._waiting if one.due_at > now]
                 known |= await _known_of(self._rows, others)
         except Unavailable as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["GroupCache"]
 
-#: Seconds that a list is good for. Changes that WhatsApp tells of end it before.
+#: Seconds that a list is good for. Changes that WhatsApp reports end it before.
 _LIFETIME = 600.0
 
 

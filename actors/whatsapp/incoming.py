@@ -1,4 +1,4 @@
-"""What the library tells of a message, turned into the gateway's own terms. Pure."""
+"""What the library says of a message, turned into the gateway's own terms. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _INFO = ("ServerID", "Type", "Category", "Multicast", "MediaType", "Edit")
 
 
 def timestamp(value: int) -> datetime:
-    """The library tells some times in seconds, some in milliseconds or nanoseconds."""
+    """The library has some times in seconds, some in milliseconds or nanoseconds."""
     seconds = max(0.0, float(value))
     while seconds > 1e11:
         seconds /= 1000

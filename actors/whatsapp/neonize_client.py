@@ -135,7 +135,7 @@ _SUBSCRIBED: dict[int, type[Any]] = {
 }
 #: What nobody sends again once the library has acknowledged it.
 _KEPT = frozenset({13, 17, 18, 44, *side_events.SUBSCRIBED})
-#: Seconds without an event after which a closed library is taken to have told everything.
+#: Seconds without an event after which a closed library is taken to have reported everything.
 _QUIET = 0.2
 #: Seconds that a change of settings waits for its own event to be handled.
 _HANDLED = 5.0
@@ -255,7 +255,7 @@ class NeonizeClient:
         self._closing: asyncio.Task[None] | None = None
         self._stopped = False
         self._paired = False
-        #: Logged in, as the library told last.
+        #: Logged in, as the library reported last.
         self._online = False
         #: LID -> phone number, as the library learned them
         self._phones: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Who was last seen how: what WhatsApp told this connection of people's presence."""
+"""Who was last seen how: what WhatsApp reported to this connection of people's presence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Seen:
 
     #: `online`, `offline`, `typing`, `recording`, `paused`
     state: str
-    #: Unix seconds; 0: WhatsApp did not tell.
+    #: Unix seconds; 0: WhatsApp did not say.
     last_seen: int = 0
 
 
@@ -34,7 +34,7 @@ class Presences:
     _chats: dict[str, dict[str, Seen]] = field(default_factory=dict)
 
     def take(self, event: Presence | ChatPresence) -> None:
-        """Remember what the library tells."""
+        """Remember what the library reports."""
         if isinstance(event, Presence):
             jid = bare(to_text(event.From))
             state = "offline" if event.Unavailable else "online"
@@ -62,7 +62,7 @@ class Presences:
         return list(self._chats)
 
     def clear(self) -> None:
-        """The connection is gone, and what it told with it."""
+        """The connection is gone, and what it reported with it."""
         self._chats.clear()
 
     def _put(self, chat: str, jid: str, seen: Seen) -> None:

@@ -7,7 +7,7 @@ handled, goes to the session as `Unprocessed`, with its bytes, and the stream go
 On a busy machine the library may call after the stream has ended, or the spool was closed. Such a
 call does not return: once it did, the library would note in its store that the message was dealt
 with (whatsmeow message.go, `ClearBufferedEventPlaintext`), and acknowledge it unread when WhatsApp
-sends it again. As it is, it tells of it again.
+sends it again. As it is, it reports it again.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class EventStream:
         self._ended = False
 
     def start(self, on_broken: Callable[[BaseException | None], None]) -> None:
-        """Begin to hand over. `on_broken` is told when that ends before `end`."""
+        """Begin to hand over. `on_broken` is called when that ends before `end`."""
         self._pumps = asyncio.create_task(self._pump(), name=f"events:{self._key}")
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -152,7 +152,7 @@ class EventStream:
         self._events.put_nowait(None)
         self._histories.put_nowait(None)
         if self._pumps is not None:
-            # Its error, if there is one, was told.
+            # Its error, if there is one, was logged.
             await asyncio.wait({self._pumps})
 
     def unprocessed(self, entry: bytes, error: Exception) -> Unprocessed:

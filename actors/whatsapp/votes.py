@@ -34,7 +34,7 @@ class Votes:
         self._raw: OrderedDict[str, MessageEvent] = OrderedDict()
 
     def keep(self, event: MessageEvent) -> None:
-        """Remember what the library told of a vote; any thread."""
+        """Remember what the library said of a vote; any thread."""
         self._raw[event.Info.ID] = event
         while len(self._raw) > _WAITING:
             self._raw.popitem(last=False)
@@ -55,7 +55,7 @@ class Votes:
         try:
             vote = await call(lambda library: library.decrypt_poll_vote(event))
         except Exception:
-            # Whatever is wrong with a vote: that it arrived must be told all the same.
+            # Whatever is wrong with a vote: that it arrived must be emitted all the same.
             log.exception("votes.not_opened", id=message.message_id)
             return message
         hashes = [bytes(option).hex() for option in getattr(vote, "selectedOptions", ())]

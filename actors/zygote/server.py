@@ -50,7 +50,7 @@ _MODULES = (
     "actors.agent.agent_actor",
     "actors.delivery.dispatcher_actor",
 )
-#: What Serve's processes do: the environment tells which of them a zygote's forks are.
+#: What Serve's processes do: the environment says which of them a zygote's forks are.
 _OF_THE_FRONT = (
     "ray.serve._private.controller",
     "ray.serve._private.proxy",
@@ -214,7 +214,7 @@ def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) ->
                 os.setpgid(0, 0)
                 listener.close()
                 os.close(raylet)
-                # Forked; now the launcher tells that it has not given up meanwhile.
+                # Forked; now the launcher confirms that it has not given up meanwhile.
                 connection.settimeout(_GO)
                 try:
                     connection.sendall(b"F")

@@ -1,4 +1,4 @@
-"""A process that is to host sessions tells whether it was forked, and if not, why."""
+"""A process that is to host sessions reports whether it was forked, and if not, why."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Apps of sessions that are told of events: as sinks, with retries, circuit and dead letters."""
+"""Apps of sessions that get its events: as sinks, with retries, circuit and dead letters."""

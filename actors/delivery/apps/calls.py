@@ -26,7 +26,7 @@ class Sessions(Protocol):
 
 async def reject(app: AppRecord, sessions: Sessions, event: Event, source: EventSource) -> None:
     """Reject the call and send the text, as the app says for people and for groups. Raises
-    `GatewayError`; told twice it sends once."""
+    `GatewayError`; called twice it sends once."""
     call = event.payload
     wanted: Mapping[str, Any] = app.config.get("group" if call.get("isGroup") else "dm") or {}
     if event.type != "call.received" or datetime.now(UTC) - event.happened_at > _STALE:

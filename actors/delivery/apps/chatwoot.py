@@ -1,4 +1,4 @@
-"""What happens in WhatsApp, told to Chatwoot.
+"""What happens in WhatsApp, put into Chatwoot.
 
 Events come at least once. Before Chatwoot is asked to make a message, that is written down, with
 the conversation it goes to; who finds it written down looks for the message there, by its
@@ -77,7 +77,7 @@ class Files(Protocol):
 
 
 class ChatwootBridge:
-    """Tells one app of one session."""
+    """Serves one app of one session."""
 
     def __init__(
         self, stores: Stores, connections: ChatwootConnections, app: AppRecord, files: Files

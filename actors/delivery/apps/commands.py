@@ -1,7 +1,7 @@
-"""What agents ask of the session itself, in the conversation that tells of it.
+"""What agents ask of the session itself, in the conversation that is about it.
 
 A command is an event (`app.command`): it waits behind what happened before, is tried again, and
-survives whoever carries it out. One that takes long tells a part at a time, each an event.
+survives whoever carries it out. One that takes long reports a part at a time, each an event.
 """
 
 from __future__ import annotations

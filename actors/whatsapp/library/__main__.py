@@ -12,7 +12,7 @@ from actors.whatsapp.library import promises
 from actors.whatsapp.library.client_version import ClientVersionRefused, presented
 
 if __name__ == "__main__":
-    # What was not made is told below.
+    # What was not made is printed below.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     facts = promises.facts()
     try:

@@ -1,4 +1,4 @@
-"""WhatsApp is told that a message arrived after Python has it, which neonize 0.5.2 does not mind.
+"""A message is acknowledged to WhatsApp after Python has it, which neonize 0.5.2 does not mind.
 
 neonize's event handler puts an event into a channel of 100 and returns; a goroutine hands them to
 Python, one after the other (goneonize/main.go, `eventChan`, `CallbackFunction`). whatsmeow takes

@@ -1,4 +1,4 @@
-"""Settings that devices share, as the library decrypts them: neonize 0.5.2 tells nobody of them.
+"""Settings that devices share, as the library decrypts them: neonize 0.5.2 has no events of them.
 
 whatsmeow turns labels and archived chats into events, and neonize's Go side drops them (its switch
 over event types, goneonize/main.go). So the one call of `proto.Unmarshal` in whatsmeow's

@@ -37,7 +37,7 @@ def presented() -> str:
 
 
 def outdated() -> str:
-    """What to tell people when WhatsApp turned the version away."""
+    """What to say to people when WhatsApp turned the version away."""
     try:
         version = presented()
     except ClientVersionRefused:

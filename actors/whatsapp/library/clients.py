@@ -40,7 +40,7 @@ _GROUP = 8 + 8 * _PAIR.size
 
 
 def clients_in_library() -> int | None:
-    """How many; None: it cannot be told (another library than the one that is known)."""
+    """How many; None: it is not known (another library than the one that is known)."""
     place = _map()
     if place is None:
         return None
@@ -60,7 +60,7 @@ def channel_in_library(key: bytes) -> int | None:
 
 
 def channels_are_known() -> bool:
-    """Whether `channel_in_library` can tell."""
+    """Whether `channel_in_library` works here."""
     return _map_of_channels() is not None
 
 

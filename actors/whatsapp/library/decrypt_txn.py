@@ -6,7 +6,7 @@ while a send may do the same with the same session under another lock (send.go,
 the next message, and the recipient ignores that one without a word. With the client's
 `EnableDecryptedEventBuffer` decryption is a transaction; the store is opened so that it holds the
 database from its beginning (`_txlock=immediate`), and a message that was decrypted by a process
-that ended before it told of it is decrypted again, from the store.
+that ended before it reported it is decrypted again, from the store.
 
 neonize has no way to set that field. So the two places of the library's code that look at it are
 made to see it set, in memory: on amd64 `cmp byte [client + offset], 0` becomes a comparison with 2,
@@ -61,7 +61,7 @@ def set_for(client: str) -> bool:
 
 
 def field_of(client: str) -> int | None:
-    """Where that client's field is; None: it cannot be told."""
+    """Where that client's field is; None: it is not known."""
     try:
         offset, _ = _field(loaded())
     except (Refused, SymbolsNotFound):

@@ -1,4 +1,4 @@
-"""What holds because the library is changed: made once in a process, and told to everybody."""
+"""What holds because the library is changed: made once in a process, and published."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _of_patches() -> tuple[Promise, ...]:
 
 
 def facts() -> dict[str, Any]:
-    """What to tell the cluster: `version`, `machine`, `kept` (names) and `smaller` (name → what
+    """For the cluster: `version`, `machine`, `kept` (names) and `smaller` (name → what
     holds instead, and why)."""
     found = status()
     return {

@@ -1,4 +1,4 @@
-"""What waits for a thread, in memory that a stub reads: how Python tells the library one thing more
+"""What waits for a thread, in memory that a stub reads: how Python gives the library one thing more
 in a call that has no place for it.
 
 Python fills a slot on the thread that then calls the library. Go keeps a goroutine that was called

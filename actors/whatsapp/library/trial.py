@@ -79,7 +79,7 @@ class Trial:
         return "20 of 20"
 
     async def label(self) -> str:
-        """A label can be set, and is told."""
+        """A label can be set, and is reported."""
         label = {"label": "7", "name": "tried", "color": 1, "deleted": False}
         await find("labels.edit")(self.client, **label)
         await self._event(lambda e: isinstance(e, LabelChanged) and e.name == "tried")

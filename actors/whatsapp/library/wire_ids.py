@@ -1,6 +1,6 @@
 """Ids of ours for messages that went out under one of the library's own: where `message_id` cannot
 choose it. Known for the newest messages of this process; what was sent before is known to WhatsApp
-by an id that nobody was told."""
+by an id that nobody knows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WireIds:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
-        """While a send has not told its id."""
+        """While a send has not reported its id."""
         self._underway += 1
         self._returned.clear()
         try:

@@ -9,5 +9,5 @@ from actors.whatsapp.verbs.registry import Device, verb
 
 @verb("calls.reject")
 async def reject(device: Device, *, caller: str, call_id: str) -> None:
-    """`caller`: the JID that the call's event told."""
+    """`caller`: the JID in the call's event."""
     await ask(device, lambda library: library.reject_call(from_text(caller), call_id))

@@ -72,7 +72,7 @@ async def mute(device: Device, *, channel_id: str, muted: bool) -> None:
 
 @verb("channels.messages")
 async def messages(device: Device, *, channel_id: str, limit: int) -> list[dict[str, Any]]:
-    """The newest messages. The library tells no message ids and times, only server ids."""
+    """The newest messages. The library has no message ids and times, only server ids."""
     jid = from_text(channel_id)
     found = await ask(device, lambda library: library.get_newsletter_messages(jid, limit, 0))
     posts = []

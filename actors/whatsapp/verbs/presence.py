@@ -13,14 +13,14 @@ from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.lids import known
 from actors.whatsapp.verbs.registry import Device, verb
 
-#: How long WhatsApp may take to tell the presence of somebody just subscribed to, seconds.
+#: How long WhatsApp may take to report the presence of somebody just subscribed to, seconds.
 _WAIT = 1.0
 _INTERVAL = 0.05
 
 
 @verb("presence.set")
 async def set_presence(device: Device, *, online: bool) -> None:
-    """Online or not, for everybody. WhatsApp tells others' presence only to those online."""
+    """Online or not, for everybody. WhatsApp reports others' presence only to those online."""
     state = Presence.AVAILABLE if online else Presence.UNAVAILABLE
     await ask(device, lambda library: library.send_presence(state))
 
@@ -32,7 +32,7 @@ async def subscribe(device: Device, *, chat: str) -> None:
 
 @verb("presence.get")
 async def get(device: Device, *, chat: str) -> dict[str, Any]:
-    """Subscribe, wait a moment for an answer, and tell what is known."""
+    """Subscribe, wait a moment for an answer, and return what is known."""
     phones = await known(device)
     by_phone = phones.get(chat, chat)
     lid = next((lid for lid, phone in phones.items() if phone == by_phone), chat)

@@ -33,7 +33,7 @@ class Device(Protocol):
 
     @property
     def presences(self) -> Presences:
-        """What WhatsApp told of people's presence since the connection was made."""
+        """What WhatsApp reported of people's presence since the connection was made."""
 
     async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
         """Use the library, safely: raises `Unavailable` when the connection is closed, and turns
@@ -46,7 +46,7 @@ class Device(Protocol):
         """A LID as phone-number JID where the library knows it; everything else as it is."""
 
     async def emit_name(self) -> None:
-        """The account's name may be another one soon: have it told as an event."""
+        """The account's name may be another one soon: have it emitted."""
 
     async def emit_settings(self) -> None:
         """Return when changes of settings that the library has seen were handled as events."""
