@@ -239,7 +239,7 @@ class Calls:
         if owner.connected is not None and owner.status is SessionStatus.WORKING:
             await owner.connected.client.logout()
         if owner.device is not None:
-            await owner.device.vault.forget()
+            await owner.device.device_store.forget()
         owner.me = None
         owner.end(SessionEnded(how="logged_out"))
 
@@ -255,7 +255,7 @@ class Calls:
         """Anything else that WhatsApp can do, by name: see `actors.whatsapp.verbs`."""
         connected = await self._working()
         answer = await connected.client.request(verb, arguments)
-        connected.vault.changed()
+        connected.device_store.changed()
         return answer
 
     async def _working(self) -> Connected:
@@ -368,7 +368,7 @@ class Calls:
         if entry.accepted_at:
             METER.observe("send_latency", max(0.0, time.time() - entry.accepted_at))
         if owner.device is not None:
-            owner.device.vault.changed(entry.trace)
+            owner.device.device_store.changed(entry.trace)
 
     async def _mark_failed(self, entry: OutboxEntry, error: GatewayError) -> None:
         owner = self._owner

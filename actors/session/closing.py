@@ -27,7 +27,7 @@ _SETTLE = 5.0
 #: and has it on disk.
 _DRAIN_FENCED = 1.0
 #: Seconds that a notice to its successor may take.
-_TELL = 2.0
+_NOTICE_SECONDS = 2.0
 #: Seconds that a process which does not reach PostgreSQL has to end after it fenced itself.
 _CUT_OFF = 12.0
 
@@ -71,7 +71,7 @@ class Closing:
         if not cut_off and not owner.may_connect:
             # Its successor need not wait for the rest of the lease.
             with contextlib.suppress(GatewayError, TimeoutError):
-                async with asyncio.timeout(_TELL):
+                async with asyncio.timeout(_NOTICE_SECONDS):
                     await owner.stores.ownership.left(owner.id, owner.epoch)
 
     async def let_go(self, ended: SessionEnded) -> None:
@@ -95,7 +95,7 @@ class Closing:
         try:
             await owner.drain()
             if owner.device is not None:
-                clean = await owner.device.vault.close()
+                clean = await owner.device.device_store.close()
             status = await self._last_status(ended)
             await owner.change_status(
                 status,
@@ -130,7 +130,7 @@ class Closing:
             self._reach.close()
             await self._owner.drain()
             if self._owner.device is not None:
-                await self._owner.device.vault.abandon()
+                await self._owner.device.device_store.abandon()
         finally:
             # The node's agent, and the next owner here, may look into it.
             self._release_disk(keep=True)

@@ -10,11 +10,11 @@ from datetime import timedelta
 from actors.process_identity import end, holder_id, is_dead
 from actors.session.dead_man import Switch
 from actors.session.device_store import DeviceFolder
+from actors.session.device_store_manager import DeviceStoreManager
 from actors.session.lease import LeaseKeeper
 from actors.session.owner import Claimed, Device, Owner
 from actors.session.recorder import Recorder
 from actors.session.spool import Spool
-from actors.session.vault import DeviceVault
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.domain.session_config import IgnoreConfig
@@ -179,7 +179,7 @@ class Opening:
         try:
             device = Device(
                 folder=folder,
-                vault=DeviceVault(
+                device_store=DeviceStoreManager(
                     session_id=owner.id,
                     epoch=owner.epoch,
                     folder=folder,
@@ -197,7 +197,7 @@ class Opening:
         tries = 0
         while not owner.ended.done():
             try:
-                copying = await device.vault.open(handed_over=claimed.claim.handed_over)
+                copying = await device.device_store.open(handed_over=claimed.claim.handed_over)
             except NotOwner:
                 raise
             except Unavailable as error:

@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 
 from actors.session.device_store import DeviceFolder
+from actors.session.device_store_manager import DeviceStoreManager
 from actors.session.lease import LeaseKeeper
 from actors.session.recorder import Recorder
 from actors.session.spool import Spool
-from actors.session.vault import DeviceVault
 from actors.whatsapp.port import WhatsAppClient
 from cluster.domain.errors import GatewayError, NotOwner, Unstorable
 from cluster.domain.session import Me, SessionRecord, SessionStatus
@@ -75,7 +75,7 @@ class Device:
     """The device store's folder on this node, and what belongs to it."""
 
     folder: DeviceFolder
-    vault: DeviceVault
+    device_store: DeviceStoreManager
     spool: Spool
 
 
@@ -85,7 +85,7 @@ class Connected:
 
     client: WhatsAppClient
     keeper: LeaseKeeper
-    vault: DeviceVault
+    device_store: DeviceStoreManager
 
 
 class Owner:

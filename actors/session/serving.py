@@ -117,7 +117,7 @@ class Serving:
         owner.connected = Connected(
             client=client,
             keeper=self._claimed.keeper,
-            vault=device.vault,
+            device_store=device.device_store,
         )
         await self._replay(client)
         await client.connect()
@@ -214,7 +214,7 @@ class Serving:
                     owner.me = event.me
                     await self._recorder.while_away(self._calls.fill)
                     await owner.clear_qr()
-                    self._device.vault.changed()
+                    self._device.device_store.changed()
                 case Renamed():
                     owner.rename(event.me)
         except NotOwner as error:
@@ -237,7 +237,7 @@ class Serving:
                 await recorder.received(event)
                 METER.count("messages", "in")
                 self._calls.heard_from(event.message.chat)
-                self._device.vault.changed()
+                self._device.device_store.changed()
                 if (connected := self._owner.connected) is not None:
                     self._attachments.arrived(event.message, connected.client)
             case ReceiptSeen(kind="retry"):
@@ -250,7 +250,7 @@ class Serving:
                 await recorder.side_events(event, ids)
             case HistoryArrived():
                 await recorder.history(event)
-                self._device.vault.changed()
+                self._device.device_store.changed()
             case LabelChanged():
                 await recorder.label(event, ids)
             case ChatLabeled():
@@ -298,7 +298,7 @@ class Serving:
             return
         if following.unlinked:
             try:
-                await self._device.vault.forget()
+                await self._device.device_store.forget()
             except NotOwner as error:
                 await owner.fence(error.detail)
                 return

@@ -44,9 +44,13 @@ async def created(server: Server, peer: Peer, group: Group, asked: Node) -> None
         group.parent = True
         group.default_approval = parent.get("default_membership_approval_mode")
         people = list(group.members)
-        news = groups.create(server, peer.number, group.subject, people)
-        news.linked_parent, news.default_sub_group, news.announcement = group.id, True, True
-        groups.save(server, news)
+        announcements = groups.create(server, peer.number, group.subject, people)
+        announcements.linked_parent, announcements.default_sub_group, announcements.announcement = (
+            group.id,
+            True,
+            True,
+        )
+        groups.save(server, announcements)
         if asked.child("create_general_chat") is not None:
             talk = groups.create(server, peer.number, "General", people)
             talk.linked_parent, talk.general_chat = group.id, True

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from actors.checkpoint import Checkpointer, Sealer, restore
 from actors.session.device_store import DeviceFolder
-from actors.session.vault import DeviceVault
+from actors.session.device_store_manager import DeviceStoreManager
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.settings import CheckpointSettings, Settings
 from cluster.stores.objects import ObjectStore
@@ -212,7 +212,7 @@ async def test_a_restore_that_is_killed_leaves_no_store_that_anybody_trusts(
 
     async def opened(root: Path, epoch: int) -> DeviceFolder:
         folder = DeviceFolder.take(root, owned.id, epoch)
-        vault = DeviceVault(
+        device_store = DeviceStoreManager(
             session_id=owned.id,
             epoch=epoch,
             folder=folder,
@@ -221,9 +221,9 @@ async def test_a_restore_that_is_killed_leaves_no_store_that_anybody_trusts(
             on_not_owner=never,
         )
         try:
-            await vault.open(handed_over=False)
+            await device_store.open(handed_over=False)
         finally:
-            await vault.abandon()
+            await device_store.abandon()
         return folder
 
     first = await opened(tmp_path / "lost", owned.epoch)
@@ -400,8 +400,8 @@ async def test_a_clean_end_has_the_last_change_in_a_checkpoint(
     async def never(why: str) -> None:
         raise AssertionError(why)
 
-    def vault(epoch: int, on: DeviceFolder) -> DeviceVault:
-        return DeviceVault(
+    def device_store(epoch: int, on: DeviceFolder) -> DeviceStoreManager:
+        return DeviceStoreManager(
             session_id=owned.id,
             epoch=epoch,
             folder=on,
@@ -410,7 +410,7 @@ async def test_a_clean_end_has_the_last_change_in_a_checkpoint(
             on_not_owner=never,
         )
 
-    mine = vault(owned.epoch, folder)
+    mine = device_store(owned.epoch, folder)
     await mine.open(handed_over=False)
     device = Device(folder.path)
     device.write(1)
@@ -420,7 +420,7 @@ async def test_a_clean_end_has_the_last_change_in_a_checkpoint(
     assert await mine.close(), "the newest store is in a checkpoint"
     epoch = await owned.taken_over()
     other = DeviceFolder.take(tmp_path / "there", owned.id, epoch)
-    theirs = vault(epoch, other)
+    theirs = device_store(epoch, other)
     await theirs.open(handed_over=True)
     assert newest(other.database) == 2
     assert await theirs.close()

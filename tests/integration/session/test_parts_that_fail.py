@@ -14,8 +14,8 @@ from unplugged import Running, message, start
 from waiting import stays
 
 from actors.session import state_machine as machine
+from actors.session.device_store_manager import DeviceStoreManager
 from actors.session.owner import SessionBroken
-from actors.session.vault import DeviceVault
 from cluster.domain.errors import Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
@@ -190,14 +190,14 @@ async def test_an_object_store_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     away = True
-    opened = DeviceVault.open
+    opened = DeviceStoreManager.open
 
-    async def restore(self: DeviceVault, *, handed_over: bool) -> asyncio.Task[None]:
+    async def restore(self: DeviceStoreManager, *, handed_over: bool) -> asyncio.Task[None]:
         if away:
             raise Unavailable("the S3 server is away", retry_after=1)
         return await opened(self, handed_over=handed_over)
 
-    monkeypatch.setattr(DeviceVault, "open", restore)
+    monkeypatch.setattr(DeviceStoreManager, "open", restore)
     running = start(record, stores, settings)
 
     async def told() -> bool:

@@ -15,12 +15,12 @@ from cluster.domain.errors import GatewayError, NotOwner
 from cluster.settings import Settings
 from cluster.stores import Stores
 
-__all__ = ["DeviceVault"]
+__all__ = ["DeviceStoreManager"]
 
 log = structlog.get_logger(__name__)
 
 
-class DeviceVault:
+class DeviceStoreManager:
     """Restores the store before the first connect, checkpoints it after each change that matters.
 
     Invariant 2: unless the store is proven to be the very latest (the predecessor's own folder, or
