@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.agent.agent import Node, WorkerAgent
 from actors.agent.lapsed import Lapsed
 from actors.agent.lost_nodes import BEAT_SECONDS, LostNodes
-from actors.agent.orphaned_spools import Leftovers
+from actors.agent.orphaned_spools import OrphanedSpools
 from actors.agent.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
 from actors.agent.reach import PATIENCE, Reach
 from actors.agent.spares import Spares, needed
@@ -129,7 +129,7 @@ class WorkerAgentActor:
             if me is None:
                 await asyncio.sleep(1)
         self._agent = WorkerAgent(stores, self._settings, me, self._see_to_all)
-        leftovers = Leftovers(stores, self._settings.data_dir, me.id, self._adopt)
+        orphaned_spools = OrphanedSpools(stores, self._settings.data_dir, me.id, self._adopt)
         spares = Spares(
             self._settings.data_dir,
             partial(self._wanted_spares, stores),
@@ -155,7 +155,7 @@ class WorkerAgentActor:
             asyncio.create_task(endless("lost nodes", lost.run)),
             asyncio.create_task(endless("lapsed leases", lapsed.run)),
             asyncio.create_task(endless("reach", reach.run)),
-            asyncio.create_task(endless("leftovers", leftovers.run)),
+            asyncio.create_task(endless("leftovers", orphaned_spools.run)),
             asyncio.create_task(endless("spares", spares.run)),
         ]
         try:

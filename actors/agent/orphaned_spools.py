@@ -21,7 +21,7 @@ from cluster.domain.errors import GatewayError, SessionNotFound
 from cluster.domain.session import SessionRecord
 from cluster.stores import Stores
 
-__all__ = ["Leftovers"]
+__all__ = ["OrphanedSpools"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ _EVERY = 3.0
 Adopt = Callable[[SessionRecord, list[bytes]], Awaitable[None]]
 
 
-class Leftovers:
+class OrphanedSpools:
     """Looks again and again at the folders of one node."""
 
     def __init__(self, stores: Stores, root: Path, node: str, adopt: Adopt) -> None:

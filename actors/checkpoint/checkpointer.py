@@ -15,7 +15,7 @@ import structlog
 from actors.checkpoint import pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer
-from actors.checkpoint.snapshot import Copier
+from actors.checkpoint.snapshot import Snapshotter
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.settings import CheckpointSettings
 from cluster.stores.checkpoints import CheckpointStore
@@ -76,7 +76,7 @@ class Checkpointer:
         self._objects = objects
         self._sealer = sealer
         self._settings = settings
-        self._copier = Copier()
+        self._snapshotter = Snapshotter()
         self._written = written
         self._seq = 0
         self._trace = ""
@@ -112,7 +112,7 @@ class Checkpointer:
             async with self._lock:
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self._copier.close()
+        await self._snapshotter.close()
 
     async def checkpoint(self, reason: str) -> None:
         """Write one now, unless nothing changed since the last one of this epoch.
@@ -172,7 +172,7 @@ class Checkpointer:
     async def _write(self, reason: str) -> None:
         if not await asyncio.to_thread(self._path.exists):
             return
-        data = await self._copier.take(self._path, self._path.with_name("snapshot.db"))
+        data = await self._snapshotter.take(self._path, self._path.with_name("snapshot.db"))
         try:
             image = await asyncio.to_thread(Image.of, data)
         except DamagedCheckpoint as error:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from actors.checkpoint.store_process import StoreProcesses
 
-__all__ = ["Copier", "take_snapshot"]
+__all__ = ["Snapshotter", "take_snapshot"]
 
 
-class Copier:
+class Snapshotter:
     """Copies one store again and again, one copy at a time."""
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class Copier:
 
 
 async def take_snapshot(live: Path, scratch: Path) -> bytes:
-    """One copy; see `Copier.take`."""
-    copier = Copier()
+    """One copy; see `Snapshotter.take`."""
+    snapshotter = Snapshotter()
     try:
-        return await copier.take(live, scratch)
+        return await snapshotter.take(live, scratch)
     finally:
-        await copier.close()
+        await snapshotter.close()
 
 
 def _remove(scratch: Path) -> None:

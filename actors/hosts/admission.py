@@ -18,7 +18,7 @@ __all__ = ["admitted"]
 log = structlog.get_logger(__name__)
 
 #: Seconds between looks at the session while the process waits.
-_LOOK = 1.0
+_POLL_SECONDS = 1.0
 
 
 async def admitted(
@@ -48,7 +48,7 @@ async def admitted(
             return False
         except Unavailable as error:
             log.warning("admission.stores_away", session_id=session_id, error=error.detail)
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_SECONDS)
     return False
 
 
@@ -57,7 +57,7 @@ async def _wait(
 ) -> bool:
     loop = asyncio.get_running_loop()
     turn = loop.time() + admission.wait
-    if admission.wait > _LOOK:
+    if admission.wait > _POLL_SECONDS:
         log.warning(
             "admission.waits",
             session_id=session_id,
@@ -66,7 +66,7 @@ async def _wait(
             error=admission.error,
         )
     while (left := turn - loop.time()) > 0:
-        await asyncio.sleep(min(left, _LOOK))
+        await asyncio.sleep(min(left, _POLL_SECONDS))
         if stopping() or not await _wanted(stores, session_id):
             return False
     return True

@@ -27,7 +27,7 @@ __all__ = ["CALLS", "After", "Slot"]
 log = structlog.get_logger(__name__)
 
 #: A start that takes longer waits for others, and does not hold them up; between looks at it.
-_START_SECONDS, _LOOK = 5.0, 0.05
+_START_SECONDS, _POLL_SECONDS = 5.0, 0.05
 #: Of one session at once: calls into the library, each of which may hold a thread for as long as
 #: it likes, and sends. More of them wait, and do not hold up others.
 CALLS, _SENDS = 16, 256
@@ -182,7 +182,7 @@ class Slot:
 
     async def _full_disk(self) -> bool:
         """Begin on no full disk: move away, or wait. True when it is not to begin here."""
-        while await self._disk.seen(within=_LOOK):
+        while await self._disk.seen(within=_POLL_SECONDS):
             self._waits_for = DISK_FULL
             folder = str(self._settings.data_dir)
             log.error("slot.disk_full", session_id=self.session_id, folder=folder)
@@ -242,4 +242,4 @@ async def _started(session: Session) -> None:
     while True:
         if session.status is not SessionStatus.STARTING:
             return
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_SECONDS)

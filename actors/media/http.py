@@ -9,7 +9,7 @@ from urllib.request import getproxies
 
 import httpx
 
-__all__ = ["CHUNK", "ORIGIN", "media_http", "way_out"]
+__all__ = ["CHUNK", "ORIGIN", "media_http", "outbound_proxy"]
 
 # It logs every URL: who reads the logs need not know which attachments people get.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -21,7 +21,7 @@ CHUNK = 256 << 10
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
-def way_out(proxy_url: str) -> str:
+def outbound_proxy(proxy_url: str) -> str:
     """The proxy that the library uses: the session's, else the environment's; empty for none."""
     return proxy_url or getproxies().get("https", "")
 
@@ -29,7 +29,7 @@ def way_out(proxy_url: str) -> str:
 def media_http(proxy_url: str) -> httpx.AsyncClient:
     """A client for one attachment."""
     return httpx.AsyncClient(
-        proxy=way_out(proxy_url) or None, verify=_tls(), timeout=_TIMEOUT, trust_env=False
+        proxy=outbound_proxy(proxy_url) or None, verify=_tls(), timeout=_TIMEOUT, trust_env=False
     )
 
 

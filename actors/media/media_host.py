@@ -26,13 +26,13 @@ from neonize.exc import UploadError
 from neonize.proto.Neonize_pb2 import UploadReturnFunction
 from neonize.utils.enum import MediaType
 
-from actors.media.http import way_out
+from actors.media.http import outbound_proxy
 
-__all__ = ["MediaHost", "MediaHosts", "read_complaint"]
+__all__ = ["MediaHost", "MediaHosts", "parse_upload_error"]
 
 #: Seconds. WhatsApp lets clients keep the answer for five minutes, and the library does.
 _GOOD_FOR = 60.0
-_COMPLAINT = re.compile(r'Post "https://(?P<host>[^/"]+)/mms/[^"?]*\?(?P<query>[^"]*)"')
+_UPLOAD_ERROR = re.compile(r'Post "https://(?P<host>[^/"]+)/mms/[^"?]*\?(?P<query>[^"]*)"')
 _QUERY = re.compile(r'\?[^"\s]*')
 
 
@@ -71,12 +71,12 @@ class MediaHosts:
             return self._known
 
     async def _ask(self, library: NewAClient) -> MediaHost:
-        return await asyncio.to_thread(_ask, library.uuid, way_out(self._proxy_url))
+        return await asyncio.to_thread(_ask, library.uuid, outbound_proxy(self._proxy_url))
 
 
-def read_complaint(text: str) -> MediaHost:
+def parse_upload_error(text: str) -> MediaHost:
     """The host and token in the library's error. Raises `UploadError` when they are not in it."""
-    found = _COMPLAINT.search(text)
+    found = _UPLOAD_ERROR.search(text)
     auth = parse_qs(found["query"]).get("auth", [""])[0] if found else ""
     if found is None or not auth:
         # Whatever it is, no token of it gets into a log.
@@ -92,7 +92,7 @@ def _ask(uuid: bytes, proxy_url: str) -> MediaHost:
         )
     finally:
         _media_proxy(uuid, proxy_url)
-    return read_complaint(answer.Error or "the upload by nowhere succeeded")
+    return parse_upload_error(answer.Error or "the upload by nowhere succeeded")
 
 
 def _media_proxy(uuid: bytes, address: str) -> None:

@@ -26,7 +26,7 @@ __all__ = ["Opening"]
 
 #: Seconds between looks whether the predecessor's process is dead; between questions whether it
 #: said that it has left.
-_LOOK, _ASK = 0.05, 0.5
+_POLL_SECONDS, _ASK = 0.05, 0.5
 #: Seconds between tries to restore the store while that is not possible.
 _RESTORE_AGAIN = (1.0, 2.0, 5.0, 15.0)
 
@@ -139,7 +139,7 @@ class Opening:
                 end_at = float("inf")
                 if claim.previous_stays and claim.previous_was_free and end(claim.previous_holder):
                     owner.log.warning("session.predecessor_ended", holder=claim.previous_holder)
-            if (await asyncio.wait([owner.ended], timeout=min(_LOOK, left)))[0]:
+            if (await asyncio.wait([owner.ended], timeout=min(_POLL_SECONDS, left)))[0]:
                 return
         try:
             if not await owner.stores.ownership.waited(owner.id, owner.epoch):

@@ -30,7 +30,7 @@ _STATE_SECONDS = 5.0
 #: block for a minute, and those who make them hold a session's lock.
 _GCS_SECONDS = 10.0
 #: Bound on waiting for a name that an ended actor still has, and between looks; seconds.
-_NAME_SECONDS, _NAME_LOOK = 5.0, 0.1
+_NAME_SECONDS, _NAME_POLL = 5.0, 0.1
 
 
 class ProbeResult(StrEnum):
@@ -87,7 +87,7 @@ class HostActors:
                 break
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("the session's former actor does not end", retry_after=1)
-            await asyncio.sleep(_NAME_LOOK)
+            await asyncio.sleep(_NAME_POLL)
         self._ended.pop(actor.name, None)
         self._handles[actor.name] = handle
 

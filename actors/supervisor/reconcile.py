@@ -48,7 +48,7 @@ _IDLE = 60.0
 #: Sessions that move at once, and before all is looked at again.
 _MOVES_AT_ONCE, _MOVES = 4, 12
 #: A wait for a session in its new place looks this often, seconds.
-_LOOK = 0.2
+_POLL_SECONDS = 0.2
 #: Actors of versions that called shared hosts so.
 _FORMER = "pack:"
 
@@ -491,7 +491,7 @@ class Reconciler:
         while asyncio.get_running_loop().time() < deadline:
             if await done():
                 return True
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
         return False
 
     async def _working(self) -> frozenset[int]:

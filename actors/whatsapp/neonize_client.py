@@ -176,7 +176,7 @@ _starting = asyncio.Lock()
 #: A client of this process is shown otherwise than by the gateway's settings.
 _shown_apart = asyncio.Event()
 #: Seconds that a start may keep others from theirs, and between looks whether it still does.
-_START_PATIENCE, _START_LOOK = 5.0, 0.002
+_START_PATIENCE, _START_POLL = 5.0, 0.002
 #: Seconds before each look whether the account's name is known (another one).
 _NAME_PAUSES = (0.5, 0.5, 1, 2, 4, 8, 16, 30, 60)
 #: Of `close` with a client that connects, seconds: less than the margin between an owner's fence
@@ -359,7 +359,7 @@ class NeonizeClient:
             # other client may change it until then.
             if clients_in_library() != before and not _shown_apart.is_set():
                 return
-            await asyncio.sleep(_START_LOOK)
+            await asyncio.sleep(_START_POLL)
 
     def decode(self, entry: bytes, own_jid: str) -> WhatsAppEvent | None:
         if entry[0] not in _SUBSCRIBED:

@@ -37,7 +37,7 @@ from actors.zygote.lean import SESSION_PROCESS
 #: Seconds that a request may take to arrive; that a fork waits for the word to go.
 _READ, _GO = 5.0, 60.0
 #: Seconds between looks at the code.
-_LOOK = 15.0
+_POLL_SECONDS = 15.0
 #: Zygotes of one node at the same time, each with an environment of its own.
 _MOST = 6
 #: What a session imports, redis when it shows a QR code, and what the node's other actors do: in a
@@ -190,7 +190,7 @@ def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) ->
     poll.register(raylet, select.POLLIN)
     _say("ready")
     while True:
-        ready = [fd for fd, _ in poll.poll(_LOOK * 1000)]
+        ready = [fd for fd, _ in poll.poll(_POLL_SECONDS * 1000)]
         if raylet in ready or (not ready and not current()):
             # Of a launcher that came at this moment the connection ends: it starts a plain worker.
             for suffix in ("", ".pid", ".lock"):

@@ -29,7 +29,7 @@ from actors.whatsapp.library.symbols import SymbolsNotFound
 
 __all__ = ["PATCH", "branches", "comparisons", "field_of", "set_for"]
 
-_LOOK = (
+_FUNCTIONS = (
     "go.mau.fi/whatsmeow.(*Client).bufferedDecrypt",
     "go.mau.fi/whatsmeow.(*Client).decryptMessages",
 )
@@ -74,7 +74,7 @@ def _field(library: Library) -> tuple[int, list[int]]:
     """Offset of `EnableDecryptedEventBuffer` in whatsmeow's `Client`, and the sites of the two
     looks at it: it is the only byte that both functions test, and each does once."""
     find = comparisons if library.machine is AMD64 else branches
-    found = [(f.start, find(library.text(f))) for f in library.functions(*_LOOK)]
+    found = [(f.start, find(library.text(f))) for f in library.functions(*_FUNCTIONS)]
     common = set.intersection(*(set(tests) for _, tests in found))
     if len(common) != 1:
         raise Refused(f"{len(common)} fields are looked at, expected 1")
@@ -113,7 +113,7 @@ def branches(code: bytes) -> dict[int, list[int]]:
 PATCH = Patch(
     "decryption_in_one_transaction",
     _make,
-    functions=_LOOK,
+    functions=_FUNCTIONS,
     promise="No key of the Signal protocol is used twice, whatever is received while something is "
     "sent; what was decrypted and not told before a crash is decrypted again.",
     without="The same, but for messages that arrive in the first milliseconds of a connection, "

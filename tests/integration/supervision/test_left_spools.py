@@ -7,7 +7,7 @@ from pathlib import Path
 
 from owned_session import TTL
 
-from actors.agent.orphaned_spools import Leftovers
+from actors.agent.orphaned_spools import OrphanedSpools
 from actors.session.device_store import DeviceFolder
 from actors.session.spool import Spool
 from cluster.domain.session import SessionRecord
@@ -41,7 +41,7 @@ async def test_what_a_session_left_behind_is_given_to_its_owner_and_removed(
     folder.release()
     await stores.ownership.claim(record.id, THERE, "holder", TTL)
     owner = Owner()
-    await Leftovers(stores, tmp_path, HERE, owner.adopt).look()
+    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).look()
     assert owner.got == [b"received"]
     assert not folder.path.exists()
 
@@ -51,12 +51,12 @@ async def test_what_a_process_of_this_node_will_look_after_is_left_alone(
 ) -> None:
     folder = await _left(stores, record, tmp_path)
     owner = Owner()
-    leftovers = Leftovers(stores, tmp_path, HERE, owner.adopt)
-    await leftovers.look()
+    orphaned_spools = OrphanedSpools(stores, tmp_path, HERE, owner.adopt)
+    await orphaned_spools.look()
     folder.release()
-    await leftovers.look()
+    await orphaned_spools.look()
     await stores.ownership.claim(record.id, HERE, "holder", TTL)
-    await leftovers.look()
+    await orphaned_spools.look()
     assert owner.got == []
     assert folder.spool.exists()
 
@@ -73,7 +73,7 @@ async def test_what_a_process_left_after_its_successor_here_had_looked_is_given_
     successor.discard_others()
     assert before.spool.exists(), "nobody has what is in it"
     owner = Owner()
-    await Leftovers(stores, tmp_path, HERE, owner.adopt).look()
+    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).look()
     assert owner.got == [b"received"]
     assert not before.path.exists()
     assert successor.path.exists()

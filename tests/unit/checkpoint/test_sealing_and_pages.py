@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from actors.checkpoint import forget_sessions, pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer, SealError, UnknownKey
-from actors.checkpoint.snapshot import Copier, take_snapshot
+from actors.checkpoint.snapshot import Snapshotter, take_snapshot
 from cluster.domain.errors import Invalid, Unavailable
 
 HERE = Binding(session_id=1, epoch=2, seq=3, kind="delta", base_seq=1)
@@ -195,19 +195,19 @@ async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path
         live.execute("CREATE TABLE t (n INTEGER)")
         live.commit()
         before = {child.pid for child in psutil.Process().children()}
-        copier = Copier()
+        snapshotter = Snapshotter()
         scratch = tmp_path / "snapshot.db"
         try:
-            first = await copier.take(path, scratch)
+            first = await snapshotter.take(path, scratch)
             live.execute("INSERT INTO t VALUES (1)")
             live.commit()
-            second = await copier.take(path, scratch)
+            second = await snapshotter.take(path, scratch)
             assert first != second
             (child,) = {child.pid for child in psutil.Process().children()} - before
             os.kill(child, signal.SIGKILL)
-            assert await copier.take(path, scratch) == second
+            assert await snapshotter.take(path, scratch) == second
             with pytest.raises(Unavailable):
-                await copier.take(tmp_path / "none.db", scratch)
-            assert await copier.take(path, scratch) == second
+                await snapshotter.take(tmp_path / "none.db", scratch)
+            assert await snapshotter.take(path, scratch) == second
         finally:
-            await copier.close()
+            await snapshotter.close()

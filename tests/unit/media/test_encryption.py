@@ -10,7 +10,7 @@ import pytest
 from neonize.exc import UploadError
 
 from actors.media.encryption import Encryptor, Keys
-from actors.media.media_host import read_complaint
+from actors.media.media_host import parse_upload_error
 from sandbox.crypto.media import MediaType, decrypt
 
 
@@ -35,7 +35,7 @@ def test_what_is_encrypted_in_parts_opens_as_a_whole(length: int, kind: str) -> 
 
 
 def test_the_host_and_the_token_are_read_from_the_complaint() -> None:
-    host = read_complaint(
+    host = parse_upload_error(
         'failed to execute request: Post "https://mmg.whatsapp.net/mms/image/dG9r?auth=a%2Fb%3D&'
         'token=dG9r": proxyconnect tcp: dial tcp 127.0.0.1:4: connect: connection refused'
     )
@@ -45,7 +45,7 @@ def test_the_host_and_the_token_are_read_from_the_complaint() -> None:
 
 def test_no_token_is_in_the_error_when_the_complaint_is_another() -> None:
     with pytest.raises(UploadError) as told:
-        read_complaint('Get "https://elsewhere/x?auth=secret": refused')
+        parse_upload_error('Get "https://elsewhere/x?auth=secret": refused')
     assert "secret" not in str(told.value)
     with pytest.raises(UploadError, match="websocket not connected"):
-        read_complaint("failed to refresh media connections: websocket not connected")
+        parse_upload_error("failed to refresh media connections: websocket not connected")

@@ -31,7 +31,7 @@ async def test_one_that_ends_is_not_taken_for_the_new_one(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(host_actors, "create_host_actor", create)
     monkeypatch.setattr("actors.supervisor.host_actors.ray.kill", lambda *_, **__: None)
-    monkeypatch.setattr(host_actors, "_NAME_LOOK", 0.01)
+    monkeypatch.setattr(host_actors, "_NAME_POLL", 0.01)
     actors = HostActors(Settings())
     await actors.create(ACTOR, set())
     assert actors._handles[ACTOR.name] is OLD
