@@ -38,7 +38,6 @@ RETIRED = {
     "uneven": "imbalance",
     "vault": "device store manager",
     "pulse": "probe",
-    "news": "events",
 }
 #: Files' own method, and a field of the sandbox's JSON.
 ALLOWED = {("", "tell"), ("sandbox/control", "spoils")}
