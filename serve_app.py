@@ -54,7 +54,7 @@ APPLICATION = "gateway"
 _ONGOING = 256
 _QUEUED = 1024
 _ANSWER_SECONDS = 15.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 #: Serve replaces a replica that does not answer three times so long, seconds.
 _PATIENT = 300
 _ROOT = Path(__file__).parent
@@ -102,7 +102,7 @@ def deploy(http: HttpSettings) -> str:
         logging_config=_quiet(),
     )
     # How often it asks whether the application runs: once a second, which is a part of a start.
-    setattr(client, "CLIENT_POLLING_INTERVAL_S", _LOOK_SECONDS)  # noqa: B010
+    setattr(client, "CLIENT_POLLING_INTERVAL_S", _POLL_SECONDS)  # noqa: B010
     serve.run(application(http), name=APPLICATION, route_prefix="/")
     url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
     _wait_for_answer(url, client_tls(http))
@@ -225,7 +225,7 @@ def _wait_for_answer(url: str, verify: ssl.SSLContext | bool) -> None:
                     f"the application runs, but nothing answers at {url}: {error}. If Serve was "
                     "started with another address, stop it first: python -m serve_app --stop"
                 ) from error
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         else:
             return
 

@@ -209,7 +209,7 @@ class Dispatcher:
         ]
         if lapsed:
             log.warning("webhook.leases_lapsed", hooks=len(lapsed))
-            await self._stores.webhooks.take_away(lapsed)
+            await self._stores.webhooks.reclaim(lapsed)
 
     async def _deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
         try:

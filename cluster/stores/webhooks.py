@@ -3,7 +3,7 @@
 A row of `webhooks` is worked on by whoever holds its lease; every write is conditional on it. The
 place moves on in the same statement that writes the delivery log, so a crash repeats at most the
 one event whose POST was not yet written down. A lease is a duration: it is taken away by who has
-seen it at the same place for that long (`leased`, `take_away`), whatever the server's clock says.
+seen it at the same place for that long (`leased`, `reclaim`), whatever the server's clock says.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class WebhookStore:
         )
         return [Holding(**row) for row in rows]
 
-    async def take_away(self, lapsed: Sequence[Holding]) -> int:
+    async def reclaim(self, lapsed: Sequence[Holding]) -> int:
         """Their holders are gone: others may take these. One that moved meanwhile stays."""
         return await self._db.run(
             """

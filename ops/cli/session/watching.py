@@ -29,7 +29,7 @@ __all__ = ["events", "logs"]
 _DATA = "data: "
 _WIDEST = 160
 #: Of each worker's log, the end that is looked through, lines.
-_LOOKED_AT = 20_000
+_TAIL_LINES = 20_000
 
 
 def events(
@@ -74,7 +74,7 @@ def logs(
     about = re.compile(rf'\bsession"?[=:]\s*[\'"]?{re.escape(session)}\b(?!-)')
     found: list[tuple[str, str]] = []
     for file in (layout.ray / "session_latest" / "logs").glob("worker-*.*"):
-        found += [(_time(line), line) for line in tail(file, _LOOKED_AT) if about.search(line)]
+        found += [(_time(line), line) for line in tail(file, _TAIL_LINES) if about.search(line)]
     if not found:
         ends(f"the logs say nothing of {session}", ExitCode.NOT_FOUND)
     for _, line in sorted(found, key=lambda one: one[0])[-lines:]:

@@ -167,7 +167,7 @@ def _uses(owned: Owned) -> dict[str, Callable[[], Awaitable[object]]]:
         event = (await s.events.list(number, after=hook.cursor, limit=1))[0]
         outcome = Outcome(status=200, error="", took=timedelta(), retry_after=None)
         assert await s.webhooks.delivered(hook, event, outcome, rule=_RULE, lease_for=_LEASE)
-        await s.webhooks.take_away([x for x in await s.webhooks.leased() if x.id != hook.id])
+        await s.webhooks.reclaim([x for x in await s.webhooks.leased() if x.id != hook.id])
         for one in taken:
             await s.webhooks.release(one, one.cursor)
         await s.webhooks.states(number)

@@ -118,7 +118,7 @@ OTHERS = {
     "webhooks.WebhookStore.release": _DISPATCHER,
     "webhooks.WebhookStore.replay": _CALLER,
     "webhooks.WebhookStore.set_global": "of the gateway's settings, under a lock of the table",
-    "webhooks.WebhookStore.take_away": "conditional on the lease and place that were seen",
+    "webhooks.WebhookStore.reclaim": "conditional on the lease and place that were seen",
     "webhooks.WebhookStore.wait": _DISPATCHER,
     "webhooks._BREAK": _DISPATCHER,
     "webhooks._DEAD_LETTERED": _DISPATCHER,
