@@ -22,6 +22,7 @@ from actors.endless import endless
 from actors.loop_thread import LoopThread
 from actors.peers import agent_name, agents_present
 from actors.process_identity import host_id
+from actors.retry import retry_until_available
 from actors.zygote.options import become_control, control_options, forks, own_cert_file, start_spare
 from actors.zygote.spares import preloads
 from client.routing import Router
@@ -114,14 +115,9 @@ class WorkerAgentActor:
             await asyncio.wait({asyncio.wrap_future(self._life)}, timeout=_STOP_SECONDS)
 
     async def _run(self) -> None:
-        while True:
-            try:
-                stores = await Stores.open(self._settings)
-                break
-            except Unavailable as error:
-                log.warning("worker.stores_away", error=error.detail)
-                await asyncio.sleep(1)
-        self._stores = stores
+        self._stores = stores = await retry_until_available(
+            lambda: Stores.open(self._settings), "worker.stores_away", pauses=(1.0, 1.0)
+        )
         me = None
         while me is None:
             nodes = await _nodes_in_time()

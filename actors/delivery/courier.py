@@ -6,7 +6,6 @@ was delivered or became a dead letter.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import time
@@ -20,7 +19,7 @@ import structlog
 from actors.delivery.apps.configured import Apps
 from actors.delivery.sinks.configured import Sinks
 from actors.delivery.sinks.sink import BatchSink, SinkRecord
-from cluster.domain.errors import Unavailable
+from actors.retry import retry_until_available
 from cluster.domain.outcome import Outcome
 from cluster.events.envelope import Event, body_of
 from cluster.media.links import files_url
@@ -259,12 +258,6 @@ def _until_due(batch: BatchSink, events: Sequence[Event]) -> timedelta:
 
 async def _written(write: Callable[[], Awaitable[T]]) -> T:
     """The receiver has it: writing that down is worth waiting for PostgreSQL, up to a bound."""
-    deadline, pause = time.monotonic() + _WRITE_PATIENCE, 0.05
-    while True:
-        try:
-            return await write()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 1.0)
+    return await retry_until_available(
+        write, "webhook.outcome_not_written", pauses=(0.05, 1.0), patience=_WRITE_PATIENCE
+    )

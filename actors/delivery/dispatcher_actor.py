@@ -8,8 +8,8 @@ import structlog
 
 from actors.delivery.dispatcher import Dispatcher
 from actors.loop_thread import LoopThread
+from actors.retry import retry_until_available
 from actors.zygote.options import become_control
-from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.telemetry.configure import configure_telemetry
@@ -47,22 +47,20 @@ class WebhookDispatcher:
     async def stop(self) -> None:
         """Finish what is under way and end; leases are given back."""
         self._stopped = True
-        if self._dispatcher is not None:
-            self._loop.call_soon(self._dispatcher.stop)
+        if self._dispatcher is None:
+            # It has nothing under way, and begins nothing any more.
+            return
+        self._loop.call_soon(self._dispatcher.stop)
         await asyncio.shield(asyncio.wrap_future(self._life))
 
     async def _deliver(self) -> None:
         settings = Settings()
         configure_telemetry(settings, "webhooks", dispatcher=self._name)
-        while not self._stopped:
-            try:
-                stores = await Stores.open(settings, plan_once=True)
-                break
-            except Unavailable as error:
-                log.warning("dispatcher.stores_away", error=error.detail)
-                await asyncio.sleep(_AWAY_SECONDS)
-        else:
-            return
+        stores = await retry_until_available(
+            lambda: Stores.open(settings, plan_once=True),
+            "dispatcher.stores_away",
+            pauses=(_AWAY_SECONDS, _AWAY_SECONDS),
+        )
         self._dispatcher = Dispatcher(stores, settings)
         if self._stopped:
             self._dispatcher.stop()

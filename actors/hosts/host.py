@@ -26,6 +26,7 @@ from actors.hosts.shared_dead_man import SharedDeadMan
 from actors.hosts.slot import CALLS, After, Slot
 from actors.hosts.vitals import publish_vitals
 from actors.loop_thread import CRASHED, LoopThread
+from actors.retry import retry_until_available
 from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
 from actors.session.serving import ClientFactory
@@ -245,23 +246,21 @@ class SessionHost:
             self._poked.clear()
 
     async def _open(self) -> Stores:
-        while True:
-            try:
-                stores = await Stores.open(self._settings, plan_once=True)
-                break
-            except Unavailable as error:
-                await self._stores_away(error)
-                await asyncio.sleep(_AGAIN)
+        stores = await retry_until_available(
+            lambda: Stores.open(self._settings, plan_once=True),
+            "host.stores_away",
+            pauses=(_AGAIN, _AGAIN),
+            away=self._stores_away,
+        )
         if not self._assigned.alone:
             stores.ownership = BatchedOwnership(stores.db, beat=_BEAT)
         self._stores = stores
         self._factory = self._make_factory(self._settings)
         return stores
 
-    async def _stores_away(self, error: Unavailable) -> None:
+    async def _stores_away(self, _: Unavailable) -> None:
         """A node that alone does not reach PostgreSQL asks for the session to be moved; those of a
         shared host are moved by the supervisor, who does not hear of it."""
-        log.warning("host.stores_away", error=error.detail)
         if self._assigned.alone and time.monotonic() - self._asked > _ASK:
             await self._moves(self._assigned.session_id, True, 0)
             self._asked = time.monotonic()
@@ -277,6 +276,7 @@ class SessionHost:
                 await stores.hosts.retire(self._assigned.host)
                 self._retired_reported = True
         except Unavailable as error:
+            log.warning("host.stores_away", error=error.detail)
             await self._stores_away(error)
             return False
         for session_id, slot in self._slots.items():

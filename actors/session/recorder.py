@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from actors.retry import retry_until_available
 from actors.session.group_events import group_event_of
 from actors.whatsapp.port import (
     ChatArchived,
@@ -24,7 +24,7 @@ from actors.whatsapp.port import (
 )
 from cluster.domain import event_answer
 from cluster.domain.chat_timer import ChatTimer, timer_of
-from cluster.domain.errors import NotOwner, TooSlow, Unavailable, Unstorable
+from cluster.domain.errors import TooSlow, Unavailable, Unstorable
 from cluster.domain.history import GroupEvent, HistoryChunk
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
@@ -322,24 +322,18 @@ class Recorder:
     async def while_away(self, write: Callable[[], Awaitable[T]]) -> T:
         """Do something again until PostgreSQL is there. Raises `Unstorable` for what it does not
         take, also because that takes too long while other statements are answered."""
-        delay, slow = 0.1, 0
-        while True:
-            try:
-                return await write()
-            except NotOwner:
-                # What a newer owner does not know of, the spool still has.
-                raise
-            except TooSlow as error:
-                slow += await self._answers()
-                if slow >= _TOO_SLOW:
-                    raise Unstorable("PostgreSQL takes too long for it") from error
-                log.warning("recorder.store_slow", tries=slow)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 2.0)
-            except Unavailable as error:
-                log.warning("recorder.store_away", error=error.detail)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 2.0)
+        slow = 0
+
+        async def away(error: Unavailable) -> None:
+            nonlocal slow
+            slow += isinstance(error, TooSlow) and await self._answers()
+            if slow >= _TOO_SLOW:
+                raise Unstorable("PostgreSQL takes too long for it") from error
+
+        # `NotOwner`: what a newer owner does not know of, the spool still has.
+        return await retry_until_available(
+            write, "recorder.store_away", pauses=(0.1, 2.0), away=away
+        )
 
     async def _answers(self) -> bool:
         try:
