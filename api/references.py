@@ -7,6 +7,7 @@ import re
 from api.message_ids import MESSAGE_ID_PATTERN
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid
+from cluster.domain.jid import jid_server
 from cluster.domain.message_ref import MessageRef
 
 __all__ = ["optional_reference", "reference"]
@@ -26,7 +27,7 @@ def reference(text: str, field: str, *, chat: str = "") -> MessageRef:
     """Read a message's name; `chat` is the JID that it belongs to, whether it says so or not.
     Raises `Invalid` naming `field`."""
     found = _read(text, field, chat)
-    servers = {found.chat.rpartition("@")[2], chat.rpartition("@")[2]}
+    servers = {jid_server(found.chat), jid_server(chat)}
     # One person may be known by number and by LID.
     if chat and found.chat != chat and servers != {"s.whatsapp.net", "lid"}:
         raise Invalid(f"{field} belongs to another chat", field=field)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from cluster.domain.errors import Invalid
+from cluster.domain.jid import jid_user
 
 __all__ = ["cards_of"]
 
@@ -65,8 +66,7 @@ def _cards(text: str) -> Iterator[str]:
 
 def _number(whatsapp_id: str) -> str:
     """Only its digits, whatever form it was given in. Raises `Invalid`."""
-    user = whatsapp_id.partition("@")[0].partition(":")[0]
-    digits = re.sub(r"[\s()+./-]", "", user)
+    digits = re.sub(r"[\s()+./-]", "", jid_user(whatsapp_id))
     if digits and not (digits.isascii() and digits.isdecimal()):
         if "@" in whatsapp_id or not re.sub(r"[^0-9]", "", digits):
             raise Invalid("whatsappId is a phone number", field="contacts")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from client import references
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid, NotFound, NotSupported
+from cluster.domain.jid import bare_jid, jid_user
 from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_ref import MessageRef
@@ -90,7 +91,7 @@ class Chatting:
         if not message.from_me:
             # The library looks up the poll's secret under the addresses it arrived with.
             key["chat"] = message.payload.get("chat_address") or key["chat"]
-            key["sender"] = _bare(message.payload.get("sender_address") or key["sender"])
+            key["sender"] = bare_jid(message.payload.get("sender_address") or key["sender"])
         content = {
             "kind": "poll_vote",
             "reply_to": poll.message_id,
@@ -372,7 +373,7 @@ class Chatting:
     async def new_message_id(self) -> str:
         """An id to send a message under. Raises `SessionNotFound`."""
         record = await self._session.info()
-        return new_message_id(record.me.id.partition("@")[0] if record.me else "")
+        return new_message_id(jid_user(record.me.id) if record.me else "")
 
     async def mentioned(self, chat_id: str, mentions: Sequence[str]) -> dict[str, Any]:
         """`mentions` of a content: JIDs; `all` is everybody in the group, and noted as such."""
@@ -419,11 +420,6 @@ def _again(message: StoredMessage) -> dict[str, Any]:
         content["caption" if "file" in content else "text"] = message.body
     content["forward_score"] = int(content.get("forward_score") or 0) + 1
     return content
-
-
-def _bare(jid: str) -> str:
-    user, _, server = jid.rpartition("@")
-    return f"{user.partition(':')[0]}@{server}"
 
 
 def _named(message: StoredMessage) -> MessageRef:

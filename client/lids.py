@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.contact import LidPair
 from cluster.domain.errors import Invalid
+from cluster.domain.jid import lid_jid
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -28,7 +29,7 @@ class Lids:
 
     async def phone_of(self, lid: str) -> LidPair:
         """`lid`: with or without `@lid`."""
-        chat = parse_chat_id(lid if "@" in lid else f"{lid}@lid", "lid")
+        chat = parse_chat_id(lid if "@" in lid else lid_jid(lid), "lid")
         if chat.server != "lid":
             raise Invalid("lid must be …@lid", field="lid")
         phone = await self._session.request("lids.phone", lid=chat.jid, repeatable=True)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from cluster.domain.errors import Invalid, NotFound
+from cluster.domain.jid import bare_jid
 from cluster.domain.message import StoredMessage
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.session import SessionRecord
@@ -106,8 +107,7 @@ def bare_sender(message: StoredMessage) -> str:
     address = str(message.payload.get("sender_address") or "")
     if not address or not message.chat.endswith(("@g.us", "@broadcast")):
         return message.sender
-    user, _, server = address.rpartition("@")
-    return f"{user.partition(':')[0]}@{server}"
+    return bare_jid(address)
 
 
 async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from actors.delivery.dispatcher import Dispatcher
 from actors.loop_thread import LoopThread
 from actors.retry import retry_until_available
@@ -15,8 +13,6 @@ from cluster.stores import Stores
 from cluster.telemetry.configure import configure_telemetry
 
 __all__ = ["WebhookDispatcher"]
-
-log = structlog.get_logger(__name__)
 
 _AWAY_SECONDS = 1.0
 

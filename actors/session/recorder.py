@@ -26,6 +26,7 @@ from cluster.domain import event_answer
 from cluster.domain.chat_timer import ChatTimer, timer_of
 from cluster.domain.errors import TooSlow, Unavailable, Unstorable
 from cluster.domain.history import GroupEvent, HistoryChunk
+from cluster.domain.jid import bare_jid, jid_server
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
 from cluster.domain.poll import VOTE, chosen, options_of
@@ -354,11 +355,11 @@ def _pairs_of(message: StoredMessage) -> list[tuple[str, str]]:
 
 def _pairs(*addresses: tuple[object, str]) -> list[tuple[str, str]]:
     return [
-        (f"{user.partition(':')[0]}@lid", kept)
+        (bare_jid(on_wire), kept)
         for on_wire, kept in addresses
-        if isinstance(on_wire, str) and kept.endswith("@s.whatsapp.net")
-        for user, _, server in [on_wire.partition("@")]
-        if server == "lid"
+        if isinstance(on_wire, str)
+        and jid_server(on_wire) == "lid"
+        and jid_server(kept) == "s.whatsapp.net"
     ]
 
 

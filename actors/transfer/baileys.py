@@ -22,6 +22,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cluster.domain.errors import Invalid
+from cluster.domain.jid import jid_user
 
 __all__ = ["fill_from_baileys"]
 
@@ -74,7 +75,7 @@ def fill_from_baileys(store: Path, files: Mapping[str, Any]) -> None:
                 db.execute(
                     "INSERT INTO whatsmeow_identity_keys (our_jid, their_id, identity) "
                     "VALUES (?, ?, ?)",
-                    (jid, f"{_user(lid)}_1:0", device["adv_account_sig_key"]),
+                    (jid, f"{jid_user(lid)}_1:0", device["adv_account_sig_key"]),
                 )
             db.execute("COMMIT")
     except (sqlite3.Error, OverflowError) as error:
@@ -150,7 +151,7 @@ def _sync_keys(files: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes, int, by
 def _lids(files: Mapping[str, Any], creds: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     me = creds["me"]
     if me.get("lid"):
-        yield _user(me["lid"]), _user(me["id"])
+        yield jid_user(me["lid"]), jid_user(me["id"])
     for name, content in files.items():
         if (match := _LID.match(name)) and isinstance(content, str) and content.isdigit():
             yield content, match[1]
@@ -217,7 +218,3 @@ def _jid(text: Any, server: str) -> str:
     if not re.fullmatch(rf"\d{{1,20}}:\d{{1,5}}@{re.escape(server)}", str(text)):
         raise Invalid(f"{text!r} is not the JID of a linked device", field="files")
     return str(text)
-
-
-def _user(jid: str) -> str:
-    return jid.partition("@")[0].partition(":")[0]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.domain.errors import Invalid, Unavailable
+from cluster.domain.jid import without_agent
 from cluster.domain.session import Me
 
 __all__ = ["account_of", "copy_device", "identity_of", "make_empty"]
@@ -253,10 +254,10 @@ def account_of(store: Path) -> Me:
         raise Invalid("the device in this store was never linked", field="data")
     if not _JID.fullmatch(jid) or not (not lid or _JID.fullmatch(lid)):
         raise Invalid("the device in this store has no JID of WhatsApp's", field="data")
-    user, server = _bare(jid)
+    user, server = without_agent(jid)
     if server != "s.whatsapp.net":
         raise Invalid(f"{jid} is not a device of WhatsApp", field="data")
-    lid_user, lid_server = _bare(lid or "")
+    lid_user, lid_server = without_agent(lid or "")
     return Me(
         id=f"{user}@c.us",
         push_name=(push_name or "")[:_MAX_NAME],
@@ -271,9 +272,3 @@ def identity_of(store: Path) -> bytes:
     with closing(sqlite3.connect(store)) as db:
         row = db.execute(f"SELECT noise_key, identity_key FROM {_DEVICE}").fetchone()  # noqa: S608
     return bytes(row[0]) + bytes(row[1]) if row else b""
-
-
-def _bare(jid: str) -> tuple[str, str]:
-    """User and server of a JID, without agent and device."""
-    user, _, server = jid.partition("@")
-    return user.partition(":")[0].partition(".")[0], server

@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionData
 
-from actors.whatsapp.jids import bare
 from actors.whatsapp.library.app_state_ring import Ring
 from actors.whatsapp.port import ChatArchived, ChatLabeled, LabelChanged
 from cluster.domain.errors import Unavailable
+from cluster.domain.jid import bare_jid
 
 __all__ = ["AppStateSeen", "setting_of"]
 
@@ -153,10 +153,10 @@ def setting_of(data: SyncActionData) -> Setting | None:
             return LabelChanged(id=label, name=edit.name, color=color, deleted=edit.deleted)
         case ["label_jid", str(label), str(chat)] if value.HasField("labelAssociationAction"):
             labeled = value.labelAssociationAction.labeled
-            return ChatLabeled(label=label, chat=bare(chat), labeled=labeled)
+            return ChatLabeled(label=label, chat=bare_jid(chat), labeled=labeled)
         case ["archive", str(chat)] if value.HasField("archiveChatAction"):
             return ChatArchived(
-                chat=bare(chat),
+                chat=bare_jid(chat),
                 archived=value.archiveChatAction.archived,
                 timestamp_ms=value.timestamp,
             )

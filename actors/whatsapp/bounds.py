@@ -72,7 +72,7 @@ def bounded_id(text: str) -> str:
     id wherever it is mentioned."""
     if len(text) * 4 <= ID or len(text.encode("utf-8", "replace")) <= ID:
         return text
-    user, at, server = text.rpartition("@")
+    user, at, server = text.rpartition("@")  # any id, not only a JID
     digest = hashlib.sha256(user.encode("utf-8", "replace") or text.encode()).hexdigest()
     return f"long-{digest}{at}{server[:64]}"
 

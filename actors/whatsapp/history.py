@@ -15,9 +15,9 @@ import structlog
 
 from actors.whatsapp.bounds import bounded_chunk
 from actors.whatsapp.incoming import as_json, describe, is_media, timestamp
-from actors.whatsapp.jids import bare
 from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import GroupEvent, HistoryChat, HistoryChunk
+from cluster.domain.jid import bare_jid
 from cluster.domain.message import Ack, StoredMessage
 from cluster.telemetry.metrics.meter import METER
 
@@ -224,7 +224,7 @@ def _is_person(chat: str) -> bool:
 
 def _jid(text: str) -> str:
     """Without the device; `c.us` is the old name of `s.whatsapp.net`."""
-    return bare(text).replace("@c.us", "@s.whatsapp.net")
+    return bare_jid(text).replace("@c.us", "@s.whatsapp.net")
 
 
 def _slices(items: list[Any], size: int) -> Iterator[list[Any]]:

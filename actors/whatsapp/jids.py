@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from neonize.proto.Neonize_pb2 import JID
 
-__all__ = ["bare", "digits", "from_text", "to_text"]
+from cluster.domain.jid import jid_user, split_jid
+
+__all__ = ["digits", "from_text", "to_text"]
 
 
 def to_text(jid: JID, *, device: bool = False) -> str:
@@ -17,8 +19,7 @@ def to_text(jid: JID, *, device: bool = False) -> str:
 
 def from_text(text: str) -> JID:
     """The library's form of `user[:device]@server`."""
-    user, _, server = text.rpartition("@")
-    user, _, device = user.partition(":")
+    user, device, server = split_jid(text)
     return JID(
         User=user,
         Server=server,
@@ -29,12 +30,6 @@ def from_text(text: str) -> JID:
     )
 
 
-def bare(text: str) -> str:
-    """Without the device."""
-    user, at, server = text.rpartition("@")
-    return f"{user.partition(':')[0]}{at}{server}"
-
-
 def digits(text: str) -> str:
     """The user part of a JID."""
-    return text.rpartition("@")[0].partition(":")[0] or text
+    return jid_user(text) or text

@@ -96,6 +96,7 @@ from cluster.domain.errors import (
     Unavailable,
     WhatsAppRefused,
 )
+from cluster.domain.jid import bare_jid, lid_jid
 from cluster.domain.session import Me
 from cluster.domain.session_config import BROWSERS, ClientConfig, SessionConfig
 from cluster.domain.waha_id import waha_id
@@ -650,7 +651,7 @@ class NeonizeClient:
             case pb.StreamError():
                 return Failed(reason=f"stream error {event.Code}")
             case pb.Message():
-                own = jids.bare(self.me.jid) if self.me else own_jid
+                own = bare_jid(self.me.jid) if self.me else own_jid
                 if event.Message.HasField("pollUpdateMessage"):
                     self._votes.keep(event)
                 message = incoming.stored_message(event, own)
@@ -658,7 +659,7 @@ class NeonizeClient:
                     message=replace(message, reply_to=self._wire_ids.ours(message.reply_to))
                 )
             case pb.HistorySync():
-                own = jids.bare(self.me.jid) if self.me else own_jid
+                own = bare_jid(self.me.jid) if self.me else own_jid
                 return HistoryArrived(
                     kind=type(event.Data).HistorySyncType.Name(event.Data.syncType),
                     chunks=history.chunks_of(event.Data, own),
@@ -681,7 +682,7 @@ class NeonizeClient:
                     kind=_RECEIPTS.get(event.Type, "unknown"),
                     timestamp=incoming.timestamp(event.Timestamp),
                 )
-        own_jids = {jids.bare(self.me.jid), self.me.lid} if self.me else set[str]()
+        own_jids = {bare_jid(self.me.jid), self.me.lid} if self.me else set[str]()
         return side_events.side_events_of(event, frozenset(own_jids))
 
     async def _with_phones(self, event: WhatsAppEvent) -> WhatsAppEvent:
@@ -692,7 +693,7 @@ class NeonizeClient:
                 return event
             case Received(message=message):
                 message = await self._votes.opened(message, self.call)
-                named = {jids.bare(jid) for jid in people_in(raw_of(message.payload) or {})}
+                named = {bare_jid(jid) for jid in people_in(raw_of(message.payload) or {})}
                 phones = {jid: await self.by_phone(jid) for jid in named if jid.endswith("@lid")}
                 return replace(
                     event,
@@ -768,7 +769,7 @@ class NeonizeClient:
         if jid not in self._phones:
             try:
                 found = await self._call(
-                    lambda: self._client.get_pn_from_lid(jids.from_text(jids.bare(jid))),
+                    lambda: self._client.get_pn_from_lid(jids.from_text(bare_jid(jid))),
                     local=True,
                 )
             except (GetJIDFromStoreError, Unavailable) as error:
@@ -844,6 +845,6 @@ def _me(device: pb.Device) -> Me:
     return Me(
         id=f"{device.JID.User}@c.us",
         push_name=device.PushName,
-        lid=f"{device.LID.User}@lid" if device.LID.User else "",
+        lid=lid_jid(device.LID.User) if device.LID.User else "",
         jid=jids.to_text(device.JID, device=True),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from neonize.proto.Neonize_pb2 import ChatPresence, Presence
 
 from actors.whatsapp.incoming import chat_of, person
-from actors.whatsapp.jids import bare, to_text
+from actors.whatsapp.jids import to_text
+from cluster.domain.jid import bare_jid
 
 __all__ = ["Presences", "Seen"]
 
@@ -36,7 +37,7 @@ class Presences:
     def take(self, event: Presence | ChatPresence) -> None:
         """Remember what the library reports."""
         if isinstance(event, Presence):
-            jid = bare(to_text(event.From))
+            jid = bare_jid(to_text(event.From))
             state = "offline" if event.Unavailable else "online"
             # Go's zero time is the year 1.
             self._put(jid, jid, Seen(state=state, last_seen=max(0, event.LastSeen)))
@@ -46,8 +47,8 @@ class Presences:
         if event.State == ChatPresence.COMPOSING:
             state = "recording" if event.Media == ChatPresence.AUDIO else "typing"
         self._put(
-            bare(chat_of(source)),
-            bare(person(source.Sender, source.SenderAlt)),
+            bare_jid(chat_of(source)),
+            bare_jid(person(source.Sender, source.SenderAlt)),
             Seen(state=state),
         )
 

@@ -16,9 +16,10 @@ from google.protobuf.message import Message as Protobuf
 from neonize.proto import Neonize_pb2 as pb
 
 from actors.whatsapp.incoming import chat_of, person, timestamp
-from actors.whatsapp.jids import bare, to_text
+from actors.whatsapp.jids import to_text
 from actors.whatsapp.port import SideEvents
 from cluster.domain.chat_timer import ChatTimer
+from cluster.domain.jid import bare_jid
 from cluster.domain.waha_id import waha_id
 
 __all__ = ["SUBSCRIBED", "engine_event", "side_events_of"]
@@ -90,7 +91,7 @@ def engine_event(said: Protobuf) -> SideEvents:
 
 
 def _presence(event: pb.Presence) -> tuple[str, dict[str, Any]]:
-    jid = waha_id(bare(to_text(event.From)))
+    jid = waha_id(bare_jid(to_text(event.From)))
     return _presences(
         jid, jid, "offline" if event.Unavailable else "online", max(0, event.LastSeen) or None
     )
@@ -100,8 +101,8 @@ def _chat_presence(event: pb.ChatPresence) -> tuple[str, dict[str, Any]]:
     source, state = event.MessageSource, "paused"
     if event.State == pb.ChatPresence.COMPOSING:
         state = "recording" if event.Media == pb.ChatPresence.AUDIO else "typing"
-    who = bare(person(source.Sender, source.SenderAlt))
-    return _presences(waha_id(bare(chat_of(source))), waha_id(who), state, None)
+    who = bare_jid(person(source.Sender, source.SenderAlt))
+    return _presences(waha_id(bare_jid(chat_of(source))), waha_id(who), state, None)
 
 
 def _presences(
@@ -141,9 +142,9 @@ def _member(one: pb.GroupParticipant) -> dict[str, Any]:
         role = "superadmin"
     elif one.IsAdmin:
         role = "admin"
-    phone = bare(to_text(one.PhoneNumber))
+    phone = bare_jid(to_text(one.PhoneNumber))
     return {
-        "id": waha_id(bare(to_text(one.JID))),
+        "id": waha_id(bare_jid(to_text(one.JID))),
         "pn": waha_id(phone) if phone else None,
         "role": role,
     }
@@ -205,12 +206,12 @@ def _settings(event: pb.GroupInfoEvent) -> dict[str, Any]:
 
 
 def _jids(people: Iterable[pb.JID]) -> set[str]:
-    return {bare(to_text(one)) for one in people}
+    return {bare_jid(to_text(one)) for one in people}
 
 
 def _call(event: Any, *, video: bool, group: bool) -> dict[str, Any]:
     meta = event.basicCallMeta
-    caller = bare(person(meta.callCreator, meta.callCreatorAlt)) or bare(
+    caller = bare_jid(person(meta.callCreator, meta.callCreatorAlt)) or bare_jid(
         to_text(getattr(meta, "from"))
     )
     return {

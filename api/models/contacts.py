@@ -10,6 +10,7 @@ from api.message_ids import waha_id
 from api.models import WahaModel
 from api.params import SessionName
 from cluster.domain.contact import Contact, LidPair
+from cluster.domain.jid import jid_server, jid_user
 
 __all__ = [
     "About",
@@ -56,13 +57,12 @@ class ContactAnswer(WahaModel):
 
     @classmethod
     def of(cls, contact: Contact) -> Self:
-        user, _, server = contact.jid.partition("@")
         return cls(
             id=waha_id(contact.jid),
             name=contact.name,
             pushname=contact.push_name,
             shortName=contact.first_name,
-            number=user if server == "s.whatsapp.net" else None,
+            number=jid_user(contact.jid) if jid_server(contact.jid) == "s.whatsapp.net" else None,
             lid=contact.lid or None,
             businessName=contact.business_name,
             isMyContact=bool(contact.name),

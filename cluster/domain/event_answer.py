@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from cluster.domain.jid import without_agent
 from cluster.domain.message import StoredMessage
 from cluster.domain.wire_message import part_of
 
@@ -89,8 +90,7 @@ def _bytes(text: object) -> bytes | None:
 def _bare(*jids: object) -> Iterable[str]:
     for jid in jids:
         if isinstance(jid, str) and "@" in jid:
-            user, _, server = jid.partition("@")
-            yield f"{user.partition(':')[0].partition('.')[0]}@{server}"
+            yield "@".join(without_agent(jid))
 
 
 def _numbers(message: bytes) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from cluster.domain.errors import Invalid
+from cluster.domain.jid import jid_user, phone_jid
 
 __all__ = [
     "SUPERVISOR",
@@ -61,7 +62,7 @@ class Me:
     @property
     def account(self) -> str:
         """JID of the account, whichever device: `4915100001@s.whatsapp.net`."""
-        return self.id.replace("@c.us", "@s.whatsapp.net")
+        return phone_jid(jid_user(self.id)) if self.id else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

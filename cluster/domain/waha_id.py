@@ -7,6 +7,8 @@ A chat is `…@c.us` where the protocol says `…@s.whatsapp.net`; a message is
 
 from __future__ import annotations
 
+from cluster.domain.jid import jid_user
+
 __all__ = ["format_message_id", "is_shared", "waha_id"]
 
 
@@ -22,7 +24,7 @@ def waha_id(jid: str) -> str:
     """`4915100001:3@s.whatsapp.net` → `4915100001@c.us`; other JIDs stay as they are."""
     user, at, server = jid.partition("@")
     if server in {"s.whatsapp.net", "lid", "c.us"}:
-        user = user.partition(":")[0]
+        user = jid_user(jid)
     return f"{user}{at}{'c.us' if server == 's.whatsapp.net' else server}"
 
 

@@ -28,6 +28,7 @@ from cluster.chatwoot.config import ChatwootConfig
 from cluster.chatwoot.text import to_markdown
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import GatewayError
+from cluster.domain.jid import jid_server, jid_user
 from cluster.domain.message import Ack, MessageFilter, StoredMessage
 from cluster.domain.waha_id import is_shared, waha_id
 from cluster.events.envelope import Event, EventSource, envelope
@@ -191,7 +192,7 @@ class ChatwootBridge:
         """In a group, who says it."""
         if not is_shared(message.chat) or message.from_me:
             return text
-        name = message.push_name or waha_id(message.sender).partition("@")[0]
+        name = message.push_name or jid_user(message.sender)
         return self._config.text("whatsapp.group.message", participant=name, text=text)
 
     def _wanted(self, chat: str) -> bool:
@@ -214,8 +215,7 @@ class ChatwootBridge:
     async def _new_contact(self, message: StoredMessage, source: EventSource) -> dict[str, Any]:
         chat = message.chat
         person = await self._files.person(self._app.tenant, source.name, chat)
-        user, _, server = chat.partition("@")
-        phone = f"+{user}" if server == "s.whatsapp.net" else ""
+        phone = f"+{jid_user(chat)}" if jid_server(chat) == "s.whatsapp.net" else ""
         shown = "" if message.from_me or is_shared(chat) else message.push_name
         fields: dict[str, Any] = {
             "name": person.name or shown or phone or waha_id(chat),

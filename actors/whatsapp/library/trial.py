@@ -21,6 +21,7 @@ from actors.whatsapp.neonize_client import NeonizeClient
 from actors.whatsapp.port import Connected, LabelChanged, QrShown, ReceiptSeen, Received
 from actors.whatsapp.verbs import find
 from cluster.domain.errors import GatewayError
+from cluster.domain.jid import phone_jid
 from cluster.settings import WhatsAppSettings
 
 _ALICE, _BOB = "4915100000001", "4915100000002"
@@ -63,7 +64,7 @@ class Trial:
         """A text arrives under the id that was chosen, and its receipt names it."""
         chosen = self.client.new_message_id()
         text: dict[str, object] = {"kind": "text", "text": "from the device"}
-        await self.client.send(chat=f"{_BOB}@s.whatsapp.net", content=text, message_id=chosen)
+        await self.client.send(chat=phone_jid(_BOB), content=text, message_id=chosen)
         found = await self._ask("GET", f"/phones/{_BOB}/inbox?wait=20")
         (entry,) = found["entries"]
         await self._event(lambda e: isinstance(e, ReceiptSeen) and chosen in e.message_ids)

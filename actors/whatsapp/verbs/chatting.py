@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from neonize.utils.enum import ChatPresence, ChatPresenceMedia, ReceiptType
 
-from actors.whatsapp.jids import bare, from_text, to_text
+from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.jid import bare_jid
 
 
 @verb("chatting.seen")
@@ -37,6 +38,6 @@ async def typing(device: Device, *, chat: str, typing: bool, recording: bool = F
 async def members(device: Device, *, chat: str) -> list[str]:
     """JIDs of everybody in a group but this account, for "mention all"."""
     info = await device.call(lambda library: library.get_group_info(from_text(chat)))
-    own = {bare(device.me.jid), device.me.lid} if device.me else set()
+    own = {bare_jid(device.me.jid), device.me.lid} if device.me else set()
     found = [to_text(participant.JID) for participant in info.Participants]
     return [jid for jid in found if jid not in own]

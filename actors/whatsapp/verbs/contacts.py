@@ -12,11 +12,12 @@ from neonize.proto.Neonize_pb2 import ContactInfo, GetProfilePictureParams
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import ContactAction, SyncActionValue
 from neonize.utils.enum import BlocklistAction
 
-from actors.whatsapp.jids import bare, from_text, to_text
+from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs import app_state, lids
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.registry import Device, verb
 from cluster.domain.errors import NotPermitted, WhatsAppRefused
+from cluster.domain.jid import bare_jid
 
 __all__ = ["picture_url"]
 
@@ -115,7 +116,7 @@ async def block(device: Device, *, jid: str, blocked: bool) -> None:
 async def blocked(device: Device) -> list[str]:
     """Whom the account blocks, by phone number where it is known."""
     found = await ask(device, lambda library: library.get_blocklist())
-    return [await device.by_phone(bare(to_text(jid))) for jid in found.JIDs]
+    return [await device.by_phone(bare_jid(to_text(jid))) for jid in found.JIDs]
 
 
 async def picture_url(device: Device, jid: str, *, preview: bool = False) -> str:

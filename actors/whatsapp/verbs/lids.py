@@ -9,6 +9,7 @@ from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.registry import Device, verb
 from cluster.domain.errors import WhatsAppRefused
+from cluster.domain.jid import lid_jid, phone_jid
 
 __all__ = ["known", "phone_of"]
 
@@ -41,7 +42,7 @@ async def known(device: Device) -> dict[str, str]:
     """LID → phone-number JID, all that the library has learned."""
     # The library has no call that lists them.
     rows = await device.rows("SELECT lid, pn FROM whatsmeow_lid_map")
-    return {f"{lid}@lid": f"{phone}@s.whatsapp.net" for lid, phone in rows}
+    return {lid_jid(lid): phone_jid(phone) for lid, phone in rows}
 
 
 async def phone_of(device: Device, lid: str) -> str:

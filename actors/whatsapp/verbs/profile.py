@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.whatsapp.jids import bare, to_text
+from actors.whatsapp.jids import to_text
 from actors.whatsapp.verbs.asking import ask
 from actors.whatsapp.verbs.contacts import picture_url
 from actors.whatsapp.verbs.pictures import image
 from actors.whatsapp.verbs.registry import Device, verb
+from cluster.domain.jid import bare_jid
 
 
 @verb("profile.get")
 async def get(device: Device) -> dict[str, Any]:
     """`jid`, `name` and `picture` (URL, empty without one)."""
     me = await ask(device, lambda library: library.get_me())
-    jid = bare(to_text(me.JID))
+    jid = bare_jid(to_text(me.JID))
     return {"jid": jid, "name": me.PushName, "picture": await picture_url(device, jid)}
 
 
