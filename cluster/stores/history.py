@@ -34,8 +34,8 @@ class HistoryStore:
             # First of all: who is who decides under which address everything else is kept.
             if chunk.pairs:
                 await insert_pairs(connection, session_id, chunk.pairs)
-            for news in chunk.groups:
-                await write_group(connection, session_id, news)
+            for event in chunk.groups:
+                await write_group(connection, session_id, event)
             await _write_names(connection, session_id, chunk)
             await write_timers(connection, session_id, chunk.timers)
             cursor = await connection.execute(

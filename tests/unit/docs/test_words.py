@@ -38,6 +38,9 @@ RETIRED = {
     "uneven": "imbalance",
     "vault": "device store manager",
     "pulse": "probe",
+    "news": "events",
+    "complaint": "error",
+    "copier": "snapshotter",
 }
 #: Files' own method, and a field of the sandbox's JSON.
 ALLOWED = {("", "tell"), ("sandbox/control", "spoils")}
