@@ -60,6 +60,7 @@ from actors.whatsapp.library import (
 )
 from actors.whatsapp.library.client_version import outdated
 from actors.whatsapp.library.clients import clients_in_library
+from actors.whatsapp.library.message_id import SendFailed, send_with_id
 from actors.whatsapp.library.sandbox_root import trust_root
 from actors.whatsapp.library.wire_ids import WireIds
 from actors.whatsapp.port import (
@@ -460,9 +461,12 @@ class NeonizeClient:
     async def send(self, *, chat: str, content: dict[str, object], message_id: str) -> datetime:
         message = await compose(self._wire_ids.outgoing(dict(content)), self)
         with self._wire_ids.sending():
-            response = await self._call(
-                lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
-            )
+            try:
+                response = await self._call(
+                    lambda: send_with_id(self._client, jids.from_text(chat), message, message_id)
+                )
+            except SendFailed as error:
+                raise classify_send(str(error)) from error
             self._wire_ids.sent(message_id, response.ID)
         return incoming.timestamp(response.Timestamp)
 
@@ -786,16 +790,6 @@ class NeonizeClient:
         error = task.exception()
         reason = f"the library ended: {error}" if error else "the library ended"
         self._stream.accept(Failed(reason=reason))
-
-
-async def send_with_id(
-    client: NewAClient, to: pb.JID, message: Any, wanted: str
-) -> pb.SendResponse:
-    """Send under the id `wanted`, and name failures in the gateway's terms."""
-    try:
-        return await message_id.send_with_id(client, to, message, wanted)
-    except message_id.SendFailed as error:
-        raise classify_send(str(error)) from error
 
 
 def classify_send(error: str) -> Exception:
