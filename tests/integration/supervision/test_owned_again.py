@@ -335,6 +335,34 @@ async def test_a_successor_on_the_machine_ends_who_does_not_let_go(
 
 
 @pytest.mark.usefixtures("alone")
+async def test_a_node_that_joins_ends_no_stay_before_it_has_said_where_it_is(
+    stores: Stores, record: SessionRecord
+) -> None:
+    """One that was lost comes back, with a new row and no host yet."""
+    ownership, holder = stores.ownership, f"{host_id()}/1/1"
+    claim = await ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.away)
+    here, back = (
+        NodeReport(node=node, name=node, address="a", slots=9) for node in ("here", "back")
+    )
+
+    async def renewed() -> bool:
+        one = await ownership.renew(record.id, claim.epoch, _AWAY.ttl, _AWAY.away)
+        several = await ownership.renew_all({record.id: claim.epoch}, _AWAY.ttl, _AWAY.away)
+        assert one is not None
+        assert one.alone == several[record.id].alone
+        return one.alone
+
+    assert claim.alone
+    assert await renewed()
+    await stores.workers.replace([here, back])
+    assert await renewed()
+    await stores.workers.report_alive("back", host_id())
+    assert await renewed()
+    await stores.workers.report_alive("back", "another-boot/pid:[1]")
+    assert not await renewed()
+
+
+@pytest.mark.usefixtures("alone")
 async def test_another_process_on_the_machine_is_left_alone(
     stores: Stores, record: SessionRecord, hosting: Hosting
 ) -> None:
