@@ -43,18 +43,21 @@ async def _stream_error(scene: Scene, person: Person, *, code: int = 0, conflict
     )
 
 
-async def _failed(scene: Scene, person: Person, strike: Strike, since_event: int) -> None:
-    """The session must be FAILED with a reason, have said so by an event, and be quiet."""
-    status = await scene.status_of(person, "FAILED", _STATE_SECONDS)
-    info = (await scene.gateway.sessions())[person.session]
-    if status != "FAILED":
-        strike.remarks.append(f"status {status} where FAILED was expected")
-    elif not info["gateway"]["reason"]:
-        strike.remarks.append("FAILED without a reason")
+async def _says(
+    scene: Scene, person: Person, strike: Strike, since_event: int, status: str, word: str = ""
+) -> None:
+    """The session must have this status, with a reason that has the word, have said so by an event,
+    and be quiet."""
+    found = await scene.status_of(person, status, _STATE_SECONDS)
+    reason = (await scene.gateway.sessions())[person.session]["gateway"]["reason"]
+    if found != status:
+        strike.remarks.append(f"status {found} where {status} was expected")
+    elif not reason or word not in reason:
+        strike.remarks.append(f"{status} with the reason {reason!r}")
     events = await scene.gateway.events(person.session, after=since_event)
-    statuses = [e["payload"].get("status") for e in events if e["event"] == "session.status"]
-    if "FAILED" not in statuses:
-        strike.remarks.append(f"no event of FAILED, only {statuses}")
+    payloads = [e["payload"] for e in events if e["event"] == "session.status"]
+    if not any(p.get("status") == status and word in (p.get("reason") or "") for p in payloads):
+        strike.remarks.append(f"no event of {status}, only {payloads}")
     await asyncio.sleep(_QUIET_SECONDS)
 
 
@@ -78,7 +81,7 @@ async def replaced(scene: Scene) -> AsyncIterator[Strike]:
     newest = await scene.gateway.newest_event(person.session)
     strike = Strike(affected=[person], since=0, what=person.session)
     await _stream_error(scene, person, conflict="replaced")
-    await _failed(scene, person, strike, newest)
+    await _says(scene, person, strike, newest, "FAILED")
     strike.since = time.monotonic()
     await _restart(scene, person)
     yield strike
@@ -94,7 +97,7 @@ async def logout_from_phone(scene: Scene) -> AsyncIterator[Strike]:
         # What is on its way to the device would be gone with it.
         await asyncio.sleep(_QUIET_SECONDS)
         await scene.phones.delete(f"/phones/{person.number}/devices/{await _device(scene, person)}")
-        await _failed(scene, person, strike, newest)
+        await _says(scene, person, strike, newest, "FAILED")
         strike.since = time.monotonic()
         await _restart(scene, person)
         await scan(scene.gateway, scene.phones, person)
@@ -117,7 +120,7 @@ async def temporary_ban(scene: Scene) -> AsyncIterator[Strike]:
     )
     try:
         await _stream_error(scene, person, code=_SERVICE_UNAVAILABLE)
-        await _failed(scene, person, strike, newest)
+        await _says(scene, person, strike, newest, "STARTING", "banned")
     finally:
         await scene.phones.delete(f"/faults/{ban['id']}")
     strike.since = time.monotonic()
