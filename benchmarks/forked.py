@@ -12,10 +12,12 @@ import asyncio
 import json
 import os
 import statistics
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from benchmarks import recovery
@@ -53,12 +55,16 @@ def _memory(stack: Stack) -> dict[str, Any]:
     }
 
 
-async def _run(folder: Path, sessions: int) -> dict[str, Any]:
+@asynccontextmanager
+async def _paired(
+    folder: Path, sessions: int, *, nodes: int, found: dict[str, Any]
+) -> AsyncIterator[tuple[Stack, httpx.AsyncClient]]:
+    """A gateway with so many sessions that have rested; what is `found` is printed in any case."""
     receiver = Receiver()
     await receiver.start()
-    found: dict[str, Any] = {"sessions": sessions, "load": [os.getloadavg()[0]]}
+    found["load"] = [os.getloadavg()[0]]
     with ExitStack() as stack:
-        running = await asyncio.to_thread(stack.enter_context, the_gateway(folder, nodes=2))
+        running = await asyncio.to_thread(stack.enter_context, the_gateway(folder, nodes=nodes))
         load = Load(running, receiver, sessions=sessions, seconds=5)
         try:
             found["paired"] = await load.pair()
@@ -66,40 +72,29 @@ async def _run(folder: Path, sessions: int) -> dict[str, Any]:
             found["memory"] = _memory(running)
             found["load"].append(os.getloadavg()[0])
             async with recovery._api(running) as api:
-                found["started"] = await recovery._started_again(running, api)
-                await asyncio.sleep(_REST)
-                found["memory, started again"] = _memory(running)
-                found["load"].append(os.getloadavg()[0])
-                found["node lost"] = await recovery._taken_over(api, folder / "gateway")
-                found["load"].append(os.getloadavg()[0])
+                yield running, api
+            found["load"].append(os.getloadavg()[0])
         finally:
             print(json.dumps(found, indent=1), flush=True)  # noqa: T201
             await load.close()
             receiver.stop()
             await asyncio.to_thread(stack.close)
-    return found
 
 
-async def _run_anew(folder: Path, sessions: int) -> dict[str, Any]:
-    receiver = Receiver()
-    await receiver.start()
-    found: dict[str, Any] = {"load": [os.getloadavg()[0]]}
-    with ExitStack() as stack:
-        running = await asyncio.to_thread(stack.enter_context, the_gateway(folder, nodes=1))
-        load = Load(running, receiver, sessions=sessions, seconds=5)
-        try:
-            await load.pair()
-            await asyncio.sleep(_REST)
-            found["memory, one node"] = _memory(running)
-            async with recovery._api(running) as api:
-                found["all lost"] = await recovery._all_lost(running, api, folder / "gateway")
-                found["load"].append(os.getloadavg()[0])
-        finally:
-            print(json.dumps(found, indent=1), flush=True)  # noqa: T201
-            await load.close()
-            receiver.stop()
-            await asyncio.to_thread(stack.close)
-    return found
+async def _on_two_nodes(folder: Path, sessions: int) -> None:
+    found: dict[str, Any] = {"nodes": 2, "sessions": sessions}
+    async with _paired(folder, sessions, nodes=2, found=found) as (running, api):
+        found["started"] = await recovery._started_again(running, api)
+        await asyncio.sleep(_REST)
+        found["memory, started again"] = _memory(running)
+        found["load"].append(os.getloadavg()[0])
+        found["node lost"] = await recovery._taken_over(api, folder / "gateway")
+
+
+async def _on_one_node(folder: Path, sessions: int) -> None:
+    found: dict[str, Any] = {"nodes": 1, "sessions": sessions}
+    async with _paired(folder, sessions, nodes=1, found=found) as (running, api):
+        found["all lost"] = await recovery._all_lost(running, api, folder / "gateway")
 
 
 def main() -> None:
@@ -113,8 +108,8 @@ def main() -> None:
         PLACEMENT_SESSION_SLOTS_PER_NODE="100",
     )
     with working_folder() as folder:
-        asyncio.run(_run(folder / "two", given.sessions))
-        asyncio.run(_run_anew(folder / "one", given.sessions))
+        asyncio.run(_on_two_nodes(folder / "two", given.sessions))
+        asyncio.run(_on_one_node(folder / "one", given.sessions))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What arrives is written down, in order, with its event, before anything else is emitted of it."""
+"""What arrives is written down, in order, with its event, before anything else is said of it."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ class Recorder:
 
     async def paired(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Write down which LID belongs to which phone number, where that is news."""
-        group_event = [pair for pair in pairs if pair not in self._pairs]
-        if not group_event:
+        unknown = [pair for pair in pairs if pair not in self._pairs]
+        if not unknown:
             return
         await self.while_away(
-            lambda: self._stores.people.paired(self._session_id, self._epoch, group_event)
+            lambda: self._stores.people.paired(self._session_id, self._epoch, unknown)
         )
-        self._pairs.update(group_event)
+        self._pairs.update(unknown)
 
     async def received(self, event: Received) -> None:
         message = event.message
