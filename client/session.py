@@ -521,19 +521,9 @@ class SessionClient(Subjects):
         chat = parse_chat_id(phone, "phone")
         if chat.server != "s.whatsapp.net":
             raise Invalid("phone must be a phone number", field="phone")
-        record = await self._running(SessionStatus.WORKING)
-        found = await self._gateway.router.call(
-            record,
-            lambda a: a.check_numbers.remote([chat.user]),
-            timeout=_CONTROL_TIMEOUT,
-            repeatable=True,
-        )
-        entry = found[0]
-        jid = entry["jid"]
+        jid = await self.request("contacts.check", number=chat.user, repeatable=True)
         return NumberStatus(
-            number=chat.user,
-            exists=entry["exists"],
-            chat_id=parse_chat_id(jid).waha if jid else "",
+            number=chat.user, exists=bool(jid), chat_id=parse_chat_id(jid).waha if jid else ""
         )
 
     async def _forget_device(self, stopped: SessionRecord) -> None:

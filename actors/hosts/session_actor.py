@@ -130,12 +130,6 @@ class SessionActor:
         )
 
     @ray.method(concurrency_group="send")
-    async def check_numbers(self, numbers: list[str], *, session_id: int = 0) -> Reply:
-        return await self._of(
-            session_id, lambda session: session.calls.check_numbers(numbers), turn="calls"
-        )
-
-    @ray.method(concurrency_group="send")
     async def request(
         self, carrier: Carried, verb: str, arguments: dict[str, Any], *, session_id: int = 0
     ) -> Reply:

@@ -243,14 +243,6 @@ class Calls:
         owner.me = None
         owner.end(SessionEnded(how="logged_out"))
 
-    async def check_numbers(self, numbers: list[str]) -> list[dict[str, Any]]:
-        """Which of these (digits) have an account."""
-        connected = await self._working()
-        return [
-            {"number": n.number, "exists": n.exists, "jid": n.jid}
-            for n in await connected.client.check_numbers(numbers)
-        ]
-
     async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
         """Anything else that WhatsApp can do, by name: see `actors.whatsapp.verbs`."""
         connected = await self._working()

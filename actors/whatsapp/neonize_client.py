@@ -31,7 +31,6 @@ from neonize._binder import ProxySettings, gocode
 from neonize.aioze.client import NewAClient
 from neonize.exc import (
     GetJIDFromStoreError,
-    IsOnWhatsAppError,
     LogoutError,
     NeonizeError,
     PairPhoneError,
@@ -73,7 +72,6 @@ from actors.whatsapp.port import (
     Failed,
     HistoryArrived,
     LoggedOut,
-    NumberInfo,
     Paired,
     QrShown,
     QrTimedOut,
@@ -481,25 +479,6 @@ class NeonizeClient:
             await self._call(self._client.logout)
         except LogoutError as error:
             raise WhatsAppRefused(f"logout was refused: {error}") from error
-
-    async def check_numbers(self, numbers: list[str]) -> list[NumberInfo]:
-        if not numbers:
-            return []
-        try:
-            found = await self._call(lambda: self._client.is_on_whatsapp(*numbers))
-        except IsOnWhatsAppError as error:
-            if "returned nothing" in str(error):
-                return [NumberInfo(number=n, exists=False) for n in numbers]
-            raise WhatsAppRefused(f"the numbers could not be checked: {error}") from error
-        by_query = {f.Query.lstrip("+"): f for f in found}
-        return [
-            NumberInfo(
-                number=n, exists=True, jid=await self.by_phone(jids.to_text(by_query[n].JID))
-            )
-            if n in by_query and by_query[n].IsIn
-            else NumberInfo(number=n, exists=False)
-            for n in numbers
-        ]
 
     async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
         return await verbs.find(verb)(self, **arguments)

@@ -23,7 +23,6 @@ __all__ = [
     "HistoryArrived",
     "LabelChanged",
     "LoggedOut",
-    "NumberInfo",
     "Paired",
     "QrShown",
     "QrTimedOut",
@@ -228,17 +227,6 @@ WhatsAppEvent = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumberInfo:
-    """Whether a phone number is on WhatsApp."""
-
-    #: The number as asked, digits only.
-    number: str
-    exists: bool
-    #: Its JID; empty when it does not exist.
-    jid: str = ""
-
-
 class SpoolClosedError(Exception):
     """Nobody keeps what is received any more."""
 
@@ -300,9 +288,6 @@ class WhatsAppClient(Protocol):
 
     async def logout(self) -> None:
         """Unlink this device at WhatsApp."""
-
-    async def check_numbers(self, numbers: list[str]) -> list[NumberInfo]:
-        """Ask WhatsApp which numbers (digits) it knows."""
 
     async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
         """Anything else, by name: see `actors.whatsapp.verbs`. Raises `NotSupported` for an

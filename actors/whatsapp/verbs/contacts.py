@@ -24,6 +24,8 @@ __all__ = ["picture_url"]
 _FIELDS = ("first_name", "name", "push_name", "business_name")
 #: whatsmeow (errors.go): ErrProfilePictureNotSet, ErrProfilePictureUnauthorized.
 _NO_PICTURE = ("does not have a profile picture", "hidden their profile picture")
+#: neonize's answer when WhatsApp knows none of the numbers.
+_NOBODY = "returned nothing"
 
 
 @verb("contacts.all")
@@ -74,6 +76,19 @@ async def get(device: Device, *, jid: str) -> dict[str, Any]:
         found = await ask(device, _contact(address))
         _merge(person, address, found)
     return person
+
+
+@verb("contacts.check")
+async def check(device: Device, *, number: str) -> str:
+    """The JID of the account with this phone number (digits); empty when there is none."""
+    try:
+        found = await ask(device, lambda library: library.is_on_whatsapp(number))
+    except WhatsAppRefused as error:
+        if _NOBODY in error.detail:
+            return ""
+        raise
+    jid = next((to_text(one.JID) for one in found if one.IsIn), "")
+    return await device.by_phone(jid)
 
 
 @verb("contacts.save")
