@@ -30,6 +30,7 @@ from actors.zygote.options import session_environment
 from benchmarks.contest.load import percentile
 from benchmarks.contest.stacks import the_sandbox
 from benchmarks.shared.folder import working_folder
+from cluster.domain.message_id import new_message_id
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings
 from cluster.stores import Stores
@@ -92,11 +93,15 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
 
     async def by_session() -> None:
         await host.session.calls.send(
-            chat=_CHAT, content=_text(), message_id=None, idempotency_key=None, wait=30.0
+            chat=_CHAT,
+            content=_text(),
+            message_id=new_message_id(),
+            idempotency_key=None,
+            wait=30.0,
         )
 
     async def by_library() -> None:
-        await client.send(chat=_CHAT, content=_text(), message_id=client.new_message_id())
+        await client.send(chat=_CHAT, content=_text(), message_id=new_message_id())
 
     async def block(send: Callable[[], Awaitable[None]]) -> list[float]:
         took = []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from client import references
-from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.errors import Invalid, NotFound, NotSupported
 from cluster.domain.jid import bare_jid, jid_user
 from cluster.domain.message import OutboxState, SentMessage, StoredMessage
@@ -99,7 +99,7 @@ class Chatting:
             "options": list(choices),
             "key": key,
         }
-        return await self._session.send(target.jid, content, **options)
+        return await self._session.send(target, content, **options)
 
     async def send_location(
         self,
@@ -294,7 +294,7 @@ class Chatting:
             content |= await self.mentioned(chat_id, mentions)
         if link_preview:
             await self._session.media.add_preview(content, None, large=link_preview_high_quality)
-        return await self._session.send(target.jid, content, **options)
+        return await self._session.send(target, content, **options)
 
     async def revoke(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
         """Delete a message for everyone: an own one, or as an admin of the group any."""
@@ -302,7 +302,7 @@ class Chatting:
         if not key["from_me"] and target.server != "g.us":
             raise Invalid("only own messages can be deleted for everyone", field="messageId")
         content = {"kind": "revoke", "reply_to": message.message_id, "key": key}
-        return await self._session.send(target.jid, content, **options)
+        return await self._session.send(target, content, **options)
 
     async def pin(
         self, chat_id: str, message: MessageRef, seconds: int, **options: Any
@@ -316,7 +316,7 @@ class Chatting:
             "reply_to": message.message_id,
             "key": key,
         }
-        return await self._session.send(target.jid, content, **options)
+        return await self._session.send(target, content, **options)
 
     async def seen(
         self,
@@ -375,10 +375,11 @@ class Chatting:
         record = await self._session.info()
         return new_message_id(jid_user(record.me.id) if record.me else "")
 
-    async def mentioned(self, chat_id: str, mentions: Sequence[str]) -> dict[str, Any]:
+    async def mentioned(self, chat_id: str | ChatId, mentions: Sequence[str]) -> dict[str, Any]:
         """`mentions` of a content: JIDs; `all` is everybody in the group, and noted as such."""
-        if not any(mention == "all" for mention in mentions):
-            return {"mentions": [parse_chat_id(mention, "mentions").jid for mention in mentions]}
+        named = [parse_chat_id(one, "mentions").jid for one in mentions if one != "all"]
+        if len(named) == len(mentions):
+            return {"mentions": named}
         target = parse_chat_id(chat_id)
         if target.server != "g.us":
             raise Invalid("`all` can be mentioned in groups only", field="mentions")

@@ -82,7 +82,7 @@ class Media:
         if caption:
             content["caption"] = caption
         if mentions:
-            content |= await self._session.chatting.mentioned(chat_id, mentions)
+            content |= await self._session.chatting.mentioned(target, mentions)
         stores, record = await self._session.working()
         if reply_to is not None:
             content["reply_to"] = reply_to.message_id
@@ -91,7 +91,7 @@ class Media:
             content["file"] = await self._stored(
                 stores, record.id, spool, kind, attachment, convert
             )
-        return await self._session.send(target.jid, content, **options)
+        return await self._session.send(target, content, **options)
 
     async def upload(
         self, parts: AsyncIterable[bytes], *, mimetype: str = "", filename: str = ""

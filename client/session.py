@@ -19,7 +19,7 @@ from client.outbox import Outbox
 from client.status import Status
 from client.subjects import Subjects
 from client.workshop import Workshop
-from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.chat_id import ChatId, parse_chat_id
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import (
     Conflict,
@@ -276,7 +276,7 @@ class SessionClient(Subjects):
 
     async def send_text(
         self,
-        chat_id: str,
+        chat_id: str | ChatId,
         text: str,
         *,
         reply_to: str | MessageRef | None = None,
@@ -297,13 +297,14 @@ class SessionClient(Subjects):
         message. Raises `Invalid`, `SessionNotFound`, `SessionNotWorking`, `NotOnWhatsApp`,
         `WhatsAppRefused`, `Unavailable`.
         """
+        chat = parse_chat_id(chat_id)
         if not text:
             raise Invalid("text must not be empty", field="text")
         if len(text) > MAX_TEXT:
             raise Invalid(f"text is longer than {MAX_TEXT} characters", field="text")
         content: dict[str, Any] = {"kind": "text", "text": text}
         if mentions:
-            content |= await self.chatting.mentioned(chat_id, mentions)
+            content |= await self.chatting.mentioned(chat, mentions)
         if reply_to:
             ref = reply_to if isinstance(reply_to, MessageRef) else MessageRef(message_id=reply_to)
             stores, record = await self.opened()
@@ -312,18 +313,19 @@ class SessionClient(Subjects):
         if preview is not None or link_preview:
             await self.media.add_preview(content, preview, large=link_preview_high_quality)
         return await self.send(
-            chat_id, content, idempotency_key=idempotency_key, message_id=message_id
+            chat, content, idempotency_key=idempotency_key, message_id=message_id
         )
 
     async def send(
         self,
-        chat_id: str,
+        chat_id: str | ChatId,
         content: dict[str, Any],
         *,
         idempotency_key: str | None = None,
         message_id: str | None = None,
     ) -> SentMessage:
-        """Send any content (see `actors.whatsapp.content`); otherwise as `send_text`."""
+        """Send any content (see `actors.whatsapp.content`); otherwise as `send_text`. Chat, key and
+        id are judged here, for whoever calls, and nowhere behind."""
         target = parse_chat_id(chat_id)
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
             raise Invalid("Idempotency-Key must have 1 to 255 characters", field="Idempotency-Key")

@@ -14,7 +14,6 @@ from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
 from actors.session.owner import Connected, Owner, SessionEnded
 from actors.session.pacing import SessionPacing
 from actors.session.reach import WhatsAppReach
-from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
     Conflict,
     GatewayError,
@@ -191,18 +190,18 @@ class Calls:
         *,
         chat: str,
         content: dict[str, Any],
-        message_id: str | None,
+        message_id: str,
         idempotency_key: str | None,
         wait: float,
     ) -> SentMessage:
         """Accept a message here, then `follow` it: for callers of the version before, during an
         upgrade."""
         owner = self._owner
-        connected = await self._working()
+        await self._working()
         row, replayed = await owner.stores.outbox.accept(
             owner.id,
-            message_id=message_id or connected.client.new_message_id(),
-            chat=parse_chat_id(chat).jid,
+            message_id=message_id,
+            chat=chat,
             sender=owner.own_jid,
             kind=str(content["kind"]),
             content=content,

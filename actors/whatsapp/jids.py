@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from neonize.proto.Neonize_pb2 import JID
 
-from cluster.domain.jid import jid_user, split_jid
+from cluster.domain.jid import split_jid
 
-__all__ = ["digits", "from_text", "to_text"]
+__all__ = ["from_text", "to_text"]
 
 
 def to_text(jid: JID, *, device: bool = False) -> str:
@@ -28,8 +28,3 @@ def from_text(text: str) -> JID:
         Integrator=0,
         IsEmpty=False,
     )
-
-
-def digits(text: str) -> str:
-    """The user part of a JID."""
-    return jid_user(text) or text

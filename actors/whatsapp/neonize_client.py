@@ -543,9 +543,6 @@ class NeonizeClient:
             max_bytes=max_bytes,
         )
 
-    def new_message_id(self) -> str:
-        return message_id.new_message_id(jids.digits(self.me.jid) if self.me else "")
-
     async def _call(self, call: Callable[[], Awaitable[T]], *, local: bool = False) -> T:
         """Count the call, refuse it when the client is closed: see the module's docstring.
         `local`: it needs no connection, only the library."""

@@ -292,6 +292,3 @@ class WhatsAppClient(Protocol):
     async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
         """Anything else, by name: see `actors.whatsapp.verbs`. Raises `NotSupported` for an
         unknown verb, `WhatsAppRefused` and `Unavailable` like `send`."""
-
-    def new_message_id(self) -> str:
-        """A fresh id of the form WhatsApp's own clients use, `3EB0` and 18 hex digits."""

@@ -43,9 +43,12 @@ class ChatId:
         return self.waha
 
 
-def parse_chat_id(text: str, field: str = "chatId") -> ChatId:
+def parse_chat_id(text: str | ChatId, field: str = "chatId") -> ChatId:
     """Read `…@c.us`, `…@s.whatsapp.net`, `…@lid`, `…@g.us`, `…@newsletter`, a JID with a device,
-    or a plain number (`+49 151 …`). Raises `Invalid` naming `field`."""
+    or a plain number (`+49 151 …`); what was read before is taken as it is. Raises `Invalid` naming
+    `field`."""
+    if isinstance(text, ChatId):
+        return text
     text = text.strip()
     user, at, server = text.partition("@")
     if not at and _PLAIN.match(text):

@@ -19,9 +19,9 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from actors.whatsapp.library.machines import AMD64, Amd64Code, Arm64Code, Machine
 from actors.whatsapp.library.patching import PAGE, Library, Patch, write_code
 from actors.whatsapp.library.slots import ARM64_SLOT, Slots, search_amd64, search_arm64
-from cluster.domain.message_id import check_message_id, new_message_id
+from cluster.domain.message_id import check_message_id
 
-__all__ = ["PATCH", "SendFailed", "new_message_id", "send_with_id"]
+__all__ = ["PATCH", "SendFailed", "send_with_id"]
 
 _SEND = "go.mau.fi/whatsmeow.(*Client).SendMessage"
 _GENERATE = "go.mau.fi/whatsmeow.(*Client).GenerateMessageID"
@@ -42,6 +42,7 @@ async def send_with_id(client: NewAClient, to: JID, message: Message, wanted: st
     The response's `ID` is the one used. Raises `Invalid` for an id of the wrong form, `SendFailed`
     when the library reports an error.
     """
+    # Judged before it was accepted, too; here a longer one would be written over the next slot.
     check_message_id(wanted)
     if (slots := PATCH.made()) is None:
         try:

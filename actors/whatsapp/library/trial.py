@@ -22,6 +22,7 @@ from actors.whatsapp.port import Connected, LabelChanged, QrShown, ReceiptSeen, 
 from actors.whatsapp.verbs import find
 from cluster.domain.errors import GatewayError
 from cluster.domain.jid import phone_jid
+from cluster.domain.message_id import new_message_id
 from cluster.settings import WhatsAppSettings
 
 _ALICE, _BOB = "4915100000001", "4915100000002"
@@ -62,7 +63,7 @@ class Trial:
 
     async def send(self) -> str:
         """A text arrives under the id that was chosen, and its receipt names it."""
-        chosen = self.client.new_message_id()
+        chosen = new_message_id()
         text: dict[str, object] = {"kind": "text", "text": "from the device"}
         await self.client.send(chat=phone_jid(_BOB), content=text, message_id=chosen)
         found = await self._ask("GET", f"/phones/{_BOB}/inbox?wait=20")

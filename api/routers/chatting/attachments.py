@@ -19,7 +19,6 @@ from api.routers.chatting.sending import (
     IdempotencyKey,
     Sender,
 )
-from cluster.domain.chat_id import parse_chat_id
 
 __all__ = ["router"]
 
@@ -145,17 +144,13 @@ async def _send_file(
     idempotency_key: str | None,
     **more: Any,
 ) -> WAMessage:
-    mentions = [
-        m if m == "all" else parse_chat_id(m, "mentions").jid
-        for m in getattr(request, "mentions", None) or ()
-    ]
     return sender.answer(
         await sender.session.media.send(
             request.chatId,
             kind,
             attachment(file),
             reply_to=optional_reference(request.reply_to),
-            mentions=mentions,
+            mentions=getattr(request, "mentions", None) or (),
             idempotency_key=idempotency_key,
             message_id=request.id,
             **more,

@@ -21,7 +21,6 @@ from api.routers.chatting.sending import (
     Sender,
     SessionQuery,
 )
-from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
     Invalid,
     NotFound,
@@ -45,18 +44,14 @@ async def send_text(
     files: FilesUrl,
     idempotency_key: IdempotencyKey = None,
 ) -> WAMessage:
-    chat = parse_chat_id(request.chatId)
     reply_to = optional_reference(request.reply_to)
-    mentions = [
-        m if m == "all" else parse_chat_id(m, "mentions").jid for m in request.mentions or ()
-    ]
     sender = await Sender.of_text(gateway, request.session, files)
     return sender.answer(
         await sender.session.send_text(
-            chat.jid,
+            request.chatId,
             request.text,
             reply_to=reply_to,
-            mentions=mentions,
+            mentions=request.mentions or (),
             link_preview=request.linkPreview is not False,
             link_preview_high_quality=bool(request.linkPreviewHighQuality),
             idempotency_key=idempotency_key,

@@ -74,6 +74,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     from actors.whatsapp.neonize_client import NeonizeClient
     from actors.whatsapp.port import HistoryArrived
     from actors.whatsapp.verbs import find
+    from cluster.domain.message_id import new_message_id
     from cluster.settings import WhatsAppSettings
 
     loop = asyncio.get_running_loop()
@@ -117,7 +118,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     )
 
     async def send(chat: str, text: str) -> str:
-        chosen = client.new_message_id()
+        chosen = new_message_id()
         await client.send(chat=chat, content={"kind": "text", "text": text}, message_id=chosen)
         return chosen
 
@@ -142,6 +143,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         "client": client,
         "spool": spool,
         "library": client._client,
+        "new_message_id": new_message_id,
         "connect_and_close": connect_and_close,
         "send": send,
         "verb": verb,

@@ -43,7 +43,7 @@ async def test_ids_are_translated_where_the_library_chooses_them(
     assert answer["reply_to"] == ours
     key = {"chat": chat, "id": ours, "from_me": True}
     await device.eval(
-        "client.send(chat=chat, content=content, message_id=client.new_message_id())",
+        "client.send(chat=chat, content=content, message_id=new_message_id())",
         chat=chat,
         content={"kind": "reaction", "text": "+", "key": key},
     )

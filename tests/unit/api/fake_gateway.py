@@ -17,6 +17,7 @@ from api.gateway import GatewayFactory
 from client import NumberStatus, QrCode
 from client.subjects import Subjects
 from client.workshop import Workshop
+from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.contact import Contact
 from cluster.domain.errors import (
     Conflict,
@@ -210,11 +211,15 @@ class FakeSession(Subjects):
         return "ABCD-EFGH"
 
     async def send_text(self, chat_id: str, text: str, **options: Any) -> SentMessage:
+        # As the client does: nobody before it judges them.
+        chat = parse_chat_id(chat_id)
+        for one in options.get("mentions", ()):
+            parse_chat_id(one, "mentions")
         await self._expect(SessionStatus.WORKING)
-        self._gateway.sends.append({"chat_id": chat_id, "text": text} | options)
+        self._gateway.sends.append({"chat_id": chat.jid, "text": text} | options)
         return SentMessage(
             message_id="3EB0AAAAAAAAAAAAAAAAAA",
-            chat=chat_id,
+            chat=chat.jid,
             state=OutboxState.SENT,
             timestamp=NOW,
             content={"kind": "text", "text": text},

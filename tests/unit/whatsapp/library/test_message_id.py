@@ -27,6 +27,7 @@ from actors.whatsapp.library.patching import PAGE, Library, Refused
 from actors.whatsapp.library.slots import Slots
 from actors.whatsapp.library.symbols import Function, SymbolsNotFound, locate, read_functions
 from cluster.domain.errors import Invalid
+from cluster.domain.message_id import new_message_id
 
 ID = "3EB0C0FFEE0123456789AB"
 SEND = "go.mau.fi/whatsmeow.(*Client).SendMessage"
@@ -35,7 +36,7 @@ LIBRARY = Path(gocode._name)
 
 
 def test_a_fresh_id_has_the_form_of_whatsapp_webs() -> None:
-    ids = {message_id.new_message_id("4915100001") for _ in range(1000)}
+    ids = {new_message_id("4915100001") for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch(r"3EB0[0-9A-F]{18}", text) for text in ids)
 
