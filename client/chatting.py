@@ -15,6 +15,7 @@ from cluster.domain.errors import Invalid, NotFound, NotSupported
 from cluster.domain.jid import bare_jid, jid_user
 from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
+from cluster.domain.message_kind import kind_of
 from cluster.domain.message_ref import MessageRef
 from cluster.domain.poll import options_of
 from cluster.domain.wire_message import has_text, is_view_once, kind_and_text, raw_of
@@ -30,11 +31,6 @@ _MIN_OPTIONS, _MAX_OPTIONS = 2, 12
 _SEEN_AT_ONCE = 200
 #: Seconds after which WhatsApp's clients take no more edits of a message.
 EDIT_WINDOW = 20 * 60
-#: Kinds that stand for themselves: about other messages, or sealed with a secret of their chat.
-_NOT_FORWARDED = {
-    *("reaction", "edit", "revoke", "pin", "poll", "poll_vote", "protocol", "event"),
-    "event_response",
-}
 
 
 class Chatting:
@@ -198,7 +194,7 @@ class Chatting:
         known = await references.present_message(stores, record, message)
         if known is None:
             raise NotFound("messageId is no message of this session's history", field="messageId")
-        if known.kind in _NOT_FORWARDED:
+        if not kind_of(known.kind).forwarded:
             raise Invalid("this message cannot be forwarded", field="messageId")
         original = references.shown(known)
         if original is None:

@@ -33,15 +33,15 @@ class Owned:
         return claim.epoch
 
     async def accept(
-        self, message_id: str, text: str = "hi", *, key: str | None = None
+        self, message_id: str, text: str = "hi", *, key: str | None = None, kind: str = "text"
     ) -> tuple[OutboxRow, bool]:
-        content: dict[str, Any] = {"kind": "text", "text": text}
+        content: dict[str, Any] = {"kind": kind, "text": text}
         return await self.stores.outbox.accept(
             self.id,
             message_id=message_id,
             chat=CHAT,
             sender="4915100001@s.whatsapp.net",
-            kind="text",
+            kind=kind,
             content=content,
             body=text,
             idempotency_key=key,

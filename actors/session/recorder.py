@@ -29,11 +29,11 @@ from cluster.domain.history import GroupEvent, HistoryChunk
 from cluster.domain.jid import bare_jid, jid_server
 from cluster.domain.label import Label
 from cluster.domain.message import Ack, OutboxState, StoredMessage
-from cluster.domain.poll import VOTE, chosen, options_of
+from cluster.domain.message_kind import kind_of
+from cluster.domain.poll import SELECTED, VOTE, chosen, options_of
 from cluster.domain.session_config import IgnoreConfig
 from cluster.events import setting_shape
 from cluster.events.event_id import EventIds
-from cluster.events.poll_shape import SELECTED
 from cluster.stores import Stores
 from cluster.telemetry.metrics.meter import METER
 from cluster.telemetry.tracing import enabled, span
@@ -59,13 +59,6 @@ _TOO_SLOW = 5
 _TIMERS = 10_000
 #: Messages whose receipts are written in one statement.
 _RECEIPTS = 500
-#: Protocol traffic that is no message for people.
-_SILENT = {"sender_key", "empty", "protocol"}
-_EVENTS = {
-    "reaction": "message.reaction",
-    "revoke": "message.revoked",
-    "edit": "message.edited",
-}
 
 
 class Recorder:
@@ -128,7 +121,7 @@ class Recorder:
         message = event.message
         in_group = message.chat.endswith("@g.us") and not message.from_me
         await self._timed(timer_of(message), by=message.sender if in_group else "")
-        if message.kind in _SILENT or self._ignored.ignores(message.chat):
+        if kind_of(message.kind).silent or self._ignored.ignores(message.chat):
             return
 
         async def write() -> None:
@@ -371,11 +364,8 @@ def _chat_of(payload: dict[str, Any]) -> str:
 
 def _names(message: StoredMessage) -> tuple[str, ...]:
     """WAHA's events of a message: `message` is an incoming one, `message.any` every one."""
-    if message.kind in _EVENTS:
-        return (_EVENTS[message.kind],)
-    if message.kind == "event_response":
-        opened = event_answer.ANSWER in message.payload
-        return ("event.response" if opened else "event.response.failed",)
-    if message.kind == "poll_vote":
-        return ("poll.vote" if SELECTED in message.payload else "poll.vote.failed",)
+    kind = kind_of(message.kind)
+    if kind.event:
+        sealed = kind.opened and kind.opened not in message.payload
+        return (f"{kind.event}.failed" if sealed else kind.event,)
     return ("message.any",) if message.from_me else ("message", "message.any")

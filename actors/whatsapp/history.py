@@ -19,6 +19,7 @@ from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import GroupEvent, HistoryChat, HistoryChunk
 from cluster.domain.jid import bare_jid
 from cluster.domain.message import Ack, StoredMessage
+from cluster.domain.message_kind import kind_of
 from cluster.telemetry.metrics.meter import METER
 
 __all__ = ["chunks_of"]
@@ -29,8 +30,6 @@ log = structlog.get_logger(__name__)
 _CHUNK = 250
 #: Names and pairs per chunk.
 _PEOPLE = 1000
-#: Protocol traffic that is no message for people.
-_SILENT = {"sender_key", "empty", "protocol"}
 #: WebMessageInfo.StubType: deleted for everyone.
 _REVOKED = 1
 #: GroupParticipant.Rank
@@ -153,7 +152,7 @@ def _message(info: Any, chat: str, own_jid: str) -> StoredMessage | None:
     raw = as_json(info.message)
     kind, body, reply_to = describe(raw)
     revoked = info.messageStubType == _REVOKED
-    if kind in _SILENT and not revoked:
+    if kind_of(kind).silent and not revoked:
         return None
     from_me = info.key.fromMe
     author = _jid(info.key.participant) or _jid(info.participant) or chat
@@ -163,7 +162,7 @@ def _message(info: Any, chat: str, own_jid: str) -> StoredMessage | None:
         sender=own_jid if from_me else author,
         from_me=from_me,
         timestamp=timestamp(info.messageTimestamp),
-        kind="text" if kind in _SILENT else kind,
+        kind="text" if kind_of(kind).silent else kind,
         body="" if revoked else body,
         ack=Ack(info.status - 1) if info.status and from_me else Ack.READ,
         has_media=is_media(kind),

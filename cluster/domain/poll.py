@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["VOTE", "chosen", "options_of"]
+__all__ = ["SELECTED", "VOTE", "chosen", "options_of"]
 
 #: Key of a vote's payload: SHA-256 of each option chosen, hex; missing when it was not decrypted.
 VOTE = "vote_hashes"
+#: Key of a vote's payload with the chosen options' texts; missing when it was not decrypted.
+SELECTED = "selected_options"
 
 
 def options_of(payload: dict[str, Any]) -> list[str]:

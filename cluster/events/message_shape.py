@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.domain.content import public_content
 from cluster.domain.message import StoredMessage
+from cluster.domain.message_kind import kind_of
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 from cluster.domain.wire_message import part_of, raw_of
@@ -22,8 +23,6 @@ __all__ = [
     "revoked_payload",
 ]
 
-#: Kinds that act on a message: `reply_to` is their target, not a quoted message.
-_ACTS = {"reaction", "revoke", "edit", "poll_vote", "event_response", "pin"}
 #: `_data.Info` of a message of which nothing else is known.
 _INFO = {
     "ServerID": 0,
@@ -40,7 +39,7 @@ _INFO = {
 def message_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:
     """WAHA's `WAMessage`. `me` is the session's account; `files` the URL under which the session's
     files are (`https://host/api/files/{session}`): without it no file has a URL."""
-    quotes = bool(message.reply_to) and message.kind not in _ACTS
+    quotes = bool(message.reply_to) and not kind_of(message.kind).acts
     place = location_of(message) if message.revoked_at is None else None
     begin = head(message, me)
     media = media_of(message, begin["id"], files)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.domain.message import StoredMessage
+from cluster.domain.poll import SELECTED
 from cluster.domain.session import Me
 from cluster.domain.waha_id import format_message_id, is_shared, waha_id
 from cluster.domain.wire_message import part_of
 from cluster.events.message_parts import public_id
 
-__all__ = ["SELECTED", "asked_for", "vote_payload"]
-
-#: Key of a vote's `payload` with the chosen options' texts; missing when it was not decrypted.
-SELECTED = "selected_options"
+__all__ = ["asked_for", "vote_payload"]
 
 
 def vote_payload(message: StoredMessage, me: Me | None, *, files: str = "") -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cluster.domain.errors import (
     error_from_payload,
 )
 from cluster.domain.message import OutboxState
+from cluster.domain.message_kind import OWN_EVENTS
 from cluster.events.event_id import new_event_id
 from cluster.stores.database import Database, Row, fenced, jsonb, printable
 from cluster.stores.notifier import EventNotifier
@@ -263,6 +264,7 @@ class OutboxStore:
                 "message": message_id,
                 "at": sent_at,
                 "emit": emit,
+                "own_events": jsonb(OWN_EVENTS),
                 "events": [new_event_id(), new_event_id()],
             },
         )
@@ -338,7 +340,7 @@ _ACCEPT = """
 """
 
 
-#: The message as `cluster.events.stored_message` reads it, under WAHA's name for what it is.
+#: What `history` returns is the message as `cluster.events.stored_message` reads it.
 _MARK_SENT = """
     WITH fence AS (
         SELECT session_id FROM session_streams
@@ -356,19 +358,12 @@ _MARK_SENT = """
         UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
           AND m.chat = (SELECT kept_as(%(id)s, chat) FROM entry) AND m.from_me
-        RETURNING m.message_id, m.chat, m.sender, m.sent_at, m.kind, m.body, m.ack, m.has_media,
-                  m.reply_to, m.push_name, m.payload
+        RETURNING m.message_id, m.chat, m.sender, m.from_me,
+                  extract(epoch FROM m.sent_at) AS timestamp, m.kind, m.body, m.ack,
+                  true AS via_api, m.has_media, m.reply_to, m.push_name, m.payload
     ), emitted AS (
-        SELECT 1 AS n, CASE kind WHEN 'reaction' THEN 'message.reaction'
-                                 WHEN 'edit' THEN 'message.edited'
-                                 WHEN 'revoke' THEN 'message.revoked'
-                                 WHEN 'poll_vote' THEN 'poll.vote'
-                                 ELSE 'message.any' END AS type,
-               jsonb_build_object(
-                   'message_id', message_id, 'chat', chat, 'sender', sender, 'from_me', true,
-                   'timestamp', extract(epoch FROM sent_at), 'kind', kind, 'body', body,
-                   'ack', ack, 'via_api', true, 'has_media', has_media, 'reply_to', reply_to,
-                   'push_name', push_name, 'payload', payload) AS payload
+        SELECT 1 AS n, coalesce(%(own_events)s::jsonb ->> kind, 'message.any') AS type,
+               to_jsonb(history) AS payload
         FROM history WHERE %(emit)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object(

@@ -16,6 +16,7 @@ from cluster.domain.errors import (
     NotPermitted,
 )
 from cluster.domain.message import Ack, MessageFilter, OutboxState
+from cluster.events.stored_message import to_event
 
 ID = "3EB0AAAAAAAAAAAAAA"
 
@@ -119,6 +120,29 @@ async def test_an_ack_never_goes_down(owned: Owned) -> None:
     assert replay.state is OutboxState.READ
     events = await owned.stores.events.list(owned.id, types=["message.ack", "message.any"])
     assert [(e.type, e.payload["ack"]) for e in events] == [("message.ack", 3), ("message.any", 3)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("text", "message.any"),
+        ("reaction", "message.reaction"),
+        ("edit", "message.edited"),
+        ("revoke", "message.revoked"),
+        ("poll_vote", "poll.vote"),
+    ],
+)
+async def test_what_was_sent_is_published_whole_under_the_name_of_its_kind(
+    owned: Owned, kind: str, event: str
+) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
+    await owned.accept(ID, "hello", kind=kind)
+    await owned.stores.outbox.mark_sent(owned.id, owned.epoch, ID, at)
+
+    (sent,) = await owned.stores.events.list(owned.id, types=[event])
+    stored = await owned.stores.messages.get(owned.id, ID)
+    assert stored is not None
+    assert (sent.type, sent.payload) == (event, to_event(stored))
 
 
 async def test_a_message_delivered_twice_is_one_message_and_one_event(owned: Owned) -> None:
