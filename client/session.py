@@ -20,6 +20,7 @@ from client.status import Status
 from client.subjects import Subjects
 from client.workshop import Workshop
 from cluster.domain.chat_id import ChatId, parse_chat_id
+from cluster.domain.content import body_of
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import (
     Conflict,
@@ -337,7 +338,7 @@ class SessionClient(Subjects):
             chat=target.jid,
             kind=str(content["kind"]),
             content=content,
-            body=str(content.get("text") or content.get("caption") or ""),
+            body=body_of(content),
             idempotency_key=idempotency_key,
             trace=carried().get("traceparent", ""),
         )

@@ -14,6 +14,7 @@ from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
 from actors.session.owner import Connected, Owner, SessionEnded
 from actors.session.pacing import SessionPacing
 from actors.session.reach import WhatsAppReach
+from cluster.domain.content import body_of
 from cluster.domain.errors import (
     Conflict,
     GatewayError,
@@ -205,7 +206,7 @@ class Calls:
             sender=owner.own_jid,
             kind=str(content["kind"]),
             content=content,
-            body=str(content.get("text") or content.get("caption") or ""),
+            body=body_of(content),
             idempotency_key=idempotency_key,
             trace=carried().get("traceparent", ""),
         )

@@ -8,20 +8,12 @@ from pydantic import Field
 
 from api.models import WahaModel
 from cluster.domain.content import public_content
-from cluster.domain.message import Ack, OutboxState, SentMessage, StoredMessage
+from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.pacing import Limit
 from cluster.domain.session import Me
 from cluster.events.message_shape import message_payload
 
 __all__ = ["FoundMessages", "MessageGateway", "ReplyToMessage", "WAMedia", "WAMessage"]
-
-_ACKS = {
-    OutboxState.ACCEPTED: Ack.PENDING,
-    OutboxState.SENT: Ack.SERVER,
-    OutboxState.DELIVERED: Ack.DEVICE,
-    OutboxState.READ: Ack.READ,
-    OutboxState.FAILED: Ack.ERROR,
-}
 
 
 class WAMedia(WahaModel):
@@ -95,28 +87,17 @@ class WAMessage(WahaModel):
     @classmethod
     def of_send(cls, sent: SentMessage, me: Me | None, *, files: str = "") -> Self:
         """The answer to a send; `me` is the session's account, `files` as in `of_history`."""
-        stored = StoredMessage(
-            message_id=sent.message_id,
-            chat=sent.chat,
-            sender=me.account if me else "",
-            from_me=True,
-            timestamp=sent.timestamp,
-            kind=str(sent.content.get("kind", "text")),
-            body=str(sent.content.get("text") or sent.content.get("caption") or ""),
-            ack=_ACKS[sent.state],
-            via_api=True,
-            has_media="file" in sent.content,
-            reply_to=str(sent.content.get("reply_to") or ""),
-            payload={"content": sent.content},
+        payload = message_payload(sent.kept(me.account if me else ""), me, files=files)
+        payload["_data"] |= {"content": public_content(sent.content)}
+        place = sent.place
+        payload["gateway"] = MessageGateway(
+            state=sent.state,
+            replayed=sent.replayed,
+            position=place.ahead if place else None,
+            estimatedSeconds=round(place.seconds, 1) if place else None,
+            waitsFor=place.limit if place else None,
         )
-        answer = cls.of_history(stored, me, files=files)
-        answer.data = answer.data | {"content": public_content(sent.content)}
-        answer.gateway = MessageGateway(state=sent.state, replayed=sent.replayed)
-        if sent.place is not None:
-            answer.gateway.position = sent.place.ahead
-            answer.gateway.estimatedSeconds = round(sent.place.seconds, 1)
-            answer.gateway.waitsFor = sent.place.limit
-        return answer
+        return cls.model_validate(payload)
 
 
 class FoundMessages(WahaModel):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["fingerprinted", "public_content"]
+__all__ = ["body_of", "fingerprinted", "public_content"]
+
+
+def body_of(content: dict[str, Any]) -> str:
+    """The text that the history knows it by: of a message, or under its file."""
+    return str(content.get("text") or content.get("caption") or "")
 
 
 def fingerprinted(content: dict[str, Any]) -> dict[str, Any]:

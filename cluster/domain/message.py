@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Self
 
+from cluster.domain.content import body_of
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.pacing import Place
 from cluster.domain.session import Me
@@ -35,6 +36,15 @@ class OutboxState(StrEnum):
     FAILED = "failed"
 
 
+_ACKS = {
+    OutboxState.ACCEPTED: Ack.PENDING,
+    OutboxState.SENT: Ack.SERVER,
+    OutboxState.DELIVERED: Ack.DEVICE,
+    OutboxState.READ: Ack.READ,
+    OutboxState.FAILED: Ack.ERROR,
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentMessage:
     """The answer to a send: the message has been accepted (and, where said, sent)."""
@@ -54,6 +64,23 @@ class SentMessage:
     place: Place | None = None
     #: The account that it is sent from; None: not known.
     sender: Me | None = None
+
+    def kept(self, sender: str) -> StoredMessage:
+        """As the history has it. `sender`: JID of the account, empty when it is not known."""
+        return StoredMessage(
+            message_id=self.message_id,
+            chat=self.chat,
+            sender=sender,
+            from_me=True,
+            timestamp=self.timestamp,
+            kind=str(self.content.get("kind", "text")),
+            body=body_of(self.content),
+            ack=_ACKS[self.state],
+            via_api=True,
+            has_media="file" in self.content,
+            reply_to=str(self.content.get("reply_to") or ""),
+            payload={"content": self.content},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
