@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from neonize.exc import (
 from neonize.proto import Neonize_pb2 as pb
 from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import MediaType
+from neonize.utils.log import log as library_log
 from pydantic import ValidationError
 
 from actors.checkpoint.store_process import StoreProcesses
@@ -293,6 +295,9 @@ class NeonizeClient:
             self._stream.accept(Failed(reason=said, temporary=False))
             return
         proxy = ProxySettings(self._settings.proxy_url) if self._settings.proxy_url else None
+        # Without a level of its own the library formats what each stanza says, and calls Python
+        # with it, to have it dropped there.
+        library_log.setLevel(logging.getLogger().level)
         async with _starting:
             before = await asyncio.to_thread(clients_in_library)
             if self._closed:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from library_device import LibraryDevice
+from library_device import PATIENCE, LibraryDevice
 from waiting import stays
 
 from sandbox.app import Sandbox
@@ -278,3 +278,22 @@ async def test_nothing_the_library_asks_is_unhandled(
     device = await link(alice)
     await device.send(chat(bob), "hello")
     await stays(lambda: sandbox.server.journal.unhandled == {}, 1)
+
+
+async def test_the_library_formats_no_line_that_would_be_dropped(
+    alice: Phone, bob: Phone, start: Start, tmp_path: Path
+) -> None:
+    device = await start(tmp_path / "device.db")
+    await device.eval("setattr(spool, 'lines', [])")
+    await device.eval(
+        "setattr(__import__('neonize.aioze.client', fromlist=['_']), 'log_whatsmeow',"
+        " lambda data, size: spool.lines.append(ctypes.string_at(data, size).decode('latin1')))"
+    )
+    await device.connect()
+    await alice.scan((await device.event("QrShown"))["text"])
+    await device.event("Connected")
+    await device.send(chat(bob), "hello")
+    await bob.wait_inbox(0, 5 * PATIENCE)
+    said = await device.eval("spool.lines")
+    assert any("INFO" in line for line in said), "lines come this way"
+    assert not [line for line in said if "DEBUG" in line]
