@@ -108,8 +108,8 @@ async def _measure(
         await checkpointer.checkpoint("one message")
         took.append((time.perf_counter() - began) * 1000)
         sizes.append((await stores.checkpoints.rows(record.id))[0].size)
-        data = await take_snapshot(path, folder / "copy.db")
-        whole.append(len(pages.base(data)))
+        data = await take_snapshot(path)
+        whole.append(len(pages.base(data, pages.Image.of(data))))
     figures: dict[str, Any] = {
         "store_bytes": path.stat().st_size,
         "delta_bytes_median": median(sizes),

@@ -46,10 +46,20 @@ class _Chain:
 
     base_seq: int
     image: Image
-    digest: bytes
     base_size: int
     deltas: int = 0
     delta_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A checkpoint that is not stored yet."""
+
+    binding: Binding
+    image: Image
+    sealed: bytes
+    #: Hex digest of `sealed`.
+    sha256: str
 
 
 class Checkpointer:
@@ -170,38 +180,48 @@ class Checkpointer:
                 await asyncio.sleep(self._settings.interval_seconds)
 
     async def _write(self, reason: str) -> None:
-        if not await asyncio.to_thread(self._path.exists):
+        data = await self._snapshotter.take(self._path)
+        if not data:
             return
-        data = await self._snapshotter.take(self._path, self._path.with_name("snapshot.db"))
         try:
-            image = await asyncio.to_thread(Image.of, data)
+            # One thread for all of it: each change of threads costs as much as the work.
+            made = await asyncio.to_thread(self._make, data, self._seq)
         except DamagedCheckpoint as error:
             raise Unavailable(f"the device store cannot be read: {error}") from error
-        digest = hashlib.sha256(data).digest()
-        if self._chain is not None and self._chain.digest == digest:
+        if made is None:
             return
-        piece = await asyncio.to_thread(self._delta, data, image)
-        kind = "base" if piece is None else "delta"
-        seq = self._seq
         # Never used again, whatever becomes of it: a commit whose answer got lost may stand.
         self._seq += 1
-        chain = self._chain
-        self._chain = None
-        base_seq = chain.base_seq if piece is not None and chain is not None else seq
-        if piece is None:
-            piece = await asyncio.to_thread(pages.base, data)
-        size = await self._commit(piece, seq=seq, kind=kind, base_seq=base_seq)
+        chain, self._chain = self._chain, None
+        await self._commit(made)
+        kind, seq, size = made.binding.kind, made.binding.seq, len(made.sealed)
         if kind == "base" or chain is None:
-            self._chain = _Chain(base_seq=seq, image=image, digest=digest, base_size=size)
+            self._chain = _Chain(base_seq=seq, image=made.image, base_size=size)
             await self._collect()
         else:
-            chain.image, chain.digest = image, digest
+            chain.image = made.image
             chain.deltas += 1
             chain.delta_bytes += size
             self._chain = chain
         self._log.info("checkpoint.written", seq=seq, kind=kind, size=size, reason=reason)
         if self._written is not None:
             await self._written(seq=seq, kind=kind, size=size, reason=reason)
+
+    def _make(self, data: bytes, seq: int) -> _Made | None:
+        """What a store of these bytes is kept as; None: it has not changed. Raises
+        `DamagedCheckpoint`."""
+        image, chain = Image.of(data), self._chain
+        if chain is not None and chain.image.digest == image.digest:
+            return None
+        piece = self._delta(data, image)
+        kind, base_seq = "delta", chain.base_seq if chain is not None else seq
+        if piece is None:
+            piece, kind, base_seq = pages.base(data, image), "base", seq
+        binding = Binding(
+            session_id=self._session_id, epoch=self._epoch, seq=seq, kind=kind, base_seq=base_seq
+        )
+        sealed = self._sealer.seal(piece, binding)
+        return _Made(binding, image, sealed, hashlib.sha256(sealed).hexdigest())
 
     def _delta(self, data: bytes, image: Image) -> bytes | None:
         chain = self._chain
@@ -213,30 +233,26 @@ class Checkpointer:
             return None
         return pages.delta(chain.image, data, image)
 
-    async def _commit(self, piece: bytes, *, seq: int, kind: str, base_seq: int) -> int:
+    async def _commit(self, made: _Made) -> None:
         """Upload, then make it part of the truth under the epoch."""
-        binding = Binding(
-            session_id=self._session_id, epoch=self._epoch, seq=seq, kind=kind, base_seq=base_seq
-        )
-        sealed = await asyncio.to_thread(self._sealer.seal, piece, binding)
-        key = f"checkpoints/{self._session_id}/{self._epoch:010d}/{seq:08d}-{kind}"
-        await self._objects.put(key, sealed)
+        what = made.binding
+        key = f"checkpoints/{self._session_id}/{self._epoch:010d}/{what.seq:08d}-{what.kind}"
+        await self._objects.put(key, made.sealed)
         try:
             await self._store.commit(
                 self._session_id,
                 self._epoch,
-                seq=seq,
-                kind=kind,
-                base_seq=base_seq,
+                seq=what.seq,
+                kind=what.kind,
+                base_seq=what.base_seq,
                 object_key=key,
-                size=len(sealed),
-                sha256=hashlib.sha256(sealed).hexdigest(),
+                size=len(made.sealed),
+                sha256=made.sha256,
                 key_id=self._sealer.key_id,
             )
         except NotOwner:
             await self._discard(key)
             raise
-        return len(sealed)
 
     async def _discard(self, key: str) -> None:
         try:

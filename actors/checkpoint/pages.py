@@ -34,6 +34,8 @@ class Image:
     page_size: int
     #: 16 bytes of SHA-256 per page
     pages: tuple[bytes, ...]
+    #: SHA-256 of the whole
+    digest: bytes
 
     @classmethod
     def of(cls, data: bytes) -> Image:
@@ -45,6 +47,7 @@ class Image:
                 hashlib.sha256(data[at : at + size]).digest()[:16]
                 for at in range(0, len(data), size)
             ),
+            hashlib.sha256(data).digest(),
         )
 
 
@@ -59,15 +62,15 @@ def page_size(data: bytes) -> int:
     return size
 
 
-def base(data: bytes) -> bytes:
+def base(data: bytes, image: Image) -> bytes:
     """The whole file, compressed."""
-    size = page_size(data)
-    head = _HEADER.pack(_BASE, size, len(data) // size, hashlib.sha256(data).digest())
+    head = _HEADER.pack(_BASE, image.page_size, len(image.pages), image.digest)
     return head + zstandard.compress(data, _LEVEL)
 
 
 def delta(before: Image, data: bytes, after: Image) -> bytes | None:
-    """The pages of `data` that are not in `before`, compressed; None when a base is needed."""
+    """The pages of `data`, whose image is `after`, that are not in `before`, compressed; None when
+    a base is needed."""
     if before.page_size != after.page_size:
         return None
     size = after.page_size
@@ -75,7 +78,7 @@ def delta(before: Image, data: bytes, after: Image) -> bytes | None:
     for number, digest in enumerate(after.pages):
         if number >= len(before.pages) or before.pages[number] != digest:
             parts += (_NUMBER.pack(number), data[number * size : (number + 1) * size])
-    head = _HEADER.pack(_DELTA, size, len(after.pages), hashlib.sha256(data).digest())
+    head = _HEADER.pack(_DELTA, size, len(after.pages), after.digest)
     return head + zstandard.compress(b"".join(parts), _LEVEL)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from actors.checkpoint.store_process import StoreProcesses
@@ -16,18 +15,12 @@ class Snapshotter:
     def __init__(self) -> None:
         self._processes: StoreProcesses | None = None
 
-    async def take(self, live: Path, scratch: Path) -> bytes:
-        """The bytes of the database as of one commit. Raises `Unavailable` when it cannot be
-        copied. `scratch`: a file of the caller's, overwritten and removed."""
+    async def take(self, live: Path) -> bytes:
+        """The bytes of the database as of one commit; empty when there is none. Raises
+        `Unavailable` when it cannot be copied."""
         if self._processes is None:
             self._processes = StoreProcesses.borrow()
-        processes = self._processes
-        await asyncio.to_thread(_remove, scratch)
-        try:
-            await processes.copy(live, scratch)
-            return await asyncio.to_thread(scratch.read_bytes)
-        finally:
-            await asyncio.to_thread(_remove, scratch)
+        return await self._processes.copy(live)
 
     async def close(self) -> None:
         """Nothing is kept until the next copy: the last one of a session comes after its work in
@@ -37,15 +30,10 @@ class Snapshotter:
             await processes.give_back()
 
 
-async def take_snapshot(live: Path, scratch: Path) -> bytes:
+async def take_snapshot(live: Path) -> bytes:
     """One copy; see `Snapshotter.take`."""
     snapshotter = Snapshotter()
     try:
-        return await snapshotter.take(live, scratch)
+        return await snapshotter.take(live)
     finally:
         await snapshotter.close()
-
-
-def _remove(scratch: Path) -> None:
-    for name in (scratch.name, f"{scratch.name}-wal", f"{scratch.name}-shm"):
-        scratch.with_name(name).unlink(missing_ok=True)

@@ -31,25 +31,35 @@ _SHARED = 2
 _LONGEST_ANSWER = 64 << 20
 #: Starting Python takes ten times as long as the work, so one process does it many times.
 _PROGRAM = """
-import json, select, sqlite3, sys
+import json, os, select, sqlite3, sys
 from contextlib import closing
 while select.select([sys.stdin], [], [], float(sys.argv[1]))[0] and (line := sys.stdin.readline()):
-    what, store, argument = json.loads(line)
-    said, rows = "", []
+    store, query = json.loads(line)
+    said, rows, data = "", [], b""
     try:
+        if not query and not os.path.exists(store):
+            raise FileNotFoundError
         with closing(sqlite3.connect(f"file:{store}?mode=rw", uri=True, timeout=20)) as live:
-            if what == "copy":
-                with closing(sqlite3.connect(argument)) as copy:
+            if not query:
+                with closing(sqlite3.connect(":memory:")) as copy:
+                    (size,) = live.execute("PRAGMA page_size").fetchone()
+                    copy.execute(f"PRAGMA page_size={size}")
                     live.backup(copy)
-                    copy.execute("PRAGMA journal_mode=DELETE")
+                    data = copy.serialize()
+                # Of a file without a write-ahead log (SQLite file format, offset 18).
+                data = data[:18] + bytes([1, 1]) + data[20:]
             else:
                 live.execute("PRAGMA query_only=ON")
                 # Names are kept as their owners wrote them, which need not be UTF-8.
                 live.text_factory = lambda raw: raw.decode("utf-8", "replace")
-                rows = live.execute(argument).fetchall()
+                rows = live.execute(query).fetchall()
+    except FileNotFoundError:
+        pass
     except (sqlite3.Error, OSError) as error:
         said = f"{type(error).__name__}: {error}"
-    print(json.dumps([said, rows]), flush=True)
+    sys.stdout.buffer.write(json.dumps([said, rows, len(data)]).encode() + b"\\n")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 """
 
 
@@ -64,14 +74,14 @@ class StoreProcess:
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def copy(self, store: Path, target: Path) -> None:
-        """Copy the database as of one commit. Raises `Unavailable`."""
-        await self._do("copy", store, str(target))
+    async def copy(self, store: Path) -> bytes:
+        """The database as of one commit; empty when there is none. Raises `Unavailable`."""
+        return (await self._do(store, ""))[1]
 
     async def rows(self, store: Path, query: str) -> list[list[Any]]:
         """What a query finds: texts and numbers only (`hex(column)` for bytes). Raises
         `Unavailable`."""
-        return await self._do("rows", store, query)
+        return (await self._do(store, query))[0]
 
     async def close(self) -> None:
         """End the process."""
@@ -81,19 +91,19 @@ class StoreProcess:
                 child.kill()
             await child.wait()
 
-    async def _do(self, what: str, store: Path, argument: str) -> list[list[Any]]:
-        line = json.dumps([what, str(store), argument]).encode() + b"\n"
+    async def _do(self, store: Path, query: str) -> tuple[list[list[Any]], bytes]:
+        line = json.dumps([str(store), query]).encode() + b"\n"
         self.callers += 1
         try:
             async with self._turn:
-                said, rows = await self._answer(line)
+                said, rows, data = await self._answer(line)
         finally:
             self.callers -= 1
         if said:
             raise Unavailable(f"the device store could not be read: {said}", retry_after=5)
-        return list(rows)
+        return list(rows), data
 
-    async def _answer(self, line: bytes) -> tuple[str, list[list[Any]]]:
+    async def _answer(self, line: bytes) -> tuple[str, list[list[Any]], bytes]:
         try:
             async with asyncio.timeout(_SECONDS):
                 return await self._ask(line)
@@ -105,7 +115,7 @@ class StoreProcess:
             await self.close()
             raise
 
-    async def _ask(self, line: bytes) -> tuple[str, list[list[Any]]]:
+    async def _ask(self, line: bytes) -> tuple[str, list[list[Any]], bytes]:
         # An old process may be about to end for want of work, so a fresh one gets a second try.
         for child in (self._child, None):
             process = child or await self._start()
@@ -123,12 +133,13 @@ class StoreProcess:
                     answer = await process.stdout.readline()
                 except ValueError:
                     await self.close()
-                    return f"the answer is longer than {_LONGEST_ANSWER} bytes", []
+                    return f"the answer is longer than {_LONGEST_ANSWER} bytes", [], b""
                 if answer:
-                    said, rows = json.loads(answer)
-                    return str(said), rows
+                    said, rows, size = json.loads(answer)
+                    with contextlib.suppress(asyncio.IncompleteReadError):
+                        return str(said), rows, await process.stdout.readexactly(size)
             await self.close()
-        return "the process for it ended", []
+        return "the process for it ended", [], b""
 
     async def _start(self) -> asyncio.subprocess.Process:
         self._child = await asyncio.create_subprocess_exec(
@@ -164,9 +175,9 @@ class StoreProcesses:
             for process in self._processes:
                 await process.close()
 
-    async def copy(self, store: Path, target: Path) -> None:
+    async def copy(self, store: Path) -> bytes:
         """See `StoreProcess.copy`."""
-        await self._least_asked().copy(store, target)
+        return await self._least_asked().copy(store)
 
     async def rows(self, store: Path, query: str) -> list[list[Any]]:
         """See `StoreProcess.rows`."""

@@ -79,9 +79,10 @@ class Courier:
         self.stopping = False
         self.delivered = 0
 
-    async def deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
+    async def deliver(self, hook: LeasedWebhook, leased_at: float) -> bool:
         """Deliver what waits for `hook`, leased at `leased_at` (monotonic, before the lease was
-        asked for). Returns when the lease is given back or lost."""
+        asked for). Returns when the lease is given back or lost; False when something waits
+        still."""
         endpoint = Endpoint.of(hook.config)
         batch = self._sinks.batching(endpoint.url)
         page = batch.most if batch else _PAGE
@@ -98,17 +99,21 @@ class Courier:
             if batch and events:
                 steps = await self._batch(hook, batch, list(events))
                 if not steps:
-                    return
+                    return False
+            through = not events if batch else len(events) < page
             for some in steps:
-                going_on = await self._some(hook, endpoint, some, leased_at)
+                # The last one's record gives the lease back; a replay's end does more.
+                ends = through and some is steps[-1] and hook.origin != "replay"
+                going_on = await self._some(hook, endpoint, some, leased_at, newest if ends else 0)
                 if going_on is None:
-                    return
+                    return False
                 hook, leased_at = going_on
                 turn += 1
-            through = not events if batch else len(events) < page
+                if ends:
+                    return True
             if through or turn >= _TURN or self.stopping:
                 await self._stores.webhooks.release(hook, newest if through else hook.cursor)
-                return
+                return through
 
     async def crashed(self, hook: LeasedWebhook, error: Exception) -> None:
         """`deliver` raised what nobody foresaw: a failed try of the event it is at, which waits,
@@ -142,8 +147,10 @@ class Courier:
         endpoint: Endpoint,
         events: Sequence[Event],
         leased_at: float,
+        until: int,
     ) -> tuple[LeasedWebhook, float] | None:
-        """Deliver one event, or one batch; the lease as it is then, or None without one."""
+        """Deliver one event, or one batch; the lease as it is then, or None without one. `until`:
+        with that delivered nothing more waits up to there, and the lease is given back; or 0."""
         late = time.monotonic() > leased_at + _LEASE_MARGIN.total_seconds()
         if self.stopping or late:
             # Late: this process stood still, and what is left of the lease may not do for a POST.
@@ -173,7 +180,7 @@ class Courier:
             self.delivered += len(events)
             held = await _written(
                 lambda: hooks.delivered(
-                    hook, event, outcome, rule=self.rule, lease_for=self.lease_for
+                    hook, event, outcome, rule=self.rule, lease_for=self.lease_for, until=until
                 )
             )
         else:

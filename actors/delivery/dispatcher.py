@@ -78,6 +78,10 @@ class Dispatcher:
         self._looked_at_all = float("-inf")
         #: Sessions that were named; None: look at all.
         self._hinted: set[int] | None = None
+        #: Those that were looked at while an endpoint of theirs was held: that found nothing.
+        self._missed: set[int] = set()
+        #: When the next retry, batch or probe is due, monotonic seconds; None: PostgreSQL is asked.
+        self._due: float | None = None
         self._stopping = False
 
     @property
@@ -132,7 +136,7 @@ class Dispatcher:
         self._wake.clear()
         try:
             taken = await self._take(hinted)
-            pause = await self._stores.webhooks.next_due(self._poll) if not taken else None
+            pause = await self._until_due() if not taken else None
         except GatewayError as error:
             log.warning("webhook.stores_away", error=error.detail)
             self._hinted = None
@@ -140,12 +144,19 @@ class Dispatcher:
             return
         if pause is None and self._free:
             return
-        seconds = max(0.01, pause.total_seconds()) if pause is not None else None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(pause):
                 await self._wake.wait()
         except TimeoutError:
             self._hinted = None
+
+    async def _until_due(self) -> float:
+        """Seconds until anything is due that nobody will name; at most a poll's. What others put
+        off they come back to themselves, or it is seen by the next look at all."""
+        if self._due is None:
+            due = await self._stores.webhooks.next_due(self._poll)
+            self._due = time.monotonic() + due.total_seconds()
+        return max(0.01, self._due - time.monotonic())
 
     @property
     def _poll(self) -> timedelta:
@@ -168,7 +179,10 @@ class Dispatcher:
         lease, asked_at = uuid.uuid4().hex, time.monotonic()
         if hinted is None:
             self._looked_at_all = asked_at
+            self._due = None
             await self._free_lapsed()
+        held = {hook.session_id for hook in self._under_way.values()}
+        self._missed |= held if hinted is None else hinted & held
         taken = await self._stores.webhooks.take(
             lease=lease,
             lease_for=self._courier.lease_for,
@@ -212,8 +226,9 @@ class Dispatcher:
             await self._stores.webhooks.reclaim(lapsed)
 
     async def _deliver(self, hook: LeasedWebhook, leased_at: float) -> None:
+        through = False
         try:
-            await self._courier.deliver(hook, leased_at)
+            through = await self._courier.deliver(hook, leased_at)
         except GatewayError as error:
             # The lease ends by itself; another try then begins where this one was written down.
             log.warning("webhook.interrupted", hook=hook.key, error=error.detail)
@@ -225,14 +240,20 @@ class Dispatcher:
             except Exception:
                 # The lease ends by itself.
                 log.exception("webhook.crash_not_counted", hook=hook.key)
+        if not through:
+            # There is more, now or some time.
+            self._due = None
+            self._missed.add(hook.session_id)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         hook = self._under_way.pop(task)
         if self._full or self._hinted is None:
             self._hinted = None
-        else:
-            # Notified while it was leased: that hint found nothing to take.
+        elif hook.session_id in self._missed:
+            self._missed.discard(hook.session_id)
             self._hinted.add(hook.session_id)
+        else:
+            return
         self._wake.set()
 
     async def _listen(self) -> None:

@@ -193,10 +193,17 @@ class WebhookStore:
         *,
         rule: BreakerRule,
         lease_for: timedelta,
+        until: int = 0,
     ) -> bool:
-        """Move on; False when the lease went to somebody else. When this closes the endpoint's
-        circuit, whoever waits for it is due at once: the receiver is back."""
-        values = {"lease_for": lease_for, "attempt": hook.attempts + 1, "failures": rule.failures}
+        """Move on; False when the lease went to somebody else. With `until` the lease is given
+        back, as `release` does: nothing more is wanted up to there. When this closes the
+        endpoint's circuit, whoever waits for it is due at once: the receiver is back."""
+        values = {
+            "lease_for": lease_for,
+            "attempt": hook.attempts + 1,
+            "failures": rule.failures,
+            "until": until,
+        }
         return await self._held(_DELIVERED, hook, event, outcome, values)
 
     async def failed(
@@ -570,8 +577,12 @@ _HELD = " SELECT EXISTS (SELECT 1 FROM mine) AS held"
 _DELIVERED = _sql(
     """
     WITH mine AS (
-        UPDATE webhooks SET cursor = %(seq)s, attempts = 0, error = '',
-               lease_until = clock_timestamp() + %(lease_for)s
+        UPDATE webhooks SET cursor = greatest(%(seq)s, %(until)s::bigint), attempts = 0, error = '',
+               lease = CASE %(until)s::bigint WHEN 0 THEN lease ELSE '' END,
+               lease_until = CASE %(until)s::bigint
+                   WHEN 0 THEN clock_timestamp() + %(lease_for)s ELSE '-infinity' END,
+               next_try_at = CASE %(until)s::bigint
+                   WHEN 0 THEN next_try_at ELSE greatest(next_try_at, clock_timestamp()) END
         WHERE id = %(id)s AND lease = %(lease)s AND cursor < %(seq)s
         RETURNING session_id, key, target, origin
     ), broken AS (

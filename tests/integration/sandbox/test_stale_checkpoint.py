@@ -41,7 +41,7 @@ async def test_only_a_store_that_forgets_its_ratchets_loses_nothing(
     await bob.send_text(alice.number, "answer")
     await device.event("Received", body="answer")
     await device.send(chat, "m2")
-    checkpoint = await take_snapshot(store, tmp_path / "snapshot.db")
+    checkpoint = await take_snapshot(store)
     for number in range(3, 6):
         await device.send(chat, f"m{number}")
     await _texts(bob, 5)

@@ -62,6 +62,30 @@ async def test_two_dispatchers_share_the_work_and_deliver_nothing_twice(
         assert other.delivered > 0
 
 
+async def test_what_comes_during_a_delivery_or_is_more_than_a_turn_waits_for_no_poll(
+    stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
+) -> None:
+    hook_settings.webhooks.poll_seconds = 600
+    session = await hooked(hook(receiver))
+    answers = asyncio.Event()
+
+    async def hold(came: Received) -> web.StreamResponse | None:
+        await answers.wait()
+        return None
+
+    async def tried() -> bool:
+        return bool(receiver.tries)
+
+    receiver.fault = hold
+    async with running_dispatcher(hook_settings):
+        await say(stores, session, 1)
+        await eventually(tried)
+        await say(stores, session, 210, start=1)
+        answers.set()
+        await receiver.until_taken(211, 60)
+    assert receiver.by_session() == {session.name: list(range(1, 212))}
+
+
 @pytest.mark.parametrize("patience", [0.5])
 async def test_a_dead_endpoint_slows_nobody_else(
     stores: Stores, dispatcher: Dispatcher, hooked: Hooked, receiver: Receiver

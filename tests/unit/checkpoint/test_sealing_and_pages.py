@@ -107,7 +107,8 @@ def test_any_chain_of_deltas_gives_the_file(
     with closing(sqlite3.connect(path)) as store:
         store.execute("PRAGMA journal_mode=DELETE")
     data = path.read_bytes()
-    restored, image = pages.apply(b"", pages.base(data)), Image.of(data)
+    image = Image.of(data)
+    restored = pages.apply(b"", pages.base(data, image))
     assert restored == data
     for step in history:
         with closing(sqlite3.connect(path)) as store:
@@ -159,8 +160,8 @@ async def test_snapshot_of_a_database_in_use_is_one_commit(tmp_path: Path) -> No
         live.execute("INSERT INTO whatsmeow_sessions (data) VALUES (x'01')")
         live.execute("BEGIN IMMEDIATE")
         live.execute("INSERT INTO whatsmeow_sessions (data) VALUES (x'02')")
-        data = await take_snapshot(path, tmp_path / "snapshot.db")
-        again = await take_snapshot(path, tmp_path / "snapshot.db")
+        data = await take_snapshot(path)
+        again = await take_snapshot(path)
         live.execute("COMMIT")
     assert data == again, "nothing changed, so nothing is to be checkpointed"
     copy = tmp_path / "copy.db"
@@ -169,13 +170,12 @@ async def test_snapshot_of_a_database_in_use_is_one_commit(tmp_path: Path) -> No
         found = store.execute("SELECT count(*), max(data) FROM whatsmeow_sessions WHERE id > 200")
         assert found.fetchone() == (1, b"\x01")
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert not (tmp_path / "snapshot.db").exists()
 
 
 async def test_snapshot_of_garbage_is_refused(tmp_path: Path) -> None:
     (tmp_path / "device.db").write_bytes(b"garbage" * 1000)
     with pytest.raises(Unavailable):
-        await take_snapshot(tmp_path / "device.db", tmp_path / "snapshot.db")
+        await take_snapshot(tmp_path / "device.db")
 
 
 def test_forgetting_takes_ratchets_and_nothing_else(tmp_path: Path) -> None:
@@ -196,18 +196,17 @@ async def test_one_process_makes_many_copies_and_a_dead_one_is_replaced(tmp_path
         live.commit()
         before = {child.pid for child in psutil.Process().children()}
         snapshotter = Snapshotter()
-        scratch = tmp_path / "snapshot.db"
         try:
-            first = await snapshotter.take(path, scratch)
+            first = await snapshotter.take(path)
             live.execute("INSERT INTO t VALUES (1)")
             live.commit()
-            second = await snapshotter.take(path, scratch)
+            second = await snapshotter.take(path)
             assert first != second
             (child,) = {child.pid for child in psutil.Process().children()} - before
             os.kill(child, signal.SIGKILL)
-            assert await snapshotter.take(path, scratch) == second
-            with pytest.raises(Unavailable):
-                await snapshotter.take(tmp_path / "none.db", scratch)
-            assert await snapshotter.take(path, scratch) == second
+            assert await snapshotter.take(path) == second
+            assert not await snapshotter.take(tmp_path / "none.db")
+            assert not (tmp_path / "none.db").exists()
+            assert await snapshotter.take(path) == second
         finally:
             await snapshotter.close()
