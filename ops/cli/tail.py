@@ -15,7 +15,7 @@ from rich.markup import escape
 from cluster.domain.errors import Unavailable
 from ops.cli.console import console, errors
 from ops.cli.http import JsonApi
-from ops.cli.session.connection import DataOption, JsonOption, KeyOption, UrlOption, connected
+from ops.cli.session.connection import Target, on_a_gateway
 
 __all__ = ["tail"]
 
@@ -38,7 +38,9 @@ _COLOURS = {
 }
 
 
+@on_a_gateway
 def tail(
+    target: Target,
     sessions: Annotated[
         list[str] | None, typer.Option("--session", "-s", help="Only of this one; repeat it.")
     ] = None,
@@ -52,16 +54,12 @@ def tail(
         str | None, typer.Option("--grep", "-g", help="Only events in which this is found.")
     ] = None,
     count: Annotated[int, typer.Option("-n", min=0, help="End after so many; 0: never.")] = 0,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    data: DataOption = None,
 ) -> None:
     """Show events of all sessions as they happen; with --json one a line."""
     wanted = frozenset(sessions or ())
     query = {"events": ",".join(kinds)} if kinds else {}
     shown = 0
-    with connected(url, key, data, as_json=as_json) as api:
+    with target.connected() as api:
         for event in _live(api, query):
             if wanted and event.get("session") not in wanted:
                 continue
@@ -70,7 +68,7 @@ def tail(
             line = json.dumps(event, ensure_ascii=False)
             if text and text.casefold() not in line.casefold():
                 continue
-            if as_json:
+            if target.as_json:
                 typer.echo(line)
             else:
                 console.print(_row(event), soft_wrap=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
 
 from cluster.domain.errors import GatewayError, Unavailable
-from ops.cli.console import errors
+from ops.cli.console import console, errors
 from ops.cli.data_folder import DataOption, present_state
 from ops.cli.exit_codes import ExitCode, of_status
 from ops.cli.http import JsonApi, gateway_api
@@ -21,11 +25,10 @@ from ops.local.state import Phase
 __all__ = [
     "DataOption",
     "JsonOption",
-    "KeyOption",
     "NameArgument",
-    "UrlOption",
-    "connected",
+    "Target",
     "ends",
+    "on_a_gateway",
     "print_json",
 ]
 
@@ -40,19 +43,56 @@ KeyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
-@contextlib.contextmanager
-def connected(
-    url: str | None, key: str | None, data: DataOption = None, *, as_json: bool = False
-) -> Iterator[JsonApi]:
-    """The gateway that is meant. What it refuses ends the command with a number of its own."""
-    try:
-        with _api(url, key, data) as api:
-            yield api
-    except Unavailable as error:
-        status = error.fields.get("status")
-        ends(error.detail, of_status(status, str(error.fields.get("code", ""))), as_json=as_json)
-    except GatewayError as error:
-        ends(error.detail, ExitCode.FAILED, as_json=as_json)
+@dataclass(frozen=True)
+class Target:
+    """The gateway that a command is for, and how it says what came of it.
+
+    The fields are the options of every such command, in the order of its help."""
+
+    as_json: JsonOption = False
+    url: UrlOption = None
+    key: KeyOption = None
+    data: DataOption = None
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[JsonApi]:
+        """Its API. What it refuses ends the command with a number of its own."""
+        try:
+            with _api(self.url, self.key, self.data) as api:
+                yield api
+        except Unavailable as error:
+            status = error.fields.get("status")
+            self.ends(error.detail, of_status(status, str(error.fields.get("code", ""))))
+        except GatewayError as error:
+            self.ends(error.detail, ExitCode.FAILED)
+
+    def ends(self, reason: str, code: ExitCode) -> NoReturn:
+        """Say why on stderr and exit."""
+        ends(reason, code, as_json=self.as_json)
+
+    def show(self, value: Any, text: Any) -> None:
+        """The outcome: for programs `value`, for people `text`."""
+        if self.as_json:
+            print_json(value)
+        else:
+            console.print(text)
+
+
+def on_a_gateway(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of a target in the place of its first parameter, a `Target`."""
+    of_target = list(inspect.signature(Target, eval_str=True).parameters.values())
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    signature = inspect.Signature([*own, *of_target])
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        target = Target(**{one.name: given.pop(one.name) for one in of_target})
+        command(target, **given)
+
+    # What typer reads.
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    return run
 
 
 def ends(reason: str, code: ExitCode, *, as_json: bool = False) -> NoReturn:
@@ -69,7 +109,7 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def _api(url: str | None, key: str | None, data: DataOption) -> JsonApi:
+def _api(url: str | None, key: str | None, data: Path | None) -> JsonApi:
     if url:
         return JsonApi(url.rstrip("/"), {"X-Api-Key": key or ""}, elsewhere=True)
     _, state = present_state(data)

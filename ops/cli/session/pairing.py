@@ -17,16 +17,7 @@ from ops.cli.console import console
 from ops.cli.exit_codes import ExitCode
 from ops.cli.http import JsonApi
 from ops.cli.qr_text import qr_text
-from ops.cli.session.connection import (
-    DataOption,
-    JsonOption,
-    KeyOption,
-    NameArgument,
-    UrlOption,
-    connected,
-    ends,
-    print_json,
-)
+from ops.cli.session.connection import NameArgument, Target, on_a_gateway, print_json
 
 __all__ = ["code", "qr", "show_until_paired"]
 
@@ -39,58 +30,51 @@ TimeoutOption = Annotated[
 ]
 
 
+@on_a_gateway
 def qr(
+    target: Target,
     session: NameArgument,
     once: Annotated[bool, typer.Option("--once", help="Print the present code and end.")] = False,
     timeout: TimeoutOption = 180,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    data: DataOption = None,
 ) -> None:
     """Show a session's QR code, renewed until a phone has scanned it.
 
     With --json each code is a line of its own, and the session comes last.
     """
-    with connected(url, key, data, as_json=as_json) as api:
+    with target.connected() as api:
         if once:
             shown = api.get(f"/api/{session}/auth/qr", format="raw")
-            if as_json:
+            if target.as_json:
                 print_json(shown)
             else:
                 console.print(qr_text(shown["value"]), markup=False, soft_wrap=True)
             return
-        paired = show_until_paired(api, session, timeout=timeout, as_json=as_json)
-    if as_json:
+        paired = show_until_paired(target, api, session, timeout=timeout)
+    if target.as_json:
         print_json(paired)
 
 
+@on_a_gateway
 def code(
+    target: Target,
     session: NameArgument,
     number: Annotated[str, typer.Argument(help="The phone's number, with the country's code.")],
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    data: DataOption = None,
 ) -> None:
     """Ask for a pairing code to type on the phone (Linked devices, with a phone number)."""
-    with connected(url, key, data, as_json=as_json) as api:
+    with target.connected() as api:
         found = api.post(f"/api/{session}/auth/request-code", {"phoneNumber": number})
-    if as_json:
-        print_json(found)
-    else:
-        console.print(f"type on the phone: [bold]{found['code']}[/]")
+    target.show(found, f"type on the phone: [bold]{found['code']}[/]")
 
 
 def show_until_paired(
-    api: JsonApi, session: str, *, timeout: float = 180, as_json: bool = False
+    target: Target, api: JsonApi, session: str, *, timeout: float = 180
 ) -> dict[str, Any]:
     """Show the codes as they come until the session works; returns it. Exits with STATE when it
     is stopped or fails, with TIMEOUT when no phone came."""
     deadline = time.monotonic() + timeout
     shown = ""
     # What programs read has nothing but JSON in it, not even a cursor that moves.
-    screen = Console(file=io.StringIO()) if as_json else console
+    screen = Console(file=io.StringIO()) if target.as_json else console
     with Live(console=screen, auto_refresh=False, transient=True) as live:
         while True:
             found: dict[str, Any] = api.get(f"/api/sessions/{session}")
@@ -99,19 +83,19 @@ def show_until_paired(
                 break
             if status in {"FAILED", "STOPPED"}:
                 reason = found["gateway"]["reason"] or "start it first"
-                ends(f"{session} is {status}: {reason}", ExitCode.STATE, as_json=as_json)
+                target.ends(f"{session} is {status}: {reason}", ExitCode.STATE)
             if time.monotonic() > deadline:
-                ends(f"no phone scanned it in {timeout:.0f} s", ExitCode.TIMEOUT, as_json=as_json)
+                target.ends(f"no phone scanned it in {timeout:.0f} s", ExitCode.TIMEOUT)
             fresh = _code(api, session) if status == "SCAN_QR_CODE" else ""
             if fresh and fresh != shown:
                 shown = fresh
-                if as_json:
+                if target.as_json:
                     typer.echo(json.dumps({"value": fresh}))
-            if not as_json:
+            if not target.as_json:
                 left = max(0, int(deadline - time.monotonic()))
                 live.update(_picture(shown, session, status, left), refresh=True)
             time.sleep(_POLL_SECONDS)
-    if not as_json:
+    if not target.as_json:
         me = found.get("me") or {}
         console.print(f"[green]✓[/] {session} is linked to {me.get('id', '?')}")
     return found

@@ -10,18 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.cli.console import console
 from ops.cli.exit_codes import ExitCode
-from ops.cli.session.connection import (
-    DataOption,
-    JsonOption,
-    KeyOption,
-    NameArgument,
-    UrlOption,
-    connected,
-    ends,
-    print_json,
-)
+from ops.cli.session.connection import NameArgument, Target, on_a_gateway
 from ops.cli.session.progress import carrying
 
 __all__ = ["send"]
@@ -29,7 +19,9 @@ __all__ = ["send"]
 _BY_KIND = {"image": "/api/sendImage", "video": "/api/sendVideo"}
 
 
+@on_a_gateway
 def send(
+    target: Target,
     session: NameArgument,
     chat: Annotated[str, typer.Argument(help="`…@c.us`, `…@g.us`, or a phone number.")],
     text: Annotated[
@@ -41,19 +33,15 @@ def send(
         str | None,
         typer.Option("--idempotency-key", help="The same key again is the same message."),
     ] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    data: DataOption = None,
 ) -> None:
     """Send a text or a file. Exit code 0: it is durable, and sent or about to be."""
     if text == "-":
         text = sys.stdin.read()
     if not text and file is None:
-        ends("nothing to send: give a text or --file", ExitCode.USAGE, as_json=as_json)
+        target.ends("nothing to send: give a text or --file", ExitCode.USAGE)
     body: dict[str, Any] = {"session": session, "chatId": _chat(chat), "reply_to": reply_to}
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    with connected(url, key, data, as_json=as_json) as api:
+    with target.connected() as api:
         if file is None:
             sent = api.post("/api/sendText", body | {"text": text}, headers=headers)
         else:
@@ -61,17 +49,14 @@ def send(
             try:
                 content = base64.b64encode(file.read_bytes()).decode()
             except OSError as error:
-                ends(f"{file}: {error.strerror}", ExitCode.USAGE, as_json=as_json)
+                target.ends(f"{file}: {error.strerror}", ExitCode.USAGE)
             upload = {"mimetype": kind, "filename": file.name, "data": content}
             path = _BY_KIND.get(kind.partition("/")[0], "/api/sendFile")
-            with carrying(f"sending {file.name}", quiet=as_json) as moved:
+            with carrying(f"sending {file.name}", quiet=target.as_json) as moved:
                 sent = api.send_large(
                     path, body | {"file": upload, "caption": text}, moved, headers=headers
                 )
-    if as_json:
-        print_json(sent)
-    else:
-        console.print(f"[green]✓[/] {sent['id']}")
+    target.show(sent, f"[green]✓[/] {sent['id']}")
 
 
 def _chat(text: str) -> str:

@@ -14,15 +14,7 @@ from ops.cli.console import console, tail
 from ops.cli.data_folder import present_state
 from ops.cli.exit_codes import ExitCode
 from ops.cli.http import JsonApi
-from ops.cli.session.connection import (
-    DataOption,
-    JsonOption,
-    KeyOption,
-    NameArgument,
-    UrlOption,
-    connected,
-    ends,
-)
+from ops.cli.session.connection import DataOption, NameArgument, Target, ends, on_a_gateway
 
 __all__ = ["events", "logs"]
 
@@ -32,7 +24,9 @@ _WIDEST = 160
 _TAIL_LINES = 20_000
 
 
+@on_a_gateway
 def events(
+    target: Target,
     session: NameArgument,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on.")] = False,
     kinds: Annotated[
@@ -40,18 +34,14 @@ def events(
     ] = None,
     after: Annotated[int, typer.Option("--after", min=0, help="Numbered above this.")] = 0,
     limit: Annotated[int, typer.Option("-n", min=1, max=1000, help="The newest so many.")] = 20,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    data: DataOption = None,
 ) -> None:
     """Show a session's events; with --json one a line."""
     query = {"events": ",".join(kinds)} if kinds else {}
-    with connected(url, key, data, as_json=as_json) as api:
+    with target.connected() as api:
         last = after
         for event in _past(api, session, after, limit, query):
             last = int(event["gateway"]["seq"])
-            _print_event(event, as_json=as_json)
+            _print_event(event, as_json=target.as_json)
         while follow:
             # A stream ends after some thousands of events, and with its replica.
             for line in api.lines(f"/api/{session}/events/stream", after=last, **query):
@@ -59,7 +49,7 @@ def events(
                     event = json.loads(line[len(_DATA) :])
                     if "gateway" in event:
                         last = int(event["gateway"]["seq"])
-                        _print_event(event, as_json=as_json)
+                        _print_event(event, as_json=target.as_json)
 
 
 def logs(
