@@ -12,10 +12,12 @@ test compares with the SQL.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cache
+from typing import Literal, NamedTuple, TypeAlias
 
 from actors.session.lease import LeaseClock
 
@@ -187,9 +189,28 @@ class Process(NamedTuple):
         return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at, away=self.away)
 
 
+class Around(NamedTuple):
+    """All that a process' next steps depend on beside itself."""
+
+    store: Store
+    used: int
+    may_start: bool
+    disk: tuple[int, int] | None
+    alone: bool
+    #: the other process is the owner before it, and lives
+    predecessor: bool
+    #: the other process has a connection, or is about to
+    connected: bool
+
+
+#: Label, the process after it, the store after it, how far the peers are then, what is wrong.
+_Move: TypeAlias = tuple[str, Process, Store, int, str]
+_numbers = itertools.count()
+
+
 class State(NamedTuple):
     store: Store
-    processes: tuple[Process, ...]
+    processes: tuple[Process, Process]
     #: how far the peers have followed the ratchet
     used: int = 0
     starts: int = 0
@@ -212,11 +233,11 @@ def search(
     guards: frozenset[str] = GUARDS, *, about: Question, limit: int = 1_000_000
 ) -> Violation | int:
     """The shortest way to a violation, or the number of states when there is none."""
-    first = State(Store(), (Process(), Process()))
+    first = State(Store(), _pair(Process(), Process()))
     if about == "staying":
         store, _, _ = Store().claim(AWAY)
         owner = Process(phase="connected", epoch=1, device="ready", away=AWAY)
-        first = State(store, tuple(sorted((Process(), owner), key=repr)))
+        first = State(store, _pair(Process(), owner))
     seen: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
     while queue:
@@ -239,22 +260,40 @@ def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[st
     return tuple(reversed(steps))
 
 
+@cache
+def _order(process: Process) -> int:
+    """Processes are numbered as they come up: comparing their fields would take longer."""
+    return next(_numbers)
+
+
+def _pair(one: Process, other: Process) -> tuple[Process, Process]:
+    """In one order: which of the two is which does not matter."""
+    return (one, other) if _order(one) <= _order(other) else (other, one)
+
+
 def _steps(
     state: State, guards: frozenset[str], about: Question
 ) -> Iterator[tuple[str, State, str]]:
-    for number, process in enumerate(state.processes):
-        if process == state.processes[number - 1] and number:
-            continue  # two of a kind
-        for label, following, store, used, wrong in _process(state, process, guards, about):
+    first, second = state.processes
+    # Of two of a kind, one.
+    for process, other in ((first, second), (second, first))[: 1 + (first != second)]:
+        around = Around(
+            state.store,
+            state.used,
+            state.starts < STARTS[about],
+            state.disk,
+            state.alone,
+            other.is_of(process.epoch - 1),
+            other.phase in ("connecting", "connected"),
+        )
+        for label, following, store, used, wrong in _moves(around, process, guards, about):
             disk = _left_behind(state.disk, process, label) if about == "stores" else None
-            others = state.processes[:number] + state.processes[number + 1 :]
-            processes = tuple(sorted((*others, following), key=repr))
             starts = state.starts + (label == "starts")
-            connected = sum(p.phase == "connected" for p in processes)
+            connected = other.phase == following.phase == "connected"
             yield (
                 f"{process.phase}/{process.epoch} {label}",
-                State(store, processes, used, starts, disk, state.alone, state.joins),
-                wrong or ("two connections at once" if connected > 1 else ""),
+                State(store, _pair(following, other), used, starts, disk, state.alone, state.joins),
+                wrong or ("two connections at once" if connected else ""),
             )
     if about == "staying" and state.joins < _JOINS:
         yield (
@@ -262,10 +301,9 @@ def _steps(
             state._replace(alone=not state.alone, joins=state.joins + 1),
             "",
         )
-    if about != "stores" and all(_may_wait(p, guards) for p in state.processes):
+    if about != "stores" and _may_wait(first, guards) and _may_wait(second, guards):
         longest = TTL + AWAY if about == "staying" else TTL
-        aged = (_killed(p.later(longest), guards) for p in state.processes)
-        processes = tuple(sorted(aged, key=repr))
+        processes = _pair(_aged(first, longest, guards), _aged(second, longest, guards))
         yield "time passes", state._replace(processes=processes), ""
 
 
@@ -282,6 +320,7 @@ def _left_behind(
     return disk
 
 
+@cache
 def _may_wait(process: Process, guards: frozenset[str]) -> bool:
     """Whether time may pass: a running owner acts at its deadline, not after it."""
     if process.frozen or "fences itself" not in guards:
@@ -291,8 +330,10 @@ def _may_wait(process: Process, guards: frozenset[str]) -> bool:
     return process.clock().stays(0) > 0
 
 
-def _killed(process: Process, guards: frozenset[str]) -> Process:
-    """The kernel's part: it needs nobody to run."""
+@cache
+def _aged(process: Process, longest: int, guards: frozenset[str]) -> Process:
+    """A tick on, with the kernel's part: it needs nobody to run."""
+    process = process.later(longest)
     if process.phase in ("connecting", "connected") and "dead man's switch" in guards:
         # Armed anew as long as it runs; never beyond its lease (tests/unit/session/test_lease.py).
         held = TTL - KILL_MARGIN
@@ -303,20 +344,28 @@ def _killed(process: Process, guards: frozenset[str]) -> Process:
     return process
 
 
+@cache
+def _moves(
+    around: Around, process: Process, guards: frozenset[str], about: Question
+) -> tuple[_Move, ...]:
+    """What a process may do, and what may happen to it; most of it comes up in many states."""
+    return tuple(_process(around, process, guards, about))
+
+
 def _process(
-    state: State, process: Process, guards: frozenset[str], about: Question
-) -> Iterator[tuple[str, Process, Store, int, str]]:
-    store, used = state.store, state.used
+    around: Around, process: Process, guards: frozenset[str], about: Question
+) -> Iterator[_Move]:
+    store, used = around.store, around.used
     linked = about in ("connections", "staying")
 
     def step(
         label: str, following: Process, after: Store = store, use: int = used, wrong: str = ""
-    ) -> tuple[str, Process, Store, int, str]:
+    ) -> _Move:
         return label, following, after, use, wrong
 
     # What happens to it.
     if process.request:
-        away = AWAY if about == "staying" and state.alone else 0
+        away = AWAY if about == "staying" and around.alone else 0
         yield step(*_arrives(store, process, guards, away))
         if about == "staying" and process.request[0] == "renew" and process.late is None:
             given_up = process._replace(request=None, late=(process.epoch, process.asked))
@@ -344,11 +393,11 @@ def _process(
         label, following, after = _learns(store, process, guards)
         if about == "ratchets" and following.phase == "waiting" and following.device == "none":
             # With its store, at once: what may happen in between is another question.
-            following = next(_opens(state, following, guards | {_WHOLE}))[1]
+            following = next(_opens(around, following, guards | {_WHOLE}))[1]
         yield step(label, following, after)
     if process.ghost:
         yield step("comes up, closed", process, wrong="a connection that nobody owns")
-    if process.phase == "idle" and state.starts < STARTS[about]:
+    if process.phase == "idle" and around.may_start:
         claiming = process._replace(phase="claiming", request=("claim", 0))
         if about == "staying":
             _, answered, after = _arrives(store, claiming, guards, 0)
@@ -356,15 +405,10 @@ def _process(
         else:
             yield step("starts", claiming)
     if process.phase == "waiting":
-        gone = process.provable and not any(
-            other.is_of(process.epoch - 1) for other in state.processes
-        )
-        waited = process.wait_until <= 0 or gone
+        waited = process.wait_until <= 0 or (process.provable and not around.predecessor)
         if about == "stores":
             # What "connections" is about holds here.
-            others = [p.phase for p in state.processes if p != process]
-            free = "connecting" not in others and "connected" not in others
-            waited = free and process.epoch == store.epoch
+            waited = not around.connected and process.epoch == store.epoch
         alive = process.clock().stays(0) > 0 or "fences itself" not in guards
         if linked and not store.free and (waited or "waits before it says so" not in guards):
             yield step("says that it has waited", process, store.waited(process.epoch))
@@ -373,7 +417,7 @@ def _process(
             after = store.release(process.epoch, clean=False, always=always)
             yield step("stops while it waits", Process(), after)
         if not linked and process.device != "ready":
-            yield from (step(*found) for found in _opens(state, process, guards))
+            yield from (step(*found) for found in _opens(around, process, guards))
         elif (waited or "waits out the lease" not in guards) and alive:
             phase = "connected" if about == "staying" else "connecting"
             yield step("connects", process._replace(phase=phase))
@@ -406,16 +450,14 @@ def _process(
         if about == "staying":
             return
         if not linked:
-            yield from _uses(state, process, guards)
+            yield from _uses(around, process, guards)
         elif process.epoch == store.epoch:
             yield step("stops cleanly", Process(), store.release(process.epoch, clean=True))
 
 
-def _uses(
-    state: State, process: Process, guards: frozenset[str]
-) -> Iterator[tuple[str, Process, Store, int, str]]:
+def _uses(around: Around, process: Process, guards: frozenset[str]) -> Iterator[_Move]:
     """A connected owner sends, checkpoints and stops."""
-    store, used = state.store, state.used
+    store, used = around.store, around.used
     if used < _SENDS:
         stale = process.position != EMPTY and process.position < used
         position = used + 1
@@ -505,20 +547,22 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
     )
 
 
-def _opens(state: State, process: Process, guards: frozenset[str]) -> Iterator[tuple[str, Process]]:
+def _opens(
+    around: Around, process: Process, guards: frozenset[str]
+) -> Iterator[tuple[str, Process]]:
     """An owner that waits has its device store brought."""
     if process.device == "unfinished":
         yield "forgets", process._replace(device="ready", position=EMPTY)
         return
-    if state.disk is not None:
+    if around.disk is not None:
         last = "only the next epoch takes a store" not in guards
-        if state.disk[0] == process.epoch - 1 or last:
+        if around.disk[0] == process.epoch - 1 or last:
             yield (
                 "takes the store on disk",
-                process._replace(device="ready", position=state.disk[1]),
+                process._replace(device="ready", position=around.disk[1]),
             )
             return
-    saved_epoch, position = state.store.checkpoint
+    saved_epoch, position = around.store.checkpoint
     trusted = process.handed_over and saved_epoch == process.epoch - 1
     if trusted or "forgets ratchets" not in guards:
         yield "restores", process._replace(device="ready", position=position)
