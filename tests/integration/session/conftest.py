@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import structlog
 from pydantic import SecretStr
 from unplugged import Running, start
 
 from cluster.domain.session import SessionRecord
-from cluster.settings import CheckpointSettings, LeaseSettings, LogSettings, Settings
+from cluster.settings import CheckpointSettings, LeaseSettings, Settings
 from cluster.stores import Stores
-from cluster.telemetry.logs import configure
 
 _KEYS = "test:" + base64.b64encode(bytes(32)).decode()
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """As in production: structlog's own way of showing a traceback takes longer than the tests."""
-    configure(LogSettings(level="ERROR"), part="test")
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

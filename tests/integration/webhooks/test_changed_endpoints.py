@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import structlog
 from hook_receiver import Receiver, answers_500, eventually
 from hooked import Hooked, running_dispatcher
 
 from cluster.domain.session import SessionRecord
-from cluster.settings import LogSettings, Settings
+from cluster.settings import Settings
 from cluster.stores import Stores
 from cluster.stores.webhooks import BreakerRule, WebhookState
-from cluster.telemetry.logs import configure
 from cluster.webhooks.endpoint import Endpoint
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """As in production: structlog's own way of showing a traceback takes longer than the tests."""
-    configure(LogSettings(level="ERROR"), part="test")
-    yield
-    structlog.reset_defaults()
-
 
 ONCE = {"policy": "constant", "delaySeconds": 0, "attempts": 0}
 

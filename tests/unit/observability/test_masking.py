@@ -112,10 +112,11 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     uvicorn.propagate = False
     root = logging.getLogger()
     before, factory = (list(root.handlers), root.level), logging.getLogRecordFactory()
+    renderers = structlog.get_config()
     configure(LogSettings(_env_file=os.devnull), part="test", secrets=iter(["operators-own-key"]))
     bind_process(session="default/alice", node="n1", epoch=7)
     yield out
-    structlog.reset_defaults()
+    structlog.configure(**renderers)
     logging.setLogRecordFactory(factory)
     root.handlers[:], root.level = before
     root.setLevel(before[1])
