@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid
+from cluster.domain.verbs import calls
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -26,4 +27,4 @@ class Calls:
         if not 1 <= len(call_id) <= _MAX_ID:
             raise Invalid(f"a call id has 1 to {_MAX_ID} characters", field="id")
         jid = parse_chat_id(caller, "from").jid
-        await self._session.request("calls.reject", caller=jid, call_id=call_id, repeatable=True)
+        await self._session.request(calls.Reject(caller=jid, call_id=call_id))

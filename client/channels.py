@@ -10,6 +10,7 @@ from client.workshop import Attachment
 from cluster.domain.channel import Channel, ChannelMessage
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid
+from cluster.domain.verbs import channels
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -29,20 +30,13 @@ class Channels:
 
     async def list(self) -> Sequence[Channel]:
         """Those this account follows or owns."""
-        found = await self._session.request("channels.list", repeatable=True)
-        return [Channel(**one) for one in found]
+        return await self._session.request(channels.List())
 
     async def get(self, channel: str) -> Channel:
         """Raises `NotFound`."""
         if "@" in channel:
-            found = await self._session.request(
-                "channels.get", channel_id=_jid(channel), repeatable=True
-            )
-        else:
-            found = await self._session.request(
-                "channels.by_invite", code=_code(channel), repeatable=True
-            )
-        return Channel(**found)
+            return await self._session.request(channels.Get(channel_id=_jid(channel)))
+        return await self._session.request(channels.ByInvite(code=_code(channel)))
 
     async def create(
         self, name: str, description: str = "", picture: bytes | Attachment | None = None
@@ -54,30 +48,24 @@ class Channels:
                 f"description is longer than {_MAX_DESCRIPTION} characters", field="description"
             )
         jpeg = await pictures.square_jpeg(self._session, picture) if picture else ""
-        found = await self._session.request(
-            "channels.create", name=name, description=description, jpeg=jpeg
+        return await self._session.request(
+            channels.Create(name=name, description=description, jpeg=jpeg)
         )
-        return Channel(**found)
 
     async def follow(self, channel_id: str, *, following: bool = True) -> None:
         """Follow, or stop following."""
         await self._session.request(
-            "channels.follow", channel_id=_jid(channel_id), following=following, repeatable=True
+            channels.Follow(channel_id=_jid(channel_id), following=following)
         )
 
     async def mute(self, channel_id: str, *, muted: bool = True) -> None:
         """Mute, or unmute."""
-        await self._session.request(
-            "channels.mute", channel_id=_jid(channel_id), muted=muted, repeatable=True
-        )
+        await self._session.request(channels.Mute(channel_id=_jid(channel_id), muted=muted))
 
     async def messages(self, channel: str, limit: int = 10) -> Sequence[ChannelMessage]:
         """The newest messages, followed or not."""
         jid = channel if "@" in channel else (await self.get(channel)).jid
-        found = await self._session.request(
-            "channels.messages", channel_id=_jid(jid), limit=limit, repeatable=True
-        )
-        return [ChannelMessage(**one) for one in found]
+        return await self._session.request(channels.Messages(channel_id=_jid(jid), limit=limit))
 
 
 def _jid(channel_id: str) -> str:

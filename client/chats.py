@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -13,8 +13,10 @@ from cluster.domain.chat import Chat, ChatOrder
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import GatewayError, NotFound
 from cluster.domain.message import MessageFilter, StoredMessage
-from cluster.domain.message_ref import MessageRef
-from cluster.domain.session import SessionStatus
+from cluster.domain.message_ref import LastMessage, MessageRef
+from cluster.domain.session import SessionRecord, SessionStatus
+from cluster.domain.verbs import chats, contacts
+from cluster.stores import Stores
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -58,9 +60,7 @@ class Chats:
         if not people or record.status is not SessionStatus.WORKING:
             return found
         try:
-            named = await self._session.request(
-                "contacts.names", timeout=_NAMES_SECONDS, repeatable=True, jids=people
-            )
+            named = await self._session.request(contacts.Names(jids=people), timeout=_NAMES_SECONDS)
         except GatewayError as error:
             # The list is there all the same, under the names that were known.
             log.info("chats.names_not_asked", session=self._session.name, error=error.detail)
@@ -79,45 +79,38 @@ class Chats:
 
     async def picture(self, chat_id: str) -> str:
         """URL of the chat's picture at WhatsApp; empty when there is none to be seen."""
-        found = await self._session.request(
-            "chats.picture", chat=parse_chat_id(chat_id).jid, repeatable=True
-        )
-        return str(found)
+        return await self._session.request(chats.Picture(chat=parse_chat_id(chat_id).jid))
 
     async def archive(self, chat_id: str, archived: bool) -> None:
         """Archive a chat, or bring it back."""
-        jid = await self._ask("chats.archive", chat_id, archived=archived)
-        stores, record = await self._session.opened()
+        stores, record, jid, last = await self._chat(chat_id)
+        await self._session.request(chats.Archive(chat=jid, archived=archived, last=last))
         await stores.chats.set_archived(record.id, jid, archived)
 
     async def mark_read(self, chat_id: str, read: bool) -> None:
         """Mark a whole chat as read or unread. Sends no read receipts."""
-        jid = await self._ask("chats.mark_read", chat_id, read=read)
-        stores, record = await self._session.opened()
+        stores, record, jid, last = await self._chat(chat_id)
+        await self._session.request(chats.MarkRead(chat=jid, read=read, last=last))
         await stores.chats.set_unread(record.id, jid, marked=not read)
 
     async def delete(self, chat_id: str) -> None:
         """Remove a chat from all devices of the account and from the history."""
-        jid = await self._ask("chats.delete", chat_id)
-        stores, record = await self._session.opened()
+        stores, record, jid, last = await self._chat(chat_id)
+        await self._session.request(chats.Delete(chat=jid, last=last))
         await stores.chats.delete(record.id, jid)
 
     async def clear(self, chat_id: str) -> None:
         """Remove the messages of a chat from all devices of the account and from the history."""
-        jid = await self._ask("chats.clear", chat_id)
-        stores, record = await self._session.opened()
+        stores, record, jid, last = await self._chat(chat_id)
+        await self._session.request(chats.Clear(chat=jid, last=last))
         await stores.chats.clear(record.id, jid)
 
-    async def _ask(self, verb: str, chat_id: str, **arguments: Any) -> str:
+    async def _chat(self, chat_id: str) -> tuple[Stores, SessionRecord, str, LastMessage | None]:
+        """The session's stores and record, the chat's JID, and its newest message."""
         jid = parse_chat_id(chat_id).jid
         stores, record = await self._session.opened()
         newest = await stores.messages.list(record.id, MessageFilter(chat=jid, limit=1))
-        last = None
-        if newest:
-            timestamp = int(newest[0].timestamp.timestamp())
-            last = references.key_of(newest[0]) | {"timestamp": timestamp}
-        await self._session.request(verb, chat=jid, last=last, repeatable=True, **arguments)
-        return jid
+        return stores, record, jid, references.last_of(newest[0]) if newest else None
 
 
 def _named(chat: Chat, name: str, push_name: str) -> Chat:

@@ -6,6 +6,7 @@ import base64
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from cluster.domain.jid import bare_jid, jid_user
 from cluster.domain.message import OutboxState, SentMessage, StoredMessage
 from cluster.domain.message_id import new_message_id
 from cluster.domain.message_kind import kind_of
-from cluster.domain.message_ref import MessageRef
+from cluster.domain.message_ref import MessageKey, MessageRef
 from cluster.domain.poll import options_of
+from cluster.domain.verbs import channels, chats
+from cluster.domain.verbs.chatting import Members, Seen, Typing
 from cluster.domain.wire_message import has_text, is_view_once, kind_and_text, raw_of
 
 if TYPE_CHECKING:
@@ -86,14 +89,17 @@ class Chatting:
         key = references.key_of(message)
         if not message.from_me:
             # The library looks up the poll's secret under the addresses it arrived with.
-            key["chat"] = message.payload.get("chat_address") or key["chat"]
-            key["sender"] = bare_jid(message.payload.get("sender_address") or key["sender"])
+            key = replace(
+                key,
+                chat=message.payload.get("chat_address") or key.chat,
+                sender=bare_jid(message.payload.get("sender_address") or key.sender),
+            )
         content = {
             "kind": "poll_vote",
             "reply_to": poll.message_id,
             "text": ", ".join(choices),
             "options": list(choices),
-            "key": key,
+            "key": key.to_json(),
         }
         return await self._session.send(target, content, **options)
 
@@ -218,9 +224,9 @@ class Chatting:
             "kind": "reaction",
             "text": emoji,
             "reply_to": message.message_id,
-            "key": key,
+            "key": key.to_json(),
         }
-        return await self._session.send(key["chat"], content, **options)
+        return await self._session.send(key.chat, content, **options)
 
     async def _react_to_post(self, post: MessageRef, emoji: str) -> SentMessage:
         """A channel knows its posts by number. It acknowledges nothing, and keeps one reaction of
@@ -238,12 +244,7 @@ class Chatting:
             )
         chosen = await self.new_message_id()
         await self._session.request(
-            "channels.react",
-            repeatable=True,
-            channel_id=post.chat,
-            server_id=number,
-            emoji=emoji,
-            message_id=chosen,
+            channels.React(channel_id=post.chat, server_id=number, emoji=emoji, message_id=chosen)
         )
         return SentMessage(
             message_id=chosen,
@@ -256,7 +257,7 @@ class Chatting:
     async def star(self, message: MessageRef, starred: bool) -> None:
         """Star a message on all devices of the account, or take the star away."""
         key = await self._key(message)
-        await self._session.request("chats.star", key=key, starred=starred, repeatable=True)
+        await self._session.request(chats.Star(key=key, starred=starred))
 
     async def edit(
         self,
@@ -271,7 +272,7 @@ class Chatting:
     ) -> SentMessage:
         """Give another text to an own message. WhatsApp's clients take it for 20 minutes."""
         target, key = parse_chat_id(chat_id), await self._key(message)
-        if not key["from_me"]:
+        if not key.from_me:
             raise Invalid("only own messages can be edited", field="messageId")
         stores, record = await self._session.opened()
         known = await references.known_message(stores, record, message)
@@ -282,7 +283,7 @@ class Chatting:
             "kind": "edit",
             "text": text,
             "reply_to": message.message_id,
-            "key": key,
+            "key": key.to_json(),
         }
         if edited != "text":
             content["edits"], link_preview = edited, False
@@ -295,9 +296,9 @@ class Chatting:
     async def revoke(self, chat_id: str, message: MessageRef, **options: Any) -> SentMessage:
         """Delete a message for everyone: an own one, or as an admin of the group any."""
         target, key = parse_chat_id(chat_id), await self._key(message, deleted=True)
-        if not key["from_me"] and target.server != "g.us":
+        if not key.from_me and target.server != "g.us":
             raise Invalid("only own messages can be deleted for everyone", field="messageId")
-        content = {"kind": "revoke", "reply_to": message.message_id, "key": key}
+        content = {"kind": "revoke", "reply_to": message.message_id, "key": key.to_json()}
         return await self._session.send(target, content, **options)
 
     async def pin(
@@ -310,7 +311,7 @@ class Chatting:
             "kind": "pin",
             "seconds": seconds,
             "reply_to": message.message_id,
-            "key": key,
+            "key": key.to_json(),
         }
         return await self._session.send(target, content, **options)
 
@@ -343,13 +344,8 @@ class Chatting:
                 by_sender[references.bare_sender(message)].append(_named(message))
         done: list[MessageRef] = []
         for sender, refs in by_sender.items():
-            await self._session.request(
-                "chatting.seen",
-                chat=target.jid,
-                sender=sender,
-                message_ids=[ref.message_id for ref in refs],
-                repeatable=True,
-            )
+            ids = [ref.message_id for ref in refs]
+            await self._session.request(Seen(chat=target.jid, sender=sender, message_ids=ids))
             done += refs
         read = [ref.message_id for ref in done]
         await stores.messages.mark_seen(record.id, target.jid, read)
@@ -358,13 +354,7 @@ class Chatting:
     async def typing(self, chat_id: str, *, typing: bool, recording: bool = False) -> None:
         """Show as typing (or as recording), or as having stopped."""
         target = parse_chat_id(chat_id)
-        await self._session.request(
-            "chatting.typing",
-            chat=target.jid,
-            typing=typing,
-            recording=recording,
-            repeatable=True,
-        )
+        await self._session.request(Typing(chat=target.jid, typing=typing, recording=recording))
 
     async def new_message_id(self) -> str:
         """An id to send a message under. Raises `SessionNotFound`."""
@@ -379,8 +369,8 @@ class Chatting:
         target = parse_chat_id(chat_id)
         if target.server != "g.us":
             raise Invalid("`all` can be mentioned in groups only", field="mentions")
-        found = await self._session.request("chatting.members", chat=target.jid, repeatable=True)
-        return {"mentions": [str(jid) for jid in found], "mention_all": True}
+        found = await self._session.request(Members(chat=target.jid))
+        return {"mentions": found, "mention_all": True}
 
     async def _send(
         self,
@@ -395,7 +385,7 @@ class Chatting:
             content["quoted"] = await references.quotation(stores, record, reply_to)
         return await self._session.send(chat_id, content, **options)
 
-    async def _key(self, message: MessageRef, *, deleted: bool = False) -> dict[str, Any]:
+    async def _key(self, message: MessageRef, *, deleted: bool = False) -> MessageKey:
         stores, record = await self._session.opened()
         return await references.message_key(stores, record, message, deleted=deleted)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.contact import Contact
 from cluster.domain.errors import Invalid
 from cluster.domain.session import SessionStatus
+from cluster.domain.verbs import contacts
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -33,49 +34,48 @@ class Contacts:
         stores, record = await self._session.opened()
         people = {one.jid: one for one in await stores.people.contacts(record.id)}
         if record.status is SessionStatus.WORKING or not people:
-            for one in await self._session.request("contacts.all", repeatable=True):
-                person = Contact(**one)
+            for person in await self._session.request(contacts.All()):
                 known = people.get(person.jid) or people.pop(person.lid, None)
                 people[person.jid] = _completed(person, known) if known else person
         return list(people.values())
 
     async def get(self, contact_id: str) -> Contact:
         """One person, known or not: then without names."""
-        return Contact(**await self._ask("contacts.get", contact_id))
+        return await self._session.request(contacts.Get(jid=_person(contact_id)))
 
     async def save(self, contact_id: str, first_name: str, last_name: str = "") -> None:
         """Write a person into the account's address book, on its phone as well."""
         if not first_name.strip() or max(len(first_name), len(last_name)) > _MAX_NAME:
             raise Invalid(f"a first name has 1 to {_MAX_NAME} characters", field="firstName")
-        await self._ask("contacts.save", contact_id, first_name=first_name, last_name=last_name)
+        await self._session.request(
+            contacts.Save(jid=_person(contact_id), first_name=first_name, last_name=last_name)
+        )
 
     async def about(self, contact_id: str) -> str | None:
         """The about text; None when it is hidden, or there is no such account."""
-        found: str | None = await self._ask("contacts.about", contact_id)
-        return found
+        return await self._session.request(contacts.About(jid=_person(contact_id)))
 
     async def picture(self, contact_id: str) -> str | None:
         """URL of the picture of a person or group; None when there is none to be seen."""
         jid = parse_chat_id(contact_id, "contactId").jid
-        found = await self._session.request("contacts.picture", jid=jid, repeatable=True)
-        return found or None
+        return await self._session.request(contacts.Picture(jid=jid)) or None
 
     async def block(self, contact_id: str) -> None:
-        await self._ask("contacts.block", contact_id, blocked=True)
+        await self._session.request(contacts.Block(jid=_person(contact_id), blocked=True))
 
     async def unblock(self, contact_id: str) -> None:
-        await self._ask("contacts.block", contact_id, blocked=False)
+        await self._session.request(contacts.Block(jid=_person(contact_id), blocked=False))
 
     async def blocked(self) -> Sequence[str]:
         """JIDs of those the account blocks."""
-        found: Sequence[str] = await self._session.request("contacts.blocked", repeatable=True)
-        return found
+        return await self._session.request(contacts.Blocked())
 
-    async def _ask(self, verb: str, contact_id: str, **arguments: Any) -> Any:
-        person = parse_chat_id(contact_id, "contactId")
-        if person.server not in _PEOPLE:
-            raise Invalid("contactId is no person: …@c.us, …@lid or a number", field="contactId")
-        return await self._session.request(verb, jid=person.jid, repeatable=True, **arguments)
+
+def _person(contact_id: str) -> str:
+    person = parse_chat_id(contact_id, "contactId")
+    if person.server not in _PEOPLE:
+        raise Invalid("contactId is no person: …@c.us, …@lid or a number", field="contactId")
+    return person.jid
 
 
 def _completed(person: Contact, known: Contact) -> Contact:

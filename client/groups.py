@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from client import pictures
 from client.workshop import Attachment
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import Invalid
 from cluster.domain.group import Group, GroupMember, JoinRequest, MemberAction
+from cluster.domain.verbs import contacts, groups
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -36,25 +36,25 @@ class Groups:
     async def list(self, *, fresh: bool = False) -> Sequence[Group]:
         """The groups this account is in. They are remembered until something about a group
         changes, unless they are to be `fresh`."""
-        found = await self._session.request("groups.list", fresh=fresh, repeatable=True)
-        return [Group.of(one) for one in found]
+        return await self._session.request(groups.List(fresh=fresh))
 
     async def get(self, group_id: str) -> Group:
-        return Group.of(await self._ask("groups.get", group_id))
+        return await self._session.request(groups.Get(group=_group(group_id)))
 
     async def create(self, subject: str, participants: Sequence[str]) -> Group:
         """Create a group; this account is its first admin. Members that could not be added are in
         the answer with their `error`."""
-        found = await self._session.request(
-            "groups.create", subject=_subject(subject), participants=_people(participants)
+        return await self._session.request(
+            groups.Create(subject=_subject(subject), participants=_people(participants))
         )
-        return Group.of(found)
 
     async def leave(self, group_id: str) -> None:
-        await self._ask("groups.leave", group_id)
+        await self._session.request(groups.Leave(group=_group(group_id)))
 
     async def set_subject(self, group_id: str, subject: str) -> None:
-        await self._ask("groups.subject", group_id, subject=_subject(subject))
+        await self._session.request(
+            groups.Subject(group=_group(group_id), subject=_subject(subject))
+        )
 
     async def set_description(self, group_id: str, description: str) -> None:
         """Empty removes it."""
@@ -62,85 +62,65 @@ class Groups:
             raise Invalid(
                 f"description is longer than {_MAX_DESCRIPTION} characters", field="description"
             )
-        await self._ask("groups.description", group_id, description=description)
+        await self._session.request(
+            groups.Description(group=_group(group_id), description=description)
+        )
 
     async def picture(self, group_id: str) -> str | None:
         """URL of the picture; None without one."""
-        found = await self._session.request(
-            "contacts.picture", jid=_group(group_id), repeatable=True
-        )
-        return found or None
+        return await self._session.request(contacts.Picture(jid=_group(group_id))) or None
 
     async def set_picture(self, group_id: str, image: bytes | Attachment) -> None:
         """Any image that Pillow reads; it is cropped to a square JPEG, as WhatsApp wants it."""
         jpeg = await pictures.square_jpeg(self._session, image)
-        await self._ask("groups.picture", group_id, jpeg=jpeg)
+        await self._session.request(groups.Picture(group=_group(group_id), jpeg=jpeg))
 
     async def delete_picture(self, group_id: str) -> None:
-        await self._ask("groups.picture", group_id, jpeg="")
+        await self._session.request(groups.Picture(group=_group(group_id), jpeg=""))
 
     async def set_locked(self, group_id: str, locked: bool) -> None:
         """Whether only admins edit subject, description and picture."""
-        await self._ask("groups.locked", group_id, locked=locked)
+        await self._session.request(groups.Lock(group=_group(group_id), locked=locked))
 
     async def set_announce(self, group_id: str, announce: bool) -> None:
         """Whether only admins send."""
-        await self._ask("groups.announce", group_id, announce=announce)
+        await self._session.request(groups.Announce(group=_group(group_id), announce=announce))
 
     async def invite_link(self, group_id: str) -> str:
         """`https://chat.whatsapp.com/<code>`, for admins."""
-        return str(await self._ask("groups.invite", group_id))
+        return await self._session.request(groups.Invite(group=_group(group_id)))
 
     async def revoke_invite_link(self, group_id: str) -> str:
         """A new link; the old one is dead."""
-        found = await self._session.request("groups.invite", group=_group(group_id), revoke=True)
-        return str(found)
+        return await self._session.request(groups.Invite(group=_group(group_id), revoke=True))
 
     async def preview(self, code: str) -> Group:
         """The group behind an invite code or link, before joining."""
-        return Group.of(
-            await self._session.request("groups.preview", code=_code(code), repeatable=True)
-        )
+        return await self._session.request(groups.Preview(code=_code(code)))
 
     async def join(self, code: str) -> str:
         """Join by an invite code or link; the group's JID. In a group that approves its members
         this asks to be let in."""
-        return str(await self._session.request("groups.join", code=_code(code), repeatable=True))
+        return await self._session.request(groups.Join(code=_code(code)))
 
     async def change_members(
         self, group_id: str, participants: Sequence[str], action: MemberAction
     ) -> Sequence[GroupMember]:
         """Add, remove, promote or demote; the outcome for each of them."""
-        found = await self._ask(
-            "groups.members",
-            group_id,
-            participants=_people(participants, at_least=1),
-            action=action.value,
+        people = _people(participants, at_least=1)
+        return await self._session.request(
+            groups.Members(group=_group(group_id), participants=people, action=action)
         )
-        return [GroupMember.of(one) for one in found]
 
     async def join_requests(self, group_id: str) -> Sequence[JoinRequest]:
         """Who asks to be let in."""
-        return [
-            JoinRequest(
-                jid=one["jid"],
-                phone=one["phone"],
-                requested_at=datetime.fromtimestamp(one["requested_at"], UTC),
-            )
-            for one in await self._ask("groups.join_requests", group_id)
-        ]
+        return await self._session.request(groups.JoinRequests(group=_group(group_id)))
 
     async def approve(self, group_id: str, participants: Sequence[str]) -> Sequence[GroupMember]:
         """Let in who asked to be, by adding them; the outcome for each, 404 for who did not ask."""
-        found = await self._ask(
-            "groups.approve", group_id, participants=_people(participants, at_least=1)
-        )
-        return [GroupMember.of(one) for one in found]
-
-    async def _ask(self, verb: str, group_id: str, **arguments: Any) -> Any:
-        """For verbs that come to the same when they are done twice."""
+        people = _people(participants, at_least=1)
         return await self._session.request(
-            verb, group=_group(group_id), repeatable=True, **arguments
+            groups.Approve(group=_group(group_id), participants=people)
         )
 
 

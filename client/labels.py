@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import GatewayError, Invalid, NotFound
 from cluster.domain.label import COLORS, Label
+from cluster.domain.verbs import labels
 from cluster.stores import Stores
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Labels:
         for label_id in sorted(wanted ^ present):
             labeled = label_id in wanted
             await self._session.request(
-                "labels.chat", label=label_id, chat=chat, labeled=labeled, repeatable=True
+                labels.LabelChat(label=label_id, chat=chat, labeled=labeled)
             )
             await stores.labels.mark(session_id, label_id, chat, labeled=labeled)
 
@@ -82,12 +83,7 @@ class Labels:
 
     async def _publish(self, label: Label, *, deleted: bool = False) -> None:
         await self._session.request(
-            "labels.edit",
-            label=label.id,
-            name=label.name,
-            color=label.color,
-            deleted=deleted,
-            repeatable=True,
+            labels.Edit(label=label.id, name=label.name, color=label.color, deleted=deleted)
         )
 
     async def _here(self) -> tuple[Stores, int]:

@@ -14,6 +14,7 @@ from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import GatewayError, Invalid, NotFound, NotSupported
 from cluster.domain.message import SentMessage
 from cluster.domain.message_ref import MessageRef
+from cluster.domain.verbs.media import Keep
 from cluster.media.file_types import checked_mimetype, named, type_of
 from cluster.media.links import MessageFile, file_of, object_key
 from cluster.media.pages import first_link
@@ -132,16 +133,10 @@ class Media:
                 raise NotFound("the file's time in the store is over")
             if file.size > self._workshop.settings.max_bytes:
                 raise NotFound("the file is larger than this gateway keeps files")
-            size = int(
-                await self._session.request(
-                    "media.keep",
-                    timeout=_DOWNLOAD_SECONDS,
-                    repeatable=True,
-                    part=file.part,
-                    kind=file.kind,
-                    key=key,
-                    max_bytes=self._workshop.settings.max_bytes,
-                )
+            limit = self._workshop.settings.max_bytes
+            size = await self._session.request(
+                Keep(part=file.part, kind=file.kind, key=key, max_bytes=limit),
+                timeout=_DOWNLOAD_SECONDS,
             )
             kept = StoredFile(key=key, mimetype=file.mimetype, filename=file.filename, size=size)
             await stores.media.put(

@@ -8,7 +8,7 @@ from typing import Any
 from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.jid import bare_jid
 from cluster.domain.message import StoredMessage
-from cluster.domain.message_ref import MessageRef
+from cluster.domain.message_ref import LastMessage, MessageKey, MessageRef
 from cluster.domain.session import SessionRecord
 from cluster.domain.wire_message import is_view_once, main_part, raw_of, with_text
 from cluster.stores import Stores
@@ -17,6 +17,7 @@ __all__ = [
     "bare_sender",
     "key_of",
     "known_message",
+    "last_of",
     "message_key",
     "present_message",
     "quotation",
@@ -71,8 +72,8 @@ async def message_key(
     field: str = "messageId",
     *,
     deleted: bool = False,
-) -> dict[str, Any]:
-    """The protocol's key: `id`, `chat`, `from_me`, `sender`. From the history, or from what the
+) -> MessageKey:
+    """The protocol's key. From the history, or from what the
     caller said. Raises `NotFound` naming `field` when neither says enough, or when it was deleted
     for everyone (`deleted`: such a one will do)."""
     find = known_message if deleted else present_message
@@ -87,19 +88,31 @@ async def message_key(
         )
     own = record.me.account if record.me else ""
     sender = own if ref.from_me else ref.sender or ref.chat
-    return {"id": ref.message_id, "chat": ref.chat, "from_me": ref.from_me, "sender": sender}
+    return MessageKey(id=ref.message_id, chat=ref.chat, from_me=ref.from_me, sender=sender)
 
 
-def key_of(message: StoredMessage) -> dict[str, Any]:
+def key_of(message: StoredMessage) -> MessageKey:
     """The protocol's key of a message of the history."""
-    return {
-        "id": message.message_id,
-        "chat": message.chat,
-        "from_me": message.from_me,
-        "sender": bare_sender(message),
-        # By which callers know it, whatever the chat addresses people by.
-        "_sender": message.sender,
-    }
+    return MessageKey(
+        id=message.message_id,
+        chat=message.chat,
+        from_me=message.from_me,
+        sender=bare_sender(message),
+        known_as=message.sender,
+    )
+
+
+def last_of(message: StoredMessage) -> LastMessage:
+    """The same of the newest one of a chat."""
+    key = key_of(message)
+    return LastMessage(
+        id=key.id,
+        chat=key.chat,
+        from_me=key.from_me,
+        sender=key.sender,
+        known_as=key.known_as,
+        timestamp=int(message.timestamp.timestamp()),
+    )
 
 
 def bare_sender(message: StoredMessage) -> str:
@@ -121,7 +134,7 @@ async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> d
             raise Invalid(
                 "reply_to is no message of this session's history", field="reply_to"
             ) from error
-        return {"id": ref.message_id, "sender": key["sender"], "body": ""}
+        return {"id": ref.message_id, "sender": key.sender, "body": ""}
     quoted: dict[str, Any] = {
         "id": ref.message_id,
         "sender": bare_sender(message),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -49,6 +49,8 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
+from cluster.domain.verbs import contacts
+from cluster.domain.verbs.verb import Verb, plain
 from cluster.local_calls import NoWayError
 from cluster.stores import Stores
 from cluster.stores.outbox import OutboxRow
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = ["NumberStatus", "QrCode", "SessionClient"]
 
 log = structlog.get_logger(__name__)
+R = TypeVar("R")
 
 #: Longest text WhatsApp's own clients send, characters.
 MAX_TEXT = 65_536
@@ -463,25 +466,20 @@ class SessionClient(Subjects):
 
     async def request(
         self,
-        verb: str,
+        verb: Verb[R],
         *,
         timeout: float = _REQUEST_TIMEOUT,
-        repeatable: bool = False,
-        **arguments: Any,
-    ) -> Any:
-        """Do anything else at WhatsApp, by name (see `actors.whatsapp.verbs`).
-
-        `arguments` and the answer are JSON-able. `repeatable`: doing it twice does no harm, so it
-        is carried over a takeover.
-        """
+    ) -> R:
+        """Do anything else at WhatsApp: see `cluster.domain.verbs`."""
         record = await self._running(SessionStatus.WORKING)
         carrier = with_call()
-        return await self._gateway.router.call(
+        answer = await self._gateway.router.call(
             record,
-            lambda a: a.request.remote(carrier, verb, arguments),
+            lambda a: a.request.remote(carrier, verb.wire_name, plain(verb)),
             timeout=timeout,
-            repeatable=repeatable,
+            repeatable=verb.repeatable,
         )
+        return verb.read_answer(answer)
 
     async def messages(self, wanted: MessageFilter) -> Sequence[StoredMessage]:
         """The session's history, newest first."""
@@ -524,7 +522,7 @@ class SessionClient(Subjects):
         chat = parse_chat_id(phone, "phone")
         if chat.server != "s.whatsapp.net":
             raise Invalid("phone must be a phone number", field="phone")
-        jid = await self.request("contacts.check", number=chat.user, repeatable=True)
+        jid = await self.request(contacts.Check(number=chat.user))
         return NumberStatus(
             number=chat.user, exists=bool(jid), chat_id=parse_chat_id(jid).waha if jid else ""
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.domain.errors import Invalid
 from cluster.domain.message import SentMessage
+from cluster.domain.message_ref import MessageKey
 
 if TYPE_CHECKING:
     from client.session import SessionClient
@@ -45,6 +46,6 @@ class Status:
         """Take an own story back."""
         own = (await self._session.info()).me
         sender = own.account if own else ""
-        key = {"id": message_id, "chat": STATUS, "from_me": True, "sender": sender}
-        content = {"kind": "revoke", "reply_to": message_id, "key": key}
+        key = MessageKey(id=message_id, chat=STATUS, from_me=True, sender=sender)
+        content = {"kind": "revoke", "reply_to": message_id, "key": key.to_json()}
         return await self._session.send(STATUS, content, **options)

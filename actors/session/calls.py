@@ -26,6 +26,8 @@ from cluster.domain.message import Followed, OutboxState, SentMessage
 from cluster.domain.pacing import Place
 from cluster.domain.session import SessionStatus
 from cluster.domain.session_config import IgnoreConfig
+from cluster.domain.verbs.chatting import Typing
+from cluster.domain.verbs.verb import plain, verb_of
 from cluster.reach import connects, way_to_whatsapp
 from cluster.stores.outbox import OutboxRow
 from cluster.telemetry.metrics.meter import METER
@@ -244,11 +246,12 @@ class Calls:
         owner.end(SessionEnded(how="logged_out"))
 
     async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
-        """Anything else that WhatsApp can do, by name: see `actors.whatsapp.verbs`."""
+        """Anything else that WhatsApp can do, by name and plain values: see
+        `cluster.domain.verbs`."""
         connected = await self._working()
-        answer = await connected.client.request(verb, arguments)
+        answer = await connected.client.request(verb_of(verb, arguments))
         connected.device_store.changed()
-        return answer
+        return plain(answer)
 
     async def _working(self) -> Connected:
         """The connection to ask. Raises `NotOwner`, `Unavailable`, `SessionNotWorking`."""
@@ -337,7 +340,7 @@ class Calls:
         if seconds <= 0:
             return connected
         try:
-            await connected.client.request("chatting.typing", {"chat": entry.chat, "typing": True})
+            await connected.client.request(Typing(chat=entry.chat, typing=True))
         except GatewayError as error:
             self._owner.log.debug("session.typing_not_shown", error=error.detail)
         await asyncio.sleep(seconds)

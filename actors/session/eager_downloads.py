@@ -9,6 +9,7 @@ import structlog
 from actors.whatsapp.port import WhatsAppClient
 from cluster.domain.errors import GatewayError
 from cluster.domain.message import StoredMessage
+from cluster.domain.verbs.media import Keep
 from cluster.media.links import file_of, object_key
 from cluster.settings import MediaSettings
 from cluster.stores import Stores
@@ -54,15 +55,12 @@ class EagerDownloads:
             try:
                 if await self._stores.objects.size(key) is not None:
                     return
-                size = int(
-                    await client.request(
-                        "media.keep",
-                        {
-                            "part": file.part,
-                            "kind": file.kind,
-                            "key": key,
-                            "max_bytes": self._settings.max_bytes,
-                        },
+                size = await client.request(
+                    Keep(
+                        part=file.part,
+                        kind=file.kind,
+                        key=key,
+                        max_bytes=self._settings.max_bytes,
                     )
                 )
                 kept = StoredFile(

@@ -36,6 +36,7 @@ from actors.whatsapp.port import (
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.domain.message import OutboxState
 from cluster.domain.session import SessionRecord, SessionStatus
+from cluster.domain.verbs import lids
 from cluster.events.event_id import EventIds
 from cluster.events.names import ENGINE_EVENT
 from cluster.settings import Settings
@@ -326,8 +327,8 @@ class Serving:
         if connected is None:
             return
         try:
-            pairs = await connected.client.request("lids.all", {})
-            await self._recorder.paired([(lid, phone) for lid, phone in pairs])
+            pairs = await connected.client.request(lids.All())
+            await self._recorder.paired(pairs)
         except GatewayError as error:
             # The next connection tries again; a lost ownership shows elsewhere as well.
             self._owner.log.warning("session.people_not_learned", error=error.detail)

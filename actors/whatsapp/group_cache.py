@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+
+from cluster.domain.group import Group
 
 __all__ = ["GroupCache"]
 
@@ -18,7 +19,7 @@ class GroupCache:
 
     def __init__(self, lifetime: float = _LIFETIME) -> None:
         self._lifetime = lifetime
-        self._list: list[dict[str, Any]] | None = None
+        self._list: list[Group] | None = None
         self._until = 0.0
         self._changes = 0
 
@@ -27,9 +28,7 @@ class GroupCache:
         self._changes += 1
         self._list = None
 
-    async def get(
-        self, fetch: Callable[[], Awaitable[list[dict[str, Any]]]]
-    ) -> list[dict[str, Any]]:
+    async def get(self, fetch: Callable[[], Awaitable[list[Group]]]) -> list[Group]:
         """The remembered list, or what `fetch` gives, which is remembered unless something changed
         meanwhile."""
         known = self._list

@@ -47,7 +47,7 @@ from actors.endless import endless
 from actors.media import downloads
 from actors.media.media_host import MediaHost, MediaHosts
 from actors.media.uploads import Uploads
-from actors.whatsapp import history, incoming, jids, side_events, verbs
+from actors.whatsapp import history, incoming, jids, side_events
 from actors.whatsapp.app_state_seen import AppStateSeen
 from actors.whatsapp.bounds import bounded, repaired, repaired_answer
 from actors.whatsapp.content import compose
@@ -89,6 +89,7 @@ from actors.whatsapp.port import (
 from actors.whatsapp.presences import Presences
 from actors.whatsapp.stream import EventStream
 from actors.whatsapp.stuck_sockets import hang_up
+from actors.whatsapp.verbs import Device
 from actors.whatsapp.votes import Votes
 from cluster.domain.errors import (
     Invalid,
@@ -100,6 +101,7 @@ from cluster.domain.errors import (
 from cluster.domain.jid import bare_jid, lid_jid
 from cluster.domain.session import Me
 from cluster.domain.session_config import BROWSERS, ClientConfig, SessionConfig
+from cluster.domain.verbs.verb import Verb
 from cluster.domain.waha_id import waha_id
 from cluster.domain.wire_message import people_in, raw_of
 from cluster.media.addresses import allowed_networks, permitted_proxy
@@ -485,8 +487,9 @@ class NeonizeClient:
         except LogoutError as error:
             raise WhatsAppRefused(f"logout was refused: {error}") from error
 
-    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
-        return await verbs.find(verb)(self, **arguments)
+    async def request(self, verb: Verb[T]) -> T:
+        device: Device = self
+        return await verb.perform(device)
 
     async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
         """See `actors.whatsapp.verbs.Device`."""

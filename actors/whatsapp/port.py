@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cluster.domain.chat_timer import ChatTimer
 from cluster.domain.history import HistoryChunk
 from cluster.domain.message import StoredMessage
 from cluster.domain.session import Me
+from cluster.domain.verbs.verb import Verb
 
 __all__ = [
     "Banned",
@@ -37,6 +38,8 @@ __all__ = [
     "WhatsAppClient",
     "WhatsAppEvent",
 ]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,6 +292,6 @@ class WhatsAppClient(Protocol):
     async def logout(self) -> None:
         """Unlink this device at WhatsApp."""
 
-    async def request(self, verb: str, arguments: dict[str, Any]) -> Any:
-        """Anything else, by name: see `actors.whatsapp.verbs`. Raises `NotSupported` for an
-        unknown verb, `WhatsAppRefused` and `Unavailable` like `send`."""
+    async def request(self, verb: Verb[R]) -> R:
+        """Anything else. Raises `NotSupported` for a verb that nothing here does,
+        `WhatsAppRefused` and `Unavailable` like `send`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Contact", "LidPair", "PersonPresence", "Profile"]
+__all__ = ["ChatPresence", "Contact", "LidPair", "PersonPresence", "Profile"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,3 +51,12 @@ class PersonPresence:
     state: str
     #: Unix seconds; 0: not known.
     last_seen: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatPresence:
+    """How the people of a chat were last seen."""
+
+    #: JID.
+    chat: str
+    presences: tuple[PersonPresence, ...]

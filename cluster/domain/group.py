@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
 
 __all__ = ["Group", "GroupMember", "GroupRole", "JoinRequest", "MemberAction"]
 
@@ -46,10 +45,6 @@ class GroupMember:
     invite_code: str = ""
     invite_expires: float = 0
 
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> Self:
-        return cls(**data | {"role": GroupRole(data.get("role", GroupRole.PARTICIPANT))})
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
@@ -80,16 +75,6 @@ class Group:
     default_subgroup: bool = False
     participant_version: str = ""
     members: tuple[GroupMember, ...] = field(default_factory=tuple)
-
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> Self:
-        """From what the session's verb answered: times in Unix seconds, 0 for none."""
-        times = {
-            name: datetime.fromtimestamp(data[name], UTC) if data.get(name) else None
-            for name in ("subject_at", "description_at", "created_at")
-        }
-        members = tuple(GroupMember.of(member) for member in data.get("members", ()))
-        return cls(**data | times | {"members": members})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

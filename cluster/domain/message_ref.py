@@ -1,10 +1,11 @@
-"""What a caller says to name one message."""
+"""How messages are named: by callers, and by the protocol."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Self
 
-__all__ = ["MessageRef"]
+__all__ = ["LastMessage", "MessageKey", "MessageRef"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,3 +24,41 @@ class MessageRef:
     #: Number of a channel's post, which is all that some callers know of it; 0 when it was not
     #: said.
     server_id: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageKey:
+    """The protocol's name of a message."""
+
+    id: str
+    #: JID.
+    chat: str
+    from_me: bool
+    #: JID of who wrote it, as the chat addresses people.
+    sender: str
+    #: JID by which callers know who wrote it; empty: the same.
+    known_as: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As contents keep it."""
+        key = {"id": self.id, "chat": self.chat, "from_me": self.from_me, "sender": self.sender}
+        return key | ({"_sender": self.known_as} if self.known_as else {})
+
+    @classmethod
+    def of_json(cls, key: dict[str, Any]) -> Self:
+        """What `to_json` made."""
+        return cls(
+            id=str(key["id"]),
+            chat=str(key["chat"]),
+            from_me=bool(key["from_me"]),
+            sender=str(key.get("sender") or ""),
+            known_as=str(key.get("_sender") or ""),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastMessage(MessageKey):
+    """The newest message of a chat."""
+
+    #: Unix seconds.
+    timestamp: int

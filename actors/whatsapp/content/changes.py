@@ -25,17 +25,21 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 
 from actors.whatsapp.content.context import with_context
 from actors.whatsapp.content.texts import text
+from cluster.domain import message_ref
 
 __all__ = ["BUILDERS", "message_key"]
 
 
-def message_key(key: dict[str, Any]) -> MessageKey:
+def message_key(key: message_ref.MessageKey) -> MessageKey:
     """The protocol's name of a message: chat, id, and who wrote it."""
-    named = MessageKey(remoteJID=key["chat"], fromMe=bool(key["from_me"]), ID=key["id"])
-    grouped = str(key["chat"]).endswith(("@g.us", "@broadcast"))
-    if grouped and not key["from_me"] and key.get("sender"):
-        named.participant = str(key["sender"])
+    named = MessageKey(remoteJID=key.chat, fromMe=key.from_me, ID=key.id)
+    if key.chat.endswith(("@g.us", "@broadcast")) and not key.from_me and key.sender:
+        named.participant = key.sender
     return named
+
+
+def _key_in(content: dict[str, Any]) -> MessageKey:
+    return message_key(message_ref.MessageKey.of_json(content["key"]))
 
 
 def _now() -> int:
@@ -46,7 +50,7 @@ def _reaction(content: dict[str, Any]) -> Message:
     """`text`: the emoji; empty takes the reaction back."""
     return Message(
         reactionMessage=ReactionMessage(
-            key=message_key(content["key"]), text=str(content["text"]), senderTimestampMS=_now()
+            key=_key_in(content), text=str(content["text"]), senderTimestampMS=_now()
         )
     )
 
@@ -54,7 +58,7 @@ def _reaction(content: dict[str, Any]) -> Message:
 def _edit(content: dict[str, Any]) -> Message:
     """`text`; `edits`: the kind of file whose caption it is, missing for a text."""
     change = ProtocolMessage(
-        key=message_key(content["key"]),
+        key=_key_in(content),
         type=ProtocolMessage.MESSAGE_EDIT,
         editedMessage=_edited(content),
         timestampMS=_now(),
@@ -81,9 +85,7 @@ def _edited(content: dict[str, Any]) -> Message:
 
 def _revoke(content: dict[str, Any]) -> Message:
     return Message(
-        protocolMessage=ProtocolMessage(
-            key=message_key(content["key"]), type=ProtocolMessage.REVOKE
-        )
+        protocolMessage=ProtocolMessage(key=_key_in(content), type=ProtocolMessage.REVOKE)
     )
 
 
@@ -92,9 +94,7 @@ def _pin(content: dict[str, Any]) -> Message:
     seconds = int(content["seconds"])
     kind = PinInChatMessage.PIN_FOR_ALL if seconds else PinInChatMessage.UNPIN_FOR_ALL
     message = Message(
-        pinInChatMessage=PinInChatMessage(
-            key=message_key(content["key"]), type=kind, senderTimestampMS=_now()
-        )
+        pinInChatMessage=PinInChatMessage(key=_key_in(content), type=kind, senderTimestampMS=_now())
     )
     if seconds:
         message.messageContextInfo.CopyFrom(MessageContextInfo(messageAddOnDurationInSecs=seconds))

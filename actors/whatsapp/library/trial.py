@@ -19,10 +19,11 @@ import httpx
 
 from actors.whatsapp.neonize_client import NeonizeClient
 from actors.whatsapp.port import Connected, LabelChanged, QrShown, ReceiptSeen, Received
-from actors.whatsapp.verbs import find
 from cluster.domain.errors import GatewayError
 from cluster.domain.jid import phone_jid
 from cluster.domain.message_id import new_message_id
+from cluster.domain.verbs.labels import Edit
+from cluster.domain.verbs.profile import Picture
 from cluster.settings import WhatsAppSettings
 
 _ALICE, _BOB = "4915100000001", "4915100000002"
@@ -82,14 +83,13 @@ class Trial:
 
     async def label(self) -> str:
         """A label can be set, and is reported."""
-        label = {"label": "7", "name": "tried", "color": 1, "deleted": False}
-        await find("labels.edit")(self.client, **label)
+        await self.client.request(Edit(label="7", name="tried", color=1, deleted=False))
         await self._event(lambda e: isinstance(e, LabelChanged) and e.name == "tried")
         return "set and told"
 
     async def no_picture(self) -> str:
         """The account's picture can be removed."""
-        await find("profile.picture")(self.client, jpeg="")
+        await self.client.request(Picture(jpeg=""))
         return "removed"
 
     async def end(self) -> None:

@@ -1,8 +1,7 @@
-"""What a session can do at WhatsApp besides sending: one module per subject.
+"""What does what a session can be asked to do at WhatsApp besides sending: one module per subject,
+with a handler for each verb that the module of that name in `cluster.domain.verbs` declares.
 
-A verb is a coroutine function `(device, **arguments)`; arguments and results are JSON-able, JIDs
-are strings. Importing this package registers all of them. A new subject is a new module, named
-here.
+Importing this package registers all of them. A new subject is a new module, named here.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from actors.whatsapp.verbs import (
     presence,
     profile,
 )
-from actors.whatsapp.verbs.registry import Device, find, verb
+from actors.whatsapp.verbs.registry import Device
 
 __all__ = [
     "Device",
@@ -29,12 +28,10 @@ __all__ = [
     "chats",
     "chatting",
     "contacts",
-    "find",
     "groups",
     "labels",
     "lids",
     "media",
     "presence",
     "profile",
-    "verb",
 ]

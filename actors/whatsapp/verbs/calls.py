@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from actors.whatsapp.jids import from_text
 from actors.whatsapp.verbs.asking import ask
-from actors.whatsapp.verbs.registry import Device, verb
+from actors.whatsapp.verbs.registry import Device
+from cluster.domain.verbs import calls
 
 
-@verb("calls.reject")
-async def reject(device: Device, *, caller: str, call_id: str) -> None:
-    """`caller`: the JID in the call's event."""
-    await ask(device, lambda library: library.reject_call(from_text(caller), call_id))
+@calls.Reject.handler
+async def reject(device: Device, verb: calls.Reject) -> None:
+    await ask(device, lambda library: library.reject_call(from_text(verb.caller), verb.call_id))

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from neonize.proto.Neonize_pb2 import MutationInfo, PatchInfo
-from neonize.proto.waCommon.WACommon_pb2 import MessageKey
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
     ArchiveChatAction,
     ClearChatAction,
@@ -25,68 +24,63 @@ from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
 from actors.whatsapp.content.changes import message_key
 from actors.whatsapp.jids import from_text
 from actors.whatsapp.library.app_state_name import send_app_state
-from actors.whatsapp.verbs.registry import Device, verb
+from actors.whatsapp.verbs.registry import Device
 from cluster.domain.errors import WhatsAppRefused
+from cluster.domain.message_ref import LastMessage
+from cluster.domain.verbs import chats
 
 __all__: list[str] = []
 
 log = structlog.get_logger(__name__)
 
 
-@verb("chats.archive")
-async def archive(
-    device: Device, *, chat: str, archived: bool, last: dict[str, Any] | None = None
-) -> None:
-    """Archive a chat, or bring it back. `last`: key and `timestamp` of its newest message."""
-    action = ArchiveChatAction(archived=archived, messageRange=_range(last))
-    mutations = [_mutation(["archive", chat], 3, SyncActionValue(archiveChatAction=action))]
-    if archived:
+@chats.Archive.handler
+async def archive(device: Device, verb: chats.Archive) -> None:
+    action = ArchiveChatAction(archived=verb.archived, messageRange=_range(verb.last))
+    mutations = [_mutation(["archive", verb.chat], 3, SyncActionValue(archiveChatAction=action))]
+    if verb.archived:
         unpinned = SyncActionValue(pinAction=PinAction(pinned=False))
-        mutations.append(_mutation(["pin_v1", chat], 5, unpinned))
+        mutations.append(_mutation(["pin_v1", verb.chat], 5, unpinned))
     await _send(device, PatchInfo.REGULAR_LOW, mutations)
 
 
-@verb("chats.mark_read")
-async def mark_read(
-    device: Device, *, chat: str, read: bool, last: dict[str, Any] | None = None
-) -> None:
-    """Mark a whole chat as read or unread."""
-    action = MarkChatAsReadAction(read=read, messageRange=_range(last))
+@chats.MarkRead.handler
+async def mark_read(device: Device, verb: chats.MarkRead) -> None:
+    action = MarkChatAsReadAction(read=verb.read, messageRange=_range(verb.last))
     value = SyncActionValue(markChatAsReadAction=action)
-    await _send(device, PatchInfo.REGULAR_LOW, [_mutation(["markChatAsRead", chat], 3, value)])
+    await _send(device, PatchInfo.REGULAR_LOW, [_mutation(["markChatAsRead", verb.chat], 3, value)])
 
 
-@verb("chats.delete")
-async def delete(device: Device, *, chat: str, last: dict[str, Any] | None = None) -> None:
-    """Remove a chat, with its messages and media, from all devices of the account."""
-    value = SyncActionValue(deleteChatAction=DeleteChatAction(messageRange=_range(last)))
-    await _send(device, PatchInfo.REGULAR_HIGH, [_mutation(["deleteChat", chat, "1"], 6, value)])
+@chats.Delete.handler
+async def delete(device: Device, verb: chats.Delete) -> None:
+    value = SyncActionValue(deleteChatAction=DeleteChatAction(messageRange=_range(verb.last)))
+    await _send(
+        device, PatchInfo.REGULAR_HIGH, [_mutation(["deleteChat", verb.chat, "1"], 6, value)]
+    )
 
 
-@verb("chats.clear")
-async def clear(device: Device, *, chat: str, last: dict[str, Any] | None = None) -> None:
-    """Remove the messages of a chat from all devices, starred ones too."""
-    value = SyncActionValue(clearChatAction=ClearChatAction(messageRange=_range(last)))
-    index = ["clearChat", chat, "1", "0"]
+@chats.Clear.handler
+async def clear(device: Device, verb: chats.Clear) -> None:
+    value = SyncActionValue(clearChatAction=ClearChatAction(messageRange=_range(verb.last)))
+    index = ["clearChat", verb.chat, "1", "0"]
     await _send(device, PatchInfo.REGULAR_HIGH, [_mutation(index, 6, value)])
 
 
-@verb("chats.star")
-async def star(device: Device, *, key: dict[str, Any], starred: bool) -> None:
-    """Star a message, or take the star away."""
-    from_me = "1" if key["from_me"] else "0"
-    grouped = str(key["chat"]).endswith(("@g.us", "@broadcast"))
-    sender = str(key["sender"]) if grouped and not key["from_me"] else "0"
-    value = SyncActionValue(starAction=StarAction(starred=starred))
-    index = ["star", key["chat"], key["id"], from_me, sender]
+@chats.Star.handler
+async def star(device: Device, verb: chats.Star) -> None:
+    key = verb.key
+    from_me = "1" if key.from_me else "0"
+    grouped = key.chat.endswith(("@g.us", "@broadcast"))
+    sender = key.sender if grouped and not key.from_me else "0"
+    value = SyncActionValue(starAction=StarAction(starred=verb.starred))
+    index = ["star", key.chat, key.id, from_me, sender]
     await _send(device, PatchInfo.REGULAR_HIGH, [_mutation(index, 2, value)])
 
 
-@verb("chats.picture")
-async def picture(device: Device, *, chat: str) -> str:
-    """URL of the picture; empty when there is none, or none for this account."""
+@chats.Picture.handler
+async def picture(device: Device, verb: chats.Picture) -> str:
     try:
-        found = await device.call(lambda library: library.get_profile_picture(from_text(chat)))
+        found = await device.call(lambda library: library.get_profile_picture(from_text(verb.chat)))
     except WhatsAppRefused as error:
         log.debug("chats.no_picture", error=error.detail)
         return ""
@@ -103,12 +97,10 @@ async def _send(device: Device, collection: Any, mutations: list[MutationInfo]) 
     await device.emit_settings()
 
 
-def _range(last: dict[str, Any] | None) -> SyncActionMessageRange | None:
+def _range(last: LastMessage | None) -> SyncActionMessageRange | None:
     if last is None:
         return None
-    key: MessageKey = message_key(last)
-    timestamp = int(last["timestamp"])
     return SyncActionMessageRange(
-        lastMessageTimestamp=timestamp,
-        messages=[SyncActionMessage(key=key, timestamp=timestamp)],
+        lastMessageTimestamp=last.timestamp,
+        messages=[SyncActionMessage(key=message_key(last), timestamp=last.timestamp)],
     )

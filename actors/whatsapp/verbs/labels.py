@@ -9,29 +9,28 @@ from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import (
 )
 
 from actors.whatsapp.verbs import app_state
-from actors.whatsapp.verbs.registry import Device, verb
+from actors.whatsapp.verbs.registry import Device
+from cluster.domain.verbs import labels
 
 
-@verb("labels.edit")
-async def edit(device: Device, *, label: str, name: str, color: int, deleted: bool) -> None:
-    """Create, change or delete a label."""
-    action = LabelEditAction(name=name, color=color, deleted=deleted)
+@labels.Edit.handler
+async def edit(device: Device, verb: labels.Edit) -> None:
+    action = LabelEditAction(name=verb.name, color=verb.color, deleted=verb.deleted)
     await app_state.change(
         device,
         "regular",
-        ["label_edit", label],
+        ["label_edit", verb.label],
         3,
         SyncActionValue(labelEditAction=action),
     )
 
 
-@verb("labels.chat")
-async def label_chat(device: Device, *, label: str, chat: str, labeled: bool) -> None:
-    """Give a chat a label, or take it away."""
+@labels.LabelChat.handler
+async def label_chat(device: Device, verb: labels.LabelChat) -> None:
     await app_state.change(
         device,
         "regular",
-        ["label_jid", label, chat],
+        ["label_jid", verb.label, verb.chat],
         3,
-        SyncActionValue(labelAssociationAction=LabelAssociationAction(labeled=labeled)),
+        SyncActionValue(labelAssociationAction=LabelAssociationAction(labeled=verb.labeled)),
     )

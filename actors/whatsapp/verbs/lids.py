@@ -7,34 +7,31 @@ from neonize.proto.Neonize_pb2 import JID
 
 from actors.whatsapp.jids import from_text, to_text
 from actors.whatsapp.verbs.asking import ask
-from actors.whatsapp.verbs.registry import Device, verb
+from actors.whatsapp.verbs.registry import Device
 from cluster.domain.errors import WhatsAppRefused
 from cluster.domain.jid import lid_jid, phone_jid
+from cluster.domain.verbs import lids
 
 __all__ = ["known", "phone_of"]
 
 
-@verb("lids.all")
-async def all_lids(device: Device) -> list[list[str]]:
-    """Pairs of LID and phone-number JID, by LID."""
-    return [[lid, phone] for lid, phone in sorted((await known(device)).items())]
+@lids.All.handler
+async def all_lids(device: Device, verb: lids.All) -> list[tuple[str, str]]:
+    return sorted((await known(device)).items())
 
 
-@verb("lids.phone")
-async def phone(device: Device, *, lid: str) -> str:
-    """The phone-number JID; empty when it is not known."""
-    return await phone_of(device, lid)
+@lids.Phone.handler
+async def phone(device: Device, verb: lids.Phone) -> str:
+    return await phone_of(device, verb.lid)
 
 
-@verb("lids.lid")
-async def lid(device: Device, *, phone: str) -> str:
-    """The LID of a phone-number JID, asked of WhatsApp when the library does not know it; empty
-    when WhatsApp does not either."""
-    found = await _stored_lid(device, phone)
+@lids.Lid.handler
+async def lid(device: Device, verb: lids.Lid) -> str:
+    found = await _stored_lid(device, verb.phone)
     if not found:
         # The answer teaches the library the mapping.
-        await ask(device, lambda library: library.get_user_info(from_text(phone)))
-        found = await _stored_lid(device, phone)
+        await ask(device, lambda library: library.get_user_info(from_text(verb.phone)))
+        found = await _stored_lid(device, verb.phone)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The table of verbs, and what a verb works on."""
+"""What a verb works on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from neonize.aioze.client import NewAClient
 
 from actors.whatsapp.group_cache import GroupCache
 from actors.whatsapp.presences import Presences
-from cluster.domain.errors import NotSupported
 from cluster.domain.session import Me
 
-__all__ = ["Device", "Verb", "find", "verb"]
+__all__ = ["Device"]
 
 T = TypeVar("T")
 
@@ -50,27 +49,3 @@ class Device(Protocol):
 
     async def emit_settings(self) -> None:
         """Return when changes of settings that the library has seen were handled as events."""
-
-
-Verb = Callable[..., Awaitable[Any]]
-_VERBS: dict[str, Verb] = {}
-
-
-def verb(name: str) -> Callable[[Verb], Verb]:
-    """Register a verb, such as `groups.create`."""
-
-    def register(function: Verb) -> Verb:
-        if name in _VERBS:
-            raise ValueError(f"there is a verb {name} already")
-        _VERBS[name] = function
-        return function
-
-    return register
-
-
-def find(name: str) -> Verb:
-    """Raises `NotSupported` for an unknown verb."""
-    try:
-        return _VERBS[name]
-    except KeyError:
-        raise NotSupported(f"this version of the session cannot do {name}") from None

@@ -73,8 +73,8 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
     from actors.whatsapp.library.decrypt_txn import field_of
     from actors.whatsapp.neonize_client import NeonizeClient
     from actors.whatsapp.port import HistoryArrived
-    from actors.whatsapp.verbs import find
     from cluster.domain.message_id import new_message_id
+    from cluster.domain.verbs.verb import plain, verb_of
     from cluster.settings import WhatsAppSettings
 
     loop = asyncio.get_running_loop()
@@ -122,8 +122,8 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
         await client.send(chat=chat, content={"kind": "text", "text": text}, message_id=chosen)
         return chosen
 
-    def verb(name: str, /, **arguments: Any) -> Any:
-        return find(name)(client, **arguments)
+    async def verb(name: str, /, **arguments: Any) -> Any:
+        return plain(await client.request(verb_of(name, arguments)))
 
     async def connect_and_close(delay: float) -> None:
         async def close() -> None:

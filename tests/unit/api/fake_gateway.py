@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from fake_apps import FakeApps
 from fake_keys import FakeKeys
@@ -40,8 +40,10 @@ from cluster.domain.session import (
     SessionStatus,
     check_session_name,
 )
+from cluster.domain.verbs.verb import Verb, plain
 from cluster.settings import MediaSettings
 
+R = TypeVar("R")
 KEY = "the-key"
 #: Bytes of a body, in these tests.
 LIMIT = 4096
@@ -173,10 +175,10 @@ class FakeSession(Subjects):
         await self._set(me=None)
         return await self.stop()
 
-    async def request(self, verb: str, *, repeatable: bool = False, **arguments: Any) -> Any:
+    async def request(self, verb: Verb[R], *, timeout: float = 0.0) -> R:
         await self._expect(SessionStatus.WORKING)
-        self._gateway.requests.append((verb, arguments))
-        return ANSWERS.get(verb)
+        self._gateway.requests.append((verb.wire_name, plain(verb)))
+        return verb.read_answer(ANSWERS.get(verb.wire_name))
 
     async def opened(self) -> tuple[Any, SessionRecord]:
         stores = SimpleNamespace(labels=self._gateway.labels, people=NobodyKnown(), objects=None)

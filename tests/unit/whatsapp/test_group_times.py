@@ -24,6 +24,8 @@ def test_a_group_is_as_old_as_its_first_name_or_its_id(
 ) -> None:
     info = pb.GroupInfo(JID=from_text(jid), GroupCreated=MADE)
     info.GroupName.NameSetAt = named_at
-    found = describe(info)["created_at"]
+    created_at = describe(info).created_at
+    assert created_at is not None
+    found = created_at.timestamp()
     assert abs(found - MADE) <= 128
     assert told is None or found == told
