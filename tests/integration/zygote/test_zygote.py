@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -77,6 +78,27 @@ def _actor(*, fork: bool = True, **environment: str) -> Any:
 
 def _call(actor: Any, code: str) -> Any:
     return ray.get(actor.call.remote(code), timeout=_SECONDS)
+
+
+_WAKES = """
+import time
+
+def wakes():
+    with open("/proc/self/status") as status:
+        return int(next(l for l in status if l.startswith("voluntary_ctxt")).split()[1])
+
+answer = wakes(), time.monotonic()
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Ray's code of other machines")
+def test_a_process_that_has_nothing_to_do_wakes_seldom(node: Path) -> None:
+    actor = _actor()
+    first, began = _call(actor, _WAKES)
+    time.sleep(3)
+    last, ended = _call(actor, _WAKES)
+    # A hundred, as Ray has it.
+    assert (last - first) / (ended - began) < 30
 
 
 def _pid(actor: Any) -> int:
