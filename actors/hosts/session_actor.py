@@ -51,7 +51,7 @@ class SessionActor:
         """Either `session_id`, or `host` with its `capacity`."""
         taken()
         self._label = label
-        settings, context = Settings(), ray.get_runtime_context()
+        settings, context = Settings.current(), ray.get_runtime_context()
         node = context.get_node_id()
         configure_telemetry(settings, "host" if host else "session", session=label, node=node)
         started()

@@ -119,7 +119,8 @@ def _value(value: Any, name: str) -> Any:
             is not getattr(value, field.name)
         }
         return replace(value, **changed) if changed else value
-    if isinstance(value, Mapping):
+    # Not `Mapping`: what is none of it would be compared with each mapping there is.
+    if isinstance(value, dict):
         return {bounded_id(str(key)): _value(one, name) for key, one in list(value.items())[:ITEMS]}
     if isinstance(value, tuple):
         return tuple(_value(one, name) for one in value[:ITEMS])
@@ -166,7 +167,7 @@ class _Budget:
             return text
         if isinstance(value, float):
             return value if math.isfinite(value) else None
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             found = {}
             for key, one in value.items():
                 if self._left <= 0:

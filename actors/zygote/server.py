@@ -141,15 +141,36 @@ def _import_all() -> Any:
 
 
 def _warm_up() -> None:
-    """What is made at the first use of something, and kept, is made once for all forks: 2 MB of
-    each. The settings themselves are read after the fork."""
+    """What is made at the first use of something, and kept, is made once for all forks: 5 MB of
+    each. Each process looks whether the settings are still these."""
     from cluster.settings import Settings
+    from cluster.stores import cache
 
     try:
-        Settings()
+        Settings.current()
     except ValueError as error:
         # They are wrong: each process says so itself.
         _say(str(error))
+    cache.driver()
+    _load_ciphers()
+
+
+def _load_ciphers() -> None:
+    """Two OpenSSLs load what they are made of when they are first used, a megabyte each: that of
+    `cryptography`, which seals checkpoints, and that of `psycopg`."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from psycopg import pq
+
+    AESGCM(bytes(32)).encrypt(bytes(12), b"", None)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # As far as asking for TLS, which nobody answers.
+        port = silent.getsockname()[1]
+        connection = pq.PGconn.connect_start(
+            f"host=127.0.0.1 port={port} user=nobody sslmode=prefer gssencmode=disable".encode()
+        )
+        connection.connect_poll()
+        connection.encrypt_password(b"", b"nobody", b"scram-sha-256")
+        connection.finish()
 
 
 def ready_to_fork(descriptors: set[int]) -> None:

@@ -20,14 +20,14 @@ def preloads() -> bool:
 
 def announce() -> None:
     """This process is ready."""
-    folder = _folder(Settings().data_dir)
+    folder = _folder(Settings.current().data_dir)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / str(os.getpid())).write_text(holder_id())
 
 
 def taken() -> None:
     """This process has its session."""
-    (_folder(Settings().data_dir) / str(os.getpid())).unlink(missing_ok=True)
+    (_folder(Settings.current().data_dir) / str(os.getpid())).unlink(missing_ok=True)
 
 
 def spares(root: Path) -> int:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,14 +17,24 @@ from cluster.telemetry.metrics.meter import METER
 
 if TYPE_CHECKING:
     from redis import asyncio as redis
+    from redis.driver_info import DriverInfo
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "driver"]
 
 log = structlog.get_logger(__name__)
 
 
 #: Facts of processes by when they were reported, and for how long they count.
 _LIBRARY, _LIBRARY_SECONDS = "library", 45
+
+
+@cache
+def driver() -> DriverInfo:
+    """What the client says of itself. Left alone it reads its package's metadata for each
+    connection; a forked process has it from its zygote."""
+    from redis.driver_info import DriverInfo
+
+    return DriverInfo()
 
 
 class Cache:
@@ -49,6 +59,7 @@ class Cache:
                 health_check_interval=15,
                 max_connections=20,
                 timeout=timeout,
+                driver_info=driver(),
             )
         )
 

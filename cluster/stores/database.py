@@ -354,10 +354,13 @@ def _clean(value: Any) -> Any:
         return printable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
+    # The plain types first: what is none of `Mapping` is compared with each mapping there is.
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, dict | Mapping):
         return {
             printable(k if isinstance(k, bytes) else str(k)): _clean(v) for k, v in value.items()
         }
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple | Sequence):
         return [_clean(v) for v in value]
     return value

@@ -21,7 +21,7 @@ from neonize._binder import gocode
 from actors.whatsapp.library.machines import Machine, this_machine
 from actors.whatsapp.library.symbols import Function, SymbolsNotFound, locate, read_functions
 from actors.whatsapp.library.versions import accepted_here, how_tried
-from cluster.settings import WhatsAppSettings
+from cluster.settings import Settings
 
 __all__ = [
     "PAGE",
@@ -138,7 +138,7 @@ class Patch(Generic[T]):
             return self._made
 
     def _library(self) -> Library:
-        settings = WhatsAppSettings()
+        settings = Settings.current().whatsapp
         if {self.name, "all"} & set(settings.library_patches_off.replace(",", " ").split()):
             raise Refused("switched off (WHATSAPP_LIBRARY_PATCHES_OFF)")
         library = loaded()

@@ -22,7 +22,7 @@ from actors.whatsapp.library import (
     retries_in_turn,
 )
 from actors.whatsapp.library.patching import Patch
-from cluster.settings import WhatsAppSettings
+from cluster.settings import Settings
 
 __all__ = ["PATCHES", "Promise", "facts", "prepare", "status"]
 
@@ -56,7 +56,7 @@ def prepare() -> tuple[Promise, ...]:
 
 def status() -> tuple[Promise, ...]:
     """What holds in this process; prepares it."""
-    version = _client_version(WhatsAppSettings().client_version)
+    version = _client_version(Settings.current().whatsapp.client_version)
     return (version, *_of_patches()) if version else _of_patches()
 
 
