@@ -15,6 +15,7 @@ from cluster.chatwoot.api import ITSELF, SOURCE
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.chatwoot.text import to_whatsapp
 from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.content import FileKind
 from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.message import OutboxState
 from cluster.domain.message_ref import MessageRef
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Chatwoot"]
 
 #: Chatwoot's kinds of files, and how WhatsApp shows them.
-_KINDS = {"image": "image", "video": "video", "audio": "audio"}
+_KINDS: dict[str, FileKind] = {"image": "image", "video": "video", "audio": "audio"}
 _MOST_FILES = 20
 #: Of one message that fails each time.
 _MOST_TRIES = 20

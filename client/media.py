@@ -6,11 +6,21 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from client import references
 from client.workshop import UPLOAD_SCHEME, Attachment
 from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.content import (
+    Edit,
+    File,
+    FileFacts,
+    FileKind,
+    FileOptions,
+    Quoting,
+    SentFile,
+    Text,
+)
 from cluster.domain.errors import GatewayError, Invalid, NotFound, NotSupported
 from cluster.domain.message import SentMessage
 from cluster.domain.message_ref import MessageRef
@@ -57,14 +67,14 @@ class Media:
     async def send(
         self,
         chat_id: str,
-        kind: str,
+        kind: FileKind,
         attachment: Attachment,
         *,
         caption: str = "",
         convert: bool = False,
         reply_to: MessageRef | None = None,
         mentions: tuple[str, ...] | list[str] = (),
-        extra: dict[str, Any] | None = None,
+        extra: FileOptions | None = None,
         **options: Any,
     ) -> SentMessage:
         """Send a file as `image`, `video`, `audio`, `document` or `sticker`.
@@ -79,19 +89,19 @@ class Media:
             raise NotSupported(
                 "the library cannot send files to channels: it takes no media handle"
             )
-        content: dict[str, Any] = {"kind": kind, **(extra or {})}
-        if caption:
-            content["caption"] = caption
+        about: Quoting = {}
         if mentions:
-            content |= await self._session.chatting.mentioned(target, mentions)
+            await self._session.chatting.add_mentions(about, target, mentions)
         stores, record = await self._session.working()
         if reply_to is not None:
-            content["reply_to"] = reply_to.message_id
-            content["quoted"] = await references.quotation(stores, record, reply_to)
+            about["reply_to"] = reply_to.message_id
+            about["quoted"] = await references.quotation(stores, record, reply_to)
         async with self._workshop.spool() as spool:
-            content["file"] = await self._stored(
-                stores, record.id, spool, kind, attachment, convert
-            )
+            file = await self._stored(stores, record.id, spool, kind, attachment, convert)
+        # Typed dictionaries cannot be joined in the checker's eyes.
+        content = cast(File, {"kind": kind, "file": file, **(extra or {}), **about})
+        if caption:
+            content["caption"] = caption
         return await self._session.send(target, content, **options)
 
     async def upload(
@@ -168,16 +178,20 @@ class Media:
         await stores.objects.delete(*await stores.objects.list(object_key(record.id, "")))
 
     async def add_preview(
-        self, content: dict[str, Any], given: dict[str, Any] | None, *, large: bool
+        self, content: Text | Edit, given: dict[str, Any] | None, *, large: bool
     ) -> None:
         """Put the preview of a text's first link into the content: `given` (`url`, `title`,
         `description`, `image` as an `Attachment`), or what the page says of itself."""
         image: Attachment | None = None
         if given is not None:
             image = given.get("image")
-            content["preview"] = {k: given[k] for k in ("url", "title", "description")}
+            content["preview"] = {
+                "url": given["url"],
+                "title": given["title"],
+                "description": given["description"],
+            }
         else:
-            link = first_link(str(content["text"]))
+            link = first_link(content["text"])
             if not link or not self._workshop.settings.link_previews:
                 return
             page = await self._workshop.page(link)
@@ -197,9 +211,7 @@ class Media:
                 if given is not None:
                     raise
 
-    async def _add_picture(
-        self, content: dict[str, Any], image: Attachment, *, large: bool
-    ) -> None:
+    async def _add_picture(self, content: Text | Edit, image: Attachment, *, large: bool) -> None:
         stores, record = await self._session.opened()
         async with self._workshop.spool() as spool:
             local = await self._collected(stores, record.id, spool, image)
@@ -221,21 +233,23 @@ class Media:
         stores: Stores,
         session_id: int,
         spool: Spool,
-        kind: str,
+        kind: FileKind,
         attachment: Attachment,
         convert: bool,
-    ) -> dict[str, Any]:
+    ) -> SentFile:
         """Collect, look, convert and keep; returns the `file` of a content."""
         checked_mimetype(attachment.mimetype)
         local = await self._collected(stores, session_id, spool, attachment)
         source = attachment.url or f"sha256:{local.sha256}"
-        mimetype, facts = "", {}
+        mimetype, facts = "", FileFacts()
         if kind in _PREPARATIONS:
             wanted = convert or kind in {"image", "sticker"}
             target = spool.path("converted") if wanted else None
-            facts = await self._workshop.preparer.prepare(_PREPARATIONS[kind], local.path, target)
-            mimetype = str(facts.pop("mimetype", "") or "")
-            if facts.pop("converted", False) and target is not None:
+            found = await self._workshop.preparer.prepare(_PREPARATIONS[kind], local.path, target)
+            mimetype = str(found.pop("mimetype", "") or "")
+            converted = found.pop("converted", False)
+            facts = cast(FileFacts, found)
+            if converted and target is not None:
                 local = await spool.take("final", _parts(target), filename=local.filename)
         filename = local.filename
         if not mimetype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cluster.domain.content import Quotation
 from cluster.domain.errors import Invalid, NotFound
 from cluster.domain.jid import bare_jid
 from cluster.domain.message import StoredMessage
@@ -123,7 +124,7 @@ def bare_sender(message: StoredMessage) -> str:
     return bare_jid(address)
 
 
-async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> dict[str, Any]:
+async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> Quotation:
     """What a reply says of the message it quotes: as it is shown now. Raises `Invalid` naming
     `reply_to`, `NotFound` when it was deleted for everyone."""
     message = await present_message(stores, record, ref, "reply_to")
@@ -135,7 +136,7 @@ async def quotation(stores: Stores, record: SessionRecord, ref: MessageRef) -> d
                 "reply_to is no message of this session's history", field="reply_to"
             ) from error
         return {"id": ref.message_id, "sender": key.sender, "body": ""}
-    quoted: dict[str, Any] = {
+    quoted: Quotation = {
         "id": ref.message_id,
         "sender": bare_sender(message),
         "body": message.body,

@@ -20,7 +20,7 @@ from client.status import Status
 from client.subjects import Subjects
 from client.workshop import Workshop
 from cluster.domain.chat_id import ChatId, parse_chat_id
-from cluster.domain.content import body_of
+from cluster.domain.content import Content, Text, body_of
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.errors import (
     Conflict,
@@ -306,9 +306,9 @@ class SessionClient(Subjects):
             raise Invalid("text must not be empty", field="text")
         if len(text) > MAX_TEXT:
             raise Invalid(f"text is longer than {MAX_TEXT} characters", field="text")
-        content: dict[str, Any] = {"kind": "text", "text": text}
+        content: Text = {"kind": "text", "text": text}
         if mentions:
-            content |= await self.chatting.mentioned(chat, mentions)
+            await self.chatting.add_mentions(content, chat, mentions)
         if reply_to:
             ref = reply_to if isinstance(reply_to, MessageRef) else MessageRef(message_id=reply_to)
             stores, record = await self.opened()
@@ -323,12 +323,12 @@ class SessionClient(Subjects):
     async def send(
         self,
         chat_id: str | ChatId,
-        content: dict[str, Any],
+        content: Content,
         *,
         idempotency_key: str | None = None,
         message_id: str | None = None,
     ) -> SentMessage:
-        """Send any content (see `actors.whatsapp.content`); otherwise as `send_text`. Chat, key and
+        """Send any content (see `cluster.domain.content`); otherwise as `send_text`. Chat, key and
         id are judged here, for whoever calls, and nowhere behind."""
         target = parse_chat_id(chat_id)
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= 255:
@@ -339,7 +339,7 @@ class SessionClient(Subjects):
             stores,
             message_id=chosen,
             chat=target.jid,
-            kind=str(content["kind"]),
+            kind=content["kind"],
             content=content,
             body=body_of(content),
             idempotency_key=idempotency_key,

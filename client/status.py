@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cluster.domain.content import Revoke, Text
 from cluster.domain.errors import Invalid
 from cluster.domain.message import SentMessage
 from cluster.domain.message_ref import MessageKey
@@ -36,8 +37,7 @@ class Status:
         """Show a text on a colour (`0xAARRGGBB`), with a preview of its first link."""
         if not text:
             raise Invalid("text must not be empty", field="text")
-        content: dict[str, Any] = {"kind": "text", "text": text}
-        content |= {"background": background, "font": font}
+        content: Text = {"kind": "text", "text": text, "background": background, "font": font}
         if link_preview:
             await self._session.media.add_preview(content, None, large=link_preview_high_quality)
         return await self._session.send(STATUS, content, **options)
@@ -47,5 +47,5 @@ class Status:
         own = (await self._session.info()).me
         sender = own.account if own else ""
         key = MessageKey(id=message_id, chat=STATUS, from_me=True, sender=sender)
-        content = {"kind": "revoke", "reply_to": message_id, "key": key.to_json()}
+        content: Revoke = {"kind": "revoke", "reply_to": message_id, "key": key.to_json()}
         return await self._session.send(STATUS, content, **options)

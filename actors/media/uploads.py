@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Uploads:
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def upload(
-        self, file: dict[str, Any], kind: MediaType, *, ask_host: AskHost, proxy_url: str
+        self, file: Mapping[str, Any], kind: MediaType, *, ask_host: AskHost, proxy_url: str
     ) -> UploadResponse:
         """Upload the stored object `file["_object"]`, unless that was done lately.
 

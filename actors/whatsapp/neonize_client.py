@@ -498,7 +498,7 @@ class NeonizeClient:
         except NeonizeError as error:
             raise classify(str(error)) from error
 
-    async def upload(self, file: dict[str, Any], kind: MediaType) -> pb.UploadResponse:
+    async def upload(self, file: Mapping[str, Any], kind: MediaType) -> pb.UploadResponse:
         """See `actors.whatsapp.content.Composer`."""
         if self._uploads is None:
             raise NotSupported("this session was started without a place for media")

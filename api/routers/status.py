@@ -18,6 +18,7 @@ from api.references import reference
 from api.routers.chatting import IdempotencyKey
 from client.session import SessionClient
 from client.status import STATUS
+from cluster.domain.content import FileKind
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -176,7 +177,7 @@ async def get_new_message_id(session: SessionPath) -> NewMessageId:
 async def _send(
     session: SessionClient,
     files: str,
-    kind: str,
+    kind: FileKind,
     file: FileBody,
     contacts: list[str] | None,
     **options: Any,

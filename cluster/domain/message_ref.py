@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
+
+from cluster.domain.content import Key
 
 __all__ = ["LastMessage", "MessageKey", "MessageRef"]
 
@@ -39,13 +41,15 @@ class MessageKey:
     #: JID by which callers know who wrote it; empty: the same.
     known_as: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Key:
         """As contents keep it."""
-        key = {"id": self.id, "chat": self.chat, "from_me": self.from_me, "sender": self.sender}
-        return key | ({"_sender": self.known_as} if self.known_as else {})
+        key = Key(id=self.id, chat=self.chat, from_me=self.from_me, sender=self.sender)
+        if self.known_as:
+            key["_sender"] = self.known_as
+        return key
 
     @classmethod
-    def of_json(cls, key: dict[str, Any]) -> Self:
+    def of_json(cls, key: Key) -> Self:
         """What `to_json` made."""
         return cls(
             id=str(key["id"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -107,7 +107,7 @@ class OutboxStore:
         chat: str,
         sender: str,
         kind: str,
-        content: dict[str, Any],
+        content: Mapping[str, Any],
         body: str,
         idempotency_key: str | None = None,
         trace: str = "",
@@ -464,7 +464,7 @@ _DISOWN = """
 """
 
 
-def _fingerprint(chat: str, content: dict[str, Any]) -> str:
+def _fingerprint(chat: str, content: Mapping[str, Any]) -> str:
     same = [chat, fingerprinted(content)]
     text = json.dumps(same, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

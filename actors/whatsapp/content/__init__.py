@@ -1,16 +1,13 @@
 """What a caller accepted for sending (JSON in the outbox), turned into a protobuf message.
 
-A content is a dict with a `kind`; each kind has one builder in a module of its subject. The same
-content always builds the same message, so that a successor can finish what its predecessor
-accepted. Most builders are pure; attachments and poll votes need the library.
-
-Keys that begin with `_` are the gateway's own additions (keys of stored objects, random secrets):
-two requests that differ in them only are the same request.
+What a content has is in `cluster.domain.content`; each kind has one builder in a module of its
+subject. The same content always builds the same message, so that a successor can finish what its
+predecessor accepted. Most builders are pure; attachments and poll votes need the library.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
@@ -27,6 +24,7 @@ from actors.whatsapp.content import (
 )
 from actors.whatsapp.content.composer import Composer
 from actors.whatsapp.content.context import as_forwarded, with_timer
+from cluster.domain.content import Text
 from cluster.domain.errors import GatewayError, Invalid, NotSupported
 
 __all__ = ["Composer", "compose"]
@@ -57,7 +55,7 @@ async def compose(content: dict[str, Any], composer: Composer | None = None) -> 
         if kind in _PURE:
             message = _PURE[kind](content)
             if composer is not None and kind == "text":
-                await attachments.add_preview_image(message, content, composer)
+                await attachments.add_preview_image(message, cast(Text, content), composer)
         elif kind not in _NEEDING_LIBRARY:
             raise Invalid(f"unknown kind of message: {kind!r}", field="kind")
         elif composer is None:

@@ -21,18 +21,19 @@ from neonize.utils.enum import MediaType
 
 from actors.whatsapp.content.composer import Composer
 from actors.whatsapp.content.context import with_context
+from cluster.domain.content import File, FileFacts, Text
 
 __all__ = ["BUILDERS", "add_preview_image"]
 
 
-async def _image(content: dict[str, Any], composer: Composer) -> Message:
+async def _image(content: File, composer: Composer) -> Message:
     part = ImageMessage(caption=str(content.get("caption") or ""))
     await _upload(part, content, composer, MediaType.MediaImage)
     _picture(part, content)
     return Message(imageMessage=with_context(part, content))
 
 
-async def _video(content: dict[str, Any], composer: Composer) -> Message:
+async def _video(content: File, composer: Composer) -> Message:
     """`as_note`: the round form."""
     part = VideoMessage(caption=str(content.get("caption") or ""))
     await _upload(part, content, composer, MediaType.MediaVideo)
@@ -42,7 +43,7 @@ async def _video(content: dict[str, Any], composer: Composer) -> Message:
     return Message(ptvMessage=part) if content.get("as_note") else Message(videoMessage=part)
 
 
-async def _audio(content: dict[str, Any], composer: Composer) -> Message:
+async def _audio(content: File, composer: Composer) -> Message:
     """`voice`: as a voice note, with its waveform."""
     part = AudioMessage(PTT=bool(content.get("voice")))
     await _upload(part, content, composer, MediaType.MediaAudio)
@@ -54,7 +55,7 @@ async def _audio(content: dict[str, Any], composer: Composer) -> Message:
     return Message(audioMessage=with_context(part, content))
 
 
-async def _document(content: dict[str, Any], composer: Composer) -> Message:
+async def _document(content: File, composer: Composer) -> Message:
     file = content["file"]
     name = str(file.get("filename") or "file")
     part = DocumentMessage(fileName=name, title=name, caption=str(content.get("caption") or ""))
@@ -68,14 +69,14 @@ async def _document(content: dict[str, Any], composer: Composer) -> Message:
     return message
 
 
-async def _sticker(content: dict[str, Any], composer: Composer) -> Message:
+async def _sticker(content: File, composer: Composer) -> Message:
     part = StickerMessage(isAnimated=bool(_facts(content).get("animated")))
     await _upload(part, content, composer, MediaType.MediaImage)
     part.width, part.height = _size(content)
     return Message(stickerMessage=with_context(part, content))
 
 
-async def add_preview_image(message: Message, content: dict[str, Any], composer: Composer) -> None:
+async def add_preview_image(message: Message, content: Text, composer: Composer) -> None:
     """The large picture of a link preview, when the content has one (`_preview_image`)."""
     file = content.get("_preview_image")
     if not file:
@@ -90,9 +91,7 @@ async def add_preview_image(message: Message, content: dict[str, Any], composer:
     part.thumbnailHeight = int(file.get("height") or 0)
 
 
-async def _upload(
-    part: Any, content: dict[str, Any], composer: Composer, kind: MediaType
-) -> UploadResponse:
+async def _upload(part: Any, content: File, composer: Composer, kind: MediaType) -> UploadResponse:
     file = content["file"]
     done = await composer.upload(file, kind)
     part.URL, part.directPath, part.mediaKey = done.url, done.DirectPath, done.MediaKey
@@ -102,27 +101,27 @@ async def _upload(
     return done
 
 
-def _facts(content: dict[str, Any]) -> dict[str, Any]:
+def _facts(content: File) -> FileFacts:
     """What was found out about the file: see `cluster.media.prepare`."""
-    return dict(content["file"].get("_facts") or {})
+    return content["file"].get("_facts") or {}
 
 
-def _picture(part: Any, content: dict[str, Any]) -> None:
+def _picture(part: Any, content: File) -> None:
     part.width, part.height = _size(content)
     if thumbnail := _facts(content).get("thumbnail"):
         part.JPEGThumbnail = base64.b64decode(thumbnail)
 
 
-def _size(content: dict[str, Any]) -> tuple[int, int]:
+def _size(content: File) -> tuple[int, int]:
     facts = _facts(content)
     return int(facts.get("width") or 0), int(facts.get("height") or 0)
 
 
-def _seconds(content: dict[str, Any]) -> int:
+def _seconds(content: File) -> int:
     return max(0, round(float(_facts(content).get("seconds") or 0)))
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any], Composer], Awaitable[Message]]] = {
+BUILDERS: dict[str, Callable[[Any, Composer], Awaitable[Message]]] = {
     "image": _image,
     "video": _video,
     "audio": _audio,

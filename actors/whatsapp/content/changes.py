@@ -26,6 +26,7 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 from actors.whatsapp.content.context import with_context
 from actors.whatsapp.content.texts import text
 from cluster.domain import message_ref
+from cluster.domain.content import Edit, Pin, Reaction, Revoke
 
 __all__ = ["BUILDERS", "message_key"]
 
@@ -38,7 +39,7 @@ def message_key(key: message_ref.MessageKey) -> MessageKey:
     return named
 
 
-def _key_in(content: dict[str, Any]) -> MessageKey:
+def _key_in(content: Reaction | Edit | Revoke | Pin) -> MessageKey:
     return message_key(message_ref.MessageKey.of_json(content["key"]))
 
 
@@ -46,7 +47,7 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _reaction(content: dict[str, Any]) -> Message:
+def _reaction(content: Reaction) -> Message:
     """`text`: the emoji; empty takes the reaction back."""
     return Message(
         reactionMessage=ReactionMessage(
@@ -55,7 +56,7 @@ def _reaction(content: dict[str, Any]) -> Message:
     )
 
 
-def _edit(content: dict[str, Any]) -> Message:
+def _edit(content: Edit) -> Message:
     """`text`; `edits`: the kind of file whose caption it is, missing for a text."""
     change = ProtocolMessage(
         key=_key_in(content),
@@ -66,7 +67,7 @@ def _edit(content: dict[str, Any]) -> Message:
     return Message(editedMessage=FutureProofMessage(message=Message(protocolMessage=change)))
 
 
-def _edited(content: dict[str, Any]) -> Message:
+def _edited(content: Edit) -> Message:
     """What is edited stays what it is: clients take the new caption of a file from a message of
     the file's kind, and a document's from its wrapping."""
     caption = str(content["text"])
@@ -83,13 +84,13 @@ def _edited(content: dict[str, Any]) -> Message:
             return text(content)
 
 
-def _revoke(content: dict[str, Any]) -> Message:
+def _revoke(content: Revoke) -> Message:
     return Message(
         protocolMessage=ProtocolMessage(key=_key_in(content), type=ProtocolMessage.REVOKE)
     )
 
 
-def _pin(content: dict[str, Any]) -> Message:
+def _pin(content: Pin) -> Message:
     """`seconds`: how long it stays pinned; 0 takes the pin away."""
     seconds = int(content["seconds"])
     kind = PinInChatMessage.PIN_FOR_ALL if seconds else PinInChatMessage.UNPIN_FOR_ALL
@@ -101,7 +102,7 @@ def _pin(content: dict[str, Any]) -> Message:
     return message
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+BUILDERS: dict[str, Callable[[Any], Message]] = {
     "reaction": _reaction,
     "edit": _edit,
     "revoke": _revoke,

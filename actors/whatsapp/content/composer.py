@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from neonize.aioze.client import NewAClient
@@ -20,6 +20,6 @@ class Composer(Protocol):
     async def call(self, use: Callable[[NewAClient], Awaitable[T]]) -> T:
         """See `actors.whatsapp.verbs.Device`."""
 
-    async def upload(self, file: dict[str, Any], kind: MediaType) -> UploadResponse:
+    async def upload(self, file: Mapping[str, Any], kind: MediaType) -> UploadResponse:
         """Bring a stored file (`_object`: its key) to WhatsApp's media servers. Raises `NotFound`
         when it is not stored any more, `Unavailable`, `WhatsAppRefused`."""

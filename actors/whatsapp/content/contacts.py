@@ -13,11 +13,12 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 )
 
 from actors.whatsapp.content.context import with_context
+from cluster.domain.content import Contacts, Location
 
 __all__ = ["BUILDERS"]
 
 
-def _location(content: dict[str, Any]) -> Message:
+def _location(content: Location) -> Message:
     part = LocationMessage(
         degreesLatitude=float(content["latitude"]),
         degreesLongitude=float(content["longitude"]),
@@ -27,7 +28,7 @@ def _location(content: dict[str, Any]) -> Message:
     return Message(locationMessage=with_context(part, content))
 
 
-def _contact(content: dict[str, Any]) -> Message:
+def _contact(content: Contacts) -> Message:
     """`contacts`: names and vCards; one is a card, more are a stack of them."""
     cards = [
         ContactMessage(displayName=str(card["name"]), vcard=str(card["vcard"]))
@@ -39,7 +40,7 @@ def _contact(content: dict[str, Any]) -> Message:
     return Message(contactsArrayMessage=with_context(stack, content))
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+BUILDERS: dict[str, Callable[[Any], Message]] = {
     "location": _location,
     "contact": _contact,
 }

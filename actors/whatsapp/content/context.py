@@ -11,10 +11,12 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
     Message,
 )
 
+from cluster.domain.content import Quotation, Quoting, Timer
+
 __all__ = ["as_forwarded", "context_of", "score_of", "with_context", "with_timer"]
 
 
-def context_of(content: dict[str, Any]) -> ContextInfo | None:
+def context_of(content: Quoting) -> ContextInfo | None:
     """The context that `mentions` and `quoted` ask for; None when there is none."""
     mentions = [str(m) for m in content.get("mentions", ())]
     quoted = content.get("quoted")
@@ -28,7 +30,7 @@ def context_of(content: dict[str, Any]) -> ContextInfo | None:
     return context
 
 
-def with_context(part: Any, content: dict[str, Any]) -> Any:
+def with_context(part: Any, content: Quoting) -> Any:
     """Put the context into a message part that has `contextInfo`; returns the part."""
     context = context_of(content)
     if context is not None:
@@ -36,7 +38,7 @@ def with_context(part: Any, content: dict[str, Any]) -> Any:
     return part
 
 
-def with_timer(message: Message, timer: dict[str, Any] | None) -> Message:
+def with_timer(message: Message, timer: Timer | None) -> Message:
     """Let it disappear as its chat wants it: `seconds`, and when that was set (Unix seconds). What
     is about another message has no context, and needs none."""
     if not timer:
@@ -76,7 +78,7 @@ def _parts(message: Message) -> list[Any]:
     ]
 
 
-def _quoted_message(quoted: dict[str, Any]) -> Message:
+def _quoted_message(quoted: Quotation) -> Message:
     if message := quoted.get("_message"):
         return ParseDict(message, Message(), ignore_unknown_fields=True)
     return Message(conversation=str(quoted.get("body", "")))

@@ -14,11 +14,12 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 )
 
 from actors.whatsapp.content.context import with_context
+from cluster.domain.content import Event
 
 __all__ = ["BUILDERS"]
 
 
-def _event(content: dict[str, Any]) -> Message:
+def _event(content: Event) -> Message:
     """`text` (its name), `description`, `start` and perhaps `end` (Unix seconds), `place`,
     `guests`, `_secret` (32 bytes, base64: answers are encrypted with it)."""
     part = EventMessage(
@@ -28,8 +29,8 @@ def _event(content: dict[str, Any]) -> Message:
         extraGuestsAllowed=bool(content.get("guests")),
         isCanceled=False,
     )
-    if content.get("end"):
-        part.endTime = int(content["end"])
+    if end := content.get("end"):
+        part.endTime = int(end)
     if content.get("place"):
         part.location.CopyFrom(LocationMessage(name=str(content["place"])))
     return Message(
@@ -38,4 +39,4 @@ def _event(content: dict[str, Any]) -> Message:
     )
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {"event": _event}
+BUILDERS: dict[str, Callable[[Any], Message]] = {"event": _event}

@@ -9,12 +9,13 @@ from google.protobuf.json_format import ParseDict
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import FutureProofMessage, Message
 
 from actors.whatsapp.content.context import as_forwarded, score_of
+from cluster.domain.content import Forward
 from cluster.domain.wire_message import main_part
 
 __all__ = ["BUILDERS"]
 
 
-def _forward(content: dict[str, Any]) -> Message:
+def _forward(content: Forward) -> Message:
     """`message`: the original, as JSON of the protobuf. Attachments are not uploaded again: the
     keys in the message are good for whoever gets it."""
     name, part = main_part(content["message"])
@@ -26,4 +27,4 @@ def _forward(content: dict[str, Any]) -> Message:
     return message
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {"forward": _forward}
+BUILDERS: dict[str, Callable[[Any], Message]] = {"forward": _forward}

@@ -12,11 +12,12 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 )
 
 from actors.whatsapp.content.context import with_context
+from cluster.domain.content import ButtonsResponse, ListContent
 
 __all__ = ["BUILDERS"]
 
 
-def _list(content: dict[str, Any]) -> Message:
+def _list(content: ListContent) -> Message:
     part = ListMessage(
         title=str(content["text"]),
         description=str(content.get("description") or ""),
@@ -41,7 +42,7 @@ def _list(content: dict[str, Any]) -> Message:
     return Message(listMessage=with_context(part, content))
 
 
-def _button_reply(content: dict[str, Any]) -> Message:
+def _button_reply(content: ButtonsResponse) -> Message:
     part = ButtonsResponseMessage(
         selectedDisplayText=str(content["text"]),
         selectedButtonID=str(content["button_id"]),
@@ -50,7 +51,7 @@ def _button_reply(content: dict[str, Any]) -> Message:
     return Message(buttonsResponseMessage=with_context(part, content))
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {
+BUILDERS: dict[str, Callable[[Any], Message]] = {
     "list": _list,
     "buttons_response": _button_reply,
 }

@@ -16,11 +16,12 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import (
 from actors.whatsapp.content.composer import Composer
 from actors.whatsapp.content.context import with_context
 from actors.whatsapp.jids import from_text
+from cluster.domain.content import Poll, PollVote
 
 __all__ = ["BUILDERS", "VOTE_BUILDERS"]
 
 
-def _poll(content: dict[str, Any]) -> Message:
+def _poll(content: Poll) -> Message:
     """`text` (the question), `options`, `selectable` (0: any number), `_secret` (32 bytes, base64:
     votes are encrypted with it, so every try of the poll has the same)."""
     part = PollCreationMessage(
@@ -34,7 +35,7 @@ def _poll(content: dict[str, Any]) -> Message:
     )
 
 
-async def _vote(content: dict[str, Any], composer: Composer) -> Message:
+async def _vote(content: PollVote, composer: Composer) -> Message:
     """`key` names the poll, `options` are the chosen ones; none takes the vote back."""
     key, nobody = content["key"], from_text("@")
     # The library's form wants every field; only these name the poll (neonize.proto, MessageInfo).
@@ -62,7 +63,5 @@ async def _vote(content: dict[str, Any], composer: Composer) -> Message:
     return await composer.call(lambda library: library.build_poll_vote(info, options))
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {"poll": _poll}
-VOTE_BUILDERS: dict[str, Callable[[dict[str, Any], Composer], Awaitable[Message]]] = {
-    "poll_vote": _vote
-}
+BUILDERS: dict[str, Callable[[Any], Message]] = {"poll": _poll}
+VOTE_BUILDERS: dict[str, Callable[[Any, Composer], Awaitable[Message]]] = {"poll_vote": _vote}

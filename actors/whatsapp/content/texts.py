@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import ExtendedTextMessage, Message
 
 from actors.whatsapp.content.context import context_of
+from cluster.domain.content import Edit, Text
 
 __all__ = ["BUILDERS", "extended_text", "text"]
 
 
-def text(content: dict[str, Any]) -> Message:
+def text(content: Text | Edit) -> Message:
     """`text`, and optionally `mentions`, `quoted`, `_preview`, `background`, `font`."""
     plain = not any(content.get(k) for k in ("_preview", "preview", "background", "font"))
     if plain and context_of(content) is None:
@@ -21,7 +22,7 @@ def text(content: dict[str, Any]) -> Message:
     return Message(extendedTextMessage=extended_text(content))
 
 
-def extended_text(content: dict[str, Any]) -> ExtendedTextMessage:
+def extended_text(content: Text | Edit) -> ExtendedTextMessage:
     extended = ExtendedTextMessage(text=str(content["text"]))
     if (context := context_of(content)) is not None:
         extended.contextInfo.CopyFrom(context)
@@ -30,7 +31,7 @@ def extended_text(content: dict[str, Any]) -> ExtendedTextMessage:
         extended.textArgb = 0xFFFFFFFF
     if font := content.get("font"):
         extended.font = int(font)
-    preview = content.get("preview") or content.get("_preview") or {}
+    preview: Mapping[str, Any] | None = content.get("preview") or content.get("_preview")
     if preview:
         extended.matchedText = preview.get("url", "")
         extended.title = preview.get("title", "")
@@ -41,4 +42,4 @@ def extended_text(content: dict[str, Any]) -> ExtendedTextMessage:
     return extended
 
 
-BUILDERS: dict[str, Callable[[dict[str, Any]], Message]] = {"text": text}
+BUILDERS: dict[str, Callable[[Any], Message]] = {"text": text}

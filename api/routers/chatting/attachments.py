@@ -19,6 +19,7 @@ from api.routers.chatting.sending import (
     IdempotencyKey,
     Sender,
 )
+from cluster.domain.content import FileKind
 
 __all__ = ["router"]
 
@@ -138,7 +139,7 @@ async def send_sticker(
 
 async def _send_file(
     sender: Sender,
-    kind: str,
+    kind: FileKind,
     request: bodies.SendRequest,
     file: FileBody,
     idempotency_key: str | None,

@@ -21,6 +21,7 @@ from api.routers.chatting.sending import (
 )
 from api.vcards import cards_of
 from cluster.domain.chat_id import parse_chat_id
+from cluster.domain.content import Listing
 from cluster.domain.errors import (
     NotFound,
     NotSupported,
@@ -61,7 +62,7 @@ async def send_list(
     files: FilesUrl,
     idempotency_key: IdempotencyKey = None,
 ) -> WAMessage:
-    listing = {
+    listing: Listing = {
         "text": request.message.title,
         "description": request.message.description or "",
         "footer": request.message.footer or "",

@@ -3,13 +3,14 @@ kinds that a test keeps whole."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from neonize.proto.Neonize_pb2 import UploadResponse
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 
 from actors.whatsapp.content import _NEEDING_LIBRARY, _PURE, compose
+from cluster.domain.content import Content
 
 BOB = "4915100000002@s.whatsapp.net"
 FILE = {"file": {"mimetype": "a/b", "filename": "a.b", "_object": "media/1/x"}}
@@ -50,7 +51,10 @@ def _part(message: Message) -> Any:
 
 
 def test_the_table_has_every_kind() -> None:
-    assert KINDS.keys() | ABOUT | {"forward"} == _PURE.keys() | _NEEDING_LIBRARY.keys()
+    built = _PURE.keys() | _NEEDING_LIBRARY.keys()
+    assert KINDS.keys() | ABOUT | {"forward"} == built
+    typed = [get_type_hints(content)["kind"] for content in get_args(Content)]
+    assert sorted(kind for kinds in typed for kind in get_args(kinds)) == sorted(built)
 
 
 @pytest.mark.parametrize("content", CASES, ids=lambda c: c["kind"])
