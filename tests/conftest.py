@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import tempfile
@@ -41,6 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("gateway" if shared else str(item.path)))
         if item.path.is_relative_to(_ATTACKS):
             item.add_marker(pytest.mark.attack)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the search for garbage need not go through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ test compares with the SQL.
 
 from __future__ import annotations
 
-import itertools
+import gc
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -205,12 +205,14 @@ class Around(NamedTuple):
 
 #: Label, the process after it, the store after it, how far the peers are then, what is wrong.
 _Move: TypeAlias = tuple[str, Process, Store, int, str]
-_numbers = itertools.count()
+#: Every process that came up: states have their places in it, which are compared at once.
+_known: list[Process] = []
 
 
 class State(NamedTuple):
     store: Store
-    processes: tuple[Process, Process]
+    #: in one order, as it does not matter which is which
+    processes: tuple[int, int]
     #: how far the peers have followed the ratchet
     used: int = 0
     starts: int = 0
@@ -233,11 +235,20 @@ def search(
     guards: frozenset[str] = GUARDS, *, about: Question, limit: int = 1_000_000
 ) -> Violation | int:
     """The shortest way to a violation, or the number of states when there is none."""
-    first = State(Store(), _pair(Process(), Process()))
+    # Nothing of it refers to itself, and looking for that takes as long as the search.
+    gc.disable()
+    try:
+        return _search(guards, about, limit)
+    finally:
+        gc.enable()
+
+
+def _search(guards: frozenset[str], about: Question, limit: int) -> Violation | int:
+    first = State(Store(), (_place(Process()), _place(Process())))
     if about == "staying":
         store, _, _ = Store().claim(AWAY)
         owner = Process(phase="connected", epoch=1, device="ready", away=AWAY)
-        first = State(store, _pair(Process(), owner))
+        first = State(store, _pair(_place(Process()), _place(owner)))
     seen: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
     while queue:
@@ -261,14 +272,13 @@ def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[st
 
 
 @cache
-def _order(process: Process) -> int:
-    """Processes are numbered as they come up: comparing their fields would take longer."""
-    return next(_numbers)
+def _place(process: Process) -> int:
+    _known.append(process)
+    return len(_known) - 1
 
 
-def _pair(one: Process, other: Process) -> tuple[Process, Process]:
-    """In one order: which of the two is which does not matter."""
-    return (one, other) if _order(one) <= _order(other) else (other, one)
+def _pair(one: int, other: int) -> tuple[int, int]:
+    return (one, other) if one <= other else (other, one)
 
 
 def _steps(
@@ -276,7 +286,8 @@ def _steps(
 ) -> Iterator[tuple[str, State, str]]:
     first, second = state.processes
     # Of two of a kind, one.
-    for process, other in ((first, second), (second, first))[: 1 + (first != second)]:
+    for place, beside in ((first, second), (second, first))[: 1 + (first != second)]:
+        process, other = _known[place], _known[beside]
         around = Around(
             state.store,
             state.used,
@@ -286,13 +297,14 @@ def _steps(
             other.is_of(process.epoch - 1),
             other.phase in ("connecting", "connected"),
         )
-        for label, following, store, used, wrong in _moves(around, process, guards, about):
+        for label, following, store, used, wrong in _moves(around, place, guards, about):
             disk = _left_behind(state.disk, process, label) if about == "stores" else None
             starts = state.starts + (label == "starts")
-            connected = other.phase == following.phase == "connected"
+            connected = other.phase == _known[following].phase == "connected"
+            processes = _pair(following, beside)
             yield (
                 f"{process.phase}/{process.epoch} {label}",
-                State(store, _pair(following, other), used, starts, disk, state.alone, state.joins),
+                State(store, processes, used, starts, disk, state.alone, state.joins),
                 wrong or ("two connections at once" if connected else ""),
             )
     if about == "staying" and state.joins < _JOINS:
@@ -321,8 +333,9 @@ def _left_behind(
 
 
 @cache
-def _may_wait(process: Process, guards: frozenset[str]) -> bool:
+def _may_wait(place: int, guards: frozenset[str]) -> bool:
     """Whether time may pass: a running owner acts at its deadline, not after it."""
+    process = _known[place]
     if process.frozen or "fences itself" not in guards:
         return True
     if process.phase not in ("connecting", "connected"):
@@ -331,25 +344,28 @@ def _may_wait(process: Process, guards: frozenset[str]) -> bool:
 
 
 @cache
-def _aged(process: Process, longest: int, guards: frozenset[str]) -> Process:
+def _aged(place: int, longest: int, guards: frozenset[str]) -> int:
     """A tick on, with the kernel's part: it needs nobody to run."""
-    process = process.later(longest)
+    process = _known[place].later(longest)
     if process.phase in ("connecting", "connected") and "dead man's switch" in guards:
         # Armed anew as long as it runs; never beyond its lease (tests/unit/session/test_lease.py).
         held = TTL - KILL_MARGIN
         longest = process.proven_at + held + process.away
         armed = min(process.ran_at + held, longest) if process.away else longest
         if armed <= 0:
-            return Process()
-    return process
+            process = Process()
+    return _place(process)
 
 
 @cache
 def _moves(
-    around: Around, process: Process, guards: frozenset[str], about: Question
-) -> tuple[_Move, ...]:
+    around: Around, place: int, guards: frozenset[str], about: Question
+) -> tuple[tuple[str, int, Store, int, str], ...]:
     """What a process may do, and what may happen to it; most of it comes up in many states."""
-    return tuple(_process(around, process, guards, about))
+    return tuple(
+        (label, _place(following), store, used, wrong)
+        for label, following, store, used, wrong in _process(around, _known[place], guards, about)
+    )
 
 
 def _process(
