@@ -111,20 +111,36 @@ class Router:
 
     async def call(
         self,
-        record: SessionRecord,
+        record: SessionRecord | None,
         invoke: Callable[[Any], Any],
         *,
         timeout: float,
         repeatable: bool = False,
     ) -> Any:
-        """Call the session's actor and unwrap its reply.
+        """Call the session's actor, without a record the supervisor, and unwrap its reply.
 
         `invoke` gets the handle and returns the object reference. While the session changes owner
         a call is tried again when it is certain that nothing was done, and a `repeatable` one in
         any case. Raises `Unavailable` when there is no actor, it does not answer in `timeout`
         seconds, or it died; otherwise what the actor raised.
         """
-        return await self._carried(record, invoke, timeout, repeatable)
+        deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
+        while True:
+            late = asyncio.get_running_loop().time() + _PAUSE > deadline
+            try:
+                return await self._once(record, invoke, timeout)
+            except _NoActorError as error:
+                if late:
+                    raise Unavailable("the session has no owner yet", retry_after=1) from error
+            except NotOwner:
+                # Said before anything is done.
+                if late:
+                    raise
+            except Unavailable:
+                if late or not repeatable:
+                    raise
+            await asyncio.sleep(_PAUSE)
+            record = await self._now(record)
 
     async def call_once(
         self, record: SessionRecord, invoke: Callable[[Any], Any], *, timeout: float
@@ -146,33 +162,7 @@ class Router:
         self, invoke: Callable[[Any], Any], *, timeout: float, repeatable: bool = True
     ) -> Any:
         """Call the supervisor; carried like a `repeatable` call, as most of its verbs are."""
-        return await self._carried(None, invoke, timeout, repeatable)
-
-    async def _carried(
-        self,
-        record: SessionRecord | None,
-        invoke: Callable[[Any], Any],
-        timeout: float,
-        repeatable: bool,
-    ) -> Any:
-        """Call the session's actor, or without a record the supervisor."""
-        deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
-        while True:
-            late = asyncio.get_running_loop().time() + _PAUSE > deadline
-            try:
-                return await self._once(record, invoke, timeout)
-            except _NoActorError as error:
-                if late:
-                    raise Unavailable("the session has no owner yet", retry_after=1) from error
-            except NotOwner:
-                # Said before anything is done.
-                if late:
-                    raise
-            except Unavailable:
-                if late or not repeatable:
-                    raise
-            await asyncio.sleep(_PAUSE)
-            record = await self._now(record)
+        return await self.call(None, invoke, timeout=timeout, repeatable=repeatable)
 
     async def _now(self, record: SessionRecord | None) -> SessionRecord | None:
         """Where the session is by now."""

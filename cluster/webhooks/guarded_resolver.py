@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from cluster.domain.errors import Invalid
-from cluster.media.addresses import Network, is_public
+from cluster.media.addresses import Network, permitted
 
 __all__ = ["GuardedResolver"]
 
@@ -55,6 +55,5 @@ class GuardedResolver(AbstractResolver):
             address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
         except ValueError:
             return
-        inside = (net for net in self._allowed if net.version == address.version)
-        if not is_public(address) and not any(address in net for net in inside):
+        if not permitted(address, self._allowed):
             raise Invalid("the URL leads to an address that is not public", field="url")

@@ -34,7 +34,6 @@ _NOT_PERMITTED = (
     "status 403",
 )
 _OVERLIMIT = ("status 429", "rate-overlimit")
-_PREFIX = "WhatsApp refused the message: "
 
 
 async def ask(device: Device, use: Callable[[NewAClient], Awaitable[T]]) -> T:
@@ -43,12 +42,12 @@ async def ask(device: Device, use: Callable[[NewAClient], Awaitable[T]]) -> T:
     try:
         return await device.call(use)
     except WhatsAppRefused as error:
-        raise meaning(error.detail) from error
+        # What the library said, and not what a send that failed of it would be told.
+        raise meaning(str(error.__cause__ or error.detail)) from error
 
 
-def meaning(detail: str) -> GatewayError:
-    """The error that WhatsApp's refusal `detail` amounts to."""
-    cause = detail.removeprefix(_PREFIX).strip()
+def meaning(cause: str) -> GatewayError:
+    """The error that WhatsApp's refusal, in the library's words, amounts to."""
     text = cause.lower()
     if any(part in text for part in _OVERLIMIT):
         return Unavailable(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
+from neonize.exc import NeonizeError
 from neonize.proto import Neonize_pb2 as pb
 
 from actors.whatsapp.jids import from_text
+from actors.whatsapp.neonize_client import classify
 from actors.whatsapp.presences import Presences, Seen
-from actors.whatsapp.verbs.asking import meaning
+from actors.whatsapp.verbs.asking import ask, meaning
 from cluster.domain.errors import NotFound, NotPermitted, Unavailable, WhatsAppRefused
 
 BOB, LID, GROUP = "4915100002@s.whatsapp.net", "2000@lid", "120363@g.us"
@@ -53,6 +57,16 @@ def test_the_last_that_was_told_counts_and_a_person_is_one() -> None:
     ],
 )
 def test_refusals_are_told_by_their_meaning(text: str, kind: type[Exception]) -> None:
-    found = meaning(f"WhatsApp refused the message: {text}")
+    found = meaning(text)
     assert type(found) is kind
     assert text in found.detail
+
+
+async def test_a_refusal_of_a_verb_is_told_in_the_librarys_words() -> None:
+    class Refusing:
+        async def call(self, use: object) -> None:
+            said = NeonizeError("info query returned status 403: forbidden")
+            raise classify(str(said).replace("403: forbidden", "500: no")) from said
+
+    with pytest.raises(NotPermitted, match=r"^WhatsApp: info query returned status 403: forbidden"):
+        await ask(cast(Any, Refusing()), cast(Any, None))
