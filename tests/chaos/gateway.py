@@ -146,8 +146,9 @@ class Gateway:
             await asyncio.sleep(1.0)
         return False
 
-    async def wait_for_node(self, name: str, *, other_than: str, seconds: float = 90.0) -> None:
-        """Wait until a node of this name, and not that one, is in the cluster."""
+    async def wait_for_node(self, name: str, *, other_than: str, seconds: float = 300.0) -> None:
+        """Wait until a node of this name, and not that one, is in the cluster: what was received
+        there and not yet recorded is on its disk."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -15,14 +16,18 @@ from minio import Minio
 from chaos.faults.processes import kill_node
 from chaos.people import Person
 from chaos.scene import Fault, Scene, Strike
+from chaos.servers import signal_all
 
 __all__ = ["CHECKPOINT_FAULTS"]
 
 _NEWEST_DELTAS = """
-SELECT DISTINCT ON (c.session_id) c.object_key FROM checkpoints c
-JOIN sessions s ON s.id = c.session_id
-WHERE s.name = ANY(%s) AND c.kind = 'delta' AND NOT c.bad
-ORDER BY c.session_id, c.epoch DESC, c.seq DESC
+SELECT object_key FROM (
+  SELECT DISTINCT ON (c.session_id) c.object_key, c.kind FROM checkpoints c
+  JOIN sessions s ON s.id = c.session_id
+  WHERE s.name = ANY(%s) AND NOT c.bad
+  ORDER BY c.session_id, c.epoch DESC, c.seq DESC
+) AS newest
+WHERE kind = 'delta'
 """
 #: What the restore says of a checkpoint that it passes over.
 _SAYS_SO = "checkpoint.not_whole"
@@ -48,11 +53,16 @@ def _remove(store: Minio, bucket: str, key: str) -> None:
 def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike]]:
     @asynccontextmanager
     async def strike(scene: Scene) -> AsyncIterator[Strike]:
-        _, _, people = await scene.busiest_worker()
         logs = scene.gateway.layout.ray / "session_latest" / "logs"
         before = _mentions(logs)
-        keys = await asyncio.to_thread(_harm_newest, scene, people, harm)
-        async with kill_node(scene) as killed:
+        keys: list[str] = []
+
+        async def harmed(name: str, people: list[Person]) -> None:
+            # Stopped, so that no owner writes a newer one, or deletes these, before it is killed.
+            signal_all(scene.gateway.members(name), signal.SIGSTOP)
+            keys.extend(await asyncio.to_thread(_harm_newest, scene, people, harm))
+
+        async with kill_node(scene, before=harmed) as killed:
             killed.what += f"; {len(keys)} deltas harmed"
             yield killed
             logged = _mentions(logs) - before

@@ -7,11 +7,12 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psutil
 
+from chaos.people import Person
 from chaos.scene import Fault, Scene, Strike
 from chaos.servers import signal_all
 from cluster.domain.errors import Unavailable
@@ -38,8 +39,13 @@ async def kill_session(scene: Scene) -> AsyncIterator[Strike]:
 
 
 @asynccontextmanager
-async def kill_node(scene: Scene) -> AsyncIterator[Strike]:
+async def kill_node(
+    scene: Scene, *, before: Callable[[str, list[Person]], Awaitable[None]] | None = None
+) -> AsyncIterator[Strike]:
+    """`before`: what is done first, with its name and the people whose sessions are there."""
     name, node_id, people = await scene.busiest_worker()
+    if before is not None:
+        await before(name, people)
     members = scene.gateway.members(name)
     since = time.monotonic()
     signal_all(members, signal.SIGKILL)
