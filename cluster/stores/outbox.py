@@ -264,7 +264,7 @@ class OutboxStore:
                 "message": message_id,
                 "at": sent_at,
                 "emit": emit,
-                "own_events": jsonb(OWN_EVENTS),
+                "own_events": _OWN_EVENTS,
                 "events": [new_event_id(), new_event_id()],
             },
         )
@@ -301,6 +301,7 @@ class OutboxStore:
             self._notifier.notify(session_id, *event_types)
 
 
+_OWN_EVENTS = jsonb(OWN_EVENTS)
 #: Messages that fail in one statement: the next accepted send waits for it.
 _AT_ONCE = 200
 
