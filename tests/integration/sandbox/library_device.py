@@ -16,6 +16,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import actors  # noqa: F401 - before the library: as in a session's process, less of it is loaded
+from actors.zygote.lean import SESSION_PROCESS
 from sandbox.app import Endpoints
 
 _ROOT = Path(__file__).parents[3]
@@ -42,6 +44,7 @@ class LibraryDevice(LineProcess):
             SSL_CERT_FILE=endpoints.ca_bundle,
             PYTHONPATH=str(_ROOT),
             GATEWAY_ENV_FILE=os.devnull,
+            **{SESSION_PROCESS: "1"},
         ) as device:
             yield device
 
