@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import random
-import sys
 from datetime import timedelta
-from pathlib import Path
 
+import lease_model
 import pytest
 
 from cluster.domain.session import SessionRecord
 from cluster.stores import Stores
-
-sys.path.append(str(Path(__file__).parents[2] / "unit" / "ownership"))
-import lease_model
 
 #: A tick of the model is long against the test, so that no lease ends in it.
 TTL = timedelta(hours=1)
