@@ -26,9 +26,13 @@ TIME_PASSES = {
     "test_live_stores_are_opened_elsewhere::ask_twice": "a process that has nothing to do ends",
     "test_redis_cut::work": "the event loop hears that the connection broke",
     "test_starts::test_a_session_that_worked_for_a_while_begins_anew": "it works for so long",
+    "test_zygote::test_a_process_that_has_nothing_to_do_wakes_seldom": (
+        "how often it wakes is counted over a while"
+    ),
 }
 #: What is replaced is not what is tested, or is its start and not its work.
 PRIVATES = {
+    "test_current_settings::_latest": "what this process read before is forgotten",
     "test_going_down::_end_if_cut_off": "loops of their own beside what ends",
     "test_going_down::_repeat": "the same",
     "test_hostile_messages::_client_known": "there is no library behind this client",
