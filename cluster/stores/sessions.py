@@ -302,7 +302,8 @@ def _record(row: Row) -> SessionRecord:
         name=row["name"],
         desired=DesiredState(row["desired"]),
         status=SessionStatus(row["status"]),
-        config=row["config"],
+        # An earlier version kept what is no object; one such row must not end what reads many.
+        config=row["config"] if isinstance(row["config"], dict) else {},
         me=me_of(row["me"]),
         epoch=row["epoch"],
         node=row["node"],

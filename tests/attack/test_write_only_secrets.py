@@ -9,6 +9,7 @@ import httpx
 import pytest
 from attack_front import Front
 
+from client.events import event_source
 from cluster.domain.config_secrets import MASK, masked, masked_url, unmasked
 from cluster.domain.errors import Invalid
 from cluster.domain.session import SessionRecord
@@ -120,10 +121,12 @@ def test_no_text_breaks_the_mask(text: str) -> None:
 async def test_a_poisoned_configuration_stops_no_list(
     front: Front, stores: Stores, victim: SessionRecord, config: Any
 ) -> None:
-    """What an earlier version let in."""
+    """What an earlier version let in; nor the events of a tenant."""
     await stores.sessions.update_config(victim.id, config)
     for path in ("/api/sessions?all=true", f"/api/sessions/{victim.name}"):
         assert (await front.operator().get(path)).status_code == 200
+    for record in await stores.sessions.list(victim.tenant):
+        assert event_source(record, "http://gateway").metadata is not None
 
 
 async def _of(front: Front, scope: str, session: str) -> httpx.AsyncClient:
