@@ -159,18 +159,22 @@ def _load_ciphers() -> None:
     """Two OpenSSLs load what they are made of when they are first used, a megabyte each: that of
     `cryptography`, which seals checkpoints, and that of `psycopg`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    from psycopg import pq
+    from psycopg import Error, pq
 
     AESGCM(bytes(32)).encrypt(bytes(12), b"", None)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        # As far as asking for TLS, which nobody answers.
-        port = silent.getsockname()[1]
-        connection = pq.PGconn.connect_start(
-            f"host=127.0.0.1 port={port} user=nobody sslmode=prefer gssencmode=disable".encode()
-        )
-        connection.connect_poll()
-        connection.encrypt_password(b"", b"nobody", b"scram-sha-256")
-        connection.finish()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            # As far as asking for TLS, which nobody answers.
+            port = silent.getsockname()[1]
+            connection = pq.PGconn.connect_start(
+                f"host=127.0.0.1 port={port} user=nobody sslmode=prefer gssencmode=disable".encode()
+            )
+            connection.connect_poll()
+            connection.encrypt_password(b"", b"nobody", b"scram-sha-256")
+            connection.finish()
+    except (OSError, Error) as error:
+        # Then each fork loads them itself.
+        _say(f"ciphers: {error}")
 
 
 def ready_to_fork(descriptors: set[int]) -> None:

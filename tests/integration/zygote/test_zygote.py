@@ -182,7 +182,15 @@ def test_forks_share_no_random_numbers(fork: Any) -> None:
         "import ray._raylet as r, random, uuid, secrets, ssl, tempfile\n"
         "answer = (r.UniqueID.from_random().hex(), random.random(), uuid.uuid4().hex,"
         " secrets.token_hex(4), ssl.RAND_bytes(8).hex(), tempfile.mktemp(),"
-        " uuid.uuid1().hex, random.SystemRandom().random())"
+        " uuid.uuid1().hex, random.SystemRandom().random(), made, salted)"
+    )
+    # Of the OpenSSLs of `cryptography` and of `psycopg`, which the zygote has loaded and used.
+    code = (
+        "from cryptography.hazmat.primitives.asymmetric import ec\n"
+        "made = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value\n"
+        "from psycopg import pq\n"
+        "nobody = pq.PGconn.connect_start(b'host=127.0.0.1 port=1')\n"
+        "salted = nobody.encrypt_password(b'x', b'y', b'scram-sha-256').decode()\n" + code
     )
     other = _actor()
     try:
