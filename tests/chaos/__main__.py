@@ -28,7 +28,7 @@ def main(
     pause: Annotated[float, typer.Option(min=0.1, help="Seconds between a sender's texts.")] = 2.0,
     patience: Annotated[
         float, typer.Option(min=1, help="What is missing after so long without progress is lost.")
-    ] = 30.0,
+    ] = 90.0,
     sessions_per_actor: Annotated[
         int, typer.Option(min=1, max=200, help="Sessions that share a process.")
     ] = 1,

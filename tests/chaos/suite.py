@@ -49,7 +49,9 @@ class Plan:
     #: Seconds between two texts of one sender.
     pause: float = 2.0
     #: Seconds without any progress after which what is missing is lost.
-    patience: float = 30.0
+    #: After a failover of the database a session whose node is lost may wait for 65 s, once
+    #: (docs/decisions/fencing.md).
+    patience: float = 90.0
     #: Sessions that share a process.
     sessions_per_actor: int = 1
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ WHERE kind = 'delta'
 """
 #: What the restore says of a checkpoint that it passes over.
 _SAYS_SO = "checkpoint.not_whole"
+_TIME = re.compile(r'"timestamp": "([^"]+)"')
 
 _Harm = Callable[[Minio, str, str], None]
 
@@ -54,7 +57,7 @@ def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike
     @asynccontextmanager
     async def strike(scene: Scene) -> AsyncIterator[Strike]:
         logs = scene.gateway.layout.ray / "session_latest" / "logs"
-        before = _mentions(logs)
+        began = datetime.now(UTC).isoformat()
         keys: list[str] = []
 
         async def harmed(name: str, people: list[Person]) -> None:
@@ -65,7 +68,7 @@ def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike
         async with kill_node(scene, before=harmed) as killed:
             killed.what += f"; {len(keys)} deltas harmed"
             yield killed
-            logged = _mentions(logs) - before
+            logged = _mentions(logs, began)
             if logged < len(keys):
                 killed.remarks.append(
                     f"{len(keys)} deltas were harmed, the logs name {logged} damaged checkpoints"
@@ -91,11 +94,14 @@ def _harm_newest(scene: Scene, people: list[Person], harm: _Harm) -> list[str]:
     return keys
 
 
-def _mentions(logs: Path) -> int:
-    """How often the actors' logs speak of a damaged checkpoint."""
-    return sum(
-        path.read_text(errors="replace").count(_SAYS_SO) for path in logs.glob("worker-*.out")
-    ) + sum(path.read_text(errors="replace").count(_SAYS_SO) for path in logs.glob("worker-*.err"))
+def _mentions(logs: Path, began: str) -> int:
+    """How often the sessions' logs name a damaged checkpoint since then; Ray removes old ones."""
+    found = 0
+    for path in logs.glob("worker-*.out"):
+        for line in path.read_text(errors="replace").splitlines():
+            when = _TIME.search(line) if _SAYS_SO in line else None
+            found += when is not None and when[1] >= began
+    return found
 
 
 CHECKPOINT_FAULTS = [
