@@ -15,7 +15,7 @@ import structlog
 from actors.checkpoint import pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer
-from actors.checkpoint.snapshot import Snapshotter
+from actors.checkpoint.snapshot import Snapshotter, reserve
 from cluster.domain.errors import GatewayError, NotOwner, Unavailable
 from cluster.settings import CheckpointSettings
 from cluster.stores.checkpoints import CheckpointStore
@@ -210,6 +210,7 @@ class Checkpointer:
     def _make(self, data: bytes, seq: int) -> _Made | None:
         """What a store of these bytes is kept as; None: it has not changed. Raises
         `DamagedCheckpoint`."""
+        reserve(self._path)
         image, chain = Image.of(data), self._chain
         if chain is not None and chain.image.digest == image.digest:
             return None

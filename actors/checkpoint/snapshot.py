@@ -1,12 +1,40 @@
-"""A consistent copy of the live device store."""
+"""A consistent copy of the live device store, and room for what it writes next."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 from pathlib import Path
 
 from actors.checkpoint.store_process import StoreProcesses
 
-__all__ = ["Snapshotter", "take_snapshot"]
+__all__ = ["ROOM", "Snapshotter", "reserve", "take_snapshot"]
+
+#: Bytes: some sixty commits of the library.
+ROOM = 256 << 10
+#: Linux, fallocate(2): the file stays as long as it is.
+_KEEP_SIZE = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def reserve(live: Path) -> bool:
+    """Have the disk keep room for the next commits of a store, so that a disk that fills up is seen
+    where something is refused, and not by a decryption that whatsmeow cannot commit: it
+    acknowledges such a message. False: there is no such room, or no such file yet.
+
+    The write-ahead log takes all commits. SQLite holds no lock on that file, which closing it here
+    would end.
+    """
+    log = live.with_name(f"{live.name}-wal")
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        size = ctypes.c_long(os.fstat(descriptor).st_size + ROOM)
+        return bool(_libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_long(0), size) == 0)
+    finally:
+        os.close(descriptor)
 
 
 class Snapshotter:

@@ -7,7 +7,8 @@ import dataclasses
 import os
 import signal
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from actors.checkpoint import forget_sessions, pages
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer, SealError, UnknownKey
-from actors.checkpoint.snapshot import Snapshotter, take_snapshot
+from actors.checkpoint.snapshot import ROOM, Snapshotter, reserve, take_snapshot
 from cluster.domain.errors import Invalid, Unavailable
 
 HERE = Binding(session_id=1, epoch=2, seq=3, kind="delta", base_seq=1)
@@ -170,6 +171,52 @@ async def test_snapshot_of_a_database_in_use_is_one_commit(tmp_path: Path) -> No
         found = store.execute("SELECT count(*), max(data) FROM whatsmeow_sessions WHERE id > 200")
         assert found.fetchone() == (1, b"\x01")
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def _in_use(path: Path) -> sqlite3.Connection:
+    live = sqlite3.connect(path, isolation_level=None)
+    live.execute("PRAGMA journal_mode=WAL")
+    live.execute("CREATE TABLE IF NOT EXISTS kept (data BLOB)")
+    return live
+
+
+def test_the_next_commits_have_room_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "device.db"
+    assert not reserve(path), "nobody has it open"
+    with closing(_in_use(path)) as live:
+        log = tmp_path / "device.db-wal"
+        for _ in range(3):
+            live.execute("INSERT INTO kept VALUES (zeroblob(5000))")
+            size = log.stat().st_size
+            assert reserve(path)
+            assert log.stat().st_size == size
+            assert log.stat().st_blocks * 512 >= size + ROOM
+        assert live.execute("SELECT count(*) FROM kept").fetchone() == (3,)
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("SELECT count(*) FROM kept").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("reserved", [True, False])
+def test_a_disk_that_is_full_takes_some_more_commits(tmp_path: Path, reserved: bool) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no small file system may be mounted here")
+    try:
+        with closing(_in_use(disk / "device.db")) as live:
+            assert not reserved or reserve(disk / "device.db")
+            with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+                while filler.write(bytes(4096)):
+                    pass
+            commits = 0
+            with suppress(sqlite3.OperationalError):
+                while commits < 30:
+                    live.execute("INSERT INTO kept VALUES (zeroblob(2000))")
+                    commits += 1
+            assert (commits == 30) is reserved
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 async def test_snapshot_of_garbage_is_refused(tmp_path: Path) -> None:
