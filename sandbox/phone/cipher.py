@@ -1,7 +1,8 @@
 """The Signal protocol of a phone: pyaileys' repository, with the sessions it replaces kept.
 
 libsignal keeps previous sessions of a peer, because messages of both may be under way; pyaileys
-keeps one. The older ones are kept here and tried when the current one fails.
+keeps one. The older ones are kept here, as many as libsignal keeps, and tried when the current one
+fails.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ __all__ = ["PREKEYS", "Cipher", "OldCounter", "Undecryptable"]
 #: one-time keys a phone has on the server
 PREKEYS = 100
 _SIGNED_ID = 1
-_OLD_SESSIONS = 8
+#: replaced sessions of a peer that are kept (libsignal, rust/protocol/src/consts.rs,
+#: ARCHIVED_STATES_MAX_LENGTH)
+_OLD_SESSIONS = 40
 
 
 class Undecryptable(Exception):
@@ -175,20 +178,20 @@ class Cipher:
 
     async def _decrypt_with_old(self, jid: Jid, enc: Node, error: Exception) -> bytes:
         """Try the sessions that were replaced; the one that fits becomes the current one."""
-        current = self._session(jid)
-        for number in range(_OLD_SESSIONS):
-            name = f"{self._address(jid)}#{number}"
-            old = self._store.signal(self._number, "old-session", [name]).get(name)
-            if old is None:
-                continue
+        current, olds = self._session(jid), self._old_sessions(jid)
+        for number, old in enumerate(olds):
             self._store.set_signal(self._number, "session", self._address(jid), old)
             try:
                 plaintext = await self._repository.decrypt_message(
                     str(jid), message_type=enc.get("type"), ciphertext=enc.data
                 )
-            except (SignalError, ValueError):
+            except (SignalError, ValueError) as failed:
+                if "old counter" in str(failed).lower():
+                    self._store.set_signal(self._number, "session", self._address(jid), current)
+                    raise OldCounter(str(failed)) from failed
                 continue
-            self._store.set_signal(self._number, "old-session", name, current)
+            kept = olds[:number] + olds[number + 1 :]
+            self._set_old_sessions(jid, [current, *kept] if current is not None else kept)
             return bytes(plaintext)
         self._store.set_signal(self._number, "session", self._address(jid), current)
         raise Undecryptable(f"{type(error).__name__}: {error}") from error
@@ -199,12 +202,23 @@ class Cipher:
             self._keep_old(jid, session)
 
     def _keep_old(self, jid: Jid, session: bytes) -> None:
+        self._set_old_sessions(jid, [session, *self._old_sessions(jid)])
+
+    def _old_sessions(self, jid: Jid) -> list[bytes]:
+        """The newest first."""
         address = self._address(jid)
-        names = [f"{address}#{number}" for number in range(_OLD_SESSIONS)]
-        found = self._store.signal(self._number, "old-session", names)
-        olds = [session, *(found[name] for name in names if name in found)]
-        for name, old in zip(names, olds, strict=False):
-            self._store.set_signal(self._number, "old-session", name, old)
+        stored = self._store.signal(self._number, "old-sessions", [address]).get(address, b"")
+        return [
+            bytes(wa.RecordStructure(currentSession=one).SerializeToString())
+            for one in wa.RecordStructure.FromString(stored).previousSessions
+        ]
+
+    def _set_old_sessions(self, jid: Jid, sessions: list[bytes]) -> None:
+        record = wa.RecordStructure()
+        for session in sessions[:_OLD_SESSIONS]:
+            record.previousSessions.append(wa.RecordStructure.FromString(session).currentSession)
+        stored = record.SerializeToString()
+        self._store.set_signal(self._number, "old-sessions", self._address(jid), stored)
 
     def _session(self, jid: Jid) -> bytes | None:
         address = self._address(jid)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from pathlib import Path
 
+from library_device import PATIENCE
 from linked import Link, Start, race_both_ways
 
 from actors.checkpoint import forget_sessions
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
+from sandbox.wire.node import Node
 
 _LOSSES, _AGAIN = 4, 24
+#: A device that is emulated is given less: what is raced is the same.
+_TEXTS = round(300 / PATIENCE)
 
 
 async def test_what_is_received_meanwhile_does_not_take_a_session_back(
@@ -42,3 +48,49 @@ async def test_what_a_device_without_sessions_asks_for_again_arrives_whole(
         await device.connect()
         for text in texts:
             await device.event("Received", body=text)
+
+
+async def test_what_is_asked_for_again_meanwhile_takes_no_counter_of_what_is_sent(
+    sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
+) -> None:
+    """A phone asks for what it has, in the session that it has: answers and sends share it."""
+    device = await link(alice)
+    chat = f"{bob.number}@s.whatsapp.net"
+    await device.send(chat, "begin")
+    await bob.wait_inbox(0, 5 * PATIENCE)
+    await bob.send_text(alice.number, "begin")
+    await device.event("Received", body="begin")
+    sent = asyncio.Event()
+
+    async def bob_asks() -> set[str]:
+        asked: set[str] = set()
+        while not sent.is_set():
+            for entry in bob.inbox(kind="message"):
+                if entry["id"] not in asked and not entry["from_me"]:
+                    asked.add(entry["id"])
+                    await bob.send_stanza(_asks_for(entry["id"], alice))
+            await asyncio.sleep(0.001)
+        return asked
+
+    asking = asyncio.create_task(bob_asks())
+    for number in range(_TEXTS):
+        await device.send(chat, f"sent {number}")
+    sent.set()
+    asked = await asking
+    assert len(asked) > _TEXTS / 2
+    wanted = {f"sent {number}" for number in range(_TEXTS)}
+    async with asyncio.timeout(30 * PATIENCE):
+        while sandbox.server.journal.counters["old counter"] == 0:
+            times = Counter(e["id"] for e in bob.inbox(kind="message"))
+            if all(times[one] > 1 for one in asked):
+                break
+            await asyncio.sleep(0.1)
+    assert sandbox.server.journal.counters["old counter"] == 0
+    assert {entry.get("text") for entry in bob.inbox()} >= wanted
+
+
+def _asks_for(message_id: str, sender: Phone) -> Node:
+    """A retry receipt without keys: the session is as it was."""
+    retry = Node.make("retry", count=1, id=message_id, t=round(time.time()), v=1)
+    to = f"{sender.number}:1@s.whatsapp.net"
+    return Node.make("receipt", [retry], id=message_id, to=to, type="retry")
