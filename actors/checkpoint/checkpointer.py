@@ -93,6 +93,8 @@ class Checkpointer:
         #: Time of the oldest change that is in no checkpoint; 0: all are.
         self._wanted_at = 0.0
         self._chain: _Chain | None = None
+        #: It was said that the disk keeps no room for the store.
+        self._without_room = False
         #: Objects without rows that are still to be removed.
         self._old_objects: list[str] = []
         self._wanted = asyncio.Event()
@@ -185,7 +187,7 @@ class Checkpointer:
             return
         try:
             # One thread for all of it: each change of threads costs as much as the work.
-            made = await asyncio.to_thread(self._make, data, self._seq)
+            made = await asyncio.to_thread(self._prepare, data, self._seq)
         except DamagedCheckpoint as error:
             raise Unavailable(f"the device store cannot be read: {error}") from error
         if made is None:
@@ -207,10 +209,16 @@ class Checkpointer:
         if self._written is not None:
             await self._written(seq=seq, kind=kind, size=size, reason=reason)
 
-    def _make(self, data: bytes, seq: int) -> _Made | None:
-        """What a store of these bytes is kept as; None: it has not changed. Raises
-        `DamagedCheckpoint`."""
-        reserve(self._path)
+    def _prepare(self, data: bytes, seq: int) -> _Made | None:
+        """Room for the store's next commits, and what a store of these bytes is kept as; None: it
+        has not changed. Raises `DamagedCheckpoint`."""
+        try:
+            reserve(self._path)
+        except OSError as error:
+            METER.count("store_room_failures")
+            if not self._without_room:
+                self._without_room = True
+                self._log.warning("checkpoint.no_room_reserved", error=str(error))
         image, chain = Image.of(data), self._chain
         if chain is not None and chain.image.digest == image.digest:
             return None

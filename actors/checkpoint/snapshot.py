@@ -20,7 +20,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def reserve(live: Path) -> bool:
     """Have the disk keep room for the next commits of a store, so that a disk that fills up is seen
     where something is refused, and not by a decryption that whatsmeow cannot commit: it
-    acknowledges such a message. False: there is no such room, or no such file yet.
+    acknowledges such a message. False: nobody has the store open. Raises `OSError` where there is
+    no room.
 
     The write-ahead log takes all commits. SQLite holds no lock on that file, which closing it here
     would end.
@@ -28,11 +29,13 @@ def reserve(live: Path) -> bool:
     log = live.with_name(f"{live.name}-wal")
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return False
     try:
         size = ctypes.c_long(os.fstat(descriptor).st_size + ROOM)
-        return bool(_libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_long(0), size) == 0)
+        if _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_long(0), size):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return True
     finally:
         os.close(descriptor)
 

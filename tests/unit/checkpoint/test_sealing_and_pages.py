@@ -215,6 +215,8 @@ def test_a_disk_that_is_full_takes_some_more_commits(tmp_path: Path, reserved: b
                     live.execute("INSERT INTO kept VALUES (zeroblob(2000))")
                     commits += 1
             assert (commits == 30) is reserved
+            with pytest.raises(OSError, match="No space"):
+                reserve(disk / "device.db")
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
