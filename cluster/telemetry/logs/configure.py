@@ -16,7 +16,7 @@ from cluster.settings import LogSettings
 from cluster.telemetry.logs.masking import Masker
 from cluster.telemetry.tracing import trace_id
 
-__all__ = ["bind_process", "configure", "secrets_of"]
+__all__ = ["bind_process", "configure", "secrets_of", "set_levels"]
 
 #: What every line of this process says: its part, and in a session's process whose it is.
 _process: dict[str, Any] = {}
@@ -86,14 +86,19 @@ def configure(settings: LogSettings, *, part: str, secrets: Iterator[str] = iter
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(level)
+    set_levels(level)
     for name in _OWN_HANDLERS:
         others = logging.getLogger(name)
         others.handlers.clear()
         others.propagate = True
+    logging.setLogRecordFactory(_masking_records(masker))
+
+
+def set_levels(level: int) -> None:
+    """Of the loggers of the standard library."""
+    logging.getLogger().setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.setLogRecordFactory(_masking_records(masker))
 
 
 def secrets_of(*groups: BaseSettings) -> Iterator[str]:

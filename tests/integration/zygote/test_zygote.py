@@ -201,6 +201,32 @@ def test_forks_share_no_random_numbers(fork: Any) -> None:
         ray.kill(other)
 
 
+_LEVELS = """
+import logging
+
+class Cache(dict):
+    cleared = 0
+
+    def clear(self):
+        Cache.cleared += 1
+        super().clear()
+
+other, mine = logging.getLogger("other"), logging.getLogger("mine")
+other._cache = Cache()
+answer = []
+for level in ("INFO", "INFO", logging.INFO, "DEBUG", logging.WARNING):
+    mine.setLevel(level)
+    answer.append((Cache.cleared, mine.isEnabledFor(logging.INFO)))
+"""
+
+
+def test_a_level_that_a_logger_has_clears_nothing(fork: Any, plain: Any) -> None:
+    """Clearing what all loggers remember would copy their pages."""
+    levels = [True, True, True, True, False]
+    assert _call(fork, _LEVELS) == list(zip([1, 1, 1, 2, 3], levels, strict=True))
+    assert _call(plain, _LEVELS) == list(zip([1, 2, 3, 4, 5], levels, strict=True))
+
+
 def test_the_go_runtime_and_the_threads_come_after_the_fork(fork: Any) -> None:
     maps = "answer = 'neonize-linux' in open('/proc/self/maps').read()"
     zygote = _parent(fork)
