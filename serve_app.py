@@ -33,10 +33,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import LoggingConfig
 
-from actors.zygote.launch import FORK
-from api.app import create_app
-from api.security.rate_limits import RateLimits
-from client import connect
+from actors.zygote.launch import FRONT
 from cluster.domain.errors import Invalid
 from cluster.security.cluster_token import cluster_token
 from cluster.settings import HttpSettings, Settings
@@ -44,7 +41,7 @@ from cluster.telemetry.configure import configure_telemetry
 from ops.client_tls import client_tls
 from ops.config_check import database_findings, findings
 from ops.ingress import haproxy
-from ops.ingress.replica import close_replica, tick_by_need, tick_seldom
+from ops.ingress.replica import close_replica, look_at_once, tick_by_need, tick_seldom
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
@@ -65,10 +62,16 @@ _SLOTS, _PART = "session_slots", 0.001
 # (actors/zygote).
 tick_seldom()
 tick_by_need()
+look_at_once()
 
 
 def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
+    # A second of processor time that who deploys it, and Serve's controller, have no use for.
+    from api.app import create_app
+    from api.security.rate_limits import RateLimits
+    from client import connect
+
     close_replica()
     settings = Settings()
     configure_telemetry(settings, "ingress")
@@ -244,11 +247,10 @@ def remove() -> None:
 
 
 def _forked(settings: Settings) -> dict[str, Any] | None:
-    """Serve's processes are forks of their node's zygote (docs/decisions/zygote.md): nothing but
-    the mark for it, and what leaves the zygote without a thread of numpy's."""
+    """Serve's processes are forks of their node's zygote (docs/decisions/zygote.md)."""
     if not settings.placement.fork or sys.platform != "linux":
         return None
-    return {"env_vars": {FORK: "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}}
+    return {"env_vars": dict(FRONT)}
 
 
 def main() -> None:

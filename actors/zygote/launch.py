@@ -18,6 +18,9 @@ import sys
 
 #: In the environment of workers: they are to be forked; why one is not.
 FORK, PLAIN = "GATEWAY_FORK", "GATEWAY_NOT_FORKED"
+#: What Serve's processes have in theirs: the mark, and what leaves their zygote without a thread of
+#: numpy's.
+FRONT = {FORK: "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 #: Differ between workers, or are the shell's; they play no part before the fork. All others are
 #: read by somebody when a process starts or imports (ld.so, malloc, Python, Go, Ray's settings),
 #: and a forked process keeps what was read: each set of them has a zygote of its own.
@@ -75,9 +78,24 @@ def address(environment: dict[str, str]) -> tuple[str, str]:
     return os.path.join(data, "zygote"), f"{key:08x}"
 
 
-def connect(folder: str, name: str) -> _socket.socket:
-    """A connection to the zygote, which is started if there is none. It may still be importing:
-    its socket is there before it is, and connections wait in the queue. Raises `NotForked`."""
+def begin(raylet: int, added: dict[str, str]) -> None:
+    """Start the zygote of this raylet's workers with these variables before the first asks for it.
+    What is set here beside them a raylet of Ray 2.60 sets: were it other things, that zygote would
+    be asked for nothing. Raises `NotForked`, `OSError`."""
+    with open(f"/proc/{raylet}/environ", "rb") as file:
+        given = dict(os.fsdecode(one).split("=", 1) for one in file.read().split(b"\0") if one)
+    # The raylet's own malloc.
+    given.pop("LD_PRELOAD", None)
+    environment = {**given, "SPT_NOENV": "1", "RAY_RAYLET_PID": str(raylet), **added}
+    folder, name = address(environment)
+    # It takes the connection for one of a launcher that has given up.
+    connect(folder, name, environment).close()
+
+
+def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.socket:
+    """A connection to the zygote, which is started with this environment if there is none. It may
+    still be importing: its socket is there before it is, and connections wait in the queue. Raises
+    `NotForked`."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
     # Through the descriptor of the folder: a socket's path has 107 bytes, a data folder may have
     # more; and it is this folder that was looked at.
@@ -98,7 +116,7 @@ def connect(folder: str, name: str) -> _socket.socket:
                 connection = _try(path)
                 if connection is None:
                     _refuse_after_failure(folder, name)
-                    _start(path, folder, name)
+                    _start(path, folder, name, environment)
                     connection = _try(path)
             finally:
                 os.close(lock)
@@ -131,7 +149,7 @@ def _refuse_after_failure(folder: str, name: str) -> None:
         return
 
 
-def _start(path: str, folder: str, name: str) -> None:
+def _start(path: str, folder: str, name: str, environment: dict[str, str]) -> None:
     """Start the zygote with a listening socket that it inherits."""
     try:
         os.unlink(path)
@@ -153,7 +171,7 @@ def _start(path: str, folder: str, name: str) -> None:
         [sys.executable, server, str(listener.fileno()), os.path.join(folder, name), room],
         # Ray's C++ reads it when it is imported: of no job, or forks of another one, and those that
         # wait for one, would end with that of the first. Ray gives each its job with its work.
-        {**os.environ, "RAY_JOB_ID": _NO_JOB},
+        {**environment, "RAY_JOB_ID": _NO_JOB},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, null, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),
@@ -170,7 +188,7 @@ def fork(arguments: list[str]) -> None:
     import json
 
     folder, name = address(dict(os.environ))
-    connection = connect(folder, name)
+    connection = connect(folder, name, dict(os.environ))
     ready = os.path.exists(os.path.join(folder, name + ".pid"))
     connection.settimeout(_ANSWERS if ready else _IMPORTS)
     try:

@@ -58,6 +58,7 @@ _OF_THE_FRONT = (
     "ray.serve._private.haproxy",
     "ray.serve._private.replica",
     "serve_app",
+    "api.app",
 )
 #: What Ray 2.60 imports in every worker while it connects.
 _IN_WORKERS = (
@@ -126,6 +127,8 @@ def _alone(listener: int) -> None:
 
 def _import_all() -> Any:
     """Everything that a session's process imports sooner or later. Returns Ray's worker program."""
+    # What is imported stays: it is looked through once, in the end.
+    gc.disable()
     with deferred.importing():
         import ray
 

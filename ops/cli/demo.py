@@ -21,9 +21,8 @@ from ops.cli.http import gateway_api, sandbox_api
 from ops.cli.qr_text import qr_text
 from ops.cli.start_up import start_gateway
 from ops.cli.up import show_addresses
-from ops.local.background import environment
+from ops.local.background import HostOptions, environment
 from ops.local.layout import Layout
-from ops.local.lifecycle import HostOptions
 from ops.local.state import State
 from ops.local.user_settings import variables
 

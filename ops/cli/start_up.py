@@ -8,9 +8,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from cluster.domain.errors import Unavailable
 from ops.cli.console import console
-from ops.local.background import end, launch, wait_until_up
+from ops.local.background import HostOptions, end, launch, wait_until_up
 from ops.local.layout import Layout
-from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
 __all__ = ["start_gateway"]

@@ -14,9 +14,8 @@ from cluster.domain.errors import GatewayError
 from ops.cli.console import console, fail
 from ops.cli.data_folder import DataOption, default_folder
 from ops.cli.start_up import start_gateway
-from ops.local.background import environment, host_command
+from ops.local.background import HostOptions, environment, host_command
 from ops.local.layout import ROOT, Layout
-from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
 __all__ = ["show_addresses", "up"]

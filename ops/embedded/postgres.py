@@ -10,9 +10,6 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from cluster.domain.errors import Unavailable
 from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
 
@@ -97,6 +94,9 @@ class EmbeddedPostgres:
 
     def healthy(self) -> bool:
         """Whether it answers a query."""
+        # Who only starts it, or asks where it is, has no use for a client.
+        import psycopg
+
         try:
             with psycopg.connect(self._url("postgres"), connect_timeout=2) as connection:
                 connection.execute("SELECT 1")
@@ -111,6 +111,9 @@ class EmbeddedPostgres:
         return f"postgresql://{address}?require_auth=scram-sha-256"
 
     def _ensure_database(self) -> None:
+        import psycopg
+        from psycopg import sql
+
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             found = connection.execute(
                 "SELECT 1 FROM pg_database WHERE datname = %s", (_DATABASE,)

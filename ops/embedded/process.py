@@ -131,12 +131,23 @@ class ServerProcess:
             if abs(process.create_time() - float(noted["created"])) < 1:
                 log.warning("embedded.stale", server=self._name, pid=process.pid)
                 process.send_signal(self._stop_signal)
-                try:
-                    process.wait(_STOP_SECONDS)
-                except psutil.TimeoutExpired:
+                if not _ends(process):
                     process.kill()
-                    process.wait(_STOP_SECONDS)
+                    _ends(process)
         self._pid_file.unlink(missing_ok=True)
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether it ends within 15 s. Nobody's child, it may be there for long after its end: until
+    the first process of the machine, or of the container, looks."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    with contextlib.suppress(psutil.NoSuchProcess):
+        # Its threads have what it held until they have ended as well.
+        while process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+    return True
 
 
 def free_ports(count: int, *, distance: int = 0) -> list[int]:

@@ -6,14 +6,15 @@ import os
 import shutil
 import sysconfig
 from pathlib import Path
-
-import urllib3
-from minio import Minio
-from minio.error import MinioException
+from typing import TYPE_CHECKING
 
 from cluster.domain.errors import Unavailable
-from ops.embedded.certificates import Certificates, make_certificates
 from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
+
+if TYPE_CHECKING:
+    from minio import Minio
+
+    from ops.embedded.certificates import Certificates
 
 __all__ = ["EmbeddedSeaweed"]
 
@@ -50,6 +51,8 @@ class EmbeddedSeaweed:
 
     def begin(self, data_dir: Path, *, port: int | None = None) -> None:
         """Start it. Raises `Unavailable`."""
+        from ops.embedded.certificates import make_certificates
+
         (data_dir / "objects").mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         data_dir.chmod(0o700)
@@ -105,21 +108,30 @@ class EmbeddedSeaweed:
 
     def healthy(self) -> bool:
         """Whether S3 answers with our credentials and has the bucket."""
-        try:
-            return bool(self._client().bucket_exists(_BUCKET))
-        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError):
-            return False
+        return self._has_bucket(make=False)
 
     def _ready(self) -> bool:
+        return self._has_bucket(make=True)
+
+    def _has_bucket(self, *, make: bool) -> bool:
+        # Who only starts it, or asks where it is, has no use for a client.
+        import urllib3
+        from minio.error import MinioException
+
         client = self._client()
         try:
-            if not client.bucket_exists(_BUCKET):
+            if client.bucket_exists(_BUCKET):
+                return True
+            if make:
                 client.make_bucket(_BUCKET)
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError):
             return False
-        return True
+        return make
 
     def _client(self) -> Minio:
+        import urllib3
+        from minio import Minio
+
         return Minio(
             f"127.0.0.1:{self._port}",
             access_key=_ACCESS_KEY,

@@ -6,8 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-import redis
-
 from cluster.domain.errors import Unavailable
 from cluster.security.exposure import private_folder
 from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
@@ -76,6 +74,9 @@ class EmbeddedValkey:
 
     def healthy(self) -> bool:
         """Whether it answers with our password."""
+        # Who only starts it, or asks where it is, has no use for a client.
+        import redis
+
         client = redis.Redis.from_url(self.env()["REDIS_URL"], socket_timeout=2)
         try:
             return bool(client.ping())

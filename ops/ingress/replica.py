@@ -12,7 +12,8 @@ They look ten times a second whether they are to end, and make a date once a sec
 `Server.main_loop`): a third of what a replica or a proxy does while nobody asks.
 
 Serve's controller looks at everything ten times a second, or as seldom as its setting says: then
-each step of a start, or of a lost replica's replacement, waits so long.
+each step of a start, or of a lost replica's replacement, waits so long. Its proxy looks twice a
+second whether a new HAProxy has taken over from the one before, which takes a twentieth of that.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import Any
 
 import structlog
 import uvicorn
-from ray.serve._private import controller, replica
+from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
 
-__all__ = ["close_replica", "tick_by_need", "tick_seldom"]
+__all__ = ["close_replica", "look_at_once", "tick_by_need", "tick_seldom"]
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,8 @@ _TICKS = 10
 #: Seconds between the controller's looks while something changes, and how many of them follow it:
 #: what is deployed is told to HAProxy in the next ones.
 _QUICK, _AFTER = 0.1, 20
+#: Seconds between a proxy's first looks whether its HAProxy answers, and how many there are.
+_SOON, _LOOKS = 0.02, 50
 
 
 def close_replica() -> None:
@@ -73,6 +76,23 @@ def tick_by_need() -> None:
         module.CONTROL_LOOP_INTERVAL_S = usual if steady > _AFTER else min(usual, _QUICK)
 
     module.ServeController.run_control_loop_step = run_control_loop_step
+
+
+def look_at_once() -> None:
+    """In Serve's proxy, before it starts HAProxy: it looks often in the first second, and then as
+    Ray does."""
+    api: Any = haproxy.HAProxyApi
+    usual = api._wait_for_hap_availability
+
+    async def wait(self: Any, process: Any, *arguments: Any, **named: Any) -> None:
+        for _ in range(_LOOKS):
+            # Whose end is told by what follows.
+            if process.returncode is not None or await self._get_running_pid() == process.pid:
+                break
+            await asyncio.sleep(_SOON)
+        await usual(self, process, *arguments, **named)
+
+    api._wait_for_hap_availability = wait
 
 
 async def _main_loop(server: uvicorn.Server) -> None:

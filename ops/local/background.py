@@ -8,16 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from cluster.domain.errors import Unavailable
 from ops.local.layout import ROOT, Layout
-from ops.local.lifecycle import HostOptions
 from ops.local.state import Phase, State
 
-__all__ = ["end", "environment", "host_command", "launch", "wait_until_up"]
+__all__ = ["HostOptions", "end", "environment", "host_command", "launch", "wait_until_up"]
 
 #: A log this long is put aside when the host starts.
 _LONG_LOG_BYTES = 20_000_000
@@ -25,6 +25,19 @@ _LONG_LOG_BYTES = 20_000_000
 _START_SECONDS = 600.0
 _END_SECONDS = 240.0
 _POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostOptions:
+    """What was asked for on the command line."""
+
+    data: Path
+    nodes: int = 1
+    sandbox: bool = False
+    #: 0: any free one; the user's HTTP_PORT comes first.
+    http_port: int = 0
+    #: Ray's, with its agents: 300 MB and a twentieth of a core.
+    dashboard: bool = False
 
 
 def host_command(options: HostOptions) -> list[str]:

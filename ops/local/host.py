@@ -18,8 +18,9 @@ import typer
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
 from cluster.telemetry.configure import configure_telemetry
+from ops.local.background import HostOptions
 from ops.local.layout import Layout
-from ops.local.lifecycle import HostOptions, LocalGateway
+from ops.local.lifecycle import LocalGateway
 
 log = structlog.get_logger(__name__)
 

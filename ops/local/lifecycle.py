@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from cluster.domain.errors import Conflict, GatewayError, Invalid
 from cluster.settings import StoreSettings
-from cluster.stores.migrate import migrate
 from ops.embedded.process import free_ports
 from ops.ingress import haproxy
+from ops.local.background import HostOptions
 from ops.local.generated_secrets import ray_token
 from ops.local.layout import ROOT, Layout
 from ops.local.orphans import RUN_VARIABLE, end_orphans
@@ -32,7 +30,7 @@ from ops.local.steps import Step, run_module
 from ops.local.stores import StorePart, needed_stores
 from ops.local.user_settings import UserSettings
 
-__all__ = ["HostOptions", "LocalGateway"]
+__all__ = ["LocalGateway"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,19 +40,6 @@ _STOP_STEP_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 #: Families are recorded this often: looking costs a walk through all processes.
 _RECORD_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostOptions:
-    """What was asked for on the command line."""
-
-    data: Path
-    nodes: int = 1
-    sandbox: bool = False
-    #: 0: any free one; the user's HTTP_PORT comes first.
-    http_port: int = 0
-    #: Ray's, with its agents: 300 MB and a twentieth of a core.
-    dashboard: bool = False
 
 
 class LocalGateway:
@@ -75,7 +60,7 @@ class LocalGateway:
         self._ray: RayCluster | None = None
         self._supervised = False
         self._served = False
-        self._steps: tuple[Step, ...] = ()
+        self._steps: list[Step] = []
         self._recorded = 0.0
 
     def start(self) -> None:
@@ -88,29 +73,34 @@ class LocalGateway:
         token_file, token = ray_token(self._layout.secrets)
         os.environ.update(self._environment(own, token))
         # All begin before the first is waited for. What Ray starts finds the others' addresses in
-        # its environment.
+        # its environment; the sandbox says its own last.
+        if self._options.sandbox:
+            self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
+            os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
+            self._sandbox.begin()
         with self._phase(Phase.STORES):
             self._stores = needed_stores(own, self._layout)
             for store in self._stores:
                 store.begin()
                 os.environ.update(store.env())
                 self._record()
-        if self._options.sandbox:
+        if self._sandbox is not None:
             with self._phase(Phase.SANDBOX):
-                self._sandbox = SandboxPart(self._layout.sandbox, self._note_sandbox)
-                os.environ["WHATSAPP_SANDBOX_CONTROL_FILE"] = str(self._sandbox.port_file)
-                self._sandbox.start()
+                self._sandbox.wait()
         os.environ.update(access(token_file))
         self._ray = self._cluster(own)
         self._ray.begin()
-        self._prepare_application()
+        front = self._prepared("serve_app")
         with self._phase(Phase.MIGRATING):
             for store in self._stores:
                 store.wait()
+            # Loaded while Ray and the front are.
+            from cluster.stores.migrate import migrate
+
             migrate(StoreSettings().database_url.get_secret_value())
         with self._phase(Phase.RAY):
             self._ray.wait()
-        self._start_application()
+        self._start_application(front)
         self._check_closed()
         self._state.phase = Phase.UP
         self._record()
@@ -139,8 +129,7 @@ class LocalGateway:
             self._state.phase = Phase.STOPPING
             self._record()
         began = time.monotonic()
-        for step in self._steps:
-            step.abandon()
+        self._abandon_steps()
         if self._ray is not None and not self._ray.head.ended:
             if self._served:
                 self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
@@ -170,6 +159,7 @@ class LocalGateway:
             nodes=self._options.nodes,
             slots=own.settings.placement.session_slots_per_node,
             dashboard=self._options.dashboard,
+            forks=own.settings.placement.fork and sys.platform == "linux",
         )
         os.environ["RAY_ADDRESS"] = self._state.ray_address = found.head.address
         self._state.dashboard_url = found.head.dashboard_url
@@ -212,23 +202,27 @@ class LocalGateway:
         (fallback,) = free_ports(1)
         return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
-    def _prepare_application(self) -> None:
-        """Loaded while Ray starts."""
-        self._steps = tuple(
-            Step(module, output=self._layout.log) for module in ("serve_app", "actors.bootstrap")
-        )
+    def _prepared(self, module: str) -> Step:
+        """Loaded while what it needs starts."""
+        step = Step(module, output=self._layout.log)
+        self._steps.append(step)
+        return step
 
-    def _start_application(self) -> None:
-        front_step, supervisor_step = self._steps
-        # Beside each other: neither needs the other, and each waits for Ray most of the time.
-        with ThreadPoolExecutor(1, thread_name_prefix="http") as beside:
-            front = beside.submit(front_step.run, timeout=_STEP_SECONDS)
-            with self._phase(Phase.SUPERVISOR):
-                self._supervised = True
-                supervisor_step.run(timeout=_STEP_SECONDS)
-            with self._phase(Phase.HTTP):
-                front.result()
-                self._served = True
+    def _start_application(self, front: Step) -> None:
+        """The front first: it accepts texts for sessions that have no owner yet, whose starts would
+        take the processor from it, as loading the supervisor's program would."""
+        with self._phase(Phase.HTTP):
+            self._served = True
+            front.run(timeout=_STEP_SECONDS)
+        with self._phase(Phase.SUPERVISOR):
+            self._supervised = True
+            self._prepared("actors.bootstrap").run(timeout=_STEP_SECONDS)
+        self._steps.clear()
+
+    def _abandon_steps(self) -> None:
+        for step in self._steps:
+            step.abandon()
+        self._steps.clear()
 
     def _check_closed(self) -> None:
         """Whether others of this machine are kept out, now that everything has made its files.
@@ -244,11 +238,12 @@ class LocalGateway:
         """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
         if self._ray is not None:
             self._supervised = self._served = False
+            self._abandon_steps()
             self._ray.stop()
             self._ray.begin()
-            self._prepare_application()
+            front = self._prepared("serve_app")
             self._ray.wait()
-            self._start_application()
+            self._start_application(front)
             self._check_closed()
             self._state.phase = Phase.UP
             self._record()

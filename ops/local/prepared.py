@@ -6,6 +6,7 @@ input has it call the module's `main`, and the end of it without one ends it.
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 
@@ -13,7 +14,11 @@ from importlib import import_module
 def main() -> None:
     """Ends as the module's `main` does."""
     _, name, *arguments = sys.argv
+    # What is imported stays: looking for garbage in it takes a third of the time.
+    gc.disable()
     module = import_module(name)
+    gc.freeze()
+    gc.enable()
     if sys.stdin.readline():
         sys.argv = [name, *arguments]
         module.main()

@@ -66,9 +66,12 @@ def access(token_file: Path) -> dict[str, str]:
 class RayCluster:
     """A head and further nodes on this machine, each with its own data folder."""
 
-    def __init__(self, layout: Layout, *, nodes: int, slots: int, dashboard: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, *, nodes: int, slots: int, dashboard: bool, forks: bool
+    ) -> None:
+        """`forks`: Serve's processes, most of them on the head, are forked."""
         self._layout = layout
-        self.head = RayNode("node-1", layout, slots=slots, dashboard=dashboard)
+        self.head = RayNode("node-1", layout, slots=slots, dashboard=dashboard, forks_front=forks)
         self.others = [
             RayNode(f"node-{number}", layout, slots=slots, head=self.head, dashboard=dashboard)
             for number in range(2, nodes + 1)

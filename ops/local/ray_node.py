@@ -17,7 +17,7 @@ from ops.embedded.process import ServerProcess, free_ports
 from ops.local.layout import Layout
 from ops.local.part import Part
 from ops.local.processes import ProcessId, descendants, end_all
-from ops.local.ray_watch import NO_DASHBOARD, REGISTERED
+from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
 from ops.local.state import PartState
 
 __all__ = ["GCS_PORT", "OF_A_MACHINE", "Ports", "RayNode"]
@@ -84,7 +84,8 @@ class RayNode(Part):
 
     On loopback it has ports that are free, elsewhere those of `OF_A_MACHINE`. A head of its own
     machine (`lasting`) keeps what its control store knows over its own end. Without `dashboard`
-    there is neither that nor its agent, which exports Ray's figures (ray_start.py)."""
+    there is neither that nor its agent, which exports Ray's figures (ray_start.py). `forks_front`:
+    the zygote of Serve's processes begins with the node."""
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class RayNode(Part):
         lasting: bool = False,
         autoscaling: Path | None = None,
         dashboard: bool = True,
+        forks_front: bool = False,
     ) -> None:
         self._name = name
         self._layout = layout
@@ -109,6 +111,7 @@ class RayNode(Part):
         self._lasting = lasting
         self._autoscaling = autoscaling
         self._dashboard = dashboard
+        self._forks_front = forks_front
         self._folder = layout.node(name)
         self._process = ServerProcess("ray", self._folder)
         self._family: frozenset[ProcessId] = frozenset()
@@ -180,6 +183,7 @@ class RayNode(Part):
             "GATEWAY_DATA_DIR": str(self._folder),
             REGISTERED: str(self._registered),
             **({} if self._dashboard else _WITHOUT_DASHBOARD),
+            **({FRONT_FORKED: "1"} if self._forks_front else {}),
         }
         if not self._joins and not os.environ.get("RAY_REDIS_ADDRESS"):
             # The control store can be killed: what it knows is here, for as long as the head lives.

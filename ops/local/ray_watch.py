@@ -29,6 +29,8 @@ import time
 NO_DASHBOARD = "GATEWAY_NO_DASHBOARD"
 """In the environment of `ray_start.py`: neither the dashboard nor its agent is started."""
 REGISTERED = "GATEWAY_NODE_REGISTERED"
+#: Serve's processes will be forked on this node.
+FRONT_FORKED = "GATEWAY_FRONT_FORKED"
 """There too: the file that gets Ray's id of the node once the cluster has it."""
 
 AGENT = "agent"

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 from running_gateway import RunningGateway, until
 
+from actors.zygote.launch import zygotes
 from ops.local.layout import Layout
 from ops.local.state import State
 
@@ -34,6 +35,8 @@ def _is_lean(gateway: RunningGateway) -> None:
     assert len(serve) >= 3, titles
     assert raylets, titles
     assert raylets.isdisjoint(serve), titles
+    # That of Serve's processes began before they did, and is the one that they asked for.
+    assert len(zygotes(Layout.at(gateway.data).node("node-1"))) == 2, titles
 
 
 def test_sessions_survive_a_restart_of_everything(data_folder: Path) -> None:

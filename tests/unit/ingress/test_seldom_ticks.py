@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from ray.serve._private import controller
+from ray.serve._private import controller, haproxy
 from ray.serve._private.common import DeploymentStatus
 
 from ops.embedded.process import free_ports
-from ops.ingress.replica import tick_by_need, tick_seldom
+from ops.ingress.replica import look_at_once, tick_by_need, tick_seldom
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -83,3 +83,32 @@ async def test_the_controller_looks_often_while_something_changes_and_for_a_whil
     # A replica is lost.
     status.status = DeploymentStatus.UNHEALTHY
     assert await interval(1) == 0.1
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_new_haproxy_is_found_when_it_answers_and_its_end_at_once(
+    monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    api: Any = type("Api", (haproxy.HAProxyApi,), {})
+    monkeypatch.setattr(haproxy, "HAProxyApi", api)
+    look_at_once()
+    process = SimpleNamespace(
+        pid=7, returncode=None, _stderr_path="/nowhere", _stdout_path="/nowhere"
+    )
+    answers = iter([None, 6, 6])
+
+    async def running_pid() -> int | None:
+        answer = next(answers, 7)
+        if ends and answer == 7:
+            process.returncode = 1
+            return 6
+        return answer
+
+    waiting = api._wait_for_hap_availability(SimpleNamespace(_get_running_pid=running_pid), process)
+    if ends:
+        with pytest.raises(RuntimeError, match="crashed"):
+            await waiting
+    else:
+        await waiting
+        # Four looks of its own, and one of Ray's.
+        assert next(answers, None) is None

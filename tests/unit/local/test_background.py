@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from cluster.domain.errors import Unavailable
-from ops.local.background import host_command, wait_until_up
+from ops.local.background import HostOptions, host_command, wait_until_up
 from ops.local.layout import Layout
-from ops.local.lifecycle import HostOptions
 from ops.local.processes import ProcessId
 from ops.local.state import Phase, State
 

@@ -44,5 +44,5 @@ def test_none_where_there_is_none_or_another_version(tmp_path: Path) -> None:
 def test_starting_phases_come_before_up() -> None:
     starting = Phase.starting()
     assert starting[0] is Phase.CLEANING
-    assert starting[-1] is Phase.HTTP
+    assert starting[-2:] == [Phase.HTTP, Phase.SUPERVISOR]
     assert not {Phase.UP, Phase.STOPPING, Phase.DOWN, Phase.FAILED} & set(starting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,34 @@ def test_changed_code_and_a_changed_environment_have_a_zygote_of_their_own(
     assert stamp() != changed
 
 
+def test_one_that_begins_before_it_is_asked_for_is_the_one_that_is_asked_for(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "node"
+    data.mkdir()
+    given = {"GATEWAY_DATA_DIR": str(data), "HTTP_PORT": "3000"}
+    started: list[tuple[str, str, dict[str, str]]] = []
+
+    def connected(folder: str, name: str, environment: dict[str, str]) -> socket.socket:
+        started.append((folder, name, environment))
+        return socket.socket(socket.AF_UNIX)
+
+    monkeypatch.setattr(launch, "connect", connected)
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"],
+        env={**given, "LD_PRELOAD": ""},
+        stdin=subprocess.PIPE,
+    ) as raylet:
+        launch.begin(raylet.pid, launch.FRONT)
+        raylet.communicate(b"\n")
+    # What a raylet of Ray 2.60 gives its workers beside its own environment, and the job's.
+    set_by_ray = {"SPT_NOENV": "1", "RAY_RAYLET_PID": str(raylet.pid), "RAY_JOB_ID": "01000000"}
+    worker = {**given, **set_by_ray, **launch.FRONT}
+    ((folder, name, environment),) = started
+    assert (folder, name) == address(worker)
+    assert launch.fixed(environment) == launch.fixed(worker)
+
+
 def test_without_a_data_folder_of_its_own_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(NotForked, match="GATEWAY_DATA_DIR"):
         address({})
@@ -50,11 +79,11 @@ def test_without_a_data_folder_of_its_own_there_is_none(tmp_path: Path) -> None:
     open_to_all.mkdir(mode=0o755)
     open_to_all.chmod(0o755)
     with pytest.raises(NotForked, match="not this user's alone"):
-        connect(str(open_to_all), "x")
+        connect(str(open_to_all), "x", {})
     elsewhere = tmp_path / "link"
     elsewhere.symlink_to(tmp_path)
     with pytest.raises(OSError, match="link"):
-        connect(str(elsewhere), "x")
+        connect(str(elsewhere), "x", {})
 
 
 def test_a_failed_one_is_not_tried_again_at_once(tmp_path: Path) -> None:
@@ -62,7 +91,7 @@ def test_a_failed_one_is_not_tried_again_at_once(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     (folder / "x.failed").write_text("2 threads")
     with pytest.raises(NotForked, match="2 threads"):
-        connect(str(folder), "x")
+        connect(str(folder), "x", {})
 
 
 @pytest.mark.parametrize(
