@@ -53,7 +53,7 @@ class EmbeddedPostgres:
         self._password = secret_of(data_dir / "password")
         uid = POSTGRES_UID if os.geteuid() == 0 else None
         cluster = data_dir / "cluster"
-        self._process = ServerProcess("postgres", data_dir)
+        self._process = ServerProcess("postgres", data_dir, reaped=True)
         self._process.end_stale()
         if not (cluster / "PG_VERSION").exists():
             self._initialise(data_dir, cluster, uid)

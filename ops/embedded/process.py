@@ -42,10 +42,12 @@ class ServerProcess:
     `begin` from a thread that lives as long as the server, such as the main thread.
     """
 
-    def __init__(self, name: str, data_dir: Path) -> None:
+    def __init__(self, name: str, data_dir: Path, *, reaped: bool = False) -> None:
+        """`reaped`: it takes a dead one of before for a living one, until that is reaped."""
         self._name = name
         self._data_dir = data_dir
         self._pid_file = data_dir / f"{name}.pid"
+        self._reaped = reaped
         self._child: subprocess.Popen[bytes] | None = None
         self._stop_signal = signal.SIGTERM
 
@@ -131,19 +133,21 @@ class ServerProcess:
             if abs(process.create_time() - float(noted["created"])) < 1:
                 log.warning("embedded.stale", server=self._name, pid=process.pid)
                 process.send_signal(self._stop_signal)
-                if not _ends(process):
+                if not _ends(process, reaped=self._reaped):
                     process.kill()
-                    _ends(process)
+                    _ends(process, reaped=self._reaped)
         self._pid_file.unlink(missing_ok=True)
 
 
-def _ends(process: psutil.Process) -> bool:
-    """Whether it ends within 15 s. Nobody's child, it may be there for long after its end: until
-    the first process of the machine, or of the container, looks."""
+def _ends(process: psutil.Process, *, reaped: bool) -> bool:
+    """Whether it ends, and is `reaped`, within 15 s. Nobody's child, it may be there for long after
+    its end: until the first process of the machine, or of the container, looks."""
     deadline = time.monotonic() + _STOP_SECONDS
     with contextlib.suppress(psutil.NoSuchProcess):
         # Its threads have what it held until they have ended as well.
-        while process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1:
+        while reaped or process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1:
+            if not process.is_running():
+                break
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
