@@ -82,14 +82,27 @@ def begin(raylet: int, added: dict[str, str]) -> None:
     """Start the zygote of this raylet's workers with these variables before the first asks for it.
     What is set here beside them a raylet of Ray 2.60 sets: were it other things, that zygote would
     be asked for nothing. Raises `NotForked`, `OSError`."""
-    with open(f"/proc/{raylet}/environ", "rb") as file:
-        given = dict(os.fsdecode(one).split("=", 1) for one in file.read().split(b"\0") if one)
+    given = _environment_of(raylet)
     # The raylet's own malloc.
     given.pop("LD_PRELOAD", None)
     environment = {**given, "SPT_NOENV": "1", "RAY_RAYLET_PID": str(raylet), **added}
     folder, name = address(environment)
     # It takes the connection for one of a launcher that has given up.
     connect(folder, name, environment).close()
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    """The one that the process began with. Raises `OSError`."""
+    import time
+
+    for _ in range(100):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            found = file.read()
+        if found:
+            break
+        # The kernel shows it a moment after the program has begun.
+        time.sleep(0.01)
+    return dict(os.fsdecode(one).split("=", 1) for one in found.split(b"\0") if one)
 
 
 def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.socket:
