@@ -127,8 +127,10 @@ def _alone(listener: int) -> None:
 
 def _import_all() -> Any:
     """Everything that a session's process imports sooner or later. Returns Ray's worker program."""
-    # What is imported stays: it is looked through once, in the end.
-    gc.disable()
+    if not os.environ.get(SESSION_PROCESS):
+        # The front is waited for. For sessions what imports leave is collected at once: holes in
+        # the heap would be filled by forks, 3 MB of pages for each.
+        gc.disable()
     with deferred.importing():
         import ray
 
