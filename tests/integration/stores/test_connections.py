@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import struct
+from contextlib import suppress
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
 from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
@@ -55,3 +59,55 @@ async def _transaction_with_a_pause(database: Database, seconds: float) -> None:
         await connection.execute("SELECT 1")
         await asyncio.sleep(seconds)
         await connection.execute("SELECT 1")
+
+
+class _Pooler:
+    """In front of PostgreSQL, as PgBouncer is: it refuses a session's options, or drops them
+    (`ignore_startup_parameters`). No pooler: what it does to a connection's first message."""
+
+    def __init__(self, behind: tuple[str, int], *, refuses: bool) -> None:
+        self._behind = behind
+        self._refuses = refuses
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = b""
+        # Asked for TLS, or for GSS: no.
+        while not first or first[:4] != struct.pack(">I", 196608):
+            if first:
+                writer.write(b"N")
+            (size,) = struct.unpack(">I", await reader.readexactly(4))
+            first = await reader.readexactly(size - 4)
+        names, values = first[4:].split(b"\0")[:-2:2], first[4:].split(b"\0")[1:-1:2]
+        given = dict(zip(names, values, strict=True))
+        if given.pop(b"options", None) and self._refuses:
+            said = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+            writer.write(b"E" + struct.pack(">I", len(said) + 4) + said)
+            writer.close()
+            return
+        rest = b"".join(name + b"\0" + value + b"\0" for name, value in given.items()) + b"\0"
+        theirs, ours = await asyncio.open_connection(*self._behind)
+        ours.write(struct.pack(">II", len(rest) + 8, 196608) + rest)
+        await asyncio.gather(_relay(reader, ours), _relay(theirs, writer))
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_a_pooler_that_takes_no_options_is_refused_in_words(
+    store_settings: Settings, refuses: bool
+) -> None:
+    settings = store_settings.stores
+    url = settings.database_url.get_secret_value()
+    there = conninfo_to_dict(url)
+    pooler = _Pooler((str(there["host"]), int(str(there["port"]))), refuses=refuses)
+    server = await asyncio.start_server(pooler.serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        through = SecretStr(make_conninfo(url, host="127.0.0.1", port=port))
+        with pytest.raises(Unavailable, match="leads to a pooler"):
+            await Database.open(settings.model_copy(update={"database_url": through}))
