@@ -68,11 +68,12 @@ def _harmed(harm: _Harm) -> Callable[[Scene], AbstractAsyncContextManager[Strike
         async with kill_node(scene, before=harmed) as killed:
             killed.what += f"; {len(keys)} deltas harmed"
             yield killed
-            logged = _mentions(logs, began)
-            if logged < len(keys):
-                killed.remarks.append(
-                    f"{len(keys)} deltas were harmed, the logs name {logged} damaged checkpoints"
-                )
+        # Sends are accepted before anybody has restored anything; the node is back by now.
+        logged = _mentions(logs, began)
+        if logged < len(keys):
+            killed.remarks.append(
+                f"{len(keys)} deltas were harmed, the logs name {logged} damaged checkpoints"
+            )
 
     return strike
 
