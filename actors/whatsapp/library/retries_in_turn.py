@@ -36,8 +36,6 @@ _MUTEX = ("sync.(*Mutex).Lock", "sync.(*Mutex).Unlock")
 _SENDS = "go.mau.fi/whatsmeow.(*Client).SendMessage"
 #: What `SendMessage` does when it returns: one of them unlocks.
 _RETURNING = tuple(f"{_SENDS}.deferwrap{number}" for number in range(1, 5))
-#: Of an interface's methods (internal/abi, `ITab`): type and hash come before them.
-_METHODS = 24
 #: The client is the closure's first variable.
 _CLIENT = 8
 #: amd64: the last captured variable is stored, then newproc is called: mov [rax + 40], rsi; call
@@ -76,6 +74,7 @@ def _make(library: Library) -> bool:
     site = caller.start + start(library.text(caller), caller.start, started.start)
     # Nothing runs this code before the first client connects: the store need not be atomic.
     stub = library.near(site, PAGE)
+    # internal/abi, `ITab`: types and a hash, which nobody asks for, come before the methods.
     methods = struct.pack("<3Q2Q", 0, 0, 0, lock.start, unlock.start)
     written = code(library.machine.name, stub, offset, with_lock.start)
     write_code(library.machine, stub, methods + written)

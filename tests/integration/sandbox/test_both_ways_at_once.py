@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from library_device import PATIENCE
-from linked import Link, Start, race_both_ways
+from linked import TEXTS, Link, Start, begun, race_both_ways
 
 from actors.checkpoint import forget_sessions
 from sandbox.app import Sandbox
@@ -16,8 +16,6 @@ from sandbox.phone.phone import Phone
 from sandbox.wire.node import Node
 
 _LOSSES, _AGAIN = 4, 24
-#: A device that is emulated is given less: what is raced is the same.
-_TEXTS = round(300 / PATIENCE)
 
 
 async def test_what_is_received_meanwhile_does_not_take_a_session_back(
@@ -54,12 +52,7 @@ async def test_what_is_asked_for_again_meanwhile_takes_no_counter_of_what_is_sen
     sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
 ) -> None:
     """A phone asks for what it has, in the session that it has: answers and sends share it."""
-    device = await link(alice)
-    chat = f"{bob.number}@s.whatsapp.net"
-    await device.send(chat, "begin")
-    await bob.wait_inbox(0, 5 * PATIENCE)
-    await bob.send_text(alice.number, "begin")
-    await device.event("Received", body="begin")
+    device, chat = await begun(alice, bob, link)
     sent = asyncio.Event()
 
     async def bob_asks() -> set[str]:
@@ -73,12 +66,12 @@ async def test_what_is_asked_for_again_meanwhile_takes_no_counter_of_what_is_sen
         return asked
 
     asking = asyncio.create_task(bob_asks())
-    for number in range(_TEXTS):
+    for number in range(TEXTS):
         await device.send(chat, f"sent {number}")
     sent.set()
     asked = await asking
-    assert len(asked) > _TEXTS / 2
-    wanted = {f"sent {number}" for number in range(_TEXTS)}
+    assert len(asked) > TEXTS / 2
+    wanted = {f"sent {number}" for number in range(TEXTS)}
     async with asyncio.timeout(30 * PATIENCE):
         while sandbox.server.journal.counters["old counter"] == 0:
             times = Counter(e["id"] for e in bob.inbox(kind="message"))
