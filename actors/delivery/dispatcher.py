@@ -128,6 +128,9 @@ class Dispatcher:
     async def _round(self) -> None:
         # A burst of hints is one look: each costs two statements.
         await asyncio.sleep(max(0.0, self._next_look - time.monotonic()))
+        if self._stopping:
+            # Nobody would wake it once more.
+            return
         self._next_look = time.monotonic() + _BETWEEN_LOOKS
         hinted, self._hinted = self._hinted, set()
         if time.monotonic() - self._looked_at_all >= self._poll.total_seconds():
