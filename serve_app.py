@@ -33,6 +33,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 from ray.serve.schema import LoggingConfig
 
+from actors.supervisor.going_down import GoingDown
 from actors.zygote.launch import FRONT
 from cluster.domain.errors import Invalid
 from cluster.security.cluster_token import cluster_token
@@ -41,7 +42,13 @@ from cluster.telemetry.configure import configure_telemetry
 from ops.client_tls import client_tls
 from ops.config_check import database_findings, findings
 from ops.ingress import haproxy
-from ops.ingress.replica import close_replica, look_at_once, tick_by_need, tick_seldom
+from ops.ingress.replica import (
+    close_replica,
+    drain_by_need,
+    look_at_once,
+    tick_by_need,
+    tick_seldom,
+)
 
 __all__ = ["APPLICATION", "application", "build", "deploy", "main", "remove"]
 
@@ -57,6 +64,8 @@ _PATIENT = 300
 _ROOT = Path(__file__).parent
 #: Only nodes with slots offer a part of one.
 _SLOTS, _PART = "session_slots", 0.001
+#: Ray's own: what only a head offers.
+_HEAD = "node:__internal_head__"
 
 # For Serve's proxies and its controller: they are forks of a process that has imported this
 # (actors/zygote).
@@ -72,8 +81,9 @@ def build() -> FastAPI:
     from api.security.rate_limits import RateLimits
     from client import connect
 
-    close_replica()
     settings = Settings()
+    close_replica()
+    drain_by_need(_going_down())
     configure_telemetry(settings, "ingress")
     return create_app(
         lambda: connect(settings),
@@ -96,6 +106,7 @@ def deploy(http: HttpSettings) -> str:
         ssl_keyfile=http.tls_key_file or None,
     )
     _end_elsewhere(options)
+    _going_down().set(False)
     serve.start(
         # Nodes that listen on loopback share one machine, where one HAProxy can have the port.
         proxy_location=ProxyLocation.HeadOnly
@@ -104,12 +115,21 @@ def deploy(http: HttpSettings) -> str:
         http_options=options,
         logging_config=_quiet(),
     )
-    # How often it asks whether the application runs: once a second, which is a part of a start.
-    setattr(client, "CLIENT_POLLING_INTERVAL_S", _POLL_SECONDS)  # noqa: B010
+    _poll_often()
     serve.run(application(http), name=APPLICATION, route_prefix="/")
     url = f"{http.scheme}://{_reachable(http.host)}:{http.port}"
     _wait_for_answer(url, client_tls(http))
     return url
+
+
+def _going_down() -> GoingDown:
+    return GoingDown(Settings.current().placement.namespace, "front")
+
+
+def _poll_often() -> None:
+    """How often Serve is asked whether the application runs, or is gone: once a second, which is a
+    part of a start."""
+    setattr(client, "CLIENT_POLLING_INTERVAL_S", _POLL_SECONDS)  # noqa: B010
 
 
 def _end_elsewhere(wanted: HTTPOptions) -> None:
@@ -133,7 +153,7 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     declared = not isinstance(http, HttpSettings)
     if not isinstance(http, HttpSettings):
         http = HttpSettings()
-    replicas = http.replicas if declared else _replicas(http)
+    replicas = http.replicas if declared else http.replicas_on(len(_nodes()), len(_machines()))
     # Serve was told of a declared one before the nodes came: they are not there to be counted.
     share = 1 if declared else _share(replicas)
     configure = serve.deployment(
@@ -151,8 +171,7 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         health_check_timeout_s=_PATIENT if len(_machines()) > 1 or declared else 15,
         # Sends under way end first.
         graceful_shutdown_timeout_s=http.request_timeout_seconds,
-        # On the nodes that take sessions: the head of a declared cluster is in front of nobody.
-        ray_actor_options={"num_cpus": 0, **({"resources": {_SLOTS: _PART}} if declared else {})},
+        ray_actor_options={"num_cpus": 0, "resources": _place(replicas, declared=declared)},
         logging_config=_quiet(),
     )
     # A builder: the application is made in the replica, in its own event loop.
@@ -160,6 +179,17 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     # They are made anew where a node may have fewer: Serve looks at that when it places one.
     deployment = configure(serve.ingress(build)()).options(version=_version(share), _internal=True)
     return deployment.bind()
+
+
+def _place(replicas: int, *, declared: bool) -> dict[str, float]:
+    """What a node must offer to a replica."""
+    if declared:
+        # The nodes that take sessions: the head of a declared cluster is in front of nobody.
+        return {_SLOTS: _PART}
+    if replicas == 1 and len(_machines()) == 1:
+        # The head: its end is that of all nodes of the machine, and Serve's zygote is there.
+        return {_HEAD: _PART}
+    return {}
 
 
 def _version(share: int) -> str:
@@ -179,14 +209,6 @@ def _version(share: int) -> str:
 
 def _secret_fields(group: BaseSettings) -> set[str]:
     return {name for name, value in group if isinstance(value, SecretStr)}
-
-
-def _replicas(http: HttpSettings) -> int:
-    """As HTTP_REPLICAS says; unsaid, one on each machine, and at least two where there are several
-    nodes: the loss of a node leaves one that answers."""
-    if "replicas" in http.model_fields_set:
-        return http.replicas
-    return max(http.replicas, len(_machines()), min(2, len(_nodes())))
 
 
 def _machines() -> set[str]:
@@ -241,6 +263,8 @@ def _reachable(host: str) -> str:
 
 def remove() -> None:
     """Remove the application, and Serve with it when it runs nothing else."""
+    _poll_often()
+    _going_down().set(True)
     serve.delete(APPLICATION)
     if not serve.status().applications:
         serve.shutdown()

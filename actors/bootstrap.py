@@ -49,11 +49,12 @@ def bootstrap(
 
 
 def _start(settings: Settings, timeout: float) -> None:
-    _make_bucket(settings)
+    # All at once: on each node the first waits for what the others are forked from.
     supervisor = start_supervisor(settings)
+    others = [*start_dispatchers(settings), *start_agents(settings)]
+    _make_bucket(settings)
     resumed: Any = ray.get(supervisor.resume.remote(), timeout=timeout)
     resumed.unwrap()
-    others = [*start_dispatchers(settings), *start_agents(settings)]
     ray.get([actor.ready.remote() for actor in (supervisor, *others)], timeout=timeout)
     log.info("bootstrap.up", actors=1 + len(others))
 

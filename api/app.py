@@ -53,9 +53,15 @@ from api.security.authorization import authorize
 from api.security.edge_policy import EdgePolicy
 from api.security.middleware import AuthenticationMiddleware
 from api.security.rate_limits import RateLimits
-from cluster.settings import FrontSettings, HttpSettings, JwtSettings, MediaSettings
+from cluster.settings import (
+    FrontSettings,
+    HttpSettings,
+    JwtSettings,
+    MediaSettings,
+    Settings,
+)
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "warm_up"]
 
 _DESCRIPTION = """WhatsApp over HTTP, compatible with WAHA.
 
@@ -129,6 +135,13 @@ def create_app(
         RequestContextMiddleware, timeout=timedelta(seconds=settings.request_timeout_seconds)
     )
     return app
+
+
+def warm_up(settings: Settings) -> None:
+    """Make and import what every application of a process and of its forks would at its first use:
+    a second of processor time."""
+    _routes()
+    RateLimits(settings.limits, settings.stores)
 
 
 #: What is asked for more often than all others.

@@ -365,6 +365,13 @@ class HttpSettings(BaseSettings):
             raise ValueError("HTTP_TLS_CERT_FILE and HTTP_TLS_KEY_FILE go together")
         return self
 
+    def replicas_on(self, nodes: int, machines: int) -> int:
+        """As HTTP_REPLICAS says; unsaid, one on each machine, and at least two where there are
+        several nodes: the loss of a node leaves one that answers."""
+        if "replicas" in self.model_fields_set:
+            return self.replicas
+        return max(self.replicas, machines, min(2, nodes))
+
     @property
     def scheme(self) -> str:
         return "https" if self.tls_cert_file else "http"

@@ -1,6 +1,7 @@
-"""Whether the cluster is going down, kept by Ray for as long as the cluster lives.
+"""Whether sessions, or the front, are going down, kept by Ray for as long as the cluster lives.
 
-A supervisor that is started again while sessions are being stopped would start them again.
+A supervisor that is started again while sessions are being stopped would start them again. A
+replica of a front that is removed leaves no other that requests could go to.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ __all__ = ["GoingDown"]
 class GoingDown:
     """One word in the control store of Ray. Calls block."""
 
-    def __init__(self, namespace: str) -> None:
-        self._key = b"going-down"
+    def __init__(self, namespace: str, what: str = "sessions") -> None:
+        self._key = f"going-down:{what}".encode()
         self._namespace = f"gateway:{namespace}".encode()
         self._kv: Any = internal_kv
 

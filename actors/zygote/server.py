@@ -51,6 +51,7 @@ _MODULES = (
     "actors.agent.agent_actor",
     "actors.delivery.dispatcher_actor",
 )
+_APPLICATION = "api.app"
 #: What Serve's processes do: the environment says which of them a zygote's forks are.
 _OF_THE_FRONT = (
     "ray.serve._private.controller",
@@ -58,7 +59,7 @@ _OF_THE_FRONT = (
     "ray.serve._private.haproxy",
     "ray.serve._private.replica",
     "serve_app",
-    "api.app",
+    _APPLICATION,
 )
 #: What Ray 2.60 imports in every worker while it connects.
 _IN_WORKERS = (
@@ -154,7 +155,10 @@ def _warm_up() -> None:
 
     level = logging.INFO
     try:
-        level = logging.getLevelName(Settings.current().logs.level)
+        settings = Settings.current()
+        level = logging.getLevelName(settings.logs.level)
+        if front := sys.modules.get(_APPLICATION):
+            front.warm_up(settings)
     except ValueError as error:
         # They are wrong: each process says so itself.
         _say(str(error))

@@ -42,8 +42,10 @@ def demo(
     folder = (data or Path(tempfile.mkdtemp(prefix="gateway-demo-"))).resolve()
     layout = Layout.at(folder)
     options = HostOptions(data=folder, nodes=nodes, sandbox=True)
+    # No node is lost before it ends.
+    replicas = {} if keep else {"HTTP_REPLICAS": "1"}
     try:
-        state = start_gateway(options, _environment())
+        state = start_gateway(options, _environment() | replicas)
         _converse(state)
     except GatewayError as error:
         _end(layout, keep=keep, remove=False)

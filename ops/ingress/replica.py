@@ -14,6 +14,9 @@ They look ten times a second whether they are to end, and make a date once a sec
 Serve's controller looks at everything ten times a second, or as seldom as its setting says: then
 each step of a start, or of a lost replica's replacement, waits so long. Its proxy looks twice a
 second whether a new HAProxy has taken over from the one before, which takes a twentieth of that.
+
+A replica that is told to end stays reachable for seconds, until every HAProxy has left it out.
+Where the whole front goes there is none to leave it for.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ import uvicorn
 from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
 
-__all__ = ["close_replica", "look_at_once", "tick_by_need", "tick_seldom"]
+from actors.supervisor.going_down import GoingDown
+
+__all__ = ["close_replica", "drain_by_need", "look_at_once", "tick_by_need", "tick_seldom"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +57,20 @@ def close_replica() -> None:
 def _no_port(server: Any, address: str) -> int:
     """In place of adding a port to `server`."""
     return 0
+
+
+def drain_by_need(front: GoingDown) -> None:
+    """In a replica: when `front` goes, it takes no request from the beginning of its end on."""
+    replicas: Any = replica.Replica
+    if (usual := getattr(replicas, "_drain_behind_haproxy", None)) is None:
+        log.warning("ingress.drains_longer", reason="this version of Ray drains otherwise")
+        return
+
+    async def drain(self: Any, reachable: float) -> None:
+        goes = await asyncio.to_thread(front.get)
+        await usual(self, 0.0 if goes else reachable)
+
+    replicas._drain_behind_haproxy = drain
 
 
 def tick_seldom() -> None:

@@ -7,7 +7,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -26,7 +28,7 @@ from ops.local.ray_cluster import RAY_SETTINGS, RayCluster, access
 from ops.local.restarts import Restarts
 from ops.local.sandbox import SandboxAddresses, SandboxPart
 from ops.local.state import Phase, State
-from ops.local.steps import Step, run_module
+from ops.local.steps import Step
 from ops.local.stores import StorePart, needed_stores
 from ops.local.user_settings import UserSettings
 
@@ -38,6 +40,8 @@ _STEP_SECONDS = 120.0
 _STOP_SESSIONS_SECONDS = 60
 _STOP_STEP_SECONDS = 30.0
 _POLL_SECONDS = 0.5
+#: How much it yields to others what is loaded before its time (nice(2)).
+_BESIDE = 10
 #: Families are recorded this often: looking costs a walk through all processes.
 _RECORD_SECONDS = 10.0
 
@@ -123,7 +127,8 @@ class LocalGateway:
                 self._record()
 
     def stop(self) -> None:
-        """End everything, in reverse order; each step is bounded and none stops the others."""
+        """End everything: front and sessions, then the nodes, then what they use. Each step is
+        bounded and none stops the others."""
         failed = self._state.phase is Phase.FAILED
         if not failed:
             self._state.phase = Phase.STOPPING
@@ -131,16 +136,9 @@ class LocalGateway:
         began = time.monotonic()
         self._abandon_steps()
         if self._ray is not None and not self._ray.head.ended:
-            if self._served:
-                self._try(lambda: self._module("serve_app", "--stop", timeout=_STOP_STEP_SECONDS))
-            if self._supervised:
-                self._try(self._stop_sessions)
-        parts: list[Part] = [*self._stores, *([self._sandbox] if self._sandbox else [])]
-        for part in (*parts, *(self._ray.nodes if self._ray else []))[::-1]:
-            asked = time.monotonic()
-            self._try(part.stop)
-            seconds = round(time.monotonic() - asked, 1)
-            log.info("local.part_stopped", part=part.name, seconds=seconds)
+            self._stop_application()
+        self._stop_parts(self._ray.nodes if self._ray else [])
+        self._stop_parts([*self._stores, *([self._sandbox] if self._sandbox else [])])
         self._state.parts = []
         if not failed:
             self._state.phase = Phase.DOWN
@@ -159,7 +157,7 @@ class LocalGateway:
             nodes=self._options.nodes,
             slots=own.settings.placement.session_slots_per_node,
             dashboard=self._options.dashboard,
-            forks=own.settings.placement.fork and sys.platform == "linux",
+            fronts=own.fronts(self._options.nodes) if sys.platform == "linux" else 0,
         )
         os.environ["RAY_ADDRESS"] = self._state.ray_address = found.head.address
         self._state.dashboard_url = found.head.dashboard_url
@@ -202,21 +200,22 @@ class LocalGateway:
         (fallback,) = free_ports(1)
         return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
-    def _prepared(self, module: str) -> Step:
+    def _prepared(self, module: str, *arguments: str, nice: int = 0) -> Step:
         """Loaded while what it needs starts."""
-        step = Step(module, output=self._layout.log)
+        step = Step(module, *arguments, output=self._layout.log, nice=nice)
         self._steps.append(step)
         return step
 
     def _start_application(self, front: Step) -> None:
         """The front first: it accepts texts for sessions that have no owner yet, whose starts would
-        take the processor from it, as loading the supervisor's program would."""
+        take the processor from it. The supervisor's program loads beside it, of what is left."""
+        supervisor = self._prepared("actors.bootstrap", nice=_BESIDE)
         with self._phase(Phase.HTTP):
             self._served = True
             front.run(timeout=_STEP_SECONDS)
         with self._phase(Phase.SUPERVISOR):
             self._supervised = True
-            self._prepared("actors.bootstrap").run(timeout=_STEP_SECONDS)
+            supervisor.run(timeout=_STEP_SECONDS)
         self._steps.clear()
 
     def _abandon_steps(self) -> None:
@@ -248,11 +247,30 @@ class LocalGateway:
             self._state.phase = Phase.UP
             self._record()
 
-    def _stop_sessions(self) -> None:
-        self._module(
-            *("actors.bootstrap", "--stop", "--timeout", str(_STOP_SESSIONS_SECONDS)),
-            timeout=_STOP_SESSIONS_SECONDS + _STOP_STEP_SECONDS,
-        )
+    def _stop_application(self) -> None:
+        """The front and the sessions at once: what the front still answers, texts that it accepts
+        among it, needs the stores alone."""
+        ends: list[tuple[Step, float]] = []
+        if self._served:
+            ends.append((self._prepared("serve_app", "--stop"), _STOP_STEP_SECONDS))
+        if self._supervised:
+            patience = str(_STOP_SESSIONS_SECONDS)
+            step = self._prepared("actors.bootstrap", "--stop", "--timeout", patience)
+            ends.append((step, _STOP_SESSIONS_SECONDS + _STOP_STEP_SECONDS))
+        for step, _ in ends:
+            step.begin()
+        for step, timeout in ends:
+            self._try(partial(step.wait, timeout=timeout))
+
+    def _stop_parts(self, parts: Sequence[Part]) -> None:
+        def stop(part: Part) -> None:
+            asked = time.monotonic()
+            self._try(part.stop)
+            seconds = round(time.monotonic() - asked, 1)
+            log.info("local.part_stopped", part=part.name, seconds=seconds)
+
+        with ThreadPoolExecutor(max_workers=max(1, len(parts))) as each:
+            list(each.map(stop, parts))
 
     def _note_sandbox(self, addresses: SandboxAddresses) -> None:
         """Ports and root key stay over restarts, the token does not."""
@@ -285,9 +303,6 @@ class LocalGateway:
         began = time.monotonic()
         yield
         self._state.seconds[phase.name.lower()] = round(time.monotonic() - began, 1)
-
-    def _module(self, module: str, *arguments: str, timeout: float) -> None:
-        run_module(module, *arguments, timeout=timeout, output=self._layout.log)
 
     def _try(self, action: Callable[[], None]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 __all__ = ["ProcessId", "descendants", "end_all"]
 
 _KILL_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 
 
 class ProcessId(BaseModel, frozen=True):
@@ -57,13 +59,23 @@ def descendants(root: ProcessId) -> frozenset[ProcessId]:
 
 def end_all(processes: Iterable[ProcessId], *, patience: float) -> list[int]:
     """Ask each to end, kill what is left after `patience` seconds. Returns the pids asked."""
-    present = [found for one in processes if (found := one.find()) is not None]
-    for process in present:
+    present = {one: found for one in processes if (found := one.find()) is not None}
+    for process in present.values():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(present, timeout=patience)
-    for process in left:
+    for one in _left(present, patience):
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(left, timeout=_KILL_SECONDS)
-    return [process.pid for process in present]
+            present[one].kill()
+    _left(present, _KILL_SECONDS)
+    return [one.pid for one in present]
+
+
+def _left(processes: Iterable[ProcessId], seconds: float) -> list[ProcessId]:
+    """Those that still run after at most `seconds`. One that has ended and that its parent has not
+    asked about does not run: an orphan's may be a minute late."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [one for one in processes if one.alive]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(_POLL_SECONDS)

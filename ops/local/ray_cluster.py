@@ -67,13 +67,22 @@ class RayCluster:
     """A head and further nodes on this machine, each with its own data folder."""
 
     def __init__(
-        self, layout: Layout, *, nodes: int, slots: int, dashboard: bool, forks: bool
+        self, layout: Layout, *, nodes: int, slots: int, dashboard: bool, fronts: int
     ) -> None:
-        """`forks`: Serve's processes, most of them on the head, are forked."""
+        """`fronts`: on how many nodes Serve's processes will be forked."""
         self._layout = layout
-        self.head = RayNode("node-1", layout, slots=slots, dashboard=dashboard, forks_front=forks)
+        self.head = RayNode(
+            "node-1", layout, slots=slots, dashboard=dashboard, forks_front=fronts > 0
+        )
         self.others = [
-            RayNode(f"node-{number}", layout, slots=slots, head=self.head, dashboard=dashboard)
+            RayNode(
+                f"node-{number}",
+                layout,
+                slots=slots,
+                head=self.head,
+                dashboard=dashboard,
+                forks_front=number <= fronts,
+            )
             for number in range(2, nodes + 1)
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -19,15 +20,16 @@ log = structlog.get_logger(__name__)
 
 class Step:
     """The `main` of a module in a process of its own, which loads the module at once and waits for
-    `run`. It ends with this process, and with `abandon`."""
+    `run` or `begin`. It ends with this process, and with `abandon`."""
 
-    def __init__(self, module: str, *arguments: str, output: Path) -> None:
-        """`output`: where what it says goes."""
+    def __init__(self, module: str, *arguments: str, output: Path, nice: int = 0) -> None:
+        """`output`: where what it says goes. `nice`: how much it yields to others."""
         self._module = module
         self._output = output
+        self._began = 0.0
         with output.open("ab") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ops.local.prepared", module, *arguments],
+                [sys.executable, "-m", "ops.local.prepared", str(nice), module, *arguments],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=sink,
@@ -37,11 +39,23 @@ class Step:
             )
 
     def run(self, *, timeout: float) -> None:
-        """Let it run, and wait. Raises `Unavailable` when it fails or takes longer than `timeout`
+        """Let it run, and wait. Raises as `wait` does."""
+        self.begin()
+        self.wait(timeout=timeout)
+
+    def begin(self) -> None:
+        """Let it run; `wait` says how that went."""
+        self._began = time.monotonic()
+        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        # It may have failed to load, which `wait` says.
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as line:
+            line.write(b"run\n")
+
+    def wait(self, *, timeout: float) -> None:
+        """Wait until it has run. Raises `Unavailable` when it fails or takes longer than `timeout`
         seconds."""
-        began = time.monotonic()
         try:
-            self._process.communicate(b"run\n", timeout)
+            self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             self.abandon()
             raise Unavailable(
@@ -49,7 +63,8 @@ class Step:
             ) from error
         if self._process.returncode:
             raise Unavailable(f"{self._module} failed; see {self._output}")
-        log.info("local.step", module=self._module, seconds=round(time.monotonic() - began, 1))
+        seconds = round(time.monotonic() - self._began, 1)
+        log.info("local.step", module=self._module, seconds=seconds)
 
     def abandon(self) -> None:
         """End it, if it has not ended."""

@@ -72,6 +72,11 @@ class UserSettings:
         hooks = self.settings.webhooks
         return hooks.dispatchers if "dispatchers" in hooks.model_fields_set else min(2, nodes)
 
+    def fronts(self, nodes: int) -> int:
+        """On how many nodes of this machine Serve's processes are forked: a replica each."""
+        forks = self.settings.placement.fork
+        return min(nodes, self.settings.http.replicas_on(nodes, machines=1)) if forks else 0
+
     @property
     def webhook_tenants(self) -> str:
         """Of this machine, unasked, only the operator's tenant reaches anything: its stores listen

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from ray.serve._private import controller, haproxy
+from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
 
 from ops.embedded.process import free_ports
-from ops.ingress.replica import look_at_once, tick_by_need, tick_seldom
+from ops.ingress.replica import drain_by_need, look_at_once, tick_by_need, tick_seldom
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -83,6 +83,23 @@ async def test_the_controller_looks_often_while_something_changes_and_for_a_whil
     # A replica is lost.
     status.status = DeploymentStatus.UNHEALTHY
     assert await interval(1) == 0.1
+
+
+@pytest.mark.parametrize(("goes", "stays"), [(False, 3.0), (True, 0.0)])
+async def test_a_replica_stays_reachable_unless_the_whole_front_goes(
+    monkeypatch: pytest.MonkeyPatch, goes: bool, stays: float
+) -> None:
+    stayed: list[float] = []
+
+    async def usual(_: object, reachable: float) -> None:
+        stayed.append(reachable)
+
+    replicas: Any = replica.Replica
+    monkeypatch.setattr(replicas, "_drain_behind_haproxy", usual)
+    front: Any = SimpleNamespace(get=lambda: goes)
+    drain_by_need(front)
+    await replicas._drain_behind_haproxy(None, 3.0)
+    assert stayed == [stays]
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -69,3 +70,14 @@ def test_a_family_is_the_process_and_what_it_started(
     assert len(family) == 2
     end_all(family, patience=2)
     assert not any(one.alive for one in family)
+
+
+def test_one_that_its_parent_does_not_ask_about_is_not_waited_for(
+    spawned: list[subprocess.Popen[str]],
+) -> None:
+    # A child of this process, which asks about it at the very end: it stays as a zombie.
+    ends_at_once = _spawn(spawned, _PARENT)
+    began = time.monotonic()
+    end_all(descendants(ends_at_once), patience=30)
+    assert time.monotonic() - began < 20
+    assert not ends_at_once.alive

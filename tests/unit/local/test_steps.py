@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,29 @@ async def test_it_is_loaded_at_once_and_runs_when_asked(program: Path) -> None:
     assert not (folder / "ran").exists()
     step.run(timeout=60)
     assert (folder / "ran").read_text() == "--stop now"
+
+
+def test_one_that_is_loaded_beside_others_yields_to_them(program: Path) -> None:
+    folder = program.parent
+    then = "import os; print(os.nice(0))"
+    program.write_text(_PROGRAM.format(folder=folder, then=then))
+    Step("of_a_test", output=folder / "log", nice=3).run(timeout=60)
+    assert (folder / "log").read_text().split() == [str(os.nice(0) + 3)]
+
+
+def test_two_run_at_once(program: Path) -> None:
+    folder = program.parent
+    meet = (
+        "import time; here = pathlib.Path(sys.argv[1]); here.touch()\n"
+        "    while len(list(here.parent.glob('meets-*'))) < 2: time.sleep(0.01)"
+    )
+    program.write_text(_PROGRAM.format(folder=folder, then=meet))
+    names = ("meets-1", "meets-2")
+    both = [Step("of_a_test", str(folder / one), output=folder / "log") for one in names]
+    for step in both:
+        step.begin()
+    for step in both:
+        step.wait(timeout=60)
 
 
 async def test_one_that_is_abandoned_never_runs(program: Path) -> None:

@@ -68,3 +68,21 @@ def test_a_limit_can_be_lifted_by_a_variable(monkeypatch: pytest.MonkeyPatch) ->
     limits = settings_module.LimitSettings()
     assert limits.per_key == ""
     assert limits.per_tenant == "60000/minute"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "nodes", "fronts"),
+    [
+        ({}, 1, 1),
+        ({}, 3, 2),
+        ({"HTTP_REPLICAS": "1"}, 3, 1),
+        ({"HTTP_REPLICAS": "9"}, 3, 3),
+        ({"PLACEMENT_FORK": "false"}, 3, 0),
+    ],
+)
+def test_a_node_that_gets_a_replica_forks_it(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], nodes: int, fronts: int
+) -> None:
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    assert UserSettings.read().fronts(nodes) == fronts
