@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import inspect
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -94,11 +95,12 @@ async def test_a_replica_stays_reachable_unless_the_whole_front_goes(
     async def usual(_: object, reachable: float) -> None:
         stayed.append(reachable)
 
-    replicas: Any = replica.Replica
-    monkeypatch.setattr(replicas, "_drain_behind_haproxy", usual)
+    assert inspect.iscoroutinefunction(replica.Replica._drain_behind_haproxy), "as Ray 2.60 has it"
+    replicas: Any = type("Replicas", (), {"_drain_behind_haproxy": usual})
+    monkeypatch.setattr(replica, "Replica", replicas)
     front: Any = SimpleNamespace(get=lambda: goes)
     drain_by_need(front)
-    await replicas._drain_behind_haproxy(None, 3.0)
+    await replicas()._drain_behind_haproxy(3.0)
     assert stayed == [stays]
 
 
