@@ -45,7 +45,7 @@ from ops.ingress import haproxy
 from ops.ingress.replica import (
     close_replica,
     drain_by_need,
-    look_at_once,
+    poll_at_once,
     tick_by_need,
     tick_seldom,
 )
@@ -71,7 +71,7 @@ _HEAD = "node:__internal_head__"
 # (actors/zygote).
 tick_seldom()
 tick_by_need()
-look_at_once()
+poll_at_once()
 
 
 def build() -> FastAPI:

@@ -23,13 +23,14 @@ async def retry_until_available(
     *,
     pauses: tuple[float, float],
     patience: float = math.inf,
-    away: Callable[[Unavailable], Awaitable[None]] | None = None,
+    on_unavailable: Callable[[Unavailable], Awaitable[None]] | None = None,
 ) -> T:
     """What `work()` returns, awaited again for as long as it raises `Unavailable`.
 
-    Each failure is logged as `event` and given to `away`, which may raise to end it. `pauses`:
-    seconds between tries, at first and at most, doubled each time. Raises everything else at once,
-    `NotOwner` too (trying again does not help), and `Unavailable` after `patience` seconds.
+    Each failure is logged as `event` and given to `on_unavailable`, which may raise to end it.
+    `pauses`: seconds between tries, at first and at most, doubled each time. Raises everything else
+    at once, `NotOwner` too (trying again does not help), and `Unavailable` after `patience`
+    seconds.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + patience
@@ -43,7 +44,7 @@ async def retry_until_available(
             if clock() > deadline:
                 raise
             log.warning(event, error=error.detail)
-            if away is not None:
-                await away(error)
+            if on_unavailable is not None:
+                await on_unavailable(error)
         await asyncio.sleep(pause)
         pause = min(2 * pause, longest)

@@ -108,9 +108,9 @@ def _post(client: httpx.Client, path: str, **body: Any) -> None:
     client.post(path, json=body).raise_for_status()
 
 
-def _wait(look: Any) -> Any:
+def _wait(poll: Any) -> Any:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not (found := look()):
+    while not (found := poll()):
         if time.monotonic() > deadline:
             raise TimeoutError("nothing within a minute")
         time.sleep(0.2)

@@ -174,7 +174,7 @@ async def _measure(
             key_id="1",
         )
 
-    async def look(_: int) -> None:
+    async def reconcile(_: int) -> None:
         await stores.sessions.list(None)
         await stores.starts.list()
 
@@ -200,10 +200,10 @@ async def _measure(
     wal_send = (await wal() - before) / times
     for n in range(16):
         await stores.objects.put(f"big/{n}", os.urandom(65536))
-    looks = 10
+    rounds = 10
     began = time.process_time()
-    look_row = await postgres.per(looks, look) / sessions
-    decode_row = (time.process_time() - began) * 1000 / looks / sessions
+    reconcile_row = await postgres.per(rounds, reconcile) / sessions
+    decode_row = (time.process_time() - began) * 1000 / rounds / sessions
     return Costs(
         pg_renew=pg_renew,
         pg_renew_batched=await postgres.per(max(100, times // 10), renew_batch) / _BATCH,
@@ -213,8 +213,8 @@ async def _measure(
         pg_receive=await postgres.per(times, receive),
         pg_receipt=await postgres.per(times, receipt),
         pg_checkpoint=await postgres.per(times, checkpoint),
-        pg_look_row=look_row,
-        supervisor_look_row=decode_row,
+        pg_reconcile_row=reconcile_row,
+        supervisor_reconcile_row=decode_row,
         wal_send=wal_send,
         wal_renew=wal_renew,
         redis_set=await valkey.per(times, cache),

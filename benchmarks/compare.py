@@ -150,8 +150,8 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     empty = " |" * len(others)
     for key in stacks:
-        told = ", ".join(f"{part} {ms:g}" for part, ms in found[key]["resting"].items())
-        lines.append(f"| idle: processor ms a second, {_NAMES[key]} | {told} |")
+        listed = ", ".join(f"{part} {ms:g}" for part, ms in found[key]["resting"].items())
+        lines.append(f"| idle: processor ms a second, {_NAMES[key]} | {listed} |")
     for what in ("send", "receive"):
         lost = [
             f"{found[key][what]['sent'] - found[key][what]['arrived']} of "
@@ -161,8 +161,8 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| {what}: lost | " + " | ".join(lost) + f" |{empty}")
         for key in stacks:
             parts = found[key][what]["processor_ms"].items()
-            told = ", ".join(f"{part} {each:g}" for part, each in parts)
-            lines.append(f"| {what}: processor ms each, {_NAMES[key]} | {told} |")
+            listed = ", ".join(f"{part} {each:g}" for part, each in parts)
+            lines.append(f"| {what}: processor ms each, {_NAMES[key]} | {listed} |")
     return "\n".join(lines)
 
 

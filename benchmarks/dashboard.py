@@ -174,8 +174,10 @@ def _check(gateway: RunningGateway) -> None:
         (["test", "rules", rules.replace("alerts", "alerts_test")], b""),
     ):
         done = subprocess.run([promtool, *arguments], input=given, capture_output=True, check=False)
-        told = (done.stdout + done.stderr).decode().strip().splitlines()
-        sys.stdout.write(f"promtool {arguments[0]} {arguments[1]}: {done.returncode} {told[-3:]}\n")
+        listed = (done.stdout + done.stderr).decode().strip().splitlines()
+        sys.stdout.write(
+            f"promtool {arguments[0]} {arguments[1]}: {done.returncode} {listed[-3:]}\n"
+        )
 
 
 def _draw(url: str, begun: float, ended: float) -> None:

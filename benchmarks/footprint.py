@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.import_stubs import SESSION_PROCESS
 
 __all__ = ["main"]
 

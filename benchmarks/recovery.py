@@ -80,7 +80,7 @@ async def _started_again(stack: Stack, api: httpx.AsyncClient) -> dict[str, Any]
     seconds = await _all(api, before, "WORKING", began)
     await asyncio.gather(*asking)
     return {
-        **_told(seconds),
+        **_summary(seconds),
         "processor_ms": each(used, await asyncio.to_thread(stack.processor), len(names)),
     }
 
@@ -100,7 +100,7 @@ async def _taken_over(api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
     for pid in members:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return {"sessions": len(before), **_told(await _all(api, before, "WORKING", began))}
+    return {"sessions": len(before), **_summary(await _all(api, before, "WORKING", began))}
 
 
 async def _all_lost(running: Stack, api: httpx.AsyncClient, data: Path) -> dict[str, Any]:
@@ -117,7 +117,7 @@ async def _all_lost(running: Stack, api: httpx.AsyncClient, data: Path) -> dict[
     accepted = await _accepted(api, next(iter(before)), began)
     await up
     took = time.monotonic() - began
-    return {"up": took, "first 201": accepted, **_told(await working)}
+    return {"up": took, "first 201": accepted, **_summary(await working)}
 
 
 async def _accepted(api: httpx.AsyncClient, session: str, began: float) -> float:
@@ -149,7 +149,7 @@ async def _all(
         await asyncio.sleep(0.25)
 
 
-def _told(seconds: list[float]) -> dict[str, float]:
+def _summary(seconds: list[float]) -> dict[str, float]:
     return {
         "first": seconds[0],
         "p50": percentile(seconds, 0.5),

@@ -121,12 +121,12 @@ async def measure(ends: dict[str, Any], blocks: int, texts: int) -> dict[str, An
             await asyncio.sleep(_QUIET_SECONDS)
     await host.loop.call(lambda: host.stop(record.id))
     await stores.close()
-    told = {
+    shown = {
         name: {"p50_ms": percentile(took, 0.5), "p99_ms": percentile(took, 0.99)}
         for name, took in found.items()
     }
     added = statistics.median(found["session"]) - statistics.median(found["library"])
-    return {"texts": blocks * texts, **told, "added_p50_ms": added}
+    return {"texts": blocks * texts, **shown, "added_p50_ms": added}
 
 
 def _text() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Events of many sessions go to a real HTTP receiver, over real PostgreSQL and dispatcher processes.
 With `--fire` the receiver resets connections, hangs, answers 500, answers slowly and is away for
-`--away` seconds; a dispatcher is killed and PostgreSQL restarted on the way. Prints what arrived:
+`--gone` seconds; a dispatcher is killed and PostgreSQL restarted on the way. Prints what arrived:
 missing, out of order, twice; fails unless the first two are zero.
 """
 
@@ -61,7 +61,7 @@ class Report:
     #: Requests that were answered slowly on purpose.
     slow: int = 0
     #: How long the receiver's port was closed, seconds.
-    away: float = 0.0
+    gone: float = 0.0
     dead_letters: int = 0
     seconds: float = 0.0
     per_second: float = 0.0
@@ -151,9 +151,9 @@ async def run(
     events: int,
     fire: bool,
     dispatchers: int,
-    away: float = 0.0,
+    gone: float = 0.0,
 ) -> Report:
-    """Do it, with everything on `folder`. `away`: for how many seconds nobody listens at the
+    """Do it, with everything on `folder`. `gone`: for how many seconds nobody listens at the
     receiver's port, under `fire`."""
     postgres = EmbeddedPostgres()
     await asyncio.to_thread(postgres.start, folder / "postgres")
@@ -165,7 +165,7 @@ async def run(
         "WEBHOOK_CONCURRENCY_PER_ENDPOINT": "32",
     }
     # A long absence is borne with the retries and the circuit breaker of an unconfigured gateway.
-    patient = away >= _PATIENT_FROM
+    patient = gone >= _PATIENT_FROM
     if not patient:
         environment |= {
             "WEBHOOK_BREAKER_PAUSE_SECONDS": "0.5",
@@ -192,17 +192,17 @@ async def run(
             await asyncio.to_thread(fleet.start)
         await _warm(stores, receiver, made)
         began = time.monotonic()
-        telling = asyncio.gather(*(_tell(stores, session, events) for session in made))
+        publishing = asyncio.gather(*(_publish(stores, session, events) for session in made))
         if fire:
             await _reach(receiver, report.events * 3 // 10)
             await asyncio.to_thread(fleet.kill_one)
             await _reach(receiver, report.events * 5 // 10)
             await asyncio.to_thread(_restart, postgres, folder / "postgres")
             await asyncio.to_thread(fleet.start)
-        if fire and away:
+        if fire and gone:
             await _reach(receiver, report.events * 6 // 10)
-            report.away = await _absence(receiver, runner, site, port, away)
-        await telling
+            report.gone = await _absence(receiver, runner, site, port, gone)
+        await publishing
         await _all_there(receiver, made, events)
         report.seconds = round(time.monotonic() - began, 1)
         report.dead_letters = await _dead_letters(stores)
@@ -250,7 +250,7 @@ async def _warm(stores: Stores, receiver: _Receiver, made: list[SessionRecord]) 
     receiver.fire, receiver.count, receiver.lags = fire, 0, []
 
 
-async def _tell(stores: Stores, session: SessionRecord, count: int) -> None:
+async def _publish(stores: Stores, session: SessionRecord, count: int) -> None:
     payload: dict[str, Any] = {"text": "x" * 600}
     for n in range(count):
         while True:
@@ -306,7 +306,7 @@ def main(
     events: Annotated[int, typer.Option(min=1, help="Of each session.")] = 400,
     fire: Annotated[bool, typer.Option(help="Faults, a kill and a restart.")] = True,
     dispatchers: Annotated[int, typer.Option(min=1)] = 2,
-    away: Annotated[float, typer.Option(min=0, help="Seconds the receiver is gone.")] = 5.0,
+    gone: Annotated[float, typer.Option(min=0, help="Seconds the receiver is gone.")] = 5.0,
 ) -> None:
     """Measure webhook deliveries."""
     with working_folder() as folder:
@@ -317,7 +317,7 @@ def main(
                 events=events,
                 fire=fire,
                 dispatchers=dispatchers,
-                away=away,
+                gone=gone,
             )
         )
     typer.echo(json.dumps(asdict(report), indent=2))

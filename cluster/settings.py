@@ -124,7 +124,7 @@ class LeaseSettings(BaseSettings):
         description="The kernel kills an owner that did not, this long before the end.",
     )
 
-    away_seconds: float | None = Field(
+    grace_seconds: float | None = Field(
         None,
         ge=0,
         description="Where all nodes are on one machine, owners stay connected for so long while "
@@ -157,9 +157,9 @@ class LeaseSettings(BaseSettings):
         return timedelta(seconds=self.ttl_seconds)
 
     @property
-    def away(self) -> timedelta:
+    def grace(self) -> timedelta:
         seconds = _UNREACHABLE_SECONDS if self.one_machine else 0.0
-        return timedelta(seconds=seconds if self.away_seconds is None else self.away_seconds)
+        return timedelta(seconds=seconds if self.grace_seconds is None else self.grace_seconds)
 
 
 class SpoolSettings(BaseSettings):

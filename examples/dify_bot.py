@@ -29,9 +29,9 @@ async def answer(chat: str, text: str) -> str:
                 "user": chat,
             },
         )
-    told = found.raise_for_status().json()
-    conversations[chat] = told["conversation_id"]
-    return str(told["answer"])
+    reply = found.raise_for_status().json()
+    conversations[chat] = reply["conversation_id"]
+    return str(reply["answer"])
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ async def respond(session: Any, answer: Answer, place: Path) -> None:
     async for event in session.events.follow(after=read(place), types=["message"]):
         if event is None:
             continue
-        told, number = event["payload"], event["gateway"]["seq"]
-        chat, text = told["from"], told["body"]
+        payload, number = event["payload"], event["gateway"]["seq"]
+        chat, text = payload["from"], payload["body"]
         # Groups are left alone: a bot that answers everybody there is thrown out.
         if text and chat.endswith(("@c.us", "@lid")):
             reply = await answer(chat, text)

@@ -36,16 +36,16 @@ async def answer(chat: str, text: str) -> str:
             f"{base}/typebots/{os.environ['TYPEBOT_ID']}/startChat",
             json={"message": message, "textBubbleContentFormat": "markdown"},
         )
-    told = found.raise_for_status().json()
-    sessions[chat] = told["sessionId"]
-    return _texts(chat, told)
+    reply = found.raise_for_status().json()
+    sessions[chat] = reply["sessionId"]
+    return _texts(chat, reply)
 
 
-def _texts(chat: str, told: dict[str, Any]) -> str:
+def _texts(chat: str, reply: dict[str, Any]) -> str:
     lines = [
-        one["content"].get("markdown") or one["content"].get("url", "") for one in told["messages"]
+        one["content"].get("markdown") or one["content"].get("url", "") for one in reply["messages"]
     ]
-    asked = told.get("input") or {}
+    asked = reply.get("input") or {}
     if asked.get("type") == "choice input":
         buttons[chat] = [one["content"] for one in asked["items"]]
         lines += [f"{n}. {label}" for n, label in enumerate(buttons[chat], 1)]

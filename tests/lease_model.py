@@ -101,7 +101,7 @@ class Store(NamedTuple):
     #: How long an owner may act after its last renewal.
     lease: int = TTL
 
-    def claim(self, away: int = 0) -> tuple[Store, int, bool]:
+    def claim(self, grace: int = 0) -> tuple[Store, int, bool]:
         """(after it, ticks somebody may still act, handed over)"""
         wait = 0 if self.released else self.lease
         after = self._replace(
@@ -109,7 +109,7 @@ class Store(NamedTuple):
             released=False,
             clean=False,
             free=not wait,
-            lease=max(wait, TTL + away),
+            lease=max(wait, TTL + grace),
         )
         return after, wait, self.epoch > 0 and self.released and self.clean
 
@@ -149,7 +149,7 @@ class Process(NamedTuple):
     #: ("claim" | "renew", sent at, facts…), on its way back
     answer: tuple[str, int, int, int, bool, bool] | None = None
     #: what it may stay beyond its lease, and what the request under way says of that
-    away: int = 0
+    grace: int = 0
     asked: int = 0
     #: the answer's: no other machine is there
     alone: bool = False
@@ -172,7 +172,7 @@ class Process(NamedTuple):
         """A tick on: times are relative to now, and those as long ago as a lease are all alike."""
         return self._replace(
             proven_at=max(self.proven_at - 1, -longest),
-            ran_at=max(self.ran_at - 1, -TTL) if self.frozen and self.away else 0,
+            ran_at=max(self.ran_at - 1, -TTL) if self.frozen and self.grace else 0,
             wait_until=max(self.wait_until - 1, 0),
             request=self.request and (self.request[0], max(self.request[1] - 1, -longest)),
             answer=self.answer
@@ -186,7 +186,7 @@ class Process(NamedTuple):
         return epoch in (0 if self.says_left else self.epoch, claimed)
 
     def clock(self) -> LeaseClock:
-        return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at, away=self.away)
+        return LeaseClock(ttl=TTL, margin=FENCE_MARGIN, proven_at=self.proven_at, grace=self.grace)
 
 
 class Around(NamedTuple):
@@ -247,7 +247,7 @@ def _search(guards: frozenset[str], about: Question, limit: int) -> Violation | 
     first = State(Store(), (_place(Process()), _place(Process())))
     if about == "staying":
         store, _, _ = Store().claim(AWAY)
-        owner = Process(phase="connected", epoch=1, device="ready", away=AWAY)
+        owner = Process(phase="connected", epoch=1, device="ready", grace=AWAY)
         first = State(store, _pair(_place(Process()), _place(owner)))
     seen: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
@@ -350,8 +350,8 @@ def _aged(place: int, longest: int, guards: frozenset[str]) -> int:
     if process.phase in ("connecting", "connected") and "dead man's switch" in guards:
         # Armed anew as long as it runs; never beyond its lease (tests/unit/session/test_lease.py).
         held = TTL - KILL_MARGIN
-        longest = process.proven_at + held + process.away
-        armed = min(process.ran_at + held, longest) if process.away else longest
+        longest = process.proven_at + held + process.grace
+        armed = min(process.ran_at + held, longest) if process.grace else longest
         if armed <= 0:
             process = Process()
     return _place(process)
@@ -381,8 +381,8 @@ def _process(
 
     # What happens to it.
     if process.request:
-        away = AWAY if about == "staying" and around.alone else 0
-        yield step(*_arrives(store, process, guards, away))
+        grace = AWAY if about == "staying" and around.alone else 0
+        yield step(*_arrives(store, process, guards, grace))
         if about == "staying" and process.request[0] == "renew" and process.late is None:
             given_up = process._replace(request=None, late=(process.epoch, process.asked))
             yield step("does not wait for its renewal any more", given_up)
@@ -448,7 +448,7 @@ def _process(
         and process.phase in ("waiting", "connecting", "connected")
         and not (process.request or process.answer)
     ):
-        asking = process._replace(request=("renew", 0), asked=process.away)
+        asking = process._replace(request=("renew", 0), asked=process.grace)
         if about == "staying" and process.epoch > 1:
             _, answered, after = _arrives(store, asking, guards, 0)
             yield step("renews", _learns(after, answered, guards)[1], after)
@@ -495,13 +495,13 @@ def _uses(around: Around, process: Process, guards: frozenset[str]) -> Iterator[
 
 
 def _arrives(
-    store: Store, process: Process, guards: frozenset[str], away: int
+    store: Store, process: Process, guards: frozenset[str], grace: int
 ) -> tuple[str, Process, Store]:
-    """Its request reaches the store. `away`: what an owner may stay at the moment."""
+    """Its request reaches the store. `grace`: what an owner may stay at the moment."""
     assert process.request is not None
     what, sent_at = process.request
     if what == "claim":
-        after, remaining, handed_over = store.claim(away)
+        after, remaining, handed_over = store.claim(grace)
         if "waits out what an owner may stay" not in guards:
             remaining = min(remaining, TTL)
         provable = store.free or "proof needs one that had waited" not in guards
@@ -512,14 +512,14 @@ def _arrives(
     else:
         asked = process.asked
         if "stays no longer before it says so" not in guards:
-            asked = away
+            asked = grace
         always = "stays in what was before it" not in guards
         after = store.lengthened(process.epoch, TTL + asked, always=always)
         owned = store.renew(process.epoch, any_epoch="renews its own epoch only" not in guards)
         answer = ("renew", sent_at, process.epoch, 0, owned, False)
     return (
         f"{what} reaches the store",
-        process._replace(request=None, answer=answer, alone=away > 0),
+        process._replace(request=None, answer=answer, alone=grace > 0),
         after,
     )
 
@@ -535,13 +535,13 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             if process.phase != "connected" or "stays connected no more when it left" in guards:
                 said = Process()
             return "learns that it is not the owner", said, store
-        away = process.away if process.alone else 0
+        grace = process.grace if process.alone else 0
         if process.alone and "stays no more, once it was not alone" not in guards:
-            away = AWAY
+            grace = AWAY
         return (
             "learns that it is the owner",
             process._replace(
-                answer=None, proven_at=max(process.proven_at, proven), away=away, alone=False
+                answer=None, proven_at=max(process.proven_at, proven), grace=grace, alone=False
             ),
             store,
         )
@@ -556,7 +556,7 @@ def _learns(store: Store, process: Process, guards: frozenset[str]) -> tuple[str
             provable=provable,
             handed_over=good,
             held=0,
-            away=AWAY if process.alone else 0,
+            grace=AWAY if process.alone else 0,
             alone=False,
         ),
         store,

@@ -33,7 +33,7 @@ __all__ = ["Node", "WorkerAgent"]
 log = structlog.get_logger(__name__)
 
 #: Beats that may be missed before a node counts as silent.
-_BEATS = 3
+_HEARTBEATS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ class WorkerAgent:
         await self._emit("worker.registered", self._node)
         while not self._stop.is_set():
             try:
-                await self._beat()
+                await self._heartbeat()
             except Exception:
                 METER.count("work_errors", "heartbeat")
                 log.exception("worker.beat_failed", node=self._node.id)
@@ -89,12 +89,12 @@ class WorkerAgent:
         if self._backend is not None:
             await self._backend.close()
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         sessions = await self._sessions()
         health = self._health.read(sessions=sessions)
         memory = await asyncio.to_thread(session_memory, self._settings.data_dir)
         METER.gauge("session_memory", self._node.name, lambda: memory)
-        lifetime = _BEATS * self._settings.backend.heartbeat_seconds
+        lifetime = _HEARTBEATS * self._settings.backend.heartbeat_seconds
         await self._stores.cache.worker_put(
             self._node.id, health | {"at": int(time.time() * 1000)}, lifetime
         )
@@ -105,7 +105,7 @@ class WorkerAgent:
         try:
             workers = await self._stores.workers.list()
         except GatewayError as error:
-            log.debug("worker.stores_away", error=error.detail)
+            log.debug("worker.stores_unreachable", error=error.detail)
             return -1
         return next((w.sessions for w in workers if w.node == self._node.id), 0)
 

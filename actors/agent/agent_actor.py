@@ -13,9 +13,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.agent.agent import Node, WorkerAgent
 from actors.agent.lapsed import Lapsed
-from actors.agent.lost_nodes import BEAT_SECONDS, LostNodes
+from actors.agent.lost_nodes import HEARTBEAT_SECONDS, LostNodes
 from actors.agent.orphaned_spools import OrphanedSpools
-from actors.agent.raylets import Raylet, alive_raylets, call_dead, in_thread, look_at
+from actors.agent.raylets import Raylet, alive_raylets, call_dead, in_thread, probe
 from actors.agent.reach import PATIENCE, Reach
 from actors.agent.spares import Spares, needed
 from actors.endless import endless
@@ -42,7 +42,7 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 5.0
+_PROBE_SECONDS = 5.0
 #: From one look at which nodes Ray counts as alive to the next.
 _RAYLETS_SECONDS = 1.0
 #: Between beats, and looks for others, of the only node: one that joins is known after that.
@@ -95,10 +95,10 @@ class WorkerAgentActor:
 
         return await self._loop.call(ask)
 
-    async def look_at_whatsapp(self) -> None:
+    async def probe_whatsapp(self) -> None:
         """A session of this node does not reach it."""
         if self._reach is not None:
-            self._loop.call_soon(self._reach.look_now)
+            self._loop.call_soon(self._reach.probe_now)
 
     async def take_supervisor(self, off: str) -> None:
         """The supervisor cannot go on on the node `off`: have it on another."""
@@ -116,7 +116,7 @@ class WorkerAgentActor:
 
     async def _run(self) -> None:
         self._stores = stores = await retry_until_available(
-            lambda: Stores.open(self._settings), "worker.stores_away", pauses=(1.0, 1.0)
+            lambda: Stores.open(self._settings), "worker.stores_unreachable", pauses=(1.0, 1.0)
         )
         me = None
         while me is None:
@@ -136,7 +136,7 @@ class WorkerAgentActor:
             me.id,
             raylets=lambda: self._raylets,
             silence=stores.workers.silence,
-            look=look_at,
+            probe=probe,
             report=_unregister,
         )
         way = way_to_whatsapp(self._settings.whatsapp.proxy_url)
@@ -146,12 +146,12 @@ class WorkerAgentActor:
         )
         lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
         beside = [
-            asyncio.create_task(endless("beat", self._beat)),
+            asyncio.create_task(endless("beat", self._heartbeat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),
             asyncio.create_task(endless("lost nodes", lost.run)),
             asyncio.create_task(endless("lapsed leases", lapsed.run)),
             asyncio.create_task(endless("reach", reach.run)),
-            asyncio.create_task(endless("leftovers", orphaned_spools.run)),
+            asyncio.create_task(endless("orphaned-spools", orphaned_spools.run)),
             asyncio.create_task(endless("spares", spares.run)),
         ]
         try:
@@ -161,7 +161,7 @@ class WorkerAgentActor:
                 task.cancel()
         await stores.close()
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         """Say that this node lives."""
         assert self._stores is not None  # noqa: S101 - opened before
         while True:
@@ -169,7 +169,7 @@ class WorkerAgentActor:
                 await self._stores.workers.report_alive(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
-            await asyncio.sleep(_ALONE_SECONDS if self._alone else BEAT_SECONDS)
+            await asyncio.sleep(_ALONE_SECONDS if self._alone else HEARTBEAT_SECONDS)
 
     async def _know_raylets(self) -> None:
         """While the GCS is away those that it knew last are looked at."""
@@ -203,7 +203,7 @@ class WorkerAgentActor:
         nodes = await _nodes_in_time()
         if nodes is not None:
             try:
-                async with asyncio.timeout(_LOOK_SECONDS):
+                async with asyncio.timeout(_PROBE_SECONDS):
                     await asyncio.to_thread(_create_missing, self._settings, nodes)
             except (TimeoutError, RayError, ValueError) as error:
                 log.warning("worker.agents_not_seen_to", error=str(error))
@@ -275,7 +275,7 @@ async def _unregister(raylet: Raylet, why: str) -> None:
 async def _nodes_in_time() -> list[Node] | None:
     """None while the control store does not answer."""
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(_PROBE_SECONDS):
             return await asyncio.to_thread(alive_nodes)
     except (TimeoutError, RayError) as error:
         log.warning("worker.nodes_unknown", error=str(error))

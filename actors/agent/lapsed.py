@@ -23,7 +23,7 @@ __all__ = ["REASON", "Lapsed"]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _MORE_SECONDS = 0.5
 REASON = "its owner is not heard of: it is taken over"
 
@@ -50,7 +50,7 @@ class Lapsed:
                 # What was seen before counts on: nobody can have renewed meanwhile either, and
                 # the row is looked at again when it is changed.
                 log.debug("worker.leases_unknown", error=error.detail)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def once(self) -> None:
         """Look once. Raises `GatewayError`."""

@@ -15,17 +15,17 @@ import structlog
 from actors.agent.raylets import Found, Raylet
 from cluster.domain.errors import GatewayError
 
-__all__ = ["BEAT_SECONDS", "LostNodes"]
+__all__ = ["HEARTBEAT_SECONDS", "LostNodes"]
 
 log = structlog.get_logger(__name__)
 
 #: An agent says that its node lives this often, and looks at its neighbours; seconds.
-BEAT_SECONDS = 0.4
+HEARTBEAT_SECONDS = 0.4
 #: Silence of a node in PostgreSQL that counts where its raylet refuses (its process is gone), and
 #: where it is silent as well; seconds.
 _QUIET_REFUSED, _QUIET = 1.2, 2.0
 #: Looks in a row that fail.
-_LOOKS = 2
+_PROBES = 2
 #: Each looks at so many, in a ring by their ids: any two of them may be lost at once.
 _NEIGHBOURS = 3
 #: Bound on asking PostgreSQL, seconds.
@@ -41,7 +41,7 @@ class LostNodes:
         *,
         raylets: Callable[[], Sequence[Raylet]],
         silence: Callable[[], Awaitable[Mapping[str, float]]],
-        look: Callable[[Raylet], Awaitable[Found]],
+        probe: Callable[[Raylet], Awaitable[Found]],
         report: Callable[[Raylet, str], Awaitable[None]],
     ) -> None:
         """`raylets`: of the nodes that Ray counts as alive; `silence`: see `WorkerStore`; `report`:
@@ -49,7 +49,7 @@ class LostNodes:
         self._me = me
         self._raylets = raylets
         self._silence = silence
-        self._look = look
+        self._probe = probe
         self._report = report
         #: Failed looks in a row.
         self._failed: dict[str, int] = {}
@@ -58,7 +58,7 @@ class LostNodes:
         """Until it is cancelled."""
         while True:
             await self.once()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def once(self) -> None:
         """Look at the neighbours once, and report those that are lost."""
@@ -66,7 +66,7 @@ class LostNodes:
         found = dict(
             zip(
                 [one.node for one in neighbours],
-                await asyncio.gather(*(self._look(one) for one in neighbours)),
+                await asyncio.gather(*(self._probe(one) for one in neighbours)),
                 strict=True,
             )
         )
@@ -74,14 +74,14 @@ class LostNodes:
             node: 0 if what is Found.ANSWERS else self._failed.get(node, 0) + 1
             for node, what in found.items()
         }
-        if not any(count >= _LOOKS for count in self._failed.values()):
+        if not any(count >= _PROBES for count in self._failed.values()):
             return
         # Asked after the looks: what is silent was so all the while.
         silence = await self._known_silence()
         for one in neighbours:
             what, quiet = found[one.node], silence.get(one.node, 0.0)
             enough = _QUIET_REFUSED if what is Found.REFUSES else _QUIET
-            if self._failed[one.node] >= _LOOKS and quiet >= enough:
+            if self._failed[one.node] >= _PROBES and quiet >= enough:
                 why = f"its raylet {what.value}, and its agent said nothing for {quiet:.1f} s"
                 log.error("worker.node_lost", node=one.node, name=one.name, why=why)
                 try:

@@ -46,12 +46,12 @@ class OrphanedSpools:
         """Until it is cancelled."""
         while True:
             try:
-                await self.look()
+                await self.poll()
             except (GatewayError, OSError) as error:
-                log.info("leftovers.later", error=str(error))
+                log.info("orphaned_spools.later", error=str(error))
             await asyncio.sleep(_EVERY)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Give away what can be given away now. Raises `GatewayError`, `OSError`."""
         folders = await asyncio.to_thread(abandoned, self._root)
         if not folders:
@@ -81,5 +81,5 @@ class OrphanedSpools:
             except SessionNotFound:
                 return
             await self._adopt(record, entries)
-            log.warning("leftovers.given", session=record.name, entries=len(entries))
+            log.warning("orphaned_spools.given", session=record.name, entries=len(entries))
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

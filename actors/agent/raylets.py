@@ -23,10 +23,10 @@ from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from cluster.domain.errors import Unavailable
 
-__all__ = ["Found", "Raylet", "alive_raylets", "call_dead", "in_thread", "look_at"]
+__all__ = ["Found", "Raylet", "alive_raylets", "call_dead", "in_thread", "probe"]
 
 #: Bounds on one probe, and on a report to the GCS; seconds.
-_LOOK_SECONDS, _UNREGISTER_SECONDS = 1.0, 3.0
+_PROBE_SECONDS, _UNREGISTER_SECONDS = 1.0, 3.0
 _HEALTH = "/grpc.health.v1.Health/Check"
 #: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
 _UNEXPECTED = 2
@@ -81,10 +81,10 @@ async def in_thread(ask: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
 
 
-async def look_at(raylet: Raylet) -> Found:
+async def probe(raylet: Raylet) -> Found:
     """Whether it answers within a second."""
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(_PROBE_SECONDS):
             _, writer = await asyncio.open_connection(raylet.address, raylet.port)
             writer.close()
     except ConnectionRefusedError:
@@ -98,7 +98,7 @@ def _answers(address: str) -> Found:
     # The kernel takes connections for a process that is stopped.
     channel = init_grpc_channel(address)
     try:
-        channel.unary_unary(_HEALTH)(b"", timeout=_LOOK_SECONDS)
+        channel.unary_unary(_HEALTH)(b"", timeout=_PROBE_SECONDS)
     except grpc.RpcError:
         return Found.SILENT
     finally:

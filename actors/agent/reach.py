@@ -21,24 +21,24 @@ log = structlog.get_logger(__name__)
 PATIENCE = 0.6
 _EVERY, _SOON = 5.0, 0.25
 #: Looks in a row that change the mind.
-_LOOKS = 3
+_PROBES = 3
 
 
 class Reach:
     """Looks again and again."""
 
     def __init__(
-        self, look: Callable[[], Awaitable[bool]], report: Callable[[bool], Awaitable[None]]
+        self, probe: Callable[[], Awaitable[bool]], report: Callable[[bool], Awaitable[None]]
     ) -> None:
         """`report`: WhatsApp is away; may raise `GatewayError`."""
-        self._look = look
+        self._probe = probe
         self._report = report
-        self._away = False
+        self._unreachable = False
         self._reported: bool | None = None
         self._other = 0
         self._asked = asyncio.Event()
 
-    def look_now(self) -> None:
+    def probe_now(self) -> None:
         """A session had no answer, and got no connection: a look of its own."""
         self._asked.set()
 
@@ -51,20 +51,20 @@ class Reach:
 
     async def once(self) -> bool:
         """Look once; whether the next look should come soon."""
-        asked, reached = self._asked.is_set(), await self._look()
+        asked, reached = self._asked.is_set(), await self._probe()
         self._asked.clear()
-        if reached is not self._away:
+        if reached is not self._unreachable:
             self._other = 0
         else:
             # That of a session is the first of its row.
             self._other += 1 + (asked and not reached and not self._other)
-        if self._other >= _LOOKS:
-            self._away, self._other = not self._away, 0
-            log.warning("worker.whatsapp", away=self._away)
-        if self._reported is not self._away:
+        if self._other >= _PROBES:
+            self._unreachable, self._other = not self._unreachable, 0
+            log.warning("worker.whatsapp", unreachable=self._unreachable)
+        if self._reported is not self._unreachable:
             try:
-                await self._report(self._away)
-                self._reported = self._away
+                await self._report(self._unreachable)
+                self._reported = self._unreachable
             except GatewayError as error:
                 log.debug("worker.reach_not_reported", error=error.detail)
-        return self._away or self._other > 0 or self._reported is not self._away
+        return self._unreachable or self._other > 0 or self._reported is not self._unreachable

@@ -23,7 +23,7 @@ _ASK_EVERY = 5.0
 #: However many sessions another node has.
 _MOST = 50
 #: Looks in a row that must find too few: those who take over now need the processor themselves.
-_LOOKS = 10
+_POLLS = 10
 #: Seconds that a process has to get ready; starts in a row that may bring nothing.
 _PATIENCE, _IN_VAIN = 30.0, 3
 
@@ -69,12 +69,12 @@ class Spares:
                 few = in_vain = due = 0
             elif due and there >= due:
                 # The others need not wait: whoever needed the processor has it.
-                few, in_vain, due = _LOOKS, 0, 0
+                few, in_vain, due = _POLLS, 0, 0
             elif due and clock() >= until:
                 few, in_vain, due = 0, in_vain + 1, 0
             elif not due:
                 few += 1
-            if few >= _LOOKS:
+            if few >= _POLLS:
                 few, due, until = 0, there + 1, clock() + _PATIENCE
                 try:
                     await self._start()

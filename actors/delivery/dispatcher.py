@@ -31,10 +31,10 @@ __all__ = ["Dispatcher"]
 
 log = structlog.get_logger(__name__)
 
-_AWAY_SECONDS = 0.5
+_UNREACHABLE_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
 #: Seconds from one look for events to the next.
-_BETWEEN_LOOKS = 0.02
+_BETWEEN_ROUNDS = 0.02
 
 #: Gauges of processes that are gone.
 _GAUGE_LIFETIME = timedelta(hours=1)
@@ -70,12 +70,12 @@ class Dispatcher:
         #: More may wait than there was room for.
         self._full = False
         self._wake = asyncio.Event()
-        self._next_look = 0.0
+        self._next_round = 0.0
         #: Leases of others, and since when each is where it is.
         self._seen: dict[Holding, float] = {}
-        self._looked_at = float("-inf")
+        self._leases_read_at = float("-inf")
         #: When all sessions were looked at last; monotonic seconds.
-        self._looked_at_all = float("-inf")
+        self._all_read_at = float("-inf")
         #: Sessions that were named; None: look at all.
         self._hinted: set[int] | None = None
         #: Those that were looked at while an endpoint of theirs was held: that found nothing.
@@ -127,13 +127,13 @@ class Dispatcher:
 
     async def _round(self) -> None:
         # A burst of hints is one look: each costs two statements.
-        await asyncio.sleep(max(0.0, self._next_look - time.monotonic()))
+        await asyncio.sleep(max(0.0, self._next_round - time.monotonic()))
         if self._stopping:
             # Nobody would wake it once more.
             return
-        self._next_look = time.monotonic() + _BETWEEN_LOOKS
+        self._next_round = time.monotonic() + _BETWEEN_ROUNDS
         hinted, self._hinted = self._hinted, set()
-        if time.monotonic() - self._looked_at_all >= self._poll.total_seconds():
+        if time.monotonic() - self._all_read_at >= self._poll.total_seconds():
             # Who is notified of a session all the time would never come to what is due elsewhere.
             hinted = None
         self._wake.clear()
@@ -141,9 +141,9 @@ class Dispatcher:
             taken = await self._take(hinted)
             pause = await self._until_due() if not taken else None
         except GatewayError as error:
-            log.warning("webhook.stores_away", error=error.detail)
+            log.warning("webhook.stores_unreachable", error=error.detail)
             self._hinted = None
-            await asyncio.sleep(_AWAY_SECONDS)
+            await asyncio.sleep(_UNREACHABLE_SECONDS)
             return
         if pause is None and self._free:
             return
@@ -181,7 +181,7 @@ class Dispatcher:
         busy = Counter(hook.target for hook in self._under_way.values())
         lease, asked_at = uuid.uuid4().hex, time.monotonic()
         if hinted is None:
-            self._looked_at_all = asked_at
+            self._all_read_at = asked_at
             self._due = None
             await self._free_lapsed()
         held = {hook.session_id for hook in self._under_way.values()}
@@ -215,9 +215,9 @@ class Dispatcher:
         """Take away what a dispatcher that is gone still holds: seen without a change for as long
         as its holder may take, by this process's own clock."""
         now = time.monotonic()
-        if now - self._looked_at < self._settings.webhooks.poll_seconds:
+        if now - self._leases_read_at < self._settings.webhooks.poll_seconds:
             return
-        self._looked_at = now
+        self._leases_read_at = now
         own = {hook.id for hook in self._under_way.values()}
         held = [one for one in await self._stores.webhooks.leased() if one.id not in own]
         self._seen = {one: self._seen.get(one, now) for one in held}
@@ -285,4 +285,4 @@ class Dispatcher:
                 await self._stores.events.forget(
                     timedelta(seconds=self._settings.events.retention_seconds)
                 )
-            await asyncio.sleep(_TIDY_SECONDS if registered else _AWAY_SECONDS)
+            await asyncio.sleep(_TIDY_SECONDS if registered else _UNREACHABLE_SECONDS)

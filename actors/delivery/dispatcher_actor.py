@@ -14,7 +14,7 @@ from cluster.telemetry.configure import configure_telemetry
 
 __all__ = ["WebhookDispatcher"]
 
-_AWAY_SECONDS = 1.0
+_UNREACHABLE_SECONDS = 1.0
 
 
 class WebhookDispatcher:
@@ -54,8 +54,8 @@ class WebhookDispatcher:
         configure_telemetry(settings, "webhooks", dispatcher=self._name)
         stores = await retry_until_available(
             lambda: Stores.open(settings, plan_once=True),
-            "dispatcher.stores_away",
-            pauses=(_AWAY_SECONDS, _AWAY_SECONDS),
+            "dispatcher.stores_unreachable",
+            pauses=(_UNREACHABLE_SECONDS, _UNREACHABLE_SECONDS),
         )
         self._dispatcher = Dispatcher(stores, settings)
         if self._stopped:

@@ -41,13 +41,13 @@ async def admitted(
                 return False
             if admission.unwanted:
                 return False
-            if not admission.parked:
+            if not admission.held:
                 return await _wait(stores, session_id, admission, stopping)
             log.info("admission.node_drained", session_id=session_id, node=node)
         except SessionNotFound:
             return False
         except Unavailable as error:
-            log.warning("admission.stores_away", session_id=session_id, error=error.detail)
+            log.warning("admission.stores_unreachable", session_id=session_id, error=error.detail)
         await asyncio.sleep(_POLL_SECONDS)
     return False
 

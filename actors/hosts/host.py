@@ -42,12 +42,12 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 #: Seconds between looks what is to run: as long as that is not so, and when all is well. Changes
-#: are notified (`SessionHost.look`).
-_LOOK_SECONDS, _LOOK_WELL = 1.0, 10.0
+#: are notified (`SessionHost.wake`).
+_POLL_SECONDS, _POLL_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
 #: Renewals that are asked for within so many seconds go in one statement.
-_BEAT = 0.2
+_RENEWAL_WINDOW = 0.2
 #: Threads besides those that devices and their calls may hold, each for as long as the library
 #: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64
@@ -81,7 +81,7 @@ class Assigned:
         """One session, whose process ends with it and is started again by Ray."""
         return not self.host
 
-    async def look(self, stores: Stores) -> frozenset[int]:
+    async def poll(self, stores: Stores) -> frozenset[int]:
         """Ids of the sessions that are to run. Raises `Unavailable`."""
         if self.host:
             wanted = await stores.hosts.sessions_of(self.host)
@@ -109,12 +109,12 @@ class SessionHost:
         client_factory: Callable[[Settings], ClientFactory],
         hand_over: Callable[[int, int, list[bytes]], Coroutine[Any, Any, bool]] | None = None,
         move_away: Callable[[int, bool, int], Awaitable[bool]] | None = None,
-        whatsapp_away: Callable[[], None] | None = None,
+        whatsapp_unreachable: Callable[[], None] | None = None,
         dead_man: Switch | None = None,
     ) -> None:
         """`hand_over(session, host, entries)`: gives what a fenced session received to the shared
         host that has it by now; without one, to the newer incarnation of this actor. `move_away`:
-        see `actors.hosts.relocation.ask_to_move`; `whatsapp_away`: see `Session`."""
+        see `actors.hosts.relocation.ask_to_move`; `whatsapp_unreachable`: see `Session`."""
         self._assigned = assigned
         self._capacity = capacity = assigned.capacity
         self._node = node
@@ -127,7 +127,7 @@ class SessionHost:
         self._dead_man = SharedDeadMan(dead_man or DeadMan())
         self._hand_over = hand_over
         self._move_away = move_away
-        self._whatsapp_away = whatsapp_away
+        self._whatsapp_unreachable = whatsapp_unreachable
         self._slots: dict[int, Slot] = {}
         #: Those that this process let go of, to own them again.
         self._again: set[int] = set()
@@ -136,7 +136,7 @@ class SessionHost:
         self._last: Session | None = None
         self._stores: Stores | None = None
         self._vitals: asyncio.Task[None] | None = None
-        self._poked = asyncio.Event()
+        self._woken = asyncio.Event()
         self._closing = self._retired_reported = False
         self._asked = time.monotonic()
         self._waits_for = "the session is being started"
@@ -219,15 +219,15 @@ class SessionHost:
         await asyncio.gather(*(asyncio.shield(slot.done) for slot in slots))
         return len(slots)
 
-    async def look(self) -> None:
+    async def wake(self) -> None:
         """Look now what is to run here."""
-        self._poked.set()
+        self._woken.set()
 
     def _slot(self, session_id: int) -> Slot:
         alone = self._assigned.alone
         slot = self._slots.get(session_id or self._assigned.session_id)
         if slot is None:
-            self._poked.set()
+            self._woken.set()
             if alone:
                 raise Unavailable(self._waits_for, retry_after=1)
             raise NotOwner("the session is not in this process", retry_after=1)
@@ -239,45 +239,45 @@ class SessionHost:
             endless("vitals", lambda: publish_vitals(stores.cache, lambda: self._slots))
         )
         while True:
-            well = await self._look(stores)
+            well = await self._poll(stores)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_WELL if well else _LOOK_SECONDS):
-                    await self._poked.wait()
-            self._poked.clear()
+                async with asyncio.timeout(_POLL_WELL if well else _POLL_SECONDS):
+                    await self._woken.wait()
+            self._woken.clear()
 
     async def _open(self) -> Stores:
         stores = await retry_until_available(
             lambda: Stores.open(self._settings, plan_once=True),
-            "host.stores_away",
+            "host.stores_unreachable",
             pauses=(_AGAIN, _AGAIN),
-            away=self._stores_away,
+            on_unavailable=self._stores_unreachable,
         )
         if not self._assigned.alone:
-            stores.ownership = BatchedOwnership(stores.db, beat=_BEAT)
+            stores.ownership = BatchedOwnership(stores.db, window=_RENEWAL_WINDOW)
         self._stores = stores
         self._factory = self._make_factory(self._settings)
         return stores
 
-    async def _stores_away(self, _: Unavailable) -> None:
+    async def _stores_unreachable(self, _: Unavailable) -> None:
         """A node that alone does not reach PostgreSQL asks for the session to be moved; those of a
         shared host are moved by the supervisor, who does not hear of it."""
         if self._assigned.alone and time.monotonic() - self._asked > _ASK:
             await self._moves(self._assigned.session_id, True, 0)
             self._asked = time.monotonic()
 
-    async def _look(self, stores: Stores) -> bool:
+    async def _poll(self, stores: Stores) -> bool:
         """Begin and end what is not as it should be; True when all is."""
         if self._assigned.alone and self._slots:
             # A session that has its process for itself is looked at when it has ended.
             return True
         try:
-            wanted = await self._assigned.look(stores)
+            wanted = await self._assigned.poll(stores)
             if self._retired and not self._retired_reported:
                 await stores.hosts.retire(self._assigned.host)
                 self._retired_reported = True
         except Unavailable as error:
-            log.warning("host.stores_away", error=error.detail)
-            await self._stores_away(error)
+            log.warning("host.stores_unreachable", error=error.detail)
+            await self._stores_unreachable(error)
             return False
         for session_id, slot in self._slots.items():
             if session_id not in wanted:
@@ -303,7 +303,7 @@ class SessionHost:
             switch=self._dead_man.switch(),
             hand_over=partial(self._pass_on, session_id),
             move_away=partial(self._moves, session_id),
-            whatsapp_away=self._whatsapp_away,
+            whatsapp_unreachable=self._whatsapp_unreachable,
             starting=self._starting,
             disk=self._disk,
             alone=self._assigned.alone,
@@ -332,7 +332,7 @@ class SessionHost:
             log.warning("host.owns_again", session_id=session_id)
         # Whether it is to run here again; it may have ended by itself.
         asyncio.get_running_loop().call_later(
-            0.0 if after is After.AGAIN else _LOOK_SECONDS, self._poked.set
+            0.0 if after is After.AGAIN else _POLL_SECONDS, self._woken.set
         )
 
     def _exit(self, code: int, why: str, **facts: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.import_stubs import SESSION_PROCESS
 from actors.zygote.signal_checks import check_seldom
 from actors.zygote.spares import announce
 

@@ -16,7 +16,7 @@ from cluster.domain.errors import GatewayError, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import SUPERVISOR
 
-__all__ = ["MoveAway", "ask_to_move", "reaches_postgresql", "report_whatsapp_away"]
+__all__ = ["MoveAway", "ask_to_move", "reaches_postgresql", "report_whatsapp_unreachable"]
 
 log = structlog.get_logger(__name__)
 
@@ -57,17 +57,17 @@ async def ask_to_move(session_id: int, cut_off: bool, closed: int) -> bool:
         return False
 
 
-def report_whatsapp_away() -> None:
+def report_whatsapp_unreachable() -> None:
     """Has the node's agent look whether this node reaches WhatsApp: if not, it is drained."""
     context = ray.get_runtime_context()
 
     def ask() -> None:
         try:
             agent = ray.get_actor(agent_name(context.get_node_id()), context.namespace)
-            agent.look_at_whatsapp.remote()
-        except (ValueError, RayError) as error:
-            # It looks by itself as well, every few seconds.
-            log.info("actor.whatsapp_away_not_reported", error=str(error))
+            agent.probe_whatsapp.remote()
+        except (ValueError, RayError, AttributeError) as error:
+            # It also polls, every few seconds; an agent of the version before only does that.
+            log.info("actor.whatsapp_unreachable_not_reported", error=str(error))
 
     # Ray may be slow to answer; a thread that ends by itself.
-    threading.Thread(target=ask, name="whatsapp-away", daemon=True).start()
+    threading.Thread(target=ask, name="whatsapp-unreachable", daemon=True).start()

@@ -24,22 +24,22 @@ class BatchedOwnership(OwnershipStore):
     Safe: the owner counts from before it asked, which is before the statement is sent.
     """
 
-    def __init__(self, database: Database, *, beat: float) -> None:
+    def __init__(self, database: Database, *, window: float) -> None:
         super().__init__(database)
-        self._beat = beat
+        self._window = window
         self._asked: dict[int, _Asked] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def renew(
-        self, session_id: int, epoch: int, ttl: timedelta, away: timedelta = timedelta()
+        self, session_id: int, epoch: int, ttl: timedelta, grace: timedelta = timedelta()
     ) -> Renewal | None:
         """See `OwnershipStore.renew`."""
         if session_id in self._asked:
             # Two owners of one session in this process: the epochs decide.
-            return await super().renew(session_id, epoch, ttl, away)
+            return await super().renew(session_id, epoch, ttl, grace)
         answer: asyncio.Future[Renewal | None] = asyncio.get_running_loop().create_future()
         first = not self._asked
-        self._asked[session_id] = _Asked(epoch, away, answer)
+        self._asked[session_id] = _Asked(epoch, grace, answer)
         if first:
             task = asyncio.create_task(self._gather(ttl), name="renewals")
             self._sending.add(task)
@@ -47,15 +47,15 @@ class BatchedOwnership(OwnershipStore):
         return await answer
 
     async def _gather(self, ttl: timedelta) -> None:
-        await asyncio.sleep(self._beat)
+        await asyncio.sleep(self._window)
         asked, self._asked = self._asked, {}
         # All of them stay as long, but for those that were started among other machines.
-        for away in {one.away for one in asked.values()}:
-            await self._send({i: one for i, one in asked.items() if one.away == away}, ttl, away)
+        for grace in {one.grace for one in asked.values()}:
+            await self._send({i: one for i, one in asked.items() if one.grace == grace}, ttl, grace)
 
-    async def _send(self, asked: dict[int, _Asked], ttl: timedelta, away: timedelta) -> None:
+    async def _send(self, asked: dict[int, _Asked], ttl: timedelta, grace: timedelta) -> None:
         try:
-            owned = await self.renew_all({i: one.epoch for i, one in asked.items()}, ttl, away)
+            owned = await self.renew_all({i: one.epoch for i, one in asked.items()}, ttl, grace)
         except Exception as error:  # noqa: BLE001 - raised to those who asked
             for one in asked.values():
                 with contextlib.suppress(asyncio.InvalidStateError):
@@ -72,5 +72,5 @@ class _Asked:
     """A renewal that waits for its beat."""
 
     epoch: int
-    away: timedelta
+    grace: timedelta
     answer: asyncio.Future[Renewal | None]

@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 
 from actors.hosts.clients import neonize_factory
 from actors.hosts.host import Assigned, SessionHost, Turn
-from actors.hosts.relocation import ask_to_move, report_whatsapp_away
+from actors.hosts.relocation import ask_to_move, report_whatsapp_unreachable
 from actors.session.session import Session
 from actors.zygote.spares import taken
 from actors.zygote.started import started
@@ -62,7 +62,7 @@ class SessionActor:
             client_factory=neonize_factory,
             hand_over=self._hand_over,
             move_away=ask_to_move,
-            whatsapp_away=report_whatsapp_away,
+            whatsapp_unreachable=report_whatsapp_unreachable,
         )
         path = local_socket(settings.data_dir, host=host, session_id=session_id)
         self._host.loop.keep("local calls", lambda: self._serve_local_calls(path))
@@ -164,9 +164,14 @@ class SessionActor:
         return await self._cross(self._host.stop_all)
 
     @ray.method(concurrency_group="control")
-    async def look(self) -> Reply:
+    async def wake(self) -> Reply:
         """What is to run here has changed."""
-        return await self._cross(self._host.look)
+        return await self._cross(self._host.wake)
+
+    @ray.method(concurrency_group="control")
+    async def look(self) -> Reply:
+        """As `wake`; what supervisors of the version before call in a rolling upgrade."""
+        return await self._cross(self._host.wake)
 
     @ray.method(concurrency_group="control")
     async def describe(self) -> Reply:

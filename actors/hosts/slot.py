@@ -60,16 +60,16 @@ class Slot:
         switch: Switch,
         hand_over: HandOver,
         move_away: MoveAway,
-        whatsapp_away: Callable[[], None] | None,
+        whatsapp_unreachable: Callable[[], None] | None,
         starting: asyncio.Semaphore,
         disk: FullDisk,
         alone: bool,
         owned_before: bool,
     ) -> None:
-        """`move_away`: has the session run on another node; `whatsapp_away`: see `Session`; of all
-        sessions of the process: `starting`, those that may start at once, and `disk`. `alone`: the
-        process may end with the session. `owned_before`: by this process, which has let go of
-        it."""
+        """`move_away`: has the session run on another node; `whatsapp_unreachable`: see `Session`;
+        of all sessions of the process: `starting`, those that may start at once, and `disk`.
+        `alone`: the process may end with the session. `owned_before`: by this process, which has
+        released it."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.
@@ -83,7 +83,7 @@ class Slot:
         self._switch = switch
         self._hand_over = hand_over
         self._move_away = move_away
-        self._whatsapp_away = whatsapp_away
+        self._whatsapp_unreachable = whatsapp_unreachable
         self._starting = starting
         self._disk = disk
         self._alone = alone
@@ -139,7 +139,7 @@ class Slot:
             owned_before=self._owned_before,
             disk=self._disk,
             move_away=self._move_away,
-            whatsapp_away=self._whatsapp_away,
+            whatsapp_unreachable=self._whatsapp_unreachable,
         )
         if self._stop_asked:
             self.session.stop()

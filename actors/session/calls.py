@@ -49,10 +49,12 @@ _CONNECT_SECONDS = 0.4
 class Calls:
     """Calls from the cluster while the session runs."""
 
-    def __init__(self, owner: Owner, whatsapp_away: Callable[[], None] | None = None) -> None:
-        """`whatsapp_away`: see `Session`."""
+    def __init__(
+        self, owner: Owner, whatsapp_unreachable: Callable[[], None] | None = None
+    ) -> None:
+        """`whatsapp_unreachable`: see `Session`."""
         self._owner = owner
-        self.reach = WhatsAppReach(self._connects, whatsapp_away)
+        self.reach = WhatsAppReach(self._connects, whatsapp_unreachable)
         self._ignored = IgnoreConfig.of(owner.record.config)
         self._pacing: SessionPacing | None = None
         #: Up to this number, what was accepted is in the outbox, or was dealt with.
@@ -141,7 +143,7 @@ class Calls:
     def heard_from(self, chat: str) -> None:
         """A person wrote: that may end what holds their chat back."""
         if self._pacing is not None:
-            self.outbox.look_again(chat)
+            self.outbox.recheck(chat)
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -162,7 +164,7 @@ class Calls:
         if place is not None and place.seconds > wait:
             # It will not be its turn while the caller waits.
             wait = 0.0
-        ends: set[asyncio.Future[Any]] = {done, self.reach.away}
+        ends: set[asyncio.Future[Any]] = {done, self.reach.unreachable}
         await asyncio.wait(ends, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             return Followed(place=place)

@@ -80,7 +80,7 @@ class Closing:
         self._outbox.pause()
         if ended.how == "stopped" and not ended.disk_full:
             # What is under way to nowhere is the successor's, under the same id.
-            await self._outbox.settle(0.0 if self._reach.away.done() else _SETTLE)
+            await self._outbox.settle(0.0 if self._reach.unreachable.done() else _SETTLE)
         await self._disconnect()
         self._stand_down(cut_off=ended.cut_off)
         await self._attachments.stop()

@@ -24,14 +24,14 @@ class FullDisk:
         """See `nearly_full`."""
         self._folder = folder
         self._least = least
-        self._looked_at = float("-inf")
+        self._seen_at = float("-inf")
         self._full = False
         self._turn = asyncio.Lock()
 
     async def seen(self, within: float) -> bool:
         """Whether it was nearly full, at some moment of the last `within` seconds."""
         async with self._turn:
-            if time.monotonic() - self._looked_at > within:
+            if time.monotonic() - self._seen_at > within:
                 self._full = await asyncio.to_thread(nearly_full, self._folder, self._least)
-                self._looked_at = time.monotonic()
+                self._seen_at = time.monotonic()
             return self._full

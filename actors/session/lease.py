@@ -37,7 +37,7 @@ class LeaseClock:
     #: When the newest successful renewal was *sent*.
     proven_at: float
     #: How much longer the lease is, for who stays connected without proof; seconds.
-    away: float = 0.0
+    grace: float = 0.0
 
     def proven(self, sent_at: float) -> None:
         self.proven_at = max(self.proven_at, sent_at)
@@ -48,7 +48,7 @@ class LeaseClock:
 
     def stays(self, now: float) -> float:
         """Seconds until it must fence itself although it may stay; not positive: as above."""
-        return self.remaining(now) + self.away
+        return self.remaining(now) + self.grace
 
 
 class LeaseKeeper:
@@ -77,7 +77,7 @@ class LeaseKeeper:
             ttl=settings.ttl_seconds,
             margin=settings.fence_margin_seconds,
             proven_at=claimed_at,
-            away=settings.away.total_seconds() if alone else 0.0,
+            grace=settings.grace.total_seconds() if alone else 0.0,
         )
         self._may_stay = may_stay
         self._dead_man = dead_man
@@ -132,8 +132,8 @@ class LeaseKeeper:
             try:
                 # One that stays must be back in time to show that it runs.
                 patience = min(left, self.clock.ttl - self.clock.margin)
-                away = timedelta(seconds=self.clock.away)
-                standing = await self._renewed(self._renew(away), patience)
+                grace = timedelta(seconds=self.clock.grace)
+                standing = await self._renewed(self._renew(grace), patience)
             except Exception as error:  # noqa: BLE001
                 # Whatever it was: no proof, so the clock goes on, and the fence comes in time.
                 log.warning("lease.not_renewed", left=round(left, 2), error=repr(error))
@@ -148,7 +148,7 @@ class LeaseKeeper:
             if standing != Standing.ALONE:
                 # Its own limit first, and for good: the next renewal sends it, in whatever order
                 # they arrive.
-                self.clock.away = 0.0
+                self.clock.grace = 0.0
 
     @staticmethod
     async def _renewed(asked: Awaitable[Standing], seconds: float) -> Standing:
@@ -168,5 +168,5 @@ class LeaseKeeper:
         always before the lease ends."""
         if self._dead_man is not None:
             held = self._settings.ttl_seconds - self._settings.kill_margin_seconds
-            longest = self.clock.proven_at + held + self.clock.away
+            longest = self.clock.proven_at + held + self.clock.grace
             self._dead_man.arm(min(alive_at + held, longest))

@@ -60,7 +60,7 @@ class Opening:
             holder_id(),
             lease.ttl,
             # What is received meanwhile is on this disk alone.
-            lease.away if owner.settings.spool.fsync else timedelta(),
+            lease.grace if owner.settings.spool.fsync else timedelta(),
         )
         free_at = self._loop.time() + claim.connect_after.total_seconds()
         owner.epoch = epoch = claim.epoch

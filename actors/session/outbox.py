@@ -126,7 +126,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._known)
 
-    def look_again(self, chat: str) -> None:
+    def recheck(self, chat: str) -> None:
         """What held a chat back may be over: its person has written."""
         if chat in self._chats:
             self._ready = [(0.0 if c == chat else at, tie, c) for at, tie, c in self._ready]

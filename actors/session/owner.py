@@ -150,11 +150,11 @@ class Owner:
         that follows."""
         return self.connected is not None and not self.connected.client.gone
 
-    async def renew(self, away: timedelta) -> Standing:
-        """Lengthen the lease, by `away` beyond its usual length; what was accepted meanwhile comes
+    async def renew(self, grace: timedelta) -> Standing:
+        """Lengthen the lease, by `grace` beyond its usual length; what was accepted meanwhile comes
         to light with that. Raises `Unavailable`."""
         lease = self.settings.lease
-        renewed = await self.stores.ownership.renew(self.id, self.epoch, lease.ttl, away)
+        renewed = await self.stores.ownership.renew(self.id, self.epoch, lease.ttl, grace)
         if renewed is None:
             return Standing.LOST
         if renewed.accepted > self.newest_accepted:

@@ -14,7 +14,7 @@ __all__ = ["SessionPacing"]
 
 #: A chat that waits for tomorrow is looked at again after this long, seconds: its person may have
 #: written meanwhile.
-_LOOK_AGAIN = 60.0
+_RECHECK = 60.0
 
 
 class SessionPacing:
@@ -65,7 +65,7 @@ class SessionPacing:
         if not await self._opens(chat):
             return 0.0
         if wait := self._pace.wait_for_opening(self._clock()):
-            return min(wait, _LOOK_AGAIN)
+            return min(wait, _RECHECK)
         # Counted before the message goes out: a crash in between must not give it away twice.
         await self._store.open(self._session_id, self._epoch, chat)
         self._pace.opens(self._clock())

@@ -29,41 +29,41 @@ class WhatsAppReach:
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._sends = 0
-        self._look: asyncio.Task[None] | None = None
+        self._probe: asyncio.Task[None] | None = None
         #: Done while WhatsApp is not reached.
-        self.away: asyncio.Future[None] = self._loop.create_future()
+        self.unreachable: asyncio.Future[None] = self._loop.create_future()
 
     @contextmanager
     def sends(self) -> Iterator[None]:
         """Around what WhatsApp has to answer."""
         self._sends += 1
-        timer = self._loop.call_later(_STALLED, self._look_on)
+        timer = self._loop.call_later(_STALLED, self._begin_probe)
         try:
             yield
-            self._turn(away=False)
+            self._turn(unreachable=False)
         finally:
             self._sends -= 1
             timer.cancel()
 
     def close(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
+        if self._probe is not None:
+            self._probe.cancel()
 
-    def _look_on(self) -> None:
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self._looking(), name="whatsapp reach")
+    def _begin_probe(self) -> None:
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._probe_until_back(), name="whatsapp reach")
 
-    async def _looking(self) -> None:
-        while self._sends or self.away.done():
-            self._turn(away=not await self._connects())
+    async def _probe_until_back(self) -> None:
+        while self._sends or self.unreachable.done():
+            self._turn(unreachable=not await self._connects())
             await asyncio.sleep(_AGAIN)
 
-    def _turn(self, *, away: bool) -> None:
-        if away is self.away.done():
+    def _turn(self, *, unreachable: bool) -> None:
+        if unreachable is self.unreachable.done():
             return
-        if not away:
-            self.away = self._loop.create_future()
+        if not unreachable:
+            self.unreachable = self._loop.create_future()
             return
-        self.away.set_result(None)
+        self.unreachable.set_result(None)
         if self._report is not None:
             self._report()

@@ -96,7 +96,7 @@ class Recorder:
             return await self._stores.history.record(self._session_id, self._epoch, chunk)
 
         try:
-            return await self.while_away(write)
+            return await self.until_available(write)
         except Unstorable as error:
             half = len(chunk.messages) // 2
             if half:
@@ -112,7 +112,7 @@ class Recorder:
         unknown = [pair for pair in pairs if pair not in self._pairs]
         if not unknown:
             return
-        await self.while_away(
+        await self.until_available(
             lambda: self._stores.people.paired(self._session_id, self._epoch, unknown)
         )
         self._pairs.update(unknown)
@@ -132,13 +132,13 @@ class Recorder:
             )
 
         await self.paired(_pairs_of(message))
-        await self.while_away(write)
+        await self.until_available(write)
 
     async def _timed(self, timer: ChatTimer | None, *, by: str = "") -> None:
         """Keep after how long messages of a chat disappear, where that is news."""
         if timer is None or self._timers.get((timer.chat, by)) == timer:
             return
-        await self.while_away(
+        await self.until_available(
             lambda: self._stores.chats.set_timer(self._session_id, self._epoch, timer, by=by)
         )
         if len(self._timers) >= _TIMERS:
@@ -175,7 +175,7 @@ class Recorder:
         await self.paired(
             _pairs((event.chat_address, event.chat), (event.sender_address, event.sender))
         )
-        await self.while_away(write)
+        await self.until_available(write)
 
     async def _traced(self, event: ReceiptSeen) -> dict[str, str] | None:
         """The request that the first of the messages goes back to."""
@@ -193,7 +193,7 @@ class Recorder:
                 async def keep(group_event: GroupEvent = group_event) -> None:
                     await self._stores.groups.write(self._session_id, self._epoch, group_event)
 
-                await self.while_away(keep)
+                await self.until_available(keep)
             if self._ignored.ignores(_chat_of(payload)):
                 continue
 
@@ -202,7 +202,7 @@ class Recorder:
             ) -> None:
                 await self._append(name, payload, ids, part)
 
-            await self.while_away(write)
+            await self.until_available(write)
 
     async def undecryptable(self, event: Undecryptable, ids: EventIds) -> None:
         if self._ignored.ignores(event.chat):
@@ -212,7 +212,7 @@ class Recorder:
             payload = {"id": event.message_id, "chat": event.chat, "from": event.sender}
             await self._append("message.waiting", payload, ids)
 
-        await self.while_away(write)
+        await self.until_available(write)
 
     async def label(self, event: LabelChanged, ids: EventIds) -> None:
         """Made, changed or deleted: kept, then emitted."""
@@ -232,7 +232,7 @@ class Recorder:
 
         # Anything else would be no label of WhatsApp's.
         if label.id.isdecimal() and len(label.id) < _DIGITS:
-            await self.while_away(write)
+            await self.until_available(write)
 
     async def chat_labeled(self, event: ChatLabeled, ids: EventIds) -> None:
         """Of a label that is not known, the name is emitted as empty."""
@@ -254,7 +254,7 @@ class Recorder:
             name = "label.chat.added" if event.labeled else "label.chat.deleted"
             await self._append(name, setting_shape.chat_label(label, event.chat), ids)
 
-        await self.while_away(write)
+        await self.until_available(write)
 
     async def archived(self, event: ChatArchived, ids: EventIds) -> None:
         if self._ignored.ignores(event.chat):
@@ -262,12 +262,12 @@ class Recorder:
         payload = setting_shape.archived(
             event.chat, archived=event.archived, timestamp_ms=event.timestamp_ms
         )
-        await self.while_away(lambda: self._append("chat.archive", payload, ids))
+        await self.until_available(lambda: self._append("chat.archive", payload, ids))
 
     async def emit(self, name: str, payload: dict[str, Any]) -> None:
         """An event of the gateway's own. Raises `NotOwner`; waits while PostgreSQL is away."""
         ids = EventIds()
-        await self.while_away(lambda: self._append(name, payload, ids))
+        await self.until_available(lambda: self._append(name, payload, ids))
 
     async def _append(
         self, name: str, payload: dict[str, Any], ids: EventIds, part: str = ""
@@ -307,18 +307,18 @@ class Recorder:
         kind = event.kind
         log.error("recorder.set_aside", session_id=self._session_id, kind=kind, error=event.error)
         METER.count("events_quarantined", kind)
-        await self.while_away(
+        await self.until_available(
             lambda: self._stores.quarantine.put(
                 self._session_id, self._epoch, kind=kind, entry=event.entry, error=event.error
             )
         )
 
-    async def while_away(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def until_available(self, write: Callable[[], Awaitable[T]]) -> T:
         """Do something again until PostgreSQL is there. Raises `Unstorable` for what it does not
         take, also because that takes too long while other statements are answered."""
         slow = 0
 
-        async def away(error: Unavailable) -> None:
+        async def on_unavailable(error: Unavailable) -> None:
             nonlocal slow
             slow += isinstance(error, TooSlow) and await self._answers()
             if slow >= _TOO_SLOW:
@@ -326,7 +326,7 @@ class Recorder:
 
         # `NotOwner`: what a newer owner does not know of, the spool still has.
         return await retry_until_available(
-            write, "recorder.store_away", pauses=(0.1, 2.0), away=away
+            write, "recorder.store_unreachable", pauses=(0.1, 2.0), on_unavailable=on_unavailable
         )
 
     async def _answers(self) -> bool:

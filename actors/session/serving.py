@@ -169,10 +169,10 @@ class Serving:
 
     async def _replay(self, client: WhatsAppClient) -> None:
         """Commit what earlier owners left, and earlier connections, before anything new arrives."""
-        leftovers = self._device.spool.pending()
-        if leftovers:
-            self._owner.log.warning("session.replays_spool", entries=len(leftovers))
-        for ticket, entry in leftovers.items():
+        left = self._device.spool.pending()
+        if left:
+            self._owner.log.warning("session.replays_spool", entries=len(left))
+        for ticket, entry in left.items():
             await self._record_entry(client, entry)
             self._device.spool.done(ticket)
 
@@ -213,7 +213,7 @@ class Serving:
                     await owner.show_qr(event.text, lifetime)
                 case Paired():
                     owner.me = event.me
-                    await self._recorder.while_away(self._calls.fill)
+                    await self._recorder.until_available(self._calls.fill)
                     await owner.clear_qr()
                     self._device.device_store.changed()
                 case Renamed():
@@ -223,7 +223,7 @@ class Serving:
             return
         except Unavailable as error:
             # A cache that is away must not stop the status from moving on.
-            owner.log.warning("session.event_store_away", error=error.detail)
+            owner.log.warning("session.event_store_unreachable", error=error.detail)
         following = step(
             owner.status, event, contested=isinstance(event, Replaced) and self._contested()
         )
@@ -242,7 +242,7 @@ class Serving:
                 if (connected := self._owner.connected) is not None:
                     self._attachments.arrived(event.message, connected.client)
             case ReceiptSeen(kind="retry"):
-                await recorder.while_away(lambda: self._send_again(event.message_ids))
+                await recorder.until_available(lambda: self._send_again(event.message_ids))
             case ReceiptSeen():
                 await recorder.receipt(event, ids)
             case Undecryptable():

@@ -27,10 +27,10 @@ __all__ = ["DISK_FULL", "Session"]
 DISK_FULL = "the disk of the session's node is full"
 
 #: Seconds between looks at the free disk space.
-_LOOK_AT_DISK = 1.0
+_DISK_POLL = 1.0
 #: Seconds between looks whether it stays connected without PostgreSQL, and requests to be moved
 #: then.
-_LOOK_AT_LEASE, _ASK_TO_MOVE = 0.5, 3.0
+_LEASE_POLL, _ASK_TO_MOVE = 0.5, 3.0
 #: Seconds that a process which does not reach PostgreSQL has to let go of its parts.
 _STUCK = 2.0
 
@@ -56,13 +56,13 @@ class Session:
         owned_before: bool = False,
         disk: FullDisk | None = None,
         move_away: Callable[[bool, int], Awaitable[bool]] | None = None,
-        whatsapp_away: Callable[[], None] | None = None,
+        whatsapp_unreachable: Callable[[], None] | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
         `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
         that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
-        on another node, when PostgreSQL is reached there; `whatsapp_away`: told that WhatsApp is
-        not reached."""
+        on another node, when PostgreSQL is reached there; `whatsapp_unreachable`: called
+        when WhatsApp is not reached."""
         self._owner = owner = Owner(
             record=record, stores=stores, settings=settings, node=node, fence=self._fence
         )
@@ -83,7 +83,7 @@ class Session:
             owned_before=owned_before,
             on_disk_refused=self._on_disk_refused,
         )
-        self.calls = Calls(owner, whatsapp_away)
+        self.calls = Calls(owner, whatsapp_unreachable)
         self._serving: Serving | None = None
         self._closing = Closing(
             owner,
@@ -201,7 +201,7 @@ class Session:
         while True:
             if not stayed:
                 await keeper.unproven.wait()
-            await asyncio.sleep(_LOOK_AT_LEASE)
+            await asyncio.sleep(_LEASE_POLL)
             stays = keeper.staying
             if stays != stayed:
                 stayed = stays
@@ -216,9 +216,9 @@ class Session:
         few refusals, and the library asks for that message no more (whatsmeow retry.go)."""
         owner = self._owner
         while not self._disk_refused.is_set():
-            if await self._disk.seen(within=_LOOK_AT_DISK / 2):
+            if await self._disk.seen(within=_DISK_POLL / 2):
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._disk_refused.wait(), _LOOK_AT_DISK)
+                await asyncio.wait_for(self._disk_refused.wait(), _DISK_POLL)
         owner.log.error("session.disk_full", folder=str(owner.settings.data_dir))
         owner.end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))

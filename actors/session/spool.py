@@ -172,10 +172,10 @@ class Spool:
         with self._lock:
             return not self._in_memory_only
 
-    def take_over(self, leftovers: list[bytes]) -> list[tuple[int, bytes]]:
+    def take_over(self, left: list[bytes]) -> list[tuple[int, bytes]]:
         """Make entries of earlier owners' files this spool's own; (ticket, entry) of all that is
         not done."""
-        for ticket in [self.add(entry) for entry in leftovers][-1:]:
+        for ticket in [self.add(entry) for entry in left][-1:]:
             self.flush(ticket)
         return list(self.pending().items())
 

@@ -91,14 +91,14 @@ class HostActors:
         self._ended.pop(actor.name, None)
         self._handles[actor.name] = handle
 
-    async def poke(self, name: str) -> None:
-        """Have it look now what it has to run. It looks by itself, too: nothing hangs on this."""
+    async def wake(self, name: str) -> None:
+        """Have it look now at what it has to run. Best effort: it also polls."""
         handle = await self._handle(name)
         if handle is not None:
             try:
-                handle.look.remote()
-            except RayError as error:
-                log.warning("supervisor.not_poked", actor=name, error=str(error))
+                handle.wake.remote()
+            except (RayError, AttributeError) as error:  # a host of the version before
+                log.warning("supervisor.not_woken", actor=name, error=str(error))
 
     async def stop(self, name: str, session_id: int, patience: float) -> bool:
         """Have it let go of a session; False when that was not clean, or late."""
@@ -170,7 +170,7 @@ class HostActors:
                 named_actor, gcs, name, self._namespace, seconds=_STATE_SECONDS
             )
         except Unavailable as error:
-            log.warning("supervisor.control_store_away", error=error.detail)
+            log.warning("supervisor.control_store_unreachable", error=error.detail)
             return None
 
     async def _handle(self, name: str) -> Any | None:

@@ -18,7 +18,7 @@ _GRACE = 1.0
 
 def is_ownerless(start: Start) -> bool:
     """No process holds the lease, and none is on its way to it as far as PostgreSQL knows."""
-    if start.waits > 0 or start.parked_on:
+    if start.waits > 0 or start.held_on:
         return False
     return start.released or start.lapsed > _GRACE
 

@@ -96,7 +96,7 @@ class Reconciler:
         self._moves = Pace(settings.placement.moves_per_second)
         self._liveness = Liveness(settings.supervisor)
         #: When PostgreSQL was last found away from here; monotonic.
-        self._away_at = float("-inf")
+        self._unreachable_at = float("-inf")
         lease = settings.lease
         self._lease_seconds = lease.ttl_seconds
         #: What is left of a lease that was renewed within the last two turns, seconds.
@@ -148,7 +148,8 @@ class Reconciler:
         nobody did a moment ago, or there is no other node. Raises `Unavailable` when PostgreSQL is
         away from here as well."""
         # After an outage for everybody all leases have lapsed; each process goes on where it is.
-        if self.paused or (cut_off and time.monotonic() - self._away_at < 2 * self._lease_seconds):
+        outage = time.monotonic() - self._unreachable_at < 2 * self._lease_seconds
+        if self.paused or (cut_off and outage):
             return False
         async with self._lock(session_id):
             if closed:
@@ -206,12 +207,12 @@ class Reconciler:
         if self.paused:
             return
         try:
-            await self._look()
+            await self._poll()
         except Unavailable:
-            self._away_at = time.monotonic()
+            self._unreachable_at = time.monotonic()
             raise
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         await self._stores.workers.replace(await self._actors.nodes())
         records = {r.id: r for r in await self._stores.sessions.list(None)}
         names = await self._actors.names()
@@ -327,7 +328,7 @@ class Reconciler:
         for session_id, place in view.places.items():
             start, record = view.starts.get(session_id), records.get(session_id)
             host = view.hosts[place]
-            if start is None or start.parked_on not in closed or record is None or host.shared:
+            if start is None or start.held_on not in closed or record is None or host.shared:
                 continue
             async with self._lock(session_id):
                 if await self._still_there(session_id, host):
@@ -468,7 +469,7 @@ class Reconciler:
         avoid = {}
         if host is not None and host.shared:
             avoid = {record.id: host.id}
-            await self._actors.poke(host_name(host.id))
+            await self._actors.wake(host_name(host.id))
         else:
             await self._actors.kill(record.own_actor_name)
             if host is not None:
@@ -518,7 +519,7 @@ class Reconciler:
             if places:
                 await self._stores.hosts.assign(places)
         for host in plan.places:
-            await self._actors.poke(host_name(host))
+            await self._actors.wake(host_name(host))
         if plan.left:
             log.warning("supervisor.no_room", sessions=len(plan.left))
 
@@ -539,7 +540,7 @@ class Reconciler:
                 host=host.id,
             )
             await self._actors.create(actor, ())
-            await self._actors.poke(actor.name)
+            await self._actors.wake(actor.name)
         elif record is not None:
             actor = HostActor(
                 name=record.own_actor_name,
@@ -611,8 +612,8 @@ def _node_of(start: Start | None) -> str:
     """Where a session's process is, as far as it said so."""
     if start is None:
         return ""
-    if start.parked_on:
-        return start.parked_on
+    if start.held_on:
+        return start.held_on
     return start.owner_node if not start.released and start.lapsed <= 0 else ""
 
 

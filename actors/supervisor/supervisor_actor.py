@@ -174,7 +174,7 @@ class Supervisor:
             try:
                 await work(await self._ready())
             except GatewayError as error:
-                log.warning("supervisor.stores_away", part=name, error=error.detail)
+                log.warning("supervisor.stores_unreachable", part=name, error=error.detail)
             except Exception:
                 # These loops are what brings sessions back: they must outlive any surprise.
                 log.exception("supervisor.tick_failed", part=name)

@@ -40,7 +40,7 @@ Rows = Callable[[str], Awaitable[list[list[Any]]]]
 
 #: The library writes MACs down after the whole patch was decrypted: on a slow machine much later.
 #: Seconds between two looks at a record, at first and in the end, and until it is nobody's here.
-_LOOK_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 5.0, 180.0
+_POLL_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 5.0, 180.0
 #: Records that wait at most (two of the library's rings: whose they are, all clients of a process
 #: ask, so one account must not fill the others' time), sync keys of an account (the newest), and
 #: MACs in one question.
@@ -79,17 +79,17 @@ class AppStateSeen:
         self._next = ring.count
         self._clock = clock
         self._waiting: deque[_Waiting] = deque(maxlen=_MOST_WAITING)
-        self._looking = asyncio.Lock()
+        self._polling = asyncio.Lock()
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
+            await asyncio.sleep(_POLL_SECONDS)
+            await self.poll()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Emit what there is."""
-        async with self._looking:
+        async with self._polling:
             now = self._clock()
             if self._ring.count > self._next:
                 for following, record in self._ring.read(self._next):
@@ -123,7 +123,7 @@ class AppStateSeen:
             log.debug("app_state.store_busy", error=error.detail)
             return
         for one in due:
-            one.due_at = now + min(max(now - one.seen_at, _LOOK_SECONDS), _SELDOM_SECONDS)
+            one.due_at = now + min(max(now - one.seen_at, _POLL_SECONDS), _SELDOM_SECONDS)
         waiting, self._waiting = self._waiting, deque(maxlen=_MOST_WAITING)
         for one in waiting:
             if known.isdisjoint(one.macs):

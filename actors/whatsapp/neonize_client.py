@@ -514,7 +514,7 @@ class NeonizeClient:
         """See `actors.whatsapp.verbs.Device`."""
         if self._seen is None or self._closed:
             return
-        await self._seen.look()
+        await self._seen.poll()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.handled(), _HANDLED)
 

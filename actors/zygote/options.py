@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 
+from actors.zygote.import_stubs import SESSION_PROCESS
 from actors.zygote.launch import FORK
-from actors.zygote.lean import SESSION_PROCESS
 from actors.zygote.prestart import prestart
 from actors.zygote.spares import taken
 from cluster.domain.errors import Unavailable

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 EVERY_MS = 250
 _LOOP = "_ZN3ray4core10CoreWorker20RunTaskExecutionLoopEv"
 #: Bytes of the loop that are looked at: up to `io_context::run`.
-_LOOKED_AT = 256
+_READ_BYTES = 256
 #: `lea rsi, [rip + name]`, and after it, in so many bytes, `mov edx, 10`.
 _LOADS, _WITHIN, _PAUSE = b"\x48\x8d\x35", 64, b"\xba\x0a\x00\x00\x00"
 _NAME = b"CoreWorker.CheckSignal\0"
@@ -42,7 +42,7 @@ def check_seldom() -> bool:
         library = ctypes.CDLL(ray._raylet.__file__)
         start = ctypes.cast(getattr(library, _LOOP), ctypes.c_void_p).value or 0
         readable = _mapped(ray._raylet.__file__)
-        place = pause_in(ctypes.string_at(start, _LOOKED_AT), start, readable)
+        place = pause_in(ctypes.string_at(start, _READ_BYTES), start, readable)
         if place is None:
             log.info("ray.signals_checked_often", reason="its loop is another one")
             return False

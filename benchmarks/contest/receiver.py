@@ -37,8 +37,8 @@ class Receiver:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-                told = json.loads(await reader.readexactly(length))
-                self.heard.setdefault(str(told["payload"].get("body")), time.time())
+                event = json.loads(await reader.readexactly(length))
+                self.heard.setdefault(str(event["payload"].get("body")), time.time())
                 writer.write(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()
         self._open.discard(writer)

@@ -33,9 +33,9 @@ class Costs:
     #: PostgreSQL: committing one checkpoint.
     pg_checkpoint: float
     #: PostgreSQL: one session's row, of those that the supervisor reads in each look.
-    pg_look_row: float
+    pg_reconcile_row: float
     #: The supervisor's process: the same row, read and decoded.
-    supervisor_look_row: float
+    supervisor_reconcile_row: float
     #: PostgreSQL: bytes of write-ahead log of one send, from accepted to sent.
     wal_send: float
     #: PostgreSQL: bytes of write-ahead log of one renewal.

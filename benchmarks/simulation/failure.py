@@ -113,7 +113,7 @@ class _Cluster:
         plan = self.plan
         order = np.flatnonzero(which)
         order = order[np.argsort(ready[order], kind="stable")]
-        told = {"pace": 0.0, "nodes": 0.0}
+        times = {"pace": 0.0, "nodes": 0.0}
         burst = plan.placement.starts_burst / plan.pace
         for i in order:
             node, sessions = self.node[i], int(self.size[i])
@@ -125,9 +125,9 @@ class _Cluster:
             # A process has one interpreter: its own work does not spread over cores.
             done = max(self.node_free[node], begin + work)
             self.back[i] = done + self.latency * 4
-            told["pace"] = max(told["pace"], admitted - ready[i])
-            told["nodes"] = max(told["nodes"], done - admitted)
-        return told
+            times["pace"] = max(times["pace"], admitted - ready[i])
+            times["nodes"] = max(times["nodes"], done - admitted)
+        return times
 
 
 def lose(plan: Plan, costs: Costs, loss: Loss, *, longest: float = 900.0) -> Outcome:
@@ -140,7 +140,7 @@ def lose(plan: Plan, costs: Costs, loss: Loss, *, longest: float = 900.0) -> Out
     struck = False
     dragged = np.zeros(plan.processes, dtype=bool)
     waits: dict[str, float] = {}
-    look = max(plan.placement.reconcile_seconds, steady(plan, costs).look_seconds)
+    round_ = max(plan.placement.reconcile_seconds, steady(plan, costs).round_seconds)
     now = 0.0
     while now < _WARM + longest:
         now += step
@@ -162,7 +162,7 @@ def lose(plan: Plan, costs: Costs, loss: Loss, *, longest: float = 900.0) -> Out
             cluster.up &= ~lost
             lease_ends = cluster.proven + plan.lease.ttl_seconds
             # Isolated actors are Ray's to place; packs are the supervisor's, when it looks.
-            noticed = now + plan.detection + (look if plan.per_process > 1 else 0.0)
+            noticed = now + plan.detection + (round_ if plan.per_process > 1 else 0.0)
             placed = np.zeros(plan.processes)
             placed[lost] = noticed + np.arange(int(lost.sum())) / plan.actors_per_second
             ready = np.maximum(placed, lease_ends)

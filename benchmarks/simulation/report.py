@@ -53,9 +53,9 @@ def tables(costs: Costs, seed: int) -> str:
         lines.append(
             f"| {plan.sessions:,} | {plan.nodes:,} | {plan.per_process} "
             f"| {load.pg_statements:,.0f}, {load.pg_cores:.2g} "
-            f"| {load.renewals_share:.0%}, {load.looks_share:.0%} "
+            f"| {load.renewals_share:.0%}, {load.reconcile_share:.0%} "
             f"| {load.wal_bytes / 1e6:.1f} MB | {load.redis_writes:,.0f} "
-            f"| {load.s3_puts:,.0f}, {load.s3_cores:.2g} | {load.look_seconds:.2g} s "
+            f"| {load.s3_puts:,.0f}, {load.s3_cores:.2g} | {load.round_seconds:.2g} s "
             f"| {name}: {used:.0%} |"
         )
     lines += [

@@ -11,7 +11,7 @@ __all__ = ["Load", "steady"]
 
 #: A status in Redis lives this long and is written anew in half of it, seconds; a node's health is
 #: written every 15 s.
-_BEAT = 15.0
+_HEARTBEAT = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +29,10 @@ class Load:
     s3_puts: float
     s3_cores: float
     #: Seconds that one look of the supervisor at all sessions takes its process.
-    look_seconds: float
+    round_seconds: float
     #: Share of PostgreSQL that is renewals, and of that which is looks.
     renewals_share: float
-    looks_share: float
+    reconcile_share: float
     #: Name of each limited thing, and how much of it is used.
     used: dict[str, float]
 
@@ -51,37 +51,37 @@ def steady(plan: Plan, costs: Costs) -> Load:
     sends, receives = s * plan.sends, s * plan.receives
     receipts = sends * plan.receipts_per_send
     checkpoints = (sends + receives) * plan.checkpoints_per_message
-    look_seconds = s * costs.supervisor_look_row / 1000
-    looks = 1 / max(plan.placement.reconcile_seconds, look_seconds)
+    round_seconds = s * costs.supervisor_reconcile_row / 1000
+    rounds = 1 / max(plan.placement.reconcile_seconds, round_seconds)
     renew_cores = renewals * renew_ms / 1000
-    look_cores = looks * s * costs.pg_look_row / 1000
+    reconcile_cores = rounds * s * costs.pg_reconcile_row / 1000
     message_cores = (
         sends * costs.pg_send
         + receives * costs.pg_receive
         + receipts * costs.pg_receipt
         + checkpoints * costs.pg_checkpoint
     ) / 1000
-    pg_cores = renew_cores + look_cores + message_cores
-    beats = plan.nodes / _BEAT + sends + receives
-    redis_cores = beats * costs.redis_set / 1000
+    pg_cores = renew_cores + reconcile_cores + message_cores
+    heartbeats = plan.nodes / _HEARTBEAT + sends + receives
+    redis_cores = heartbeats * costs.redis_set / 1000
     s3_cores = checkpoints * costs.s3_put / 1000
     statements = renewals / (plan.per_process if batched else 1) + 2 * sends + receives
     return Load(
-        pg_statements=statements + receipts + checkpoints + 2 * looks,
+        pg_statements=statements + receipts + checkpoints + 2 * rounds,
         pg_cores=pg_cores,
         wal_bytes=renewals * costs.wal_renew + (sends + receives) * costs.wal_send,
-        redis_writes=beats,
+        redis_writes=heartbeats,
         redis_cores=redis_cores,
         s3_puts=checkpoints,
         s3_cores=s3_cores,
-        look_seconds=look_seconds,
+        round_seconds=round_seconds,
         renewals_share=renew_cores / pg_cores,
-        looks_share=look_cores / pg_cores,
+        reconcile_share=reconcile_cores / pg_cores,
         used={
             "PostgreSQL": pg_cores / plan.postgres_cores,
             "Redis": redis_cores,
             "S3": s3_cores / plan.s3_cores,
-            "supervisor": look_seconds / plan.placement.reconcile_seconds,
+            "supervisor": round_seconds / plan.placement.reconcile_seconds,
             "Ray nodes": plan.nodes / plan.ray_nodes,
             "Ray actors": plan.processes / plan.ray_actors,
         },

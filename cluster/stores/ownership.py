@@ -100,9 +100,9 @@ class OwnershipStore:
         node: str,
         holder: str,
         ttl: timedelta,
-        away: timedelta = timedelta(),
+        grace: timedelta = timedelta(),
     ) -> Claim:
-        """Become the owner under a new epoch. `away`: how much longer the lease is to be where
+        """Become the owner under a new epoch. `grace`: how much longer the lease is to be where
         every node is on the holder's host. Raises `SessionNotFound`."""
         row = await self._db.one(
             """
@@ -117,14 +117,14 @@ class OwnershipStore:
                             WHEN life <> present THEN lease_ttl
                             WHEN released THEN interval '0' ELSE lease_ttl END AS wait,
                        CASE WHEN life = present THEN holder ELSE '' END AS previous,
-                       free, stays, %(away)s > interval '0' AND alone(%(holder)s) AS alone
+                       free, stays, %(grace)s > interval '0' AND alone(%(holder)s) AS alone
                 FROM old
             ), claimed AS (
                 UPDATE ownership o SET
                     epoch = facts.epoch + CASE WHEN known THEN 1 ELSE 1000000 END,
                     life = present, node = %(node)s, holder = %(holder)s,
                     stays = facts.alone,
-                    lease_ttl = greatest(wait, %(ttl)s + CASE WHEN alone THEN %(away)s
+                    lease_ttl = greatest(wait, %(ttl)s + CASE WHEN alone THEN %(grace)s
                                                               ELSE interval '0' END),
                     free = wait = interval '0', lease_until = now + %(ttl)s,
                     released = false, clean = false,
@@ -141,7 +141,7 @@ class OwnershipStore:
                    facts.stays
             FROM facts, claimed
             """,
-            {"id": session_id, "node": node, "holder": holder, "ttl": ttl, "away": away},
+            {"id": session_id, "node": node, "holder": holder, "ttl": ttl, "grace": grace},
         )
         if row is None:
             raise SessionNotFound(str(session_id))
@@ -188,9 +188,9 @@ class OwnershipStore:
         return row is not None and bool(row["left_epoch"] >= epoch)
 
     async def renew(
-        self, session_id: int, epoch: int, ttl: timedelta, away: timedelta = timedelta()
+        self, session_id: int, epoch: int, ttl: timedelta, grace: timedelta = timedelta()
     ) -> Renewal | None:
-        """Lengthen the lease, to `ttl` and what the owner may stay beyond it (`away`). None when a
+        """Lengthen the lease, to `ttl` and what the owner may stay beyond it (`grace`). None when a
         newer epoch exists."""
         row = await self._db.one(
             # Once it has waited, the lease is the owner's alone, and may become shorter.
@@ -203,12 +203,12 @@ class OwnershipStore:
                       (SELECT outbox_seq FROM session_streams s
                        WHERE s.session_id = o.session_id) AS accepted
             """,
-            {"id": session_id, "epoch": epoch, "ttl": ttl, "lease": ttl + away},
+            {"id": session_id, "epoch": epoch, "ttl": ttl, "lease": ttl + grace},
         )
         return Renewal(accepted=row["accepted"], alone=row["alone"]) if row else None
 
     async def renew_all(
-        self, epochs: Mapping[int, int], ttl: timedelta, away: timedelta = timedelta()
+        self, epochs: Mapping[int, int], ttl: timedelta, grace: timedelta = timedelta()
     ) -> dict[int, Renewal]:
         """Lengthen the leases of many sessions (id → epoch) in one statement; of those that are
         still owned under that epoch returns what `renew` does, by id."""
@@ -228,7 +228,7 @@ class OwnershipStore:
                 "ids": list(epochs),
                 "epochs": list(epochs.values()),
                 "ttl": ttl,
-                "lease": ttl + away,
+                "lease": ttl + grace,
             },
         )
         return {

@@ -30,7 +30,7 @@ class Admission:
     #: What the last one said, if it said anything.
     error: str = ""
     #: Its node is drained: it must not begin here.
-    parked: bool = False
+    held: bool = False
     #: There were too many failures: the session is to end as FAILED.
     given_up: bool = False
     #: The session is not to run (any more).
@@ -51,8 +51,8 @@ class Start:
     lapsed: float
     #: Seconds until the process may claim; not positive when it may.
     waits: float
-    #: See `Admission.parked`; empty when it is not.
-    parked_on: str
+    #: See `Admission.held`; empty when it is not.
+    held_on: str
 
 
 class StartStore:
@@ -83,7 +83,7 @@ class StartStore:
                     "UPDATE session_starts SET parked_on = %(node)s WHERE session_id = %(id)s",
                     {"id": session_id, "node": node},
                 )
-                return Admission(parked=True)
+                return Admission(held=True)
             if (admission := await self._admit(session_id, node, policy, row)) is not None:
                 return admission
         raise Unavailable("another process of the session begins all the while", retry_after=1)
@@ -157,7 +157,7 @@ class StartStore:
         rows = await self._db.all(
             """
             SELECT o.session_id, o.node AS owner_node, o.epoch, o.released,
-                   coalesce(st.parked_on, '') AS parked_on,
+                   coalesce(st.parked_on, '') AS held_on,
                    CASE WHEN isfinite(o.lease_until)
                              AND o.lease_until <= clock_timestamp() + o.lease_ttl THEN
                         extract(epoch FROM clock_timestamp() - o.lease_until)::float8

@@ -91,11 +91,11 @@ class WorkerStore:
             {"node": node, "host": host},
         )
 
-    async def report_whatsapp(self, node: str, away: bool) -> None:
+    async def report_whatsapp(self, node: str, unreachable: bool) -> None:
         """Whether the node reaches WhatsApp."""
         await self._db.run(
-            "UPDATE workers SET whatsapp_away = %(away)s WHERE node = %(node)s",
-            {"node": node, "away": away},
+            "UPDATE workers SET whatsapp_away = %(unreachable)s WHERE node = %(node)s",
+            {"node": node, "unreachable": unreachable},
         )
 
     async def silence(self) -> dict[str, float]:

@@ -35,8 +35,8 @@ def files(layout: Layout) -> Iterator[Check]:
     for one in found:
         yield _check(one.path.name, Verdict.ERROR, str(one), f"chmod go= {one.path}")
     if not found:
-        looked_at = f"{layout.data} and {layout.short}"
-        yield _check("files and sockets", Verdict.OK, f"closed to others: {looked_at}", "")
+        checked = f"{layout.data} and {layout.short}"
+        yield _check("files and sockets", Verdict.OK, f"closed to others: {checked}", "")
 
 
 def decoders() -> Check:

@@ -32,7 +32,7 @@ from ray.serve._private.common import DeploymentStatus
 
 from actors.supervisor.going_down import GoingDown
 
-__all__ = ["close_replica", "drain_by_need", "look_at_once", "tick_by_need", "tick_seldom"]
+__all__ = ["close_replica", "drain_by_need", "poll_at_once", "tick_by_need", "tick_seldom"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ _TICKS = 10
 #: what is deployed is told to HAProxy in the next ones.
 _QUICK, _AFTER = 0.1, 20
 #: Seconds between a proxy's first looks whether its HAProxy answers, and how many there are.
-_SOON, _LOOKS = 0.02, 50
+_SOON, _POLLS = 0.02, 50
 
 
 def close_replica() -> None:
@@ -97,14 +97,14 @@ def tick_by_need() -> None:
     module.ServeController.run_control_loop_step = run_control_loop_step
 
 
-def look_at_once() -> None:
+def poll_at_once() -> None:
     """In Serve's proxy, before it starts HAProxy: it looks often in the first second, and then as
     Ray does."""
     api: Any = haproxy.HAProxyApi
     usual = api._wait_for_hap_availability
 
     async def wait(self: Any, process: Any, *arguments: Any, **named: Any) -> None:
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             # Whose end is told by what follows.
             if process.returncode is not None or await self._get_running_pid() == process.pid:
                 break

@@ -41,7 +41,7 @@ _STOP_SESSIONS_SECONDS = 60
 _STOP_STEP_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 #: How much it yields to others what is loaded before its time (nice(2)).
-_BESIDE = 10
+_BESIDE = 19
 #: Families are recorded this often: looking costs a walk through all processes.
 _RECORD_SECONDS = 10.0
 

@@ -218,7 +218,7 @@ class Machine:
                     migrate(StoreSettings().database_url.get_secret_value())
                 break
             except Unavailable as error:
-                log.warning("machine.stores_away", error=error.detail)
+                log.warning("machine.stores_unreachable", error=error.detail)
                 time.sleep(2)
         if self._drained.exists():
             self._try("ops.cli", "undrain", self._options.name, timeout=60)

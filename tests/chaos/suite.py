@@ -102,7 +102,7 @@ class Suite:
             packed = {
                 "PLACEMENT_SESSIONS_PER_ACTOR": str(self._plan.sessions_per_actor),
                 # It is one machine.
-                "LEASE_AWAY_SECONDS": "60",
+                "LEASE_GRACE_SECONDS": "60",
             }
             gateway = Gateway(
                 folder / _GATEWAY,

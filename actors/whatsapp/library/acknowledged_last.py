@@ -50,7 +50,7 @@ _EVENTS, _POINTER = 100, 8
 #: Seconds: a look at the channel after nothing was said, or after something was; a long wait.
 _SILENCE, _GLANCE, _LONG = 0.005, 0.0002, 10.0
 #: Without Python's lock: so many microseconds between looks, and so many looks before Python waits.
-_PAUSE_US, _LOOKS = 1000, 100
+_PAUSE_US, _POLLS = 1000, 100
 
 #: A C function that returns 1: `mov eax, 1; ret`, and `mov w0, #1; ret`.
 _REFUSAL = {
@@ -241,7 +241,7 @@ def _stub_amd64(at: int, target: int) -> bytes:
     passes = bytes.fromhex("31 c0 c3")  # xor eax, eax; ret
     done = bytes.fromhex(restore) + passes
     begin = bytes.fromhex("53 41 54 41 55 48 89 f3")  # push rbx, r12, r13; mov rbx, rsi
-    begin += b"\x41\xbc" + struct.pack("<i", _LOOKS)  # mov r12d, looks
+    begin += b"\x41\xbc" + struct.pack("<i", _POLLS)  # mov r12d, looks
     clears = begin + wait + slow + done
     code = Amd64Code(at)
     code.put(b"\x80\x39" + _CLEARS[:1])  # cmp byte [rcx], newline

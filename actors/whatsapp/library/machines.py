@@ -103,10 +103,10 @@ class _Arm64:
         return site % 4 == 0
 
     def aimed(self, site: int, target: int, old: bytes) -> bytes:
-        away = (target - site) // 4
-        if not -(2**25) <= away < 2**25:
+        distance = (target - site) // 4
+        if not -(2**25) <= distance < 2**25:
             raise ValueError("out of a call's reach")
-        return struct.pack("<I", 0x94000000 | away & 0x3FFFFFF)
+        return struct.pack("<I", 0x94000000 | distance & 0x3FFFFFF)
 
     def variables(self, code: bytes, address: int) -> list[int]:
         # adrp register, page; ldr x, [register, #offset]

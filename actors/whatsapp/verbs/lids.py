@@ -49,10 +49,10 @@ async def phone_of(device: Device, lid: str) -> str:
 
 
 async def _stored_lid(device: Device, phone: str) -> str:
-    async def look(jid: JID) -> JID:
+    async def find(jid: JID) -> JID:
         try:
             return await device.call(lambda library: library.get_lid_from_pn(jid))
         except (GetJIDFromStoreError, WhatsAppRefused):
             return JID()
 
-    return to_text(await look(from_text(phone)))
+    return to_text(await find(from_text(phone)))

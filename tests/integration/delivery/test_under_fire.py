@@ -22,7 +22,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("sessions", "events", "away"),
+    ("sessions", "events", "gone"),
     [
         (6, 25, 2.0),
         pytest.param(
@@ -36,11 +36,11 @@ def folder() -> Iterator[Path]:
     ],
 )
 async def test_nothing_is_missing_or_out_of_order_across_a_kill_and_a_restart(
-    folder: Path, sessions: int, events: int, away: float
+    folder: Path, sessions: int, events: int, gone: float
 ) -> None:
     report = await run(
-        folder, sessions=sessions, events=events, fire=True, dispatchers=2, away=away
+        folder, sessions=sessions, events=events, fire=True, dispatchers=2, gone=gone
     )
     assert (report.missing, report.out_of_order, report.dead_letters) == (0, 0, 0)
     assert report.refused > 0
-    assert report.away >= away
+    assert report.gone >= gone

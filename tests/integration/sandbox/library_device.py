@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import actors  # noqa: F401 - before the library: as in a session's process, less of it is loaded
-from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.import_stubs import SESSION_PROCESS
 from sandbox.app import Endpoints
 
 _ROOT = Path(__file__).parents[3]

@@ -53,7 +53,7 @@ class FakeActors(HostActors):
         if actor.session_id:
             await self._own(actor.name, {actor.session_id})
 
-    async def poke(self, name: str) -> None:
+    async def wake(self, name: str) -> None:
         if name in self.made:
             await self._own(name, await self.stores.hosts.sessions_of(self.made[name].host) or ())
 

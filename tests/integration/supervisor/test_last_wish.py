@@ -26,8 +26,8 @@ async def _runs(stores: Stores, session_id: int) -> bool:
     record = await stores.sessions.get_by_id(session_id)
     host = await stores.hosts.make(NODE, 4)
     await stores.hosts.assign({session_id: host})
-    alone = await Assigned(session_id=session_id).look(stores)
-    shared = await Assigned(host=host, capacity=4).look(stores)
+    alone = await Assigned(session_id=session_id).poll(stores)
+    shared = await Assigned(host=host, capacity=4).poll(stores)
     await stores.hosts.remove(host)
     found = {_wanted(record), alone == {session_id}, shared == {session_id}}
     assert len(found) == 1, "all of them agree"

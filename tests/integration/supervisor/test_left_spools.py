@@ -41,7 +41,7 @@ async def test_what_a_session_left_behind_is_given_to_its_owner_and_removed(
     folder.release()
     await stores.ownership.claim(record.id, THERE, "holder", TTL)
     owner = Owner()
-    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).look()
+    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).poll()
     assert owner.got == [b"received"]
     assert not folder.path.exists()
 
@@ -52,11 +52,11 @@ async def test_what_a_process_of_this_node_will_look_after_is_left_alone(
     folder = await _left(stores, record, tmp_path)
     owner = Owner()
     orphaned_spools = OrphanedSpools(stores, tmp_path, HERE, owner.adopt)
-    await orphaned_spools.look()
+    await orphaned_spools.poll()
     folder.release()
-    await orphaned_spools.look()
+    await orphaned_spools.poll()
     await stores.ownership.claim(record.id, HERE, "holder", TTL)
-    await orphaned_spools.look()
+    await orphaned_spools.poll()
     assert owner.got == []
     assert folder.spool.exists()
 
@@ -73,7 +73,7 @@ async def test_what_a_process_left_after_its_successor_here_had_looked_is_given_
     successor.discard_others()
     assert before.spool.exists(), "nobody has what is in it"
     owner = Owner()
-    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).look()
+    await OrphanedSpools(stores, tmp_path, HERE, owner.adopt).poll()
     assert owner.got == [b"received"]
     assert not before.path.exists()
     assert successor.path.exists()

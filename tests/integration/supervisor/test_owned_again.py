@@ -170,14 +170,14 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     monkeypatch: pytest.MonkeyPatch,
     alone: bool,
 ) -> None:
-    away = False
+    grace = False
     how = OwnershipStore if alone else BatchedOwnership
     renew = how.renew
 
     async def sometimes(
         self: Any, session_id: int, epoch: int, ttl: timedelta, away_for: timedelta
     ) -> Standing | Renewal | None:
-        if away and epoch == 1:
+        if grace and epoch == 1:
             raise Unavailable("PostgreSQL is away")
         return await renew(self, session_id, epoch, ttl, away_for)
 
@@ -200,7 +200,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
 
     await _until(lambda: connected_under(1))
     first = host._slots[record.id].running
-    away = True
+    grace = True
     await _until(lambda: Unlinked.closed == 1)
     fenced_at = time.monotonic()
     await _until(lambda: connected_under(2))
@@ -216,7 +216,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
     if not alone:
         # Who is to have it is the supervisor's to say.
         await stores.hosts.remove(assigned.host)
-        await host.loop.call(host.look)
+        await host.loop.call(host.wake)
         await _until(lambda: Unlinked.open == 0 and not host._slots)
         assert exits == []
         return
@@ -240,7 +240,7 @@ _AWAY = LeaseSettings(
     renew_seconds=0.2,
     fence_margin_seconds=0.8,
     kill_margin_seconds=0.2,
-    away_seconds=30.0,
+    grace_seconds=30.0,
 )
 
 
@@ -254,14 +254,14 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
     monkeypatch: pytest.MonkeyPatch,
     together: bool,
 ) -> None:
-    away = False
+    grace = False
     how = BatchedOwnership if together else OwnershipStore
     renew = how.renew
 
     async def sometimes(
         self: Any, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
     ) -> Standing | Renewal | None:
-        if away:
+        if grace:
             raise Unavailable("PostgreSQL is away")
         return await renew(self, session_id, epoch, ttl, stays)
 
@@ -284,19 +284,19 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
     claimed = session._owner.claimed
     assert claimed is not None
     await _until(lambda: claimed.keeper.held)
-    away = True
+    grace = True
     # Whether it is the only one that does not reach it, too.
     await _until(lambda: claimed.keeper.staying and len(asked) > 0)
     assert not claimed.keeper.held
     assert Unlinked.closed == 0
     # It runs, and is killed as soon as ever when it does not.
     assert switch.longest < _AWAY.ttl_seconds
-    away = False
+    grace = False
     await _until(lambda: claimed.keeper.held)
     assert session.epoch == 1
     assert (Unlinked.open, Unlinked.closed, exits) == (1, 0, [])
     # The only one that does not reach PostgreSQL is moved, and so lets go.
-    away = True
+    grace = True
     await _until(lambda: Unlinked.closed == 1)
 
 
@@ -325,12 +325,12 @@ async def test_a_successor_on_the_machine_ends_who_does_not_let_go(
 ) -> None:
     """As a process that stands still, or that alone does not reach PostgreSQL."""
     async with _another_process() as (stuck, holder):
-        claim = await stores.ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.away)
+        claim = await stores.ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.grace)
         assert claim.alone
         began = time.monotonic()
         hosting(_AWAY)
         await _until(lambda: Unlinked.open == 1)
-        assert _AWAY.ttl_seconds < time.monotonic() - began < _AWAY.away.total_seconds()
+        assert _AWAY.ttl_seconds < time.monotonic() - began < _AWAY.grace.total_seconds()
         assert await asyncio.wait_for(stuck.wait(), 5) == -signal.SIGKILL
 
 
@@ -340,14 +340,14 @@ async def test_a_node_that_joins_ends_no_stay_before_it_has_said_where_it_is(
 ) -> None:
     """One that was lost comes back, with a new row and no host yet."""
     ownership, holder = stores.ownership, f"{host_id()}/1/1"
-    claim = await ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.away)
+    claim = await ownership.claim(record.id, "here", holder, _AWAY.ttl, _AWAY.grace)
     here, back = (
         NodeReport(node=node, name=node, address="a", slots=9) for node in ("here", "back")
     )
 
     async def renewed() -> bool:
-        one = await ownership.renew(record.id, claim.epoch, _AWAY.ttl, _AWAY.away)
-        several = await ownership.renew_all({record.id: claim.epoch}, _AWAY.ttl, _AWAY.away)
+        one = await ownership.renew(record.id, claim.epoch, _AWAY.ttl, _AWAY.grace)
+        several = await ownership.renew_all({record.id: claim.epoch}, _AWAY.ttl, _AWAY.grace)
         assert one is not None
         assert one.alone == several[record.id].alone
         return one.alone
@@ -381,7 +381,7 @@ async def test_who_says_that_it_left_is_not_waited_for(
     stores: Stores, record: SessionRecord, hosting: Hosting
 ) -> None:
     lives = f"another-boot/pid:[1]/{os.getpid()}/1"
-    first = await stores.ownership.claim(record.id, "here", lives, _AWAY.ttl, _AWAY.away)
+    first = await stores.ownership.claim(record.id, "here", lives, _AWAY.ttl, _AWAY.grace)
     await stores.db.run(
         "UPDATE ownership SET lease_ttl = '35 s' WHERE session_id = %(id)s", {"id": record.id}
     )
@@ -400,12 +400,12 @@ async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def away(
+    async def grace(
         self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
     ) -> Standing | Renewal | None:
         raise Unavailable("PostgreSQL is away")
 
-    monkeypatch.setattr(OwnershipStore, "renew", away)
+    monkeypatch.setattr(OwnershipStore, "renew", grace)
     monkeypatch.setattr(Unlinked, "gone", False)
     lease = LeaseSettings(
         ttl_seconds=4.0, renew_seconds=0.2, fence_margin_seconds=3.0, kill_margin_seconds=0.2
@@ -438,7 +438,7 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     exits: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def away(*_: Any) -> Any:
+    async def grace(*_: Any) -> Any:
         raise Unavailable("PostgreSQL is away")
 
     asked: list[tuple[bool, int]] = []
@@ -454,9 +454,9 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     )
     host = hosting(lease, move_away=move)
     await _until(lambda: Unlinked.open == 1)
-    monkeypatch.setattr(OwnershipStore, "renew", away)
-    monkeypatch.setattr(SessionStore, "get_by_id", away)
-    monkeypatch.setattr(Database, "ping", away)
+    monkeypatch.setattr(OwnershipStore, "renew", grace)
+    monkeypatch.setattr(SessionStore, "get_by_id", grace)
+    monkeypatch.setattr(Database, "ping", grace)
     # Whatever else is stuck: what it has left to do for the session is not waited for.
     monkeypatch.setattr(Unlinked, "drained", lambda _: asyncio.sleep(60))
     await _until(lambda: Unlinked.closed == 1)

@@ -232,7 +232,7 @@ async def test_a_process_that_ray_restarted_on_a_drained_node_is_moved(
     await nodes.drain("node-2")
     actors.node_of[record.actor_name] = B
     await stores.db.run("UPDATE ownership SET lease_until = now() - interval '1 s'", {})
-    assert (await stores.starts.begin(record.id, B, settings.start_policy)).parked
+    assert (await stores.starts.begin(record.id, B, settings.start_policy)).held
     await reconciler.tick()
     assert actors.node_of[record.actor_name] == A
     assert [verb for verb, _ in actors.log[-2:]] == ["kill", "create"]

@@ -152,12 +152,12 @@ async def test_nothing_begins_on_a_drained_node_by_name_or_id(
 ) -> None:
     for drained in ("n1", node):
         await stores.drained.add(drained)
-        assert (await stores.starts.begin(record.id, node, POLICY)).parked
+        assert (await stores.starts.begin(record.id, node, POLICY)).held
         (start,) = [s for s in await stores.starts.list() if s.session_id == record.id]
-        assert start.parked_on == node
-        assert not (await stores.starts.begin(record.id, "b" * 56, POLICY)).parked
+        assert start.held_on == node
+        assert not (await stores.starts.begin(record.id, "b" * 56, POLICY)).held
         assert await stores.drained.remove(drained)
-    assert not (await stores.starts.begin(record.id, node, POLICY)).parked
+    assert not (await stores.starts.begin(record.id, node, POLICY)).held
 
 
 async def test_a_node_that_alone_does_not_reach_whatsapp_takes_none(
@@ -174,11 +174,11 @@ async def test_a_node_that_alone_does_not_reach_whatsapp_takes_none(
             await stores.workers.report_alive(one)
         await stores.workers.report_whatsapp(node, True)
         assert {w.name: w.drained for w in await stores.workers.list()} == {"n1": True, "n2": False}
-        assert (await stores.starts.begin(record.id, node, POLICY)).parked
+        assert (await stores.starts.begin(record.id, node, POLICY)).held
         # It is WhatsApp, or the world: nobody is better off elsewhere.
         await stores.workers.report_whatsapp(other, True)
         assert not any(w.drained for w in await stores.workers.list())
-        assert not (await stores.starts.begin(record.id, node, POLICY)).parked
+        assert not (await stores.starts.begin(record.id, node, POLICY)).held
     finally:
         for one in (node, other):
             await stores.workers.report_whatsapp(one, False)

@@ -18,8 +18,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from actors.zygote.import_stubs import SESSION_PROCESS
 from actors.zygote.launch import FORK, PLAIN
-from actors.zygote.lean import SESSION_PROCESS
 from actors.zygote.prestart import prestart
 from ops.local.layout import ROOT
 

@@ -27,7 +27,7 @@ class _Cluster:
             ME,
             raylets=lambda: self.raylets,
             silence=self._silence,
-            look=self._look,
+            probe=self._look,
             report=self._report,
         )
 
@@ -43,7 +43,7 @@ class _Cluster:
     async def _report(self, raylet: Raylet, why: str) -> None:
         self.lost.append(raylet.node)
 
-    async def look(self, times: int = 4) -> list[str]:
+    async def probe(self, times: int = 4) -> list[str]:
         for _ in range(times):
             await self.watch.once()
         return self.lost
@@ -64,7 +64,7 @@ async def test_both_witnesses_must_agree(found: Found, quiet: float, lost: bool)
     cluster = _Cluster("b", "c")
     assert cluster.quiet is not None
     cluster.found["b"], cluster.quiet["b"] = found, quiet
-    assert set(await cluster.look()) == ({"b"} if lost else set())
+    assert set(await cluster.probe()) == ({"b"} if lost else set())
 
 
 async def test_who_is_cut_off_calls_nobody_lost() -> None:
@@ -72,15 +72,15 @@ async def test_who_is_cut_off_calls_nobody_lost() -> None:
     cluster = _Cluster("b", "c")
     cluster.found = dict.fromkeys(cluster.found, Found.SILENT)
     cluster.quiet = None
-    assert await cluster.look() == []
+    assert await cluster.probe() == []
     cluster.quiet = dict.fromkeys((ME, "b", "c"), 60.0)
-    assert await cluster.look() == []
+    assert await cluster.probe() == []
 
 
 async def test_a_head_that_is_cut_off_from_nodes_that_live_calls_none_lost() -> None:
     cluster = _Cluster("b", "c", "d")
     cluster.found = dict.fromkeys(cluster.found, Found.SILENT)
-    assert await cluster.look(20) == []
+    assert await cluster.probe(20) == []
 
 
 async def test_one_look_that_fails_is_none() -> None:
@@ -89,11 +89,11 @@ async def test_one_look_that_fails_is_none() -> None:
     cluster.quiet["b"] = 10.0
     for found in (Found.SILENT, Found.ANSWERS) * 4:
         cluster.found["b"] = found
-        await cluster.look(1)
+        await cluster.probe(1)
     assert cluster.lost == []
 
 
 async def test_of_many_nodes_each_looks_at_a_few() -> None:
     cluster = _Cluster(*(f"n{number}" for number in range(20)))
-    await cluster.look()
+    await cluster.probe()
     assert len(cluster.looked) == 3

@@ -66,7 +66,7 @@ async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
     task = asyncio.create_task(reach.run())
     async with asyncio.timeout(2):
         while looks < 2:
-            reach.look_now()
+            reach.probe_now()
             await asyncio.sleep(0.01)
     task.cancel()
 
@@ -84,14 +84,14 @@ async def test_a_sessions_own_look_counts() -> None:
     reach = Reach(look, report)
     await reach.once()
     reached = False
-    reach.look_now()
+    reach.probe_now()
     await reach.once()
     assert reported == [False]
     await reach.once()
     assert reported == [False, True]
     # It is no proof of the contrary.
     reached = True
-    reach.look_now()
+    reach.probe_now()
     await reach.once()
     await reach.once()
     assert reported == [False, True]

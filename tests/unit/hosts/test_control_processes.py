@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.zygote import spares as spare
-from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.import_stubs import SESSION_PROCESS
 from actors.zygote.options import (
     become_control,
     control_options,

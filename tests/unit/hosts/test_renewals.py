@@ -21,7 +21,7 @@ class Recorded(BatchedOwnership):
     """What would be sent; sessions above 100 have another owner by now."""
 
     def __init__(self) -> None:
-        super().__init__(cast(Database, None), beat=0.02)
+        super().__init__(cast(Database, None), window=0.02)
         self.sent: list[dict[int, int]] = []
         self.away = False
 

@@ -57,11 +57,13 @@ async def test_who_is_told_may_end_it() -> None:
     store = _Store(1_000_000, lambda: Unavailable("away"))
     told: list[Unavailable] = []
 
-    async def away(error: Unavailable) -> None:
+    async def on_unavailable(error: Unavailable) -> None:
         told.append(error)
         if len(told) == 3:
             raise Conflict("enough")
 
     with pytest.raises(Conflict):
-        await retry_until_available(store.write, "t", pauses=(0.0, 0.0), away=away)
+        await retry_until_available(
+            store.write, "t", pauses=(0.0, 0.0), on_unavailable=on_unavailable
+        )
     assert len(store.asked) == len(told) == 3

@@ -9,7 +9,7 @@ import pytest
 from actors.hosts.session_actor import SessionActor
 
 #: Asked of the process, not of a session.
-_OF_THE_PROCESS = {"describe", "look", "stop_all"}
+_OF_THE_PROCESS = {"describe", "look", "stop_all", "wake"}
 _VERBS = sorted(
     name
     for name, _ in inspect.getmembers(SessionActor, inspect.iscoroutinefunction)

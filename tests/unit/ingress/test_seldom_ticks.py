@@ -16,7 +16,7 @@ from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
 
 from ops.embedded.process import free_ports
-from ops.ingress.replica import drain_by_need, look_at_once, tick_by_need, tick_seldom
+from ops.ingress.replica import drain_by_need, poll_at_once, tick_by_need, tick_seldom
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -110,7 +110,7 @@ async def test_a_new_haproxy_is_found_when_it_answers_and_its_end_at_once(
 ) -> None:
     api: Any = type("Api", (haproxy.HAProxyApi,), {})
     monkeypatch.setattr(haproxy, "HAProxyApi", api)
-    look_at_once()
+    poll_at_once()
     process = SimpleNamespace(
         pid=7, returncode=None, _stderr_path="/nowhere", _stdout_path="/nowhere"
     )

@@ -140,7 +140,7 @@ class Armed:
         self.deadline = 0.0
 
 
-LONG = SHORT.model_copy(update={"away_seconds": 1.0})
+LONG = SHORT.model_copy(update={"grace_seconds": 1.0})
 
 
 @pytest.mark.parametrize("may", [True, False])
@@ -172,13 +172,13 @@ async def test_one_that_is_alone_stays_connected_without_proof_for_its_longer_le
         await asyncio.sleep(0.01)
     took = time.monotonic() - began
     assert keeper.unproven.is_set(), "who watches it looks only then"
-    assert took < LONG.ttl_seconds + may * LONG.away.total_seconds()
+    assert took < LONG.ttl_seconds + may * LONG.grace.total_seconds()
     assert bool(stayed) is may
-    assert took > may * LONG.away.total_seconds()
+    assert took > may * LONG.grace.total_seconds()
     # Whoever stands still is killed in a lease's time, and always before its lease ends.
     assert (
         furthest
-        <= began + LONG.ttl_seconds + may * LONG.away.total_seconds() - LONG.kill_margin_seconds
+        <= began + LONG.ttl_seconds + may * LONG.grace.total_seconds() - LONG.kill_margin_seconds
     )
     if may:
         assert dead_man.deadline - time.monotonic() < LONG.ttl_seconds
@@ -215,9 +215,9 @@ async def test_who_is_not_alone_any_more_stays_no_longer_and_says_so_after() -> 
     standings = [Standing.ALONE, Standing.OWNER, Standing.ALONE, Standing.ALONE]
     limits: list[float] = []
 
-    async def renew(away: timedelta) -> Standing:
-        asked.append(away.total_seconds())
-        limits.append(keeper.clock.away)
+    async def renew(grace: timedelta) -> Standing:
+        asked.append(grace.total_seconds())
+        limits.append(keeper.clock.grace)
         return standings[min(len(asked), len(standings)) - 1]
 
     keeper = LeaseKeeper(

@@ -213,14 +213,14 @@ async def test_what_was_sent_is_recorded_before_the_next_of_its_chat_goes_out(
 ) -> None:
     tries = 0
 
-    async def store_away(_: OutboxEntry) -> None:
+    async def store_unreachable(_: OutboxEntry) -> None:
         nonlocal tries
         tries += 1
         if tries < 3:
             assert wire.sent == ["m1"]
             raise Unavailable("store away", retry_after=1)
 
-    wire.before_a_record = store_away
+    wire.before_a_record = store_unreachable
     waits = [outbox.add(entry(1)), outbox.add(entry(2))]
     outbox.resume()
     await asyncio.wait_for(asyncio.gather(*waits), 20)

@@ -64,8 +64,8 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
     task = asyncio.create_task(Spares(tmp_path, _always(3), start, after=0.0).run())
     await until(lambda: there == 3)
     await stays(lambda: [before for _, before in asked] == [0, 1, 2], 0.1)
-    assert asked[0][0] == keeper._LOOKS
-    assert asked[1][0] - asked[0][0] < keeper._LOOKS
+    assert asked[0][0] == keeper._POLLS
+    assert asked[1][0] - asked[0][0] < keeper._POLLS
     task.cancel()
 
 

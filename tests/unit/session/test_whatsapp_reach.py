@@ -49,7 +49,7 @@ async def test_one_that_is_slow_is_waited_for() -> None:
     reach = WhatsAppReach(way.connects, way.report)
     with reach.sends():
         await _until(lambda: way.tried >= 3)
-    assert not reach.away.done()
+    assert not reach.unreachable.done()
     assert way.reported == 0
 
 
@@ -61,15 +61,15 @@ async def test_away_until_it_is_reached_again() -> None:
     async def fails() -> None:
         with reach.sends():
             async with asyncio.timeout(5):
-                await reach.away
+                await reach.unreachable
             raise ConnectionError
 
     with pytest.raises(ConnectionError):
         await fails()
     assert way.reported == 1
-    assert reach.away.done(), "its send ended, and nothing came of it"
+    assert reach.unreachable.done(), "its send ended, and nothing came of it"
     way.open = True
-    await _until(lambda: not reach.away.done())
+    await _until(lambda: not reach.unreachable.done())
     tried = way.tried
     await stays(lambda: way.tried <= tried + 1, 0.1, "it looks no further")
     assert way.reported == 1
@@ -81,6 +81,6 @@ async def test_an_answer_is_the_best_proof() -> None:
     reach = WhatsAppReach(way.connects, way.report)
     with reach.sends():
         async with asyncio.timeout(5):
-            await reach.away
-    assert not reach.away.done()
+            await reach.unreachable
+    assert not reach.unreachable.done()
     reach.close()

@@ -18,7 +18,7 @@ LIMITS = SupervisorSettings(
     ownerless_seconds=120,
 )
 OWNED = Start(
-    session_id=1, owner_node="n", epoch=1, released=False, lapsed=-4.0, waits=-100.0, parked_on=""
+    session_id=1, owner_node="n", epoch=1, released=False, lapsed=-4.0, waits=-100.0, held_on=""
 )
 
 
@@ -74,7 +74,7 @@ def test_a_lease_in_between_clears_the_suspicion() -> None:
         ({"released": True}, True),
         ({"lapsed": float("inf"), "released": True}, True),
         ({"lapsed": 60.0, "waits": 3.0}, False),
-        ({"lapsed": 60.0, "parked_on": "n"}, False),
+        ({"lapsed": 60.0, "held_on": "n"}, False),
     ],
 )
 def test_who_waits_for_its_turn_or_is_parked_is_not_watched(

@@ -31,7 +31,7 @@ _KNOWN = {
     ("actors/session/outbox.py", "_record"): _CALLBACK,
     ("actors/session/outbox.py", "start"): _SUPERVISED,
     ("actors/session/owner.py", "supervised"): _SUPERVISED,
-    ("actors/session/reach.py", "_look_on"): "the next send without an answer begins it again",
+    ("actors/session/reach.py", "_begin_probe"): "the next send without an answer begins it again",
     ("actors/session/serving.py", "_take_step"): _CAUGHT,
     ("actors/session/session.py", "run"): _AWAITED,
     (

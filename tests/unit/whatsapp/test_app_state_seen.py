@@ -58,7 +58,7 @@ class Client:
     async def looks(self, seconds: float) -> None:
         for _ in range(round(seconds / 0.3)):
             self.now += 0.3
-            await self.seen.look()
+            await self.seen.poll()
 
 
 def label(name: str, index: bytes | None = None) -> bytes:

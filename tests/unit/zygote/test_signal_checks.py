@@ -17,7 +17,7 @@ import ctypes, ray._raylet
 from actors.zygote import signal_checks as one
 assert one.check_seldom()
 loop = getattr(ctypes.CDLL(ray._raylet.__file__), one._LOOP)
-code = ctypes.string_at(ctypes.cast(loop, ctypes.c_void_p).value, one._LOOKED_AT)
+code = ctypes.string_at(ctypes.cast(loop, ctypes.c_void_p).value, one._READ_BYTES)
 assert code.count(bytes([0xBA, one.EVERY_MS, 0, 0, 0])) == 1 and one._PAUSE not in code
 assert not one.check_seldom(), "there is nothing left to change"
 """

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from actors.zygote.lean import SESSION_PROCESS
+from actors.zygote.import_stubs import SESSION_PROCESS
 
 #: Of the API's process or of the Python client: an idle session has no use for them.
 _OF_OTHERS = {

@@ -43,23 +43,23 @@ def _recorder(*, answers: bool) -> Recorder:
 
 async def test_it_is_written_when_postgresql_is_back() -> None:
     write = _Write(Unavailable("away"), TooSlow("slow"), Unavailable("away"))
-    assert await _recorder(answers=True).while_away(write) == "done"
+    assert await _recorder(answers=True).until_available(write) == "done"
 
 
 async def test_what_takes_too_long_again_and_again_is_not_stored() -> None:
     write = _Write(*(TooSlow("slow") for _ in range(99)))
     with pytest.raises(Unstorable):
-        await _recorder(answers=True).while_away(write)
+        await _recorder(answers=True).until_available(write)
     assert write.tries == 5
 
 
 async def test_all_being_slow_is_not_the_messages_fault() -> None:
     write = _Write(*(TooSlow("slow") for _ in range(5)))
-    assert await _recorder(answers=False).while_away(write) == "done"
+    assert await _recorder(answers=False).until_available(write) == "done"
 
 
 async def test_a_newer_owner_ends_it_at_once() -> None:
     write = _Write(NotOwner("fenced"))
     with pytest.raises(NotOwner):
-        await _recorder(answers=True).while_away(write)
+        await _recorder(answers=True).until_available(write)
     assert write.tries == 1
