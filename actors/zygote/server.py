@@ -21,7 +21,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +51,7 @@ _MODULES = (
     "actors.agent.agent_actor",
     "actors.delivery.dispatcher_actor",
 )
+_APPLICATION = "api.app"
 #: What Serve's processes do: the environment says which of them a zygote's forks are.
 _OF_THE_FRONT = (
     "ray.serve._private.controller",
@@ -59,9 +59,8 @@ _OF_THE_FRONT = (
     "ray.serve._private.haproxy",
     "ray.serve._private.replica",
     "serve_app",
+    _APPLICATION,
 )
-#: What its replicas serve.
-_APPLICATION = "api.app"
 #: What Ray 2.60 imports in every worker while it connects.
 _IN_WORKERS = (
     "ray._common.usage.usage_lib",
@@ -95,7 +94,7 @@ def main() -> None:
     files.with_suffix(".failed").unlink(missing_ok=True)
     pid_file = files.with_suffix(".pid")
     pid_file.write_text(f"{os.getpid()} {start_time(os.getpid())}")
-    request = _serve(listener, lambda: stamp() == imported, files, _later())
+    request = _serve(listener, lambda: stamp() == imported, files)
     # From here on this is a fork.
     _become(request, code)
 
@@ -156,38 +155,16 @@ def _warm_up() -> None:
 
     level = logging.INFO
     try:
-        level = logging.getLevelName(Settings.current().logs.level)
+        settings = Settings.current()
+        level = logging.getLevelName(settings.logs.level)
+        if front := sys.modules.get(_APPLICATION):
+            front.warm_up(settings)
     except ValueError as error:
         # They are wrong: each process says so itself.
         _say(str(error))
     _set_levels(level)
     cache.driver()
     _load_ciphers()
-
-
-def _later() -> list[Callable[[], None]]:
-    """What only Serve's replicas use, in steps between which others are forked: its controller and
-    its proxy come first. A replica that does, too, loads the rest itself."""
-    if os.environ.get(SESSION_PROCESS):
-        return []
-    folder = Path(_ROOT) / "api" / "routers"
-    routers = [one.stem for one in sorted(folder.iterdir()) if not one.name.startswith("__")]
-    modules = [*(f"api.routers.{name}" for name in routers), _APPLICATION]
-    return [*(partial(_load, name) for name in modules), _warm_up_replicas]
-
-
-def _load(name: str) -> None:
-    with deferred.importing():
-        __import__(name)
-
-
-def _warm_up_replicas() -> None:
-    from cluster.settings import Settings
-
-    try:
-        sys.modules[_APPLICATION].warm_up(Settings.current())
-    except ValueError as error:
-        _say(str(error))
 
 
 def _set_levels(level: int) -> None:
@@ -251,14 +228,8 @@ def ready_to_fork(descriptors: set[int]) -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
-def _serve(
-    listener: socket.socket,
-    current: Callable[[], bool],
-    files: Path,
-    later: list[Callable[[], None]],
-) -> dict[str, Any]:
-    """Fork one process for each request, and do what is `later` while nobody asks. Returns its
-    request, in the fork only."""
+def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) -> dict[str, Any]:
+    """Fork one process for each request. Returns its request, in the fork only."""
     # Imports have left some behind (`ctypes.util.find_library` runs a shell).
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -273,12 +244,7 @@ def _serve(
     poll.register(raylet, select.POLLIN)
     _say("ready")
     while True:
-        ready = [fd for fd, _ in poll.poll(0 if later else _POLL_SECONDS * 1000)]
-        if later and not ready:
-            later.pop(0)()
-            if not later:
-                ready_to_fork({0, 1, 2, listener.fileno(), raylet})
-            continue
+        ready = [fd for fd, _ in poll.poll(_POLL_SECONDS * 1000)]
         if raylet in ready or (not ready and not current()):
             # Of a launcher that came at this moment the connection ends: it starts a plain worker.
             for suffix in ("", ".pid", ".lock"):
