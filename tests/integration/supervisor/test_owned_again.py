@@ -479,7 +479,7 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
         return True
 
     # Nobody looks at the disk: its refusal is what tells.
-    monkeypatch.setattr(actors.session.session, "_LOOK_AT_DISK", 60.0)
+    monkeypatch.setattr(actors.session.session, "_DISK_POLL", 60.0)
     host = hosting(move_away=move)
     await _until(lambda: Unlinked.open == 1)
     device = host.session._owner.device
