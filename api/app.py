@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.routing import BaseRoute
 
 from api import console, docs_page, openapi, problems
 from api.body_limit import BodyLimitMiddleware
 from api.body_sizes import limit_by_path
-from api.flat_routes import flatten
 from api.gateway import GatewayFactory
 from api.request_context import RequestContextMiddleware
+from api.router import Router
 from api.routers import (
     apps,
     auth,
@@ -152,7 +152,7 @@ _MOST_ASKED = "/api/sendText"
 def _routes() -> list[BaseRoute]:
     """All that callers may ask for. Made once in a process, as it takes longer than all the rest:
     what a route needs of its application comes with the request."""
-    every = APIRouter(dependencies=[Depends(authorize)], redirect_slashes=False)
+    every = Router(dependencies=[Depends(authorize)])
     # `/api/sessions`, `/api/contacts` … before `/api/{session}/…`, which would match them too.
     for part in (observability, metrics, server, keys, apps, chatwoot, mcp, cluster, sandbox):
         every.include_router(part.router)
@@ -167,6 +167,4 @@ def _routes() -> list[BaseRoute]:
     every.include_router(contacts.by_session)
     every.include_router(unoffered.router)
     # Looked through from the beginning for each request, by Serve and by the application.
-    return sorted(
-        flatten(every.routes), key=lambda route: getattr(route, "path", "") != _MOST_ASKED
-    )
+    return sorted(every.made(), key=lambda route: getattr(route, "path", "") != _MOST_ASKED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ValidationError
 
 from api.files import FilesUrl
@@ -19,6 +19,7 @@ from api.models.apps import (
 )
 from api.params import GatewayDep, SessionName
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.chatwoot.templates import TEMPLATES, check_template
 from cluster.domain.errors import (
@@ -35,7 +36,7 @@ from cluster.domain.principal import SCOPES, Action
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🧩 Apps"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, Unauthorized, Forbidden, Unavailable),

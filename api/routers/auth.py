@@ -6,12 +6,13 @@ import asyncio
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import Header, Query, Response
 
 from api.media_types import prefers_json
 from api.models.auth import Base64File, PairingCode, QrFormat, QrValue, RequestCodeRequest
 from api.params import GatewayDep, SessionName, SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from api.wait_for_status import wait_for_status
 from client.session import SessionClient
@@ -29,14 +30,14 @@ from cluster.media.qr_image import qr_png
 
 __all__ = ["router", "screenshots"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/auth",
     tags=["🔑 Auth"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, SessionNotWorking, SessionNotFound, Unauthorized, Unavailable),
 )
 
-screenshots = APIRouter(
+screenshots = Router(
     tags=["🖼️ Screenshot"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable, NotSupported),

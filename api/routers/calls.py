@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from api.models import WahaModel
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Invalid,
@@ -20,7 +21,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/calls",
     tags=["📞 Calls"],
     route_class=StrictJsonRoute,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.file_route import FORM, FileRoute
 from api.models.channels import (
@@ -19,6 +19,7 @@ from api.models.files import attachment
 from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.routers.history_page import Media
 from cluster.domain.errors import (
     BodyTooLarge,
@@ -34,7 +35,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/channels",
     tags=["📢 Channels"],
     route_class=FileRoute,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from api.files import FilesUrl
 from api.models.chats import (
@@ -24,6 +24,7 @@ from api.paging import Merge, at_most
 from api.params import AnyChatPath, SessionPath
 from api.problems import responses
 from api.references import reference
+from api.router import Router
 from api.routers.history_page import PAGED, Media, Page, SortOrder, history
 from api.strict_json import StrictJsonRoute
 from client.session import SessionClient
@@ -43,7 +44,7 @@ from cluster.domain.waha_id import format_message_id
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/chats",
     tags=["💬 Chats"],
     route_class=StrictJsonRoute,

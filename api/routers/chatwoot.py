@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict
 
 from api.models.apps import AppId
 from api.params import GatewayDep, SessionName
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Forbidden,
@@ -23,7 +24,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🧩 Apps"],
     route_class=StrictJsonRoute,
     responses=responses(

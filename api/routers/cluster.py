@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 
 from api.models.cluster import (
     AccessInfo,
@@ -18,13 +18,14 @@ from api.models.events import SessionDeadLetter
 from api.paging import at_most
 from api.params import MOST, GatewayDep, SessionName
 from api.problems import responses
+from api.router import Router
 from api.security.caller import principal_of
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🔭 Cluster"],
     route_class=StrictJsonRoute,
     responses=responses(Unauthorized, Forbidden, Unavailable),

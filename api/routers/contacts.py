@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.models.contacts import (
     About,
@@ -19,6 +19,7 @@ from api.models.results import Result
 from api.paging import Paging, Words, mentions
 from api.params import GatewayDep, SessionName, SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from client.session import SessionClient
 from cluster.domain.errors import (
@@ -36,14 +37,14 @@ __all__ = ["by_session", "number_status", "router"]
 _PROBLEMS = responses(
     Invalid, SessionNotWorking, SessionNotFound, Unauthorized, Unavailable, WhatsAppRefused
 )
-router = APIRouter(
+router = Router(
     prefix="/api/contacts",
     tags=["👤 Contacts"],
     route_class=StrictJsonRoute,
     responses=_PROBLEMS,
 )
 #: WAHA's newer paths, with the session in front.
-by_session = APIRouter(
+by_session = Router(
     prefix="/api/{session}/contacts",
     tags=["👤 Contacts"],
     route_class=StrictJsonRoute,

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.files import FilesUrl
@@ -14,6 +14,7 @@ from api.models.events import EventsAnswer, EventsReplay, QuarantinedInfo, Repla
 from api.paging import at_most
 from api.params import GatewayDep, SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.cursor import EventCursor
 from cluster.domain.errors import (
@@ -27,7 +28,7 @@ from cluster.domain.errors import (
 
 __all__ = ["Kinds", "of_all", "router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/events",
     tags=["🔄 Events"],
     route_class=StrictJsonRoute,
@@ -35,7 +36,7 @@ router = APIRouter(
 )
 
 #: Streams over all sessions.
-of_all = APIRouter(
+of_all = Router(
     tags=["🔄 Events"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, Unauthorized, Unavailable),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.gateway import Gateway
 from api.models.keys import ApiKeyAnswer, ApiKeyRequest, AuditAnswer, ScopedApiKeyRequest
 from api.paging import at_most
 from api.params import MOST, GatewayDep
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Conflict,
@@ -24,7 +25,7 @@ from cluster.domain.principal import SCOPES, check_tenant
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🔑 Api Keys"],
     route_class=StrictJsonRoute,
     responses=responses(Invalid, Unauthorized, Forbidden, Unavailable),

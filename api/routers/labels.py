@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from api.message_ids import waha_id
 from api.models.labels import ChatOfLabel, LabelAnswer, LabelBody, SetLabelsRequest
 from api.models.results import Result
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Conflict,
@@ -27,7 +28,7 @@ from cluster.domain.label import Label
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/labels",
     tags=["🏷️ Labels"],
     route_class=StrictJsonRoute,

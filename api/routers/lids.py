@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from api.models.contacts import LidToPhoneNumber
 from api.models.results import Count
 from api.paging import Paging
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     Invalid,
@@ -23,7 +24,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/lids",
     tags=["👤 Contacts"],
     route_class=StrictJsonRoute,

@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, WebSocket
+from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.files import FilesUrl
 from api.gateway import Gateway
 from api.reader_budget import Window
+from api.router import Router
 from api.security.caller import gateway_of
 from cluster.domain.cursor import EventCursor
 from cluster.domain.errors import Conflict, GatewayError, Invalid, NotFound
@@ -23,7 +24,7 @@ __all__ = ["router"]
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter()
+router = Router()
 
 #: A client that takes nothing for so long is cut off. Behind Serve's proxy that is not felt: there
 #: what may be sent within that time is bounded (`HTTP_LIVE_BYTES`).

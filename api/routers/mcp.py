@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from api.problems import MalformedJson, responses
+from api.router import Router
 from api.security.caller import principal_of
 from api.strict_json import parse_json
 from cluster.domain.errors import Invalid, Unauthorized, Unavailable
 
 __all__ = ["CallSlots", "router"]
 
-router = APIRouter(tags=["🧩 Apps"])
+router = Router(tags=["🧩 Apps"])
 
 #: Requests that a replica works on at a time, of all callers and of one.
 _MOST, _MOST_OF_ONE = 64, 16

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from api.file_route import FORM, FileRoute
@@ -21,6 +21,7 @@ from api.params import SessionPath
 from api.problems import responses
 from api.ranges import read_range
 from api.references import reference
+from api.router import Router
 from client.session import SessionClient
 from client.workshop import UPLOAD_SCHEME
 from cluster.domain.errors import (
@@ -38,13 +39,13 @@ from cluster.media.prepare import Kind
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🖼️ Media"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )
 # The whole path stands at the route: by it the table of what a route takes knows it.
-_files = APIRouter(prefix="/api")
-_json = APIRouter(prefix="/api", route_class=FileRoute)
+_files = Router(prefix="/api")
+_json = Router(prefix="/api", route_class=FileRoute)
 #: Bytes; a multiple of three, so that the base64 of parts is that of the whole.
 _CHUNK = 192 << 10
 _Responses = dict[int | str, dict[str, Any]]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from api.gateway import Gateway
 from api.params import GatewayDep
 from api.problems import responses
+from api.router import Router
 from cluster.domain.errors import Forbidden, Unauthorized
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["🔍 Observability"], responses=responses(Unauthorized, Forbidden))
+router = Router(tags=["🔍 Observability"], responses=responses(Unauthorized, Forbidden))
 
 #: However many ask, the stores are asked this often.
 _KEPT_SECONDS = 2.0

@@ -7,13 +7,14 @@ import sys
 import time
 from datetime import timedelta
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse
 
 from api.gateway import Gateway
 from api.models.observability import Environment, Health, Ping, Readiness, ServerStatus, Worker
 from api.params import GatewayDep
 from api.problems import responses
+from api.router import Router
 from api.security.caller import operator
 from cluster.domain.errors import Unauthorized, Unavailable
 
@@ -22,7 +23,7 @@ __all__ = ["PUBLIC", "HealthProbe", "router"]
 #: Served without a key.
 PUBLIC = frozenset({"/ping", "/health", "/health/live", "/health/ready"})
 
-router = APIRouter(tags=["🔍 Observability"])
+router = Router(tags=["🔍 Observability"])
 
 _STARTED = time.time()
 _VERSION_OF = "whatsapp-session-gateway"

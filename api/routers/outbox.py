@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.message_ids import MESSAGE_ID_PATTERN
 from api.models.outbox import OutboxMessage, OutboxQueue
 from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from cluster.domain.errors import Invalid, NotFound, SessionNotFound, Unauthorized, Unavailable
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/outbox",
     tags=["📤 Chatting"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from api.models.presence import ChatPresences, PresenceState, SessionPresence
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.chat_id import parse_chat_id
 from cluster.domain.errors import (
@@ -22,7 +23,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/presence",
     tags=["✅ Presence"],
     route_class=StrictJsonRoute,

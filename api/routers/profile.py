@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.file_route import FORM, FileRoute
 from api.models.files import attachment
 from api.models.pictures import PictureRequest
@@ -11,6 +9,7 @@ from api.models.profile import MyProfile, ProfileNameRequest, ProfileStatusReque
 from api.models.results import Result
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from cluster.domain.errors import (
     BodyTooLarge,
     Invalid,
@@ -23,7 +22,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/profile",
     tags=["🆔 Profile"],
     route_class=FileRoute,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.models.sandbox import (
     NewPhone,
@@ -20,6 +20,7 @@ from api.models.sandbox import (
 )
 from api.params import GatewayDep
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import (
     BodyTooLarge,
@@ -33,7 +34,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/sandbox/phones",
     tags=["🧪 Sandbox"],
     route_class=StrictJsonRoute,

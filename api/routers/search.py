@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from api.files import FilesUrl
 from api.models.messages import FoundMessages, WAMessage
 from api.paging import at_most
 from api.params import SessionPath
 from api.problems import responses
+from api.router import Router
 from api.routers.history_page import LAST_SECOND, Cursor, moment
 from api.strict_json import StrictJsonRoute
 from cluster.domain.chat_id import parse_chat_id
@@ -19,7 +20,7 @@ from cluster.domain.message import MessageFilter
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/messages",
     tags=["💬 Chats"],
     route_class=StrictJsonRoute,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from api.models import WahaModel
 from api.params import GatewayDep, SessionName
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.errors import Invalid, NotSupported, Unauthorized
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     tags=["🔍 Observability"], route_class=StrictJsonRoute, responses=responses(Unauthorized)
 )
 

@@ -6,7 +6,7 @@ import secrets
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from api.files import FilesUrl
 from api.gateway import Gateway
@@ -23,6 +23,7 @@ from api.models.sessions import (
 )
 from api.params import GatewayDep, SessionPath
 from api.problems import SessionExists, responses
+from api.router import Router
 from api.security.caller import principal_of
 from api.strict_json import StrictJsonRoute
 from cluster.domain.config_secrets import unmasked
@@ -41,7 +42,7 @@ from cluster.domain.session import DesiredState, SessionRecord
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/sessions",
     tags=["🖥️ Sessions"],
     route_class=StrictJsonRoute,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
 from api.models.chatting import NewMessageId
@@ -15,6 +13,7 @@ from api.models.status import DeleteStatus, FileStatus, TextStatus, VideoStatus,
 from api.params import SessionPath
 from api.problems import responses
 from api.references import reference
+from api.router import Router
 from api.routers.chatting import IdempotencyKey
 from client.session import SessionClient
 from client.status import STATUS
@@ -32,7 +31,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/status",
     tags=["🟢 Status"],
     route_class=FileRoute,

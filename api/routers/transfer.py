@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from api.models.sessions import SessionInfo
 from api.models.transfer import ExportRequest, ImportRequest
 from api.params import GatewayDep, SessionPath
 from api.problems import SessionExists, responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import (
@@ -22,7 +23,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/sessions",
     tags=["🖥️ Sessions"],
     route_class=StrictJsonRoute,

@@ -6,14 +6,13 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from fastapi import APIRouter
-
 from api.problems import responses
+from api.router import Router
 from cluster.domain.errors import NotSupported, Unauthorized
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["🧩 Apps"], responses=responses(NotSupported, Unauthorized))
+router = Router(tags=["🧩 Apps"], responses=responses(NotSupported, Unauthorized))
 
 _PASSKEY = "the library has no pairing by passkey: use the QR code or a pairing code"
 _CACHE = "there is no such cache: GET /api/contacts/check-exists asks WhatsApp"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from api.models.events import (
     DeadLetterInfo,
@@ -18,13 +18,14 @@ from api.models.events import (
 from api.paging import at_most
 from api.params import MOST, SessionPath
 from api.problems import responses
+from api.router import Router
 from api.strict_json import StrictJsonRoute
 from cluster.domain.config_secrets import unmasked
 from cluster.domain.errors import Invalid, NotFound, SessionNotFound, Unauthorized, Unavailable
 
 __all__ = ["router"]
 
-router = APIRouter(
+router = Router(
     prefix="/api/{session}/webhooks",
     tags=["🔄 Events"],
     route_class=StrictJsonRoute,

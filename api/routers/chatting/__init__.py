@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.problems import responses
+from api.router import Router
 from api.routers.chatting import attachments, marks, structured, texts
 from api.routers.chatting.sending import IdempotencyKey
 from cluster.domain.errors import Invalid, SessionNotFound, Unauthorized, Unavailable
@@ -13,7 +12,7 @@ __all__ = ["IdempotencyKey", "router"]
 
 # Without a prefix: the whole path stands at the route, and by it the table of what a route takes
 # knows it.
-router = APIRouter(
+router = Router(
     tags=["📤 Chatting"],
     responses=responses(Invalid, SessionNotFound, Unauthorized, Unavailable),
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from api.file_route import FORM, FileRoute
 from api.files import FilesUrl
 from api.models import chatting as bodies
@@ -13,6 +11,7 @@ from api.models.files import FileBody, attachment
 from api.models.messages import WAMessage
 from api.params import GatewayDep
 from api.references import optional_reference
+from api.router import Router
 from api.routers.chatting.sending import (
     FILES,
     SENDING,
@@ -23,7 +22,7 @@ from cluster.domain.content import FileKind
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=FileRoute)
+router = Router(prefix="/api", route_class=FileRoute)
 
 
 @router.post(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.file_route import FileRoute
 from api.files import FilesUrl
@@ -14,6 +14,7 @@ from api.models.messages import WAMessage
 from api.params import GatewayDep
 from api.problems import responses
 from api.references import optional_reference, reference
+from api.router import Router
 from api.routers.chatting.sending import (
     DURABLE,
     SENDING,
@@ -28,7 +29,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=FileRoute)
+router = Router(prefix="/api", route_class=FileRoute)
 
 
 @router.post(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.problems import responses
+from api.router import Router
 from api.routers.groups import about, members, rules, whole
 from cluster.domain.errors import (
     BodyTooLarge,
@@ -22,7 +21,7 @@ __all__ = ["router"]
 
 # Without a prefix: the whole path stands at the route, and by it the table of what a route takes
 # knows it.
-router = APIRouter(
+router = Router(
     tags=["👥 Groups"],
     responses=responses(
         Invalid,

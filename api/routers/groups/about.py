@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.file_route import FORM, FileRoute
 from api.models.files import attachment
@@ -15,11 +15,12 @@ from api.models.groups import (
 from api.models.pictures import PictureRequest
 from api.models.results import PictureUrl, Result
 from api.params import SessionPath
+from api.router import Router
 from api.routers.groups.params import GroupPath
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
+router = Router(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.get(

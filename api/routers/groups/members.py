@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.file_route import FileRoute
 from api.models.groups import (
     GroupJoinRequestAnswer,
@@ -14,12 +12,13 @@ from api.models.groups import (
 )
 from api.models.results import Result
 from api.params import SessionPath
+from api.router import Router
 from api.routers.groups.params import CANNOT, GroupPath, not_in_library
 from cluster.domain.group import MemberAction
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
+router = Router(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.get(

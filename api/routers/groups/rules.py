@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.file_route import FileRoute
 from api.models.groups import (
     SettingsMemberAddMode,
@@ -12,11 +10,12 @@ from api.models.groups import (
     SettingsSecurityChangeInfo,
 )
 from api.params import SessionPath
+from api.router import Router
 from api.routers.groups.params import CANNOT, GroupPath, not_in_library
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
+router = Router(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 @router.put(

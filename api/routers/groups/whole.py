@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from api.file_route import FileRoute
 from api.models.groups import (
@@ -17,6 +17,7 @@ from api.models.groups import (
 from api.models.results import Count, Result
 from api.paging import Paging, Words, mentions
 from api.params import SessionPath
+from api.router import Router
 from api.routers.groups.params import CANNOT, GroupPath
 from cluster.domain.errors import (
     NotSupported,
@@ -24,7 +25,7 @@ from cluster.domain.errors import (
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/{session}/groups", route_class=FileRoute)
+router = Router(prefix="/api/{session}/groups", route_class=FileRoute)
 
 
 class GroupSortField(StrEnum):
