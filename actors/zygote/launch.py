@@ -25,6 +25,15 @@ FRONT = {FORK: "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 #: read by somebody when a process starts or imports (ld.so, malloc, Python, Go, Ray's settings),
 #: and a forked process keeps what was read: each set of them has a zygote of its own.
 _VOLATILE = {"RAY_JOB_ID", "_", "SHLVL", "PWD", "OLDPWD", "TRACEPARENT"}
+#: In the environment of a node that `ops/local/ray_start.py` starts: its process, which is there
+#: before the raylet and ends when that does.
+NODE = "GATEWAY_NODE_PID"
+_RAYLET = "RAY_RAYLET_PID"
+#: What a raylet of Ray 2.60 and `ray start` set beside what they are given; were it other things,
+#: a zygote that began before them would be asked for nothing.
+_SET_BY_RAY = {"RAY_CLIENT_MODE": "0", "RAY_LD_PRELOAD_ON_WORKERS": "0", "SPT_NOENV": "1"}
+#: Names the socket of the one that began with its node, in the folder of zygotes.
+BEGUN = "begun"
 #: `JobID.nil()`, in hexadecimal.
 _NO_JOB = "ffffffff"
 #: Seconds that a zygote may import, on a busy machine; that one which has forked before may take.
@@ -41,7 +50,13 @@ class NotForked(Exception):
 
 def fixed(environment: dict[str, str]) -> dict[str, str]:
     """What of it a process has from its very start."""
-    return {name: value for name, value in environment.items() if name not in _VOLATILE}
+    volatile = {*_VOLATILE, _RAYLET} if NODE in environment else _VOLATILE
+    return {name: value for name, value in environment.items() if name not in volatile}
+
+
+def watched(environment: dict[str, str]) -> int:
+    """The process with which a zygote ends."""
+    return int(environment.get(NODE) or environment[_RAYLET])
 
 
 def stamp() -> int:
@@ -78,31 +93,16 @@ def address(environment: dict[str, str]) -> tuple[str, str]:
     return os.path.join(data, "zygote"), f"{key:08x}"
 
 
-def begin(raylet: int, added: dict[str, str]) -> None:
-    """Start the zygote of this raylet's workers with these variables before the first asks for it.
-    What is set here beside them a raylet of Ray 2.60 sets: were it other things, that zygote would
-    be asked for nothing. Raises `NotForked`, `OSError`."""
-    given = _environment_of(raylet)
-    # The raylet's own malloc.
-    given.pop("LD_PRELOAD", None)
-    environment = {**given, "SPT_NOENV": "1", "RAY_RAYLET_PID": str(raylet), **added}
-    folder, name = address(environment)
+def begin(environment: dict[str, str], added: dict[str, str]) -> None:
+    """Start the zygote of a node's workers with these variables before its raylet is there. Raises
+    `NotForked`, `OSError`."""
+    given = {**environment, **_SET_BY_RAY, **added}
+    folder, name = address(given)
     # It takes the connection for one of a launcher that has given up.
-    connect(folder, name, environment).close()
-
-
-def _environment_of(pid: int) -> dict[str, str]:
-    """The one that the process began with. Raises `OSError`."""
-    import time
-
-    for _ in range(100):
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            found = file.read()
-        if found:
-            break
-        # The kernel shows it a moment after the program has begun.
-        time.sleep(0.01)
-    return dict(os.fsdecode(one).split("=", 1) for one in found.split(b"\0") if one)
+    connect(folder, name, given).close()
+    named = os.path.join(folder, BEGUN)
+    os.symlink(name, named + ".new")
+    os.replace(named + ".new", named)
 
 
 def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.socket:
@@ -182,9 +182,10 @@ def _start(path: str, folder: str, name: str, environment: dict[str, str]) -> No
     os.posix_spawn(
         sys.executable,
         [sys.executable, server, str(listener.fileno()), os.path.join(folder, name), room],
-        # Ray's C++ reads it when it is imported: of no job, or forks of another one, and those that
-        # wait for one, would end with that of the first. Ray gives each its job with its work.
-        {**environment, "RAY_JOB_ID": _NO_JOB},
+        # Ray's C++ reads both when it is imported. Of no job, or forks of another one, and those
+        # that wait for one, would end with that of the first: Ray gives each its job with its
+        # work. Forks end with the process that is named here, as if it were the raylet.
+        {**environment, "RAY_JOB_ID": _NO_JOB, _RAYLET: str(watched(environment))},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, null, 0),
             (os.POSIX_SPAWN_DUP2, log, 1),

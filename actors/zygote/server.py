@@ -1,7 +1,8 @@
-"""The zygote: imports what a session's process needs, then forks one for each launcher that asks.
+"""The zygote: imports what a session's process needs, then forks one for each launcher that asks,
+and for programs of ours that need the same (`program.py`).
 
 `python server.py <listening socket> <path of its files> <room for titles>`, started by `launch.py`
-with the environment its forks will have. Ends with its raylet, and when the code has changed since
+with the environment its forks will have. Ends with its node, and when the code has changed since
 it was imported. Everything here happens in one thread, before the fork and after.
 """
 
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 # Of a script: the folder of this file, which no worker has.
 sys.path.pop(0)
@@ -33,7 +34,7 @@ if (_ROOT := str(Path(__file__).resolve().parents[2])) not in sys.path:
 import actors.zygote
 from actors.zygote import deferred
 from actors.zygote.import_stubs import SESSION_PROCESS
-from actors.zygote.launch import fixed, stamp, start_time
+from actors.zygote.launch import FORK, fixed, stamp, start_time, watched
 
 #: Seconds that a request may take to arrive; that a fork waits for the word to go.
 _READ, _GO = 5.0, 60.0
@@ -96,6 +97,8 @@ def main() -> None:
     pid_file.write_text(f"{os.getpid()} {start_time(os.getpid())}")
     request = _serve(listener, lambda: stamp() == imported, files)
     # From here on this is a fork.
+    if "module" in request:
+        _run(request)
     _become(request, code)
 
 
@@ -236,20 +239,20 @@ def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) ->
             pass
     # Forks are nobody's children to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    raylet = os.pidfd_open(int(os.environ["RAY_RAYLET_PID"]))
+    node = os.pidfd_open(watched(dict(os.environ)))
     mine = fixed(dict(os.environ))
     mine.pop(_NEW_NAME, None)
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    poll.register(raylet, select.POLLIN)
+    poll.register(node, select.POLLIN)
     _say("ready")
     while True:
         ready = [fd for fd, _ in poll.poll(_POLL_SECONDS * 1000)]
-        if raylet in ready or (not ready and not current()):
+        if node in ready or (not ready and not current()):
             # Of a launcher that came at this moment the connection ends: it starts a plain worker.
             for suffix in ("", ".pid", ".lock"):
                 files.with_suffix(suffix).unlink(missing_ok=True)
-            _say("ends with its raylet" if raylet in ready else "ends: the code has changed")
+            _say("ends with its node" if node in ready else "ends: the code has changed")
             os._exit(0)
         if not ready:
             continue
@@ -261,19 +264,22 @@ def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) ->
             except (OSError, ValueError) as error:
                 _say(f"no request: {error}")
                 continue
-            if fixed(request["environment"]) != mine:
+            if "module" not in request and fixed(request["environment"]) != mine:
                 _say("a request for another environment")
             elif _fork() == 0:
                 # A group of its own: Ray sweeps the group of each worker that ends.
                 os.setpgid(0, 0)
                 listener.close()
-                os.close(raylet)
-                # Forked; now the launcher confirms that it has not given up meanwhile.
-                connection.settimeout(_GO)
+                os.close(node)
                 try:
                     connection.sendall(b"F")
-                    if connection.recv(1) != b"G":
-                        os._exit(0)
+                    if "module" in request:
+                        request["asker"] = connection.dup()
+                    else:
+                        # The launcher confirms that it has not given up meanwhile.
+                        connection.settimeout(_GO)
+                        if connection.recv(1) != b"G":
+                            os._exit(0)
                 except OSError:
                     os._exit(0)
                 for fd, given in enumerate(descriptors):
@@ -316,8 +322,10 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if len(given) != 3:
             raise ValueError(f"{len(given)} descriptors")
         request = json.loads(received)
-        if not isinstance(request, dict) or not isinstance(request.get("environment"), dict):
-            raise ValueError("no request")  # noqa: TRY004 - of a stranger, not of a caller
+        if not isinstance(request, dict) or not (
+            "module" in request or isinstance(request.get("environment"), dict)
+        ):
+            raise ValueError("no request")
     except (OSError, ValueError):
         for fd in given:
             os.close(fd)
@@ -325,14 +333,54 @@ def _read(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return request, given
 
 
-def _become(request: dict[str, Any], code: Any) -> None:
-    """Be the worker: as if Python had just been started with these arguments."""
+def _run(request: dict[str, Any]) -> NoReturn:
+    """Be a program of ours, as `python -m` would run it, and report how it ended. Whoever asked for
+    it reads its process id first, then the exit code; without one it was killed."""
+    import atexit
+    import runpy
+    import traceback
+
+    _be_a_program(request["folder"])
+    for name in (FORK, _NEW_NAME, "RAY_JOB_ID", "SPT_NOENV"):
+        os.environ.pop(name, None)
+    asker: socket.socket = request["asker"]
+    asker.setblocking(True)
+    asker.sendall(f"{os.getpid()}\n".encode())
+    sys.argv = [request["module"], *request["arguments"]]
+    gc.enable()
+    actors.zygote.forked = True
+    deferred.load()
+    code: Any = 0
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code or 0
+        if not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        asker.sendall(f"{code}\n".encode())
+    os._exit(code)
+
+
+def _be_a_program(folder: str) -> None:
     for number in (signal.SIGCHLD, signal.SIGINT):
         signal.signal(
             number,
             signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL,
         )
-    os.chdir(request["folder"])
+    os.chdir(folder)
+
+
+def _become(request: dict[str, Any], code: Any) -> None:
+    """Be the worker: as if Python had just been started with these arguments."""
+    _be_a_program(request["folder"])
     os.environ.clear()
     # putenv as well: Ray's C++ reads its settings there, when it is connected.
     os.environ.update(request["environment"])

@@ -94,7 +94,6 @@ class LocalGateway:
         os.environ.update(access(token_file))
         self._ray = self._cluster(own)
         self._ray.begin()
-        front = self._prepared("serve_app")
         with self._phase(Phase.MIGRATING):
             for store in self._stores:
                 store.wait()
@@ -104,7 +103,7 @@ class LocalGateway:
             migrate(StoreSettings().database_url.get_secret_value())
         with self._phase(Phase.RAY):
             self._ray.wait()
-        self._start_application(front)
+        self._start_application()
         self._check_closed()
         self._state.phase = Phase.UP
         self._record()
@@ -201,14 +200,16 @@ class LocalGateway:
         return haproxy.environment(found, self._layout.haproxy, fallback=fallback, token=token)
 
     def _prepared(self, module: str, *arguments: str, nice: int = 0) -> Step:
-        """Loaded while what it needs starts."""
-        step = Step(module, *arguments, output=self._layout.log, nice=nice)
+        """Loaded while what it needs starts; forked, where Serve's processes are."""
+        node = self._ray.head.forking if self._ray else None
+        step = Step(module, *arguments, output=self._layout.log, nice=nice, node=node)
         self._steps.append(step)
         return step
 
-    def _start_application(self, front: Step) -> None:
+    def _start_application(self) -> None:
         """The front first: it accepts texts for sessions that have no owner yet, whose starts would
         take the processor from it. The supervisor's program loads beside it, of what is left."""
+        front = self._prepared("serve_app")
         supervisor = self._prepared("actors.bootstrap", nice=_BESIDE)
         with self._phase(Phase.HTTP):
             self._served = True
@@ -240,9 +241,8 @@ class LocalGateway:
             self._abandon_steps()
             self._ray.stop()
             self._ray.begin()
-            front = self._prepared("serve_app")
             self._ray.wait()
-            self._start_application(front)
+            self._start_application()
             self._check_closed()
             self._state.phase = Phase.UP
             self._record()

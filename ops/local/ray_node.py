@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from actors.zygote.launch import BEGUN
 from ops.embedded.process import ServerProcess, free_ports
 from ops.local.layout import Layout
 from ops.local.part import Part
@@ -153,6 +154,11 @@ class RayNode(Part):
             return ""
 
     @property
+    def forking(self) -> Path | None:
+        """Its data folder, where the zygote of Serve's processes began with it."""
+        return self._folder if self._forks_front else None
+
+    @property
     def ended(self) -> bool:
         return self._started and self._process.pid is None
 
@@ -179,6 +185,7 @@ class RayNode(Part):
         self._end_family()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._registered.unlink(missing_ok=True)
+        (self._folder / "zygote" / BEGUN).unlink(missing_ok=True)
         environment = {
             "GATEWAY_DATA_DIR": str(self._folder),
             REGISTERED: str(self._registered),

@@ -14,8 +14,8 @@ Ray starts a dashboard server for usage statistics also where it is told to star
 agent of it for each node: without a dashboard there is neither. A raylet must have an agent, and
 ends with it: one that only waits.
 
-On a node where Serve's processes will be forked their zygote begins as soon as the raylet has, not
-when the first of them is asked for a second later.
+On a node where Serve's processes will be forked their zygote begins first of all, and imports while
+Ray starts.
 
 What the raylet's children leave behind becomes a child of this process (Linux): zygotes and the
 session processes forked from them (`actors.zygote`) are found below it, and end with it.
@@ -34,6 +34,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from actors.zygote import launch
+from ops.local import ray_watch
+from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _begin_zygote() -> None:
+    os.environ[launch.NODE] = str(os.getpid())
+    if FRONT_FORKED in os.environ:
+        try:
+            launch.begin(dict(os.environ), launch.FRONT)
+        except (launch.NotForked, OSError) as error:
+            # The first who needs it tries again, and says how it went.
+            sys.stderr.write(f"no zygote yet: {error}\n")
+
+
+if __name__ == "__main__":
+    _begin_zygote()
+
 # Until Ray runs: what is imported stays, and looking for garbage in it takes a quarter of the time.
 gc.disable()
 
@@ -41,13 +61,6 @@ import ray._raylet
 from ray._private import node, ray_constants, services
 from ray.scripts import scripts
 from ray.scripts.scripts import start
-
-from actors.zygote import launch
-from ops.local import ray_watch
-from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
-
-_PR_SET_CHILD_SUBREAPER = 36
-
 
 #: Without anything of Python's that would be more than the program.
 _WATCH = [sys.executable, "-I", "-S", str(Path(ray_watch.__file__))]
@@ -79,13 +92,6 @@ class _Node(node.Node):
                 # The raylet waits for them; this says that nothing listens, as minimal Ray does.
                 _raylet.persist_port(self._session_dir, self._node_id, name, -1)
         super().start_raylet(*args, **options)
-        if FRONT_FORKED in os.environ:
-            (raylet,) = self.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
-            try:
-                launch.begin(raylet.process.pid, launch.FRONT)
-            except (launch.NotForked, OSError) as error:
-                # The first who needs it tries again, and says how it went.
-                sys.stderr.write(f"no zygote yet: {error}\n")
 
     def start_ray_processes(self) -> None:
         super().start_ray_processes()  # type: ignore[no-untyped-call]

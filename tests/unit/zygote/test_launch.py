@@ -49,27 +49,31 @@ def test_one_that_begins_before_it_is_asked_for_is_the_one_that_is_asked_for(
 ) -> None:
     data = tmp_path / "node"
     data.mkdir()
-    given = {"GATEWAY_DATA_DIR": str(data), "HTTP_PORT": "3000"}
+    given = {"GATEWAY_DATA_DIR": str(data), "HTTP_PORT": "3000", launch.NODE: "17"}
     started: list[tuple[str, str, dict[str, str]]] = []
 
     def connected(folder: str, name: str, environment: dict[str, str]) -> socket.socket:
         started.append((folder, name, environment))
+        Path(folder).mkdir()
         return socket.socket(socket.AF_UNIX)
 
     monkeypatch.setattr(launch, "connect", connected)
-    with subprocess.Popen(
-        [sys.executable, "-c", "input()"],
-        env={**given, "LD_PRELOAD": ""},
-        stdin=subprocess.PIPE,
-    ) as raylet:
-        launch.begin(raylet.pid, launch.FRONT)
-        raylet.communicate(b"\n")
+    launch.begin(given, launch.FRONT)
     # What a raylet of Ray 2.60 gives its workers beside its own environment, and the job's.
-    set_by_ray = {"SPT_NOENV": "1", "RAY_RAYLET_PID": str(raylet.pid), "RAY_JOB_ID": "01000000"}
+    set_by_ray = {
+        "SPT_NOENV": "1",
+        "RAY_CLIENT_MODE": "0",
+        "RAY_LD_PRELOAD_ON_WORKERS": "0",
+        "RAY_RAYLET_PID": "18",
+        "RAY_JOB_ID": "01000000",
+    }
     worker = {**given, **set_by_ray, **launch.FRONT}
     ((folder, name, environment),) = started
     assert (folder, name) == address(worker)
     assert launch.fixed(environment) == launch.fixed(worker)
+    assert (data / "zygote" / launch.BEGUN).readlink() == Path(name)
+    assert launch.watched(worker) == 17
+    assert launch.watched(set_by_ray) == 18
 
 
 def test_without_a_data_folder_of_its_own_there_is_none(tmp_path: Path) -> None:
