@@ -52,6 +52,7 @@ _MODULES = (
     "actors.agent.agent_actor",
     "actors.delivery.dispatcher_actor",
 )
+_PATCHES = "actors.whatsapp.library.patching"
 _APPLICATION = "api.app"
 #: What Serve's processes do: the environment says which of them a zygote's forks are.
 _OF_THE_FRONT = (
@@ -165,6 +166,12 @@ def _warm_up() -> None:
     except ValueError as error:
         # They are wrong: each process says so itself.
         _say(str(error))
+    if patching := sys.modules.get(_PATCHES):
+        try:
+            patching.read_ahead()
+        except (patching.SymbolsNotFound, OSError) as error:
+            # Each session's process says so.
+            _say(str(error))
     _set_levels(level)
     cache.driver()
     _load_ciphers()

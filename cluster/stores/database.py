@@ -84,27 +84,21 @@ class Database:
         timeout = settings.store_timeout_seconds
         plans = " -c plan_cache_mode=force_generic_plan" if plan_once else ""
         url = settings.database_url.get_secret_value()
-        try:
-            probe = await psycopg.AsyncConnection.connect(
-                url,
-                connect_timeout=max(2, int(timeout)),
-                autocommit=True,
-                options=_options(timeout) + plans,
-                prepare_threshold=None,
-            )
-            async with asyncio.timeout(max(2.0, timeout)), probe:
-                cursor = await probe.execute(
-                    "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
-                )
-                heard = await cursor.fetchone() == (str(int(timeout * 1000)),)
-        except (psycopg.Error, TimeoutError) as error:
-            if "unsupported startup parameter" in str(error):
-                raise Unavailable(_POOLER, retry_after=60) from error
-            raise Unavailable("PostgreSQL is away", retry_after=2) from error
-        if not heard:
-            raise Unavailable(_POOLER, retry_after=60)
+        options: dict[str, Any] = {
+            "autocommit": True,
+            "row_factory": dict_row,
+            "connect_timeout": max(2, int(timeout)),
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(timeout * 1000),
+            "options": _options(timeout) + plans,
+            "application_name": "gateway",
+        }
+        first = await _connected(url, options, timeout)
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
+            connection_class=_beginning_with(first),
             min_size=1,
             max_size=settings.database_pool_max,
             timeout=timeout,
@@ -115,17 +109,7 @@ class Database:
             open=False,
             check=_check_if_spoken_to,
             name="stores",
-            kwargs={
-                "autocommit": True,
-                "row_factory": dict_row,
-                "connect_timeout": max(2, int(timeout)),
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": int(timeout * 1000),
-                "options": _options(timeout) + plans,
-                "application_name": "gateway",
-            },
+            kwargs=options,
         )
         try:
             await pool.open(wait=True, timeout=timeout)
@@ -300,6 +284,43 @@ def _options(timeout: float) -> str:
         "tcp_user_timeout": limit,
     }
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+async def _connected(url: str, options: dict[str, Any], timeout: float) -> Connection:
+    """A connection that does what `options` say. Raises `Unavailable`."""
+    try:
+        async with asyncio.timeout(max(2.0, timeout)):
+            connection: Connection = await psycopg.AsyncConnection.connect(url, **options)
+            try:
+                cursor = await connection.execute(
+                    "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'",
+                    prepare=False,
+                )
+                heard = await cursor.fetchone() == {"setting": str(int(timeout * 1000))}
+            except BaseException:
+                await connection.close()
+                raise
+    except (psycopg.Error, TimeoutError) as error:
+        if "unsupported startup parameter" in str(error):
+            raise Unavailable(_POOLER, retry_after=60) from error
+        raise Unavailable("PostgreSQL is away", retry_after=2) from error
+    if not heard:
+        await connection.close()
+        raise Unavailable(_POOLER, retry_after=60)
+    return connection
+
+
+def _beginning_with(first: Connection) -> type[Connection]:
+    """What a pool makes its connections with: it takes `first` before it makes one, which costs
+    both sides ten milliseconds of processor time."""
+    made = [first]
+
+    class Connections(psycopg.AsyncConnection[DictRow]):
+        @classmethod
+        async def connect(cls, *args: Any, **options: Any) -> Any:
+            return made.pop() if made else await super().connect(*args, **options)
+
+    return Connections
 
 
 async def _check_if_spoken_to(connection: Connection) -> None:

@@ -199,7 +199,7 @@ class OutboxStore:
                     "error": failure.detail,
                     "failure": jsonb(failure.to_payload()),
                     "most": _AT_ONCE,
-                    "events": [new_event_id() for _ in range(2 * _AT_ONCE)],
+                    "event": new_event_id(),
                 },
             )
             failed = int(fenced(row, session_id, epoch)["failed"])
@@ -458,7 +458,9 @@ _DISOWN = """
         RETURNING event_seq - (SELECT count(*) FROM emitted) AS before
     ), event AS (
         INSERT INTO events (session_id, seq, id, type, payload, trace)
-        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload, trace
+        -- Of a random id, with a number at its end: hexadecimal digits are some of its alphabet.
+        SELECT %(id)s, stream.before + n, left(%(event)s::text, -4) || lpad(to_hex(n), 4, '0'),
+               type, payload, trace
         FROM numbered, stream
     )
     SELECT EXISTS (SELECT 1 FROM fence) AS owner, (SELECT count(*) FROM entry) AS failed

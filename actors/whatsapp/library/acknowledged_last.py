@@ -32,7 +32,14 @@ from neonize._binder import gocode
 
 from actors.whatsapp.library.clients import channel_in_library, channels_are_known
 from actors.whatsapp.library.machines import AMD64, Amd64Code, Arm64Code
-from actors.whatsapp.library.patching import PAGE, Library, Patch, Refused, write_code
+from actors.whatsapp.library.patching import (
+    PAGE,
+    Library,
+    Patch,
+    Refused,
+    of_the_file,
+    write_code,
+)
 
 __all__ = ["PATCH", "Gate"]
 
@@ -191,7 +198,7 @@ def _make(library: Library) -> bool:
         raise Refused(f"the library's SQLite is not to be called: {error}") from error
     if not channels_are_known():
         raise Refused("the channels of clients are not found")
-    if not _clears_as_known(Path(gocode._name)):
+    if not _clears_as_known():
         raise Refused("the statement that clears a message is not the one that is known")
     near = ctypes.cast(gocode.sqlite3_trace_v2, ctypes.c_void_p).value or 0
     stub = library.near(near, PAGE)
@@ -205,6 +212,7 @@ def _make(library: Library) -> bool:
     return True
 
 
+@of_the_file
 def _clears_as_known(library: Path) -> bool:
     """Whether its file has that statement, once."""
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:

@@ -11,7 +11,7 @@ import platform
 import sys
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -30,7 +30,9 @@ __all__ = [
     "Refused",
     "loaded",
     "map_near",
+    "of_the_file",
     "protect",
+    "read_ahead",
     "wants",
     "write_code",
 ]
@@ -54,9 +56,9 @@ class Library:
         self.version = gocode.GetVersion().decode()
         self._names = names
 
-    @cached_property
+    @property
     def _functions(self) -> dict[str, Function]:
-        return read_functions(Path(gocode._name), *self._names)
+        return _read(self._names)
 
     def functions(self, *names: str) -> list[Function]:
         """Where they are in this process. Raises `SymbolsNotFound`."""
@@ -148,6 +150,32 @@ class Patch(Generic[T]):
         return library
 
 
+@cache
+def _read(names: frozenset[str]) -> dict[str, Function]:
+    return read_functions(Path(gocode._name), *names)
+
+
+_of_the_file: list[Callable[[], object]] = [lambda: _read(frozenset(_wanted))]
+
+
+def of_the_file(read: Callable[[Path], T]) -> Callable[[], T]:
+    """What the library's file says, read once."""
+
+    @cache
+    def found() -> T:
+        return read(Path(gocode._name))
+
+    _of_the_file.append(found)
+    return found
+
+
+def read_ahead() -> None:
+    """Read all of that now that all patches are known: in a process that forks, for its forks (50
+    ms of each). Raises `SymbolsNotFound`, `OSError`."""
+    for read in _of_the_file:
+        read()
+
+
 _wanted: set[str] = set()
 
 
@@ -186,8 +214,27 @@ _MEMBARRIER = {"x86_64": 324, "aarch64": 283}
 _REGISTER_SYNC_CORE, _SYNC_CORE = 1 << 6, 1 << 5
 
 
+#: Bytes that are mapped at once: all patches together take less. What is not used costs nothing.
+_MAPPED = 64 * PAGE
+#: Of the latest mapping: where it goes on, and its end.
+_free = (0, 0)
+_mapping = threading.Lock()
+
+
 def map_near(address: int, size: int, reach: int) -> int:
-    """Map `size` writable bytes at most `reach` from `address`; they stay for ever."""
+    """`size` writable bytes, whole pages, at most `reach` from `address`; they stay for ever."""
+    global _free
+    size = -(-size // PAGE) * PAGE
+    with _mapping:
+        place, end = _free
+        if end - place < size or abs(place - address) > reach - size:
+            place = _map(address, max(size, _MAPPED), reach)
+            end = place + max(size, _MAPPED)
+        _free = (place + size, end)
+    return place
+
+
+def _map(address: int, size: int, reach: int) -> int:
     ends = [0]
     gaps = []
     for line in Path("/proc/self/maps").read_text().splitlines():

@@ -29,8 +29,7 @@ class Slots:
         self._thread_key = thread_key
         # The lowest free one is taken, so that the stub finds it early.
         self._free: LifoQueue[int] = LifoQueue()
-        for index in reversed(range(count)):
-            self._free.put(address + index * size)
+        self._free.queue.extend(address + index * size for index in reversed(range(count)))
 
     def take(self, content: bytes) -> int:
         """Let `content`, which stands behind the first word, wait for the calling thread."""
