@@ -55,7 +55,7 @@ def _fork(
     try:
         with output.open("wb") as sink:
             program = ForkedProgram(
-                *(data, module, *arguments), folder=data, stdin=there, output=sink.fileno()
+                data, *(module, *arguments), folder=data, stdin=there, output=sink.fileno()
             )
     finally:
         os.close(there)
