@@ -101,8 +101,11 @@ def begin(environment: dict[str, str], added: dict[str, str]) -> None:
     # It takes the connection for one of a launcher that has given up.
     connect(folder, name, given).close()
     named = os.path.join(folder, BEGUN)
-    os.symlink(name, named + ".new")
-    os.replace(named + ".new", named)
+    try:
+        os.unlink(named)
+    except FileNotFoundError:
+        pass
+    os.symlink(name, named)
 
 
 def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.socket:
@@ -110,15 +113,9 @@ def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.sock
     still be importing: its socket is there before it is, and connections wait in the queue. Raises
     `NotForked`."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    # Through the descriptor of the folder: a socket's path has 107 bytes, a data folder may have
-    # more; and it is this folder that was looked at.
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    at = open_folder(folder)
     path = f"/proc/self/fd/{at}/{name}"
     try:
-        found = os.fstat(at)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            # Whoever answers there is given the whole environment, secrets included.
-            raise NotForked(f"{folder} is not this user's alone")
         connection = _try(path)
         if connection is None:
             import fcntl
@@ -138,6 +135,19 @@ def connect(folder: str, name: str, environment: dict[str, str]) -> _socket.sock
     if connection is None:
         raise NotForked("the zygote ended as it started")
     return connection
+
+
+def open_folder(folder: str) -> int:
+    """A descriptor of a folder of sockets: their paths go through it, as they have 107 bytes and a
+    data folder's may have more, and as it is this folder that was looked at. Raises `NotForked`,
+    `OSError`."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    found = os.fstat(at)
+    if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        os.close(at)
+        # Whoever answers there is given the whole environment, secrets included.
+        raise NotForked(f"{folder} is not this user's alone")
+    return at
 
 
 def _try(path: str) -> _socket.socket | None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from actors.zygote.launch import BEGUN
+from actors.zygote.launch import BEGUN, NotForked, open_folder
 
 __all__ = ["ForkedProgram", "NoZygote"]
 
@@ -34,12 +34,11 @@ class ForkedProgram:
         length = len(request.encode()).to_bytes(4, "big")
         zygotes = -1
         try:
-            # A socket's path has 107 bytes, a data folder may have more.
-            zygotes = os.open(data / "zygote", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            zygotes = open_folder(str(data / "zygote"))
             self._connection.connect(f"/proc/self/fd/{zygotes}/{BEGUN}")
             socket.send_fds(self._connection, [length], [stdin, output, output])
             self._connection.sendall(request.encode())
-        except OSError as error:
+        except (NotForked, OSError) as error:
             self._connection.close()
             raise NoZygote(str(error)) from error
         finally:
@@ -79,6 +78,6 @@ class ForkedProgram:
         except OSError:
             gone = True
         self._connection.close()
-        pid, _, code = self._received.removeprefix(b"F").partition(b"\n")
-        if pid and not code and not gone:
+        pid, known, code = self._received.removeprefix(b"F").partition(b"\n")
+        if known and not code and not gone:
             os.kill(int(pid), signal.SIGKILL)

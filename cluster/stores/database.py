@@ -115,6 +115,7 @@ class Database:
             await pool.open(wait=True, timeout=timeout)
         except PoolTimeout as error:
             await pool.close()
+            await first.close()
             raise Unavailable("PostgreSQL is away", retry_after=2) from error
         return cls(pool, timeout, plans_once=plan_once)
 

@@ -127,6 +127,13 @@ def test_a_step_without_a_zygote_runs_plainly(
     assert log.read_text() == "['--x']\n"
 
 
+def test_a_folder_that_others_may_write_to_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "zygote").mkdir()
+    (tmp_path / "zygote").chmod(0o777)
+    with pytest.raises(NoZygote, match="not this user's alone"):
+        _fork(tmp_path, "nothing")
+
+
 async def test_z_it_ends_with_its_node(node: _Node) -> None:
     data, process = node
     assert len(launch.zygotes(data)) == 1
