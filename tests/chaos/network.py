@@ -46,6 +46,11 @@ class _Way:
             self._writer.write(bytes(self._held))
             self._held.clear()
 
+    def end(self) -> None:
+        """The end where its bytes come from has closed: so does the other one, at once."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self._writer.write_eof()
+
 
 class _Link:
     """One connection: a client's and the one to the server in its place."""
@@ -157,6 +162,9 @@ async def _pump(reader: asyncio.StreamReader, way: _Way) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(_CHUNK):
             await way.pass_on(data)
+    # A successor connects right after its predecessor's death: a server that hears of the death
+    # later than of the successor sees two connections where there was one at a time.
+    way.end()
 
 
 def _inodes(server_port: int) -> dict[int, str]:
