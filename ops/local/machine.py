@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from ops.local.ray_node import RayNode
 from ops.local.ray_state import node_names
 from ops.local.restarts import Restarts
 from ops.local.state import Phase, State
-from ops.local.steps import run_module
+from ops.local.steps import Step, run_module
 
 __all__ = ["Machine", "NodeOptions"]
 
@@ -114,6 +115,8 @@ class Machine:
             gcs_port=self._options.port,
             lasting=True,
             autoscaling=self._options.autoscaling,
+            # Every node of the cluster has a replica of the front.
+            forks_front=sys.platform == "linux",
         )
         os.environ["RAY_ADDRESS"] = self._state.ray_address = self._node.address
         self._state.dashboard_url = self._node.dashboard_url if self._head else ""
@@ -201,12 +204,17 @@ class Machine:
 
     def _start_application(self) -> None:
         self._note(Phase.SUPERVISOR)
-        self._module("actors.bootstrap", timeout=_STEP_SECONDS)
+        self._forked("actors.bootstrap")
         self._note(Phase.HTTP)
         self._start_front()
 
     def _start_front(self) -> None:
-        self._module("serve_app", timeout=_STEP_SECONDS)
+        self._forked("serve_app")
+
+    def _forked(self, module: str) -> None:
+        """Run it as a fork of this node's zygote (`Step`)."""
+        node = self._node.forking if self._node else None
+        Step(module, output=self._layout.log, node=node).run(timeout=_STEP_SECONDS)
 
     # -- before it ------------------------------------------------------------------------------
 
