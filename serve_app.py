@@ -154,7 +154,7 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
     if not isinstance(http, HttpSettings):
         http = HttpSettings()
     replicas = http.replicas if declared else http.replicas_on(len(_nodes()), len(_machines()))
-    # Serve was told of a declared one before the nodes came: they are not there to be counted.
+    # Serve knew a declared one before the nodes came: they are not there to be counted.
     share = 1 if declared else _share(replicas)
     configure = serve.deployment(
         name="ingress",

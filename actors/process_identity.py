@@ -1,4 +1,4 @@
-"""Who holds a lease: a process, named so that another one on the same host can tell it is dead."""
+"""Who holds a lease: a process, named so that another one on the same host can see it is dead."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ["main"]
 
 _PATIENCE_SECONDS = 60.0
 _PAGE = 1000
-#: Types of receipts that tell WhatsApp the message has arrived.
+#: Types of receipts that confirm to WhatsApp that the message has arrived.
 _DELIVERED = {"delivery", "inactive"}
 
 

@@ -28,7 +28,7 @@ _NOTICE_SECONDS = 60.0
 
 
 class Pinger:
-    """Tells which process it is."""
+    """Reports which process it is."""
 
     def who(self) -> tuple[int, str]:
         return os.getpid(), ray.get_runtime_context().get_node_id()

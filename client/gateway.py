@@ -142,7 +142,7 @@ class Gateway:
     async def create_session(
         self, name: str, config: dict[str, Any] | None = None, *, start: bool = True
     ) -> SessionRecord:
-        """Create a session and, unless told otherwise, start it. Raises `Conflict`."""
+        """Create a session and, unless `start` is false, start it. Raises `Conflict`."""
         check_session_name(name)
         await self.check_config(config or {})
         stores = await self.stores()

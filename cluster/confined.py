@@ -3,7 +3,7 @@
 The parent starts `python -m MODULE`, gives it a job as JSON on standard input and reads one JSON
 object from standard output. The child calls `confine` before it looks at anything: from then on it
 has so much memory, time and room, opens no socket, starts no program, signals nobody, reads Python
-and its own files only, and writes nowhere but where it is told. What the kernel does not have of
+and its own files only, and writes nowhere but where it may. What the kernel does not have of
 that (Landlock: Linux 5.13; seccomp filters: 3.5) is left out.
 """
 

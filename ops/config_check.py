@@ -44,7 +44,7 @@ def findings(settings: Settings) -> list[Finding]:
 
 
 async def database_findings(settings: Settings) -> list[Finding]:
-    """What only PostgreSQL itself can tell. One that does not answer is a warning."""
+    """What only PostgreSQL itself can report. One that does not answer is a warning."""
     try:
         database = await Database.open(settings.stores)
     except GatewayError as error:

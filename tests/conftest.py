@@ -28,7 +28,7 @@ os.environ.pop("COLUMNS", None)
 _PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
-# How long an example takes tells of the machine's load, not of the code.
+# How long an example takes depends on the machine's load, not on the code.
 hypothesis.settings.register_profile("gateway", deadline=None)
 hypothesis.settings.load_profile("gateway")
 

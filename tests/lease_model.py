@@ -3,7 +3,7 @@
 Time is counted in ticks from now, so that nothing but the number of starts bounds a run. Two
 processes start, renew, stop, crash and freeze at any moment; requests and answers take any time,
 which is what a store that is away, or a partition, looks like. The store has no clock: whatever
-the server's tells, nothing is compared with it. What the code does by rule is a guard with a name;
+the server's says, nothing is compared with it. What the code does by rule is a guard with a name;
 a search without one of them must find what it is there for.
 
 The owner's decisions come from the product (`LeaseClock`); the store's part is `Store`, which a

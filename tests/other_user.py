@@ -1,4 +1,4 @@
-"""Another user of the machine, who tries to get at what he is told of. Needs root, to become one.
+"""Another user of the machine, who tries to get at the paths of a list. Needs root, to become one.
 
 `python other_user.py`: takes attempts on stdin, prints those that succeeded.
 """
@@ -38,7 +38,7 @@ def _attempts(path: str) -> Iterable[str]:
     try:
         mode = Path(path).stat().st_mode
     except OSError:
-        # Not even that it is there can be told; opening it is tried all the same.
+        # Not even that it is there can be seen; opening it is tried all the same.
         mode = 0
     if stat.S_ISDIR(mode):
         if _succeeds(lambda: list(Path(path).iterdir())):

@@ -12,7 +12,7 @@ __all__ = ["idle", "stays", "stays_while_blocking", "until"]
 async def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for it; `TimeoutError` when it does not come in time."""
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - whatever it looks at
+        while not holds():  # noqa: ASYNC110 - whatever it reads
             await asyncio.sleep(0.01)
 
 

@@ -29,7 +29,7 @@ class DamagedCheckpoint(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What must be known of a file to tell which pages the next one changes."""
+    """What must be known of a file to find which pages the next one changes."""
 
     page_size: int
     #: 16 bytes of SHA-256 per page

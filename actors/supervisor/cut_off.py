@@ -1,8 +1,8 @@
 """Whether it is this process alone that does not reach PostgreSQL.
 
 A supervisor on a node that is cut off from the stores brings no session back, while PostgreSQL and
-the sessions of other nodes are well. It cannot tell that from an outage, and so asks the agents of
-other nodes, through Ray.
+the sessions of other nodes are well. It cannot distinguish that from an outage, and so asks the
+agents of other nodes, through Ray.
 """
 
 from __future__ import annotations

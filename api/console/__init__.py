@@ -51,7 +51,7 @@ def install(app: FastAPI) -> None:
 
 
 class _Console(StaticFiles):
-    """Names of assets tell their contents; the page names the assets."""
+    """Names of assets have a hash of their contents; the page names the assets."""
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, *more: Any) -> Response:
         response = super().file_response(full_path, stat_result, scope, *more)

@@ -52,7 +52,7 @@ router = Router(
 )
 _ASKING = responses(Invalid, SessionNotWorking, WhatsAppRefused)
 _ABOUT_MESSAGE = _ASKING | responses(NotFound)
-#: Messages that `…/messages/read` reads when it is not told how many (WAHA's default).
+#: Messages that `…/messages/read` reads where no number is given (WAHA's default).
 _READ_AT_ONCE = 30
 #: How old they are at most (WAHA's default).
 _READ_DAYS = 7

@@ -85,7 +85,7 @@ async def _send_events(socket: WebSocket, events: AsyncIterator[dict[str, Any] |
         log.info("live.reader_too_slow", last=last)
         await _close(socket, _TRY_LATER, f"Too slow. Go on behind{last}")
     except (Conflict, Invalid, NotFound) as error:
-        # A client that is told to try again later would do so for ever.
+        # A client that is asked to try again later would do so for ever.
         await _close(socket, _BAD, error.detail)
     except GatewayError as error:
         await _close(socket, _TRY_LATER, error.detail)

@@ -48,7 +48,7 @@ async function start(name) {
   socket.ev.on("creds.update", (update) => {
     saveCreds();
     note(parts?.credentials(name, state.creds));
-    // Baileys tells of messages only after the first history, which it cannot download: without the
+    // Baileys emits messages only after the first history, which it cannot download: without the
     // sandbox's proxy there is no way to WhatsApp's media hosts, and it asks no other.
     if (update.myAppStateKeyId) socket.ev.flush();
   });

@@ -32,7 +32,7 @@ class Costs:
     pg_receipt: float
     #: PostgreSQL: committing one checkpoint.
     pg_checkpoint: float
-    #: PostgreSQL: one session's row, of those that the supervisor reads in each look.
+    #: PostgreSQL: one session's row, of those that the supervisor reads in each round.
     pg_reconcile_row: float
     #: The supervisor's process: the same row, read and decoded.
     supervisor_reconcile_row: float

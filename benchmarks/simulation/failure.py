@@ -161,7 +161,7 @@ def lose(plan: Plan, costs: Costs, loss: Loss, *, longest: float = 900.0) -> Out
             struck = True
             cluster.up &= ~lost
             lease_ends = cluster.proven + plan.lease.ttl_seconds
-            # Isolated actors are Ray's to place; packs are the supervisor's, when it looks.
+            # Isolated actors are Ray's to place; packs are the supervisor's, in its next round.
             noticed = now + plan.detection + (round_ if plan.per_process > 1 else 0.0)
             placed = np.zeros(plan.processes)
             placed[lost] = noticed + np.arange(int(lost.sum())) / plan.actors_per_second

@@ -28,9 +28,9 @@ class Load:
     redis_cores: float
     s3_puts: float
     s3_cores: float
-    #: Seconds that one look of the supervisor at all sessions takes its process.
+    #: Seconds that one round of the supervisor over all sessions takes its process.
     round_seconds: float
-    #: Share of PostgreSQL that is renewals, and of that which is looks.
+    #: Share of PostgreSQL that is renewals, and of that which is reconciliation.
     renewals_share: float
     reconcile_share: float
     #: Name of each limited thing, and how much of it is used.

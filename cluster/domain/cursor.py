@@ -65,7 +65,7 @@ class MessageCursor:
         )
 
 
-#: Characters of an event's id that tell it from another one under the same number.
+#: Characters of an event's id that distinguish it from another one under the same number.
 _CHECK = 8
 #: Digits of the largest number.
 _DIGITS = 19

@@ -192,7 +192,7 @@ def _by_name(ending: str) -> str:
 
 
 def _zip_ending(head: bytes) -> str:
-    """What a ZIP file without a telling name is, by the names of its first entries: its directory
+    """What a ZIP file without a known ending is, by the names of its first entries: its directory
     may be of any size."""
     if head[30:38] == b"mimetype":
         # OpenDocument, EPUB: the first entry is the type itself, uncompressed.

@@ -54,7 +54,7 @@ def digest_of(key: str) -> str:
 
 
 def hint_of(key: str) -> str:
-    """Enough of a key to tell it from others, too little to guess it."""
+    """Enough of a key to distinguish it from others, too little to guess it."""
     return f"{key[:8]}…"
 
 

@@ -45,7 +45,7 @@ _BOUNDS = """
 _RECONNECT = 0.5
 #: Silence of a transaction that holds a session's fence, milliseconds.
 _HELD_MS = 2000
-#: PgBouncer refuses `options`, or is told to leave them out.
+#: PgBouncer refuses `options`, or is configured to leave them out.
 _POOLER = (
     "DATABASE_URL leads to a pooler that gives out connections by transaction (or drops the "
     "options of sessions): bounds of statements, LISTEN, locks and prepared statements need "

@@ -35,7 +35,7 @@ class ServerFacts:
     ahead: float
     #: Migrations that were applied; 0 on an empty database.
     migrations: int
-    #: It tells lives of the database apart (see `0050`), so that a restore is noticed.
+    #: It distinguishes lives of the database (see `0050`), so that a restore is noticed.
     knows_its_life: bool
 
     @property

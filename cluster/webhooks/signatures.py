@@ -1,4 +1,4 @@
-"""What tells a receiver that a request is ours, and new.
+"""What proves to a receiver that a request is ours, and new.
 
 WAHA's `X-Webhook-Hmac` covers the body only, so an old request can be replayed by whoever saw it.
 The headers of Standard Webhooks (https://www.standardwebhooks.com) cover id and time as well.

@@ -25,7 +25,7 @@ DataOption = Annotated[
 
 
 def default_folder(*, sandbox: bool) -> Path:
-    """Where `up` keeps its data unless told."""
+    """Where `up` keeps its data by default."""
     return _root() / ("sandbox" if sandbox else "whatsapp")
 
 

@@ -15,7 +15,7 @@ Serve's controller looks at everything ten times a second, or as seldom as its s
 each step of a start, or of a lost replica's replacement, waits so long. Its proxy looks twice a
 second whether a new HAProxy has taken over from the one before, which takes a twentieth of that.
 
-A replica that is told to end stays reachable for seconds, until every HAProxy has left it out.
+A replica that is asked to end stays reachable for seconds, until every HAProxy has left it out.
 Where the whole front goes there is none to leave it for.
 """
 
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 #: Of uvicorn's ticks, a tenth of a second each, one in so many is made: those with a new date.
 _TICKS = 10
 #: Seconds between the controller's looks while something changes, and how many of them follow it:
-#: what is deployed is told to HAProxy in the next ones.
+#: what is deployed is passed to HAProxy in the next ones.
 _QUICK, _AFTER = 0.1, 20
 #: Seconds between a proxy's first looks whether its HAProxy answers, and how many there are.
 _SOON, _POLLS = 0.02, 50
@@ -105,7 +105,7 @@ def poll_at_once() -> None:
 
     async def wait(self: Any, process: Any, *arguments: Any, **named: Any) -> None:
         for _ in range(_POLLS):
-            # Whose end is told by what follows.
+            # Whose end is reported by what follows.
             if process.returncode is not None or await self._get_running_pid() == process.pid:
                 break
             await asyncio.sleep(_SOON)

@@ -10,7 +10,7 @@ has yet: two that start at the same time take the same. Here each has names of i
 
 When everything runs this process becomes a small one that waits for them (ray_watch.py).
 
-Ray starts a dashboard server for usage statistics also where it is told to start none, and an
+Ray starts a dashboard server for usage statistics also where none is configured, and an
 agent of it for each node: without a dashboard there is neither. A raylet must have an agent, and
 ends with it: one that only waits.
 

@@ -58,7 +58,7 @@ def _shown() -> set[str]:
 
 
 def installed_chromium() -> str:
-    """Path of the browser; root installs it where it is missing, others are told how."""
+    """Path of the browser; root installs it where it is missing, others are shown how."""
     found = shutil.which("chromium")
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

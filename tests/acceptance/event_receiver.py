@@ -24,8 +24,8 @@ class Receiver:
     got: list[tuple[dict[str, str], bytes, float]] = field(default_factory=list)
 
     def events(self, *names: str) -> list[dict[str, Any]]:
-        told = [json.loads(body) for _, body, _ in self.got]
-        return [event for event in told if event["event"] in names]
+        delivered = [json.loads(body) for _, body, _ in self.got]
+        return [event for event in delivered if event["event"] in names]
 
     @classmethod
     @contextlib.contextmanager

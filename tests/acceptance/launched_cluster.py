@@ -68,8 +68,8 @@ class LaunchedCluster:
         names = {f'"{name}"' for name in self._nodes}
         deadline = time.monotonic() + _START_SECONDS
         while True:
-            told = (self._folder / "head.log").read_text(errors="replace").splitlines()
-            spread = [line for line in told if "machine.front_spread" in line]
+            logged = (self._folder / "head.log").read_text(errors="replace").splitlines()
+            spread = [line for line in logged if "machine.front_spread" in line]
             if spread and all(name in spread[-1] for name in names):
                 return
             assert time.monotonic() < deadline, spread

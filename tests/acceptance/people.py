@@ -36,7 +36,7 @@ class Person:
         return f"{self.phone.number}@s.whatsapp.net"
 
     def sees(self, path: str) -> Any:
-        """What the sandbox tells of this person's phone."""
+        """What the sandbox reports of this person's phone."""
         answer = self.phone.control.get(f"/phones/{self.phone.number}{path}")
         return answer.raise_for_status().json()
 

@@ -73,7 +73,7 @@ class RunningGateway:
     data: Path
     nodes: int = 2
     environment: dict[str, str] = field(default_factory=dict)
-    #: Ray's, whose state API tells of its actors.
+    #: Ray's, whose state API reports its actors.
     dashboard: bool = False
     port: int = field(default_factory=lambda: free_ports(1)[0])
     state: State = field(init=False)
@@ -125,11 +125,11 @@ class RunningGateway:
 
     def overlaps(self) -> list[str]:
         """When a device was connected twice at once, and what sessions logged around then."""
-        told = []
+        reported = []
         for one in self.control.get("/state").raise_for_status().json()["overlaps"]:
-            told.append(str(one))
-            told += self._logged(one["since"] - 15, one["since"] + 15)
-        return told
+            reported.append(str(one))
+            reported += self._logged(one["since"] - 15, one["since"] + 15)
+        return reported
 
     def _logged(self, since: float, until: float) -> list[str]:
         found = []

@@ -19,7 +19,7 @@ from running_gateway import RunningGateway
 _names = itertools.count(1)
 
 SEED = 20261125
-#: Seconds of requests; the slow form looks for longer.
+#: Seconds of requests; the slow form searches for longer.
 QUICK, LONG = 60, 300
 #: Would end the session that is asked, or start actors for whatever names come up.
 LEFT_OUT = (
@@ -78,10 +78,10 @@ def run(gateway: RunningGateway, folder: Path, seconds: int, examples: int) -> s
 
 
 def test_no_request_makes_a_server_error(gateway: RunningGateway, tmp_path: Path) -> None:
-    told = re.search(r"(\d+) generated, (\d+) passed", run(gateway, tmp_path, QUICK, 3))
-    assert told is not None
+    counts = re.search(r"(\d+) generated, (\d+) passed", run(gateway, tmp_path, QUICK, 3))
+    assert counts is not None
     # Of some 190 operations: it did not end before it began.
-    assert int(told[1]) > 100
+    assert int(counts[1]) > 100
 
 
 @pytest.mark.skipif(not os.environ.get("GATEWAY_SLOW_TESTS"), reason="takes minutes")

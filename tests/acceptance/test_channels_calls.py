@@ -88,7 +88,7 @@ def test_a_call_is_turned_down(people: People) -> None:
         entries = carol.sees("/inbox?kind=call")["entries"]
         return [entry["stanza"] for entry in entries if call["id"] in entry["stanza"]]
 
-    (stanza,) = until(rejected, what="told on Carol's phone")
+    (stanza,) = until(rejected, what="the rejection on Carol's phone")
     assert "<reject" in stanza
 
 
@@ -101,11 +101,11 @@ def test_an_app_turns_calls_down_and_answers(people: People) -> None:
     try:
         call = carol.phone.post("/calls", to=alice.phone.number)
 
-        def told() -> bool:
+        def rejected() -> bool:
             entries = carol.sees("/inbox?kind=call")["entries"]
             return any(call["id"] in one["stanza"] for one in entries)
 
-        until(told, what="the call is turned down")
+        until(rejected, what="the call is turned down")
         until(lambda: "Please write to us." in carol.phone.texts(), what="the answer")
     finally:
         waha.apps.delete(app["id"])

@@ -49,12 +49,12 @@ def test_both_sides_have_every_message_once(
     alice, bob = people.alice, people.bob
     bob.phone.post("/messages", to=alice.phone.number, text="a *question*")
     until(lambda: chatwoot.texts(bob.jid) == ["a **question**"], what="the question")
-    question = chatwoot.told(bob.jid)[0]
+    question = chatwoot.messages_of(bob.jid)[0]
     contact = chatwoot.contact(bob.jid)
     assert contact is not None
     assert contact["phone_number"] == f"+{bob.phone.number}"
 
-    # Told three times, sent once; nothing of it comes back.
+    # Delivered three times, sent once; nothing of it comes back.
     number, answers = chatwoot.agent_writes(
         bob.jid, "an **answer**", times=3, in_reply_to=question["id"]
     )
@@ -74,7 +74,7 @@ def test_both_sides_have_every_message_once(
         mimetype="image/png",
     )
     until(lambda: "mine" in chatwoot.texts(bob.jid), what="the picture there")
-    assert chatwoot.told(bob.jid)[-1]["attachments"][0]["data"]
+    assert chatwoot.messages_of(bob.jid)[-1]["attachments"][0]["data"]
 
     # Sent by others through the API: an agent sees it.
     people.gateway.send(alice.session, bob.chat, "by a program")
@@ -89,7 +89,7 @@ def test_both_sides_have_every_message_once(
     assert bob.phone.texts().count("an *answer*") == 1
 
     # An agent takes it back.
-    assert chatwoot.tell(number, "message_updated", deleted=True) == 200
+    assert chatwoot.deliver(number, "message_updated", deleted=True) == 200
     until(
         lambda: any(e["type"] == "protocolMessage" for e in bob.phone.inbox()), what="the deletion"
     )
@@ -109,11 +109,13 @@ def test_what_was_not_sent_is_said_to_have_failed_and_can_be_sent_again(
     finally:
         people.waha.sessions.start(alice.session)
         people.gateway.working(alice.session)
-    assert chatwoot.tell(number, "message_updated") == 200
+    assert chatwoot.deliver(number, "message_updated") == 200
     until(lambda: "yes, later" in bob.phone.texts(), what="the answer at last")
-    until(lambda: chatwoot.told("whatsapp.integration") != [], what="the session's own status")
-    told = chatwoot.texts("whatsapp.integration")
-    assert f"{alice.session}: STOPPED" in told
+    until(
+        lambda: chatwoot.messages_of("whatsapp.integration") != [], what="the session's own status"
+    )
+    statuses = chatwoot.texts("whatsapp.integration")
+    assert f"{alice.session}: STOPPED" in statuses
 
 
 def test_agents_command_the_session_and_bring_over_what_was_said(

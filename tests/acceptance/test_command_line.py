@@ -93,8 +93,8 @@ def test_a_session_lives_and_moves_by_the_command_line(
     assert "imageMessage" in friend.inbox()[1]["message"]
 
     # What it goes through.
-    told = [json.loads(line) for line in _lines(gateway, "session", "events", name, "--json")]
-    assert "session.status" in {one["event"] for one in told}
+    emitted = [json.loads(line) for line in _lines(gateway, "session", "events", name, "--json")]
+    assert "session.status" in {one["event"] for one in emitted}
     following = _begun(gateway, "session", "events", name, "-f", "--json", "--type", "message")
     assert following.stdout is not None
     friend.post("/messages", to=phone.number, text="watched")
@@ -156,10 +156,10 @@ def test_a_pairing_code_in_the_terminal(
 
 
 def test_status_doctor_and_probes_agree_that_all_is_well(gateway: RunningGateway) -> None:
-    told = json.loads(gateway.command("status", "--json"))
-    assert told["up"]
-    assert told["ready"]["status"] == "ready"
-    assert {"postgres", "valkey", "seaweed", "node-1"} <= {one["name"] for one in told["parts"]}
+    status = json.loads(gateway.command("status", "--json"))
+    assert status["up"]
+    assert status["ready"]["status"] == "ready"
+    assert {"postgres", "valkey", "seaweed", "node-1"} <= {one["name"] for one in status["parts"]}
     found = json.loads(gateway.command("doctor", "--json", check=False))
     checks = {one["name"]: one for one in found["checks"]}
     for name in ("postgresql", "durability", "clock", "schema", "restores", "redis", "s3", "ready"):
@@ -169,8 +169,8 @@ def test_status_doctor_and_probes_agree_that_all_is_well(gateway: RunningGateway
     stranger = httpx.Client(base_url=gateway.state.url, timeout=30)
     assert stranger.get("/health/live").status_code == 200
     ready = stranger.get("/health/ready")
-    told = {"status": "ready", "parts": {}, "smallerPromises": {}, "ownerlessSessions": 0}
-    assert (ready.status_code, ready.json()) == (200, told)
+    expected = {"status": "ready", "parts": {}, "smallerPromises": {}, "ownerlessSessions": 0}
+    assert (ready.status_code, ready.json()) == (200, expected)
 
 
 def test_tail_and_send_over_all_sessions(people: People) -> None:
@@ -190,10 +190,10 @@ def test_tail_and_send_over_all_sessions(people: People) -> None:
     _done(gateway, "send", bob.session, alice.phone.number, "Grüße \x1b[2J")
     out, errors = as_json.communicate(timeout=60)
     assert as_json.returncode == 0, errors
-    told = [json.loads(line) for line in out.splitlines()]
-    assert [one["event"] for one in told] == ["message", "message"]
-    assert told[0]["payload"]["body"] == "from the terminal"
-    assert {one["session"] for one in told} == {alice.session}
+    printed = [json.loads(line) for line in out.splitlines()]
+    assert [one["event"] for one in printed] == ["message", "message"]
+    assert printed[0]["payload"]["body"] == "from the terminal"
+    assert {one["session"] for one in printed} == {alice.session}
     out, errors = in_colour.communicate(timeout=60)
     assert in_colour.returncode == 0, errors
     assert "Grüße" in out

@@ -32,7 +32,7 @@ KEY, MANY = "key-of-the-console-tests", 500
 
 
 class _WithoutNodes(Gateway):
-    """Over stores; it looks for no cluster."""
+    """Over stores; it connects to no cluster."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, tenant="default")
@@ -82,7 +82,7 @@ async def _fill(settings: Settings) -> None:
         await stores.db.run(
             """
             WITH one AS (SELECT id FROM sessions WHERE tenant = 'default' AND name = 'shop-3'),
-            told AS (
+            emitted AS (
                 UPDATE session_streams SET event_seq = 4 WHERE session_id = (SELECT id FROM one)
             ), aside AS (
                 INSERT INTO quarantine (session_id, kind, entry, size, error)
@@ -130,7 +130,7 @@ _TALK = """
         FROM talked, generate_series(1, 1 + (n * 7) %% 5) AS k
     ), happened AS (
         INSERT INTO events (session_id, seq, id, type, payload, happened_at)
-        SELECT id, n, 'told' || n, 'message', '{}', at FROM talked
+        SELECT id, n, 'event' || n, 'message', '{}', at FROM talked
         RETURNING session_id, seq, id, happened_at
     )
     INSERT INTO webhook_deliveries (session_id, key, seq, event_id, type, attempt, status, error,

@@ -249,8 +249,8 @@ def _move(window: Console) -> None:
 
 def _owned(window: Console) -> dict[str, Any]:
     """How "support" came to its owner."""
-    told = window.gateway.api.get("/api/cluster/ownerships").json()
-    return next(one for one in told if one["session"] == "support")
+    ownerships = window.gateway.api.get("/api/cluster/ownerships").json()
+    return next(one for one in ownerships if one["session"] == "support")
 
 
 def _look(window: Console) -> None:

@@ -34,7 +34,7 @@ def test_a_saved_contact_is_in_the_phones_address_book(people: People) -> None:
 def test_what_the_phone_names_is_named_here_too(people: People) -> None:
     alice, carol = people.alice, people.carol
     alice.phone.post("/settings", chat=carol.phone.number, setting="contact", name="Caro Line")
-    until(lambda: named(people, carol.chat)["name"] == "Caro Line", what="told by the phone")
+    until(lambda: named(people, carol.chat)["name"] == "Caro Line", what="the name from the phone")
     assert named(people, carol.lid)["id"] == carol.chat
 
 

@@ -232,17 +232,17 @@ def test_polls_and_votes_decrypt_on_both_sides(talk: Talk) -> None:
     asked_by_us = sent["id"].split("_")[2]
     talk.bob.post(f"/polls/{asked_by_us}/votes", options=["here"])
 
-    def told() -> list[list[str]]:
+    def emitted() -> list[list[str]]:
         answer = talk.gateway.api.get(
             f"/api/{talk.session}/events", params={"types": "poll.vote", "limit": 100}
         )
         events = answer.raise_for_status().json()
         found = events.get("events", events) if isinstance(events, dict) else events
-        # Votes of one's own are told as well, before they are opened.
+        # Votes of one's own are emitted as well, before they are opened.
         opened = [e["payload"]["vote"] for e in found if "vote" in e["payload"]]
         return [vote["selectedOptions"] for vote in opened]
 
-    until(lambda: ["here"] in told(), what="Bob's vote, opened, as an event")
+    until(lambda: ["here"] in emitted(), what="Bob's vote, opened, as an event")
 
 
 def test_reactions_stars_and_seen(talk: Talk) -> None:
@@ -367,14 +367,14 @@ def test_stories_reach_contacts_and_are_taken_back(talk: Talk) -> None:
         found = [e for e in talk.bob.inbox() if e["chat"] == "status@broadcast"]
         return next((e for e in found if e["type"] == kind), None)
 
-    def told() -> dict[str, Any] | None:
+    def posted() -> dict[str, Any] | None:
         # The contact travels as app state: until it is there, the story goes to nobody.
         talk.waha.status.send_text_status(
             talk.session, {"text": "my day", "backgroundColor": "#38b42f", "font": 1}
         )
         return shown("extendedTextMessage")
 
-    story = until(told, what="the story")
+    story = until(posted, what="the story")
     assert story["message"]["extendedTextMessage"]["backgroundArgb"] == 0xFF38B42F
     data = photo("JPEG", (200, 200))
     talk.waha.status.send_image_status(talk.session, {"file": encoded(data), "caption": "c"})
@@ -455,11 +455,11 @@ def test_the_same_key_after_a_failure_is_answered_the_same(talk: Talk) -> None:
         )
         assert first.status_code == again.status_code == status, (first.text, again.text)
         of_the_request = {"instance", "requestId", "timestamp"}
-        told = [
+        answered = [
             {k: v for k, v in one.json().items() if k not in of_the_request}
             for one in (first, again)
         ]
-        assert told[0] == told[1]
+        assert answered[0] == answered[1]
 
 
 def test_new_message_ids_can_be_sent_under(talk: Talk) -> None:

@@ -18,7 +18,7 @@ from ops.local.layout import Layout
 Payload = dict[str, Any]
 
 
-def told(gateway: RunningGateway, session: str, *names: str) -> list[Payload]:
+def emitted(gateway: RunningGateway, session: str, *names: str) -> list[Payload]:
     """Payloads of a session's events of these names, in order."""
     answer = gateway.api.get(
         f"/api/{session}/events", params={"events": ",".join(names), "limit": 1000}
@@ -36,7 +36,7 @@ def hears(people: People) -> Callable[..., Payload]:
 
         return until(
             lambda: next(
-                (p for p in told(people.gateway, people.alice.session, name) if fits(p)), None
+                (p for p in emitted(people.gateway, people.alice.session, name) if fits(p)), None
             ),
             what=f"{name} {facts}",
         )
@@ -104,7 +104,7 @@ def test_a_group_from_joining_to_leaving(people: People, hears: Callable[..., Pa
             lambda: next(
                 (
                     p
-                    for p in told(people.gateway, alice.session, name)
+                    for p in emitted(people.gateway, alice.session, name)
                     if p["group"]["id"] == group and all(p.get(k) == v for k, v in facts.items())
                 ),
                 None,
@@ -128,7 +128,7 @@ def test_a_group_from_joining_to_leaving(people: People, hears: Callable[..., Pa
     waha.WAMessageAckBody.model_validate(ack)
     assert ack["participant"] in {bob.chat, carol.chat}
     assert not [
-        a for a in told(people.gateway, alice.session, "message.ack") if a["id"] == sent["id"]
+        a for a in emitted(people.gateway, alice.session, "message.ack") if a["id"] == sent["id"]
     ]
 
     people.waha.groups.remove_participants(
@@ -137,7 +137,7 @@ def test_a_group_from_joining_to_leaving(people: People, hears: Callable[..., Pa
     waha.GroupV2LeaveEvent.model_validate(of_group("group.v2.leave"))
 
 
-def test_what_the_gateway_itself_tells(people: People, hears: Callable[..., Payload]) -> None:
+def test_what_the_gateway_itself_emits(people: People, hears: Callable[..., Payload]) -> None:
     alice, gateway = people.alice, people.gateway
     sent = gateway.send(alice.session, people.bob.chat, "status please")
     status = hears("message.status", id=sent["id"].split("_")[2])
@@ -145,11 +145,11 @@ def test_what_the_gateway_itself_tells(people: People, hears: Callable[..., Payl
     checkpoint = hears("session.checkpoint")
     assert checkpoint["size"] > 0
     assert checkpoint["count"] >= 1
-    states = [p["state"] for p in told(gateway, alice.session, "state.change")]
+    states = [p["state"] for p in emitted(gateway, alice.session, "state.change")]
     assert states[:3] == ["UNPAIRED", "PAIRING", "CONNECTED"]
 
     # Nobody has asked for what the library says, until a webhook names it.
-    assert told(gateway, alice.session, "engine.event") == []
+    assert emitted(gateway, alice.session, "engine.event") == []
     before = gateway.info(alice.session)["config"] or {}
     hooks = [{"url": "https://example.invalid/", "events": ["engine.event"]}]
     changed = gateway.api.put(
@@ -160,7 +160,7 @@ def test_what_the_gateway_itself_tells(people: People, hears: Callable[..., Payl
     people.carol.phone.post("/messages", to=alice.phone.number, text="for the engine")
     said = until(
         lambda: [
-            p for p in told(gateway, alice.session, "engine.event") if p["event"] == "Message"
+            p for p in emitted(gateway, alice.session, "engine.event") if p["event"] == "Message"
         ],
         what="what the library said of it",
     )
@@ -183,7 +183,7 @@ def test_presence_votes_and_messages_that_wait(
     people.waha.chatting.send_poll_vote(
         {"session": alice.session, "chatId": carol.chat, "pollMessageId": known, "votes": ["b"]}
     )
-    vote = until(lambda: told(gateway, alice.session, "poll.vote"), what="the own vote")[-1]
+    vote = until(lambda: emitted(gateway, alice.session, "poll.vote"), what="the own vote")[-1]
     own = waha.PollVotePayload.model_validate(vote)
     assert (own.vote.selectedOptions, own.vote.fromMe) == (["b"], True)
     assert (own.poll.id, own.poll.fromMe) == (known, False)
@@ -198,7 +198,7 @@ def test_presence_votes_and_messages_that_wait(
     assert whole["body"] == "damaged on the way"
 
 
-def test_a_takeover_is_told(people: People, hears: Callable[..., Payload]) -> None:
+def test_a_takeover_is_emitted(people: People, hears: Callable[..., Payload]) -> None:
     before = people.gateway.info(people.alice.session)["gateway"]["epoch"]
     os.kill(_process(people.gateway, people.alice), signal.SIGKILL)
     taken = hears("session.takeover", epoch=before + 1)
@@ -217,7 +217,7 @@ def _process(gateway: RunningGateway, person: Person) -> int:
     """Pid of the session's process: Ray names its log after it."""
     for log in (Layout.at(gateway.data).ray / "session_latest" / "logs").glob("worker-*.out"):
         pid = int(log.stem.rsplit("-", 1)[1])
-        told = f"SessionActor(default/{person.session} " in log.read_text(errors="replace")
-        if told and psutil.pid_exists(pid) and "SessionActor" in psutil.Process(pid).cmdline()[0]:
+        named = f"SessionActor(default/{person.session} " in log.read_text(errors="replace")
+        if named and psutil.pid_exists(pid) and "SessionActor" in psutil.Process(pid).cmdline()[0]:
             return pid
     raise LookupError(person.session)

@@ -42,13 +42,13 @@ def test_a_phones_messages_reach_a_webhook_in_order_however_the_receiver_behaves
         until(lambda: receiver.events("message"), what="the first message at the webhook")
         assert json.loads(live.recv(timeout=10))["payload"]["body"] == "one"
     (headers, body, _) = next(g for g in receiver.got if json.loads(g[1])["event"] == "message")
-    told = json.loads(body)
+    delivered = json.loads(body)
     assert headers["X-Webhook-Hmac"] == hmac.new(KEY.encode(), body, hashlib.sha512).hexdigest()
-    assert told["session"] == session
-    assert told["metadata"] == {"customer": "7"}
-    assert told["me"]["id"] == phone.chat
-    assert told["payload"]["from"] == friend.chat
-    assert told["payload"]["body"] == "one"
+    assert delivered["session"] == session
+    assert delivered["metadata"] == {"customer": "7"}
+    assert delivered["me"]["id"] == phone.chat
+    assert delivered["payload"]["from"] == friend.chat
+    assert delivered["payload"]["body"] == "one"
 
     receiver.broken = True
     texts = [f"while it is away {n}" for n in range(5)]

@@ -62,7 +62,7 @@ class Side:
         assert entry is not None
         return entry
 
-    async def looks_at_sessions(self) -> None:
+    async def lists_sessions(self) -> None:
         session = self.people.alice.session
         listed = await self.call("sessions.list") if self._first else None
         if listed is not None:
@@ -192,7 +192,7 @@ class Side:
 
 
 SCENES: list[tuple[str, Callable[[Side], Awaitable[None]]]] = [
-    ("lists sessions, asks who it is", Side.looks_at_sessions),
+    ("lists sessions, asks who it is", Side.lists_sessions),
     ("creates, restarts, logs out and deletes one without a pause", Side.begins_and_ends_one),
     ("sends a text", Side.sends_a_text),
     ("sends an image", Side.sends_an_image),

@@ -32,7 +32,7 @@ def test_a_new_group_is_there_for_everybody_in_it(people: People, group: str) ->
     assert members(people, group) == {alice.phone.number: "superadmin", bob.phone.number: ""}
     until(
         lambda: group in {one["JID"] for one in waha.groups.get_groups(bob.session)},
-        what="in Bob's list, as soon as WhatsApp told him",
+        what="in Bob's list, as soon as WhatsApp notified him",
     )
     assert waha.groups.get_groups_count(bob.session)["count"] >= 1
     assert waha.groups.refresh_groups(bob.session) == {"success": True}
@@ -77,8 +77,10 @@ def test_subject_and_description_change_for_all(people: People, group: str) -> N
         lambda: "Best friends" in {one["Name"] for one in waha.groups.get_groups(bob.session)},
         what="in Bob's list",
     )
-    told = bob.sees("/inbox?kind=notification")["entries"]
-    assert any("Best friends" in entry["stanza"] for entry in told), "Bob's phone was told"
+    notifications = bob.sees("/inbox?kind=notification")["entries"]
+    assert any("Best friends" in entry["stanza"] for entry in notifications), (
+        "Bob's phone was notified"
+    )
     assert waha.groups.set_description(alice.session, group, {"description": ""}) is True
     assert waha.groups.get_group(bob.session, group)["Topic"] == ""
 
@@ -180,7 +182,7 @@ def test_requests_to_join_are_seen_and_approved(people: People) -> None:
     assert waha.groups.get_group_join_requests(alice.session, group) == []
 
 
-def test_who_may_not_is_told_so(people: People, group: str) -> None:
+def test_who_may_not_is_refused_with_a_reason(people: People, group: str) -> None:
     bob = people.bob
     base = f"/api/{bob.session}/groups"
     refusals: list[tuple[str, str, dict[str, Any] | None, int]] = [

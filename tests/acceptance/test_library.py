@@ -18,7 +18,7 @@ NEWER = "2.3000.1999999999"
     not os.environ.get("GATEWAY_SLOW_TESTS"), reason="minutes of its own: GATEWAY_SLOW_TESTS"
 )
 @pytest.mark.timeout(600)
-def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -> None:
+def test_a_version_that_is_turned_away_is_reported_and_replaced(data_folder: Path) -> None:
     gateway = RunningGateway(
         data_folder / "library",
         nodes=1,
@@ -37,8 +37,8 @@ def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -
 
         assert until(smaller).keys() == missing
         (listed,) = gateway.api.get("/api/sessions").json()
-        for told in (listed, gateway.info("turned-away")):
-            assert told["gateway"]["smallerPromises"].keys() == missing
+        for info in (listed, gateway.info("turned-away")):
+            assert info["gateway"]["smallerPromises"].keys() == missing
         ready = until(
             lambda: (r := gateway.api.get("/health/ready").json())["status"] == "degraded" and r
         )
@@ -46,10 +46,10 @@ def test_a_version_that_is_turned_away_is_told_and_replaced(data_folder: Path) -
         figures = gateway.api.get("/metrics").text
         assert 'gateway_library_promise_kept{promise="pictures_removed"} 0.0' in figures
         assert 'gateway_library_promise_kept{promise="message_ids"} 1.0' in figures
-        told = json.loads(gateway.command("doctor", "--json", check=False))
-        assert missing <= {one["name"] for one in told["checks"] if one["group"] == "library"}
+        report = json.loads(gateway.command("doctor", "--json", check=False))
+        assert missing <= {one["name"] for one in report["checks"] if one["group"] == "library"}
 
-        # Turned away: FAILED with what to do, told once, and not tried again.
+        # Turned away: FAILED with what to do, reported once, and not tried again.
         fault = {"kind": "refuse_version", "version": NEWER}
         gateway.control.post("/faults", json=fault).raise_for_status()
         gateway.api.post("/api/sessions/turned-away/restart").raise_for_status()

@@ -96,8 +96,8 @@ def renumbered(source: Path, target: Path) -> None:
             named = name.replace(f"neonize-{PINNED}.dist-info", f"neonize-{NEXT}.dist-info")
             if named.endswith("/RECORD"):
                 continue
-            told = ("neonize/__init__.py", "neonize/download.py", "METADATA")
-            if named.endswith(told):
+            versioned = ("neonize/__init__.py", "neonize/download.py", "METADATA")
+            if named.endswith(versioned):
                 data = data.replace(old, new)
             elif "neonize-linux" in named:
                 assert data.count(old) == 1

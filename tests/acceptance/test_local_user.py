@@ -127,13 +127,13 @@ def test_everything_listens_on_loopback_only(gateway: RunningGateway) -> None:
     assert gateway.port in found
     assert len(found) > 20
     loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    assert not {port: told for port, told in found.items() if told[0] not in loopback}
-    assert not [told for _, told in found.values() if "ray.util.client.server" in told]
+    assert not {port: listener for port, listener in found.items() if listener[0] not in loopback}
+    assert not [command for _, command in found.values() if "ray.util.client.server" in command]
 
 
 def test_no_port_of_ray_lets_strangers_in(gateway: RunningGateway) -> None:
-    told = httpx.get(f"{gateway.state.dashboard_url}/api/v0/actors", trust_env=False)
-    assert told.status_code == 401
+    answer = httpx.get(f"{gateway.state.dashboard_url}/api/v0/actors", trust_env=False)
+    assert answer.status_code == 401
     script = f"import ray; ray.init(address={gateway.state.ray_address!r}); print(ray.nodes())"
     clean = {name: value for name, value in os.environ.items() if "TOKEN" not in name}
     # Beside each other: Ray tries for a while before it gives up.
@@ -171,7 +171,7 @@ def test_replicas_believe_only_haproxy_who_called(gateway: RunningGateway) -> No
         for one in process.net_connections(kind="inet")
         if one.status == psutil.CONN_LISTEN
     }
-    told = []
+    statuses = []
     for port in {gateway.port, *ports}:
         headers = {
             "X-Forwarded-For": "192.0.2.7",
@@ -186,23 +186,23 @@ def test_replicas_believe_only_haproxy_who_called(gateway: RunningGateway) -> No
                 timeout=10,
                 trust_env=False,
             )
-            told.append(answer.status_code)
-    assert told.count(201) >= 2, told
+            statuses.append(answer.status_code)
+    assert statuses.count(201) >= 2, statuses
     audited = gateway.api.get("/api/audit", params={"limit": 50}).raise_for_status().text
     assert "of port" in audited or "/api/keys" in audited
     assert "192.0.2.7" not in audited
 
 
-def test_the_doctor_finds_nothing_open_and_says_what_it_looked_at(gateway: RunningGateway) -> None:
-    told = json.loads(gateway.command("doctor", "--security", "--json"))
-    assert told["ok"], told
-    checks = {one["name"]: one for one in told["checks"]}
+def test_the_doctor_finds_nothing_open_and_reports_what_it_checked(gateway: RunningGateway) -> None:
+    report = json.loads(gateway.command("doctor", "--security", "--json"))
+    assert report["ok"], report
+    checks = {one["name"]: one for one in report["checks"]}
     assert {one["group"] for one in checks.values()} == {"security"}
     assert checks.keys() == {
         *("files and sockets", "ports", "command lines", "users"),
         *("Ray's token", "Ray's dashboard", "Ray's pages", "decoders"),
     }
-    assert int(checks["command lines"]["found"].split()[2]) >= 6, "the secrets it looked for"
+    assert int(checks["command lines"]["found"].split()[2]) >= 6, "the secrets it searched for"
 
 
 def test_the_doctor_notices_what_is_open(gateway: RunningGateway) -> None:
@@ -215,13 +215,13 @@ def test_the_doctor_notices_what_is_open(gateway: RunningGateway) -> None:
     for folder, mode in above.items():
         folder.chmod(mode | 0o011)
     try:
-        told = json.loads(gateway.command("doctor", "--security", "--json", check=False))
+        report = json.loads(gateway.command("doctor", "--security", "--json", check=False))
     finally:
         for folder, mode in above.items():
             folder.chmod(mode)
         opened.unlink()
-    assert not told["ok"]
-    assert [one["name"] for one in told["checks"] if one["verdict"] == "error"] == ["open"]
+    assert not report["ok"]
+    assert [one["name"] for one in report["checks"] if one["verdict"] == "error"] == ["open"]
 
 
 def test_no_secret_in_a_command_line(gateway: RunningGateway) -> None:

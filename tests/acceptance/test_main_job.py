@@ -131,7 +131,7 @@ def test_pairing_by_code_and_logging_out(
     assert gateway.api.get(f"/api/sessions/{name}").status_code == 404
 
 
-def test_unlinked_on_the_phone_is_told(
+def test_unlinked_on_the_phone_is_reported(
     gateway: RunningGateway, session_name: Callable[[], str]
 ) -> None:
     name, phone = session_name(), gateway.phone("Eve")

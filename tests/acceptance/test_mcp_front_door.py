@@ -54,11 +54,11 @@ async def test_an_agent_sends_and_reads_within_its_key(people: People) -> None:
             sent["id"]
         ]
         assert not (await _call(client, "send_reaction", messageId=sent["id"], reaction="👍"))[0]
-        refused, told = await _call(
+        refused, answer = await _call(
             client, "send_text", session=people.bob.session, chatId=people.alice.chat, text="x"
         )
         assert refused
-        assert told.startswith("404 session_not_found")
+        assert answer.startswith("404 session_not_found")
     assert people.bob.phone.texts().count("from an agent") == 1
     audit = people.gateway.api.get("/api/audit", params={"limit": 20}).json()
     noted = [one for one in audit if one["action"].startswith("MCP send_text")]

@@ -86,7 +86,7 @@ def test_pictures_conversion_and_stories_take_forms_and_urls(giver: Giver, peopl
     alice.phone.post("/settings", chat=bob.phone.number, setting="contact", name="Bob")
     for name, data in (("image", picture), ("voice", sound(1)), ("video", video("avi"))):
 
-        def told(name: str = name, data: bytes = data) -> bool:
+        def arrived(name: str = name, data: bytes = data) -> bool:
             fields = {} if name == "image" else {"convert": "true"}
             path = f"/api/{alice.session}/status/{name}"
             giver.api.post(path, data=fields, files={"file": data}).raise_for_status()
@@ -96,4 +96,4 @@ def test_pictures_conversion_and_stories_take_forms_and_urls(giver: Giver, peopl
                 for e in bob.phone.inbox()
             )
 
-        until(told, what=f"the {name} story")
+        until(arrived, what=f"the {name} story")

@@ -85,17 +85,17 @@ def test_nothing_holds_a_large_file_in_memory(giver: Giver, people: People) -> N
         measured(f"sent by {way}", partial(send, way))
     receive(100_000)
     measured("received", receive)
-    told = {
+    summary = {
         step: {name: f"{grown / 1e6:.0f} MB" for name, grown in found.items() if grown > 3e6}
         for step, found in growth.items()
     }
-    log.info("%.0f MB file; growth at the peak: %s", _LARGE / 1e6, told)
+    log.info("%.0f MB file; growth at the peak: %s", _LARGE / 1e6, summary)
     behind_haproxy = any("haproxy" in name for name in _processes(people.gateway))
     for step, found in growth.items():
         for name, grown in found.items():
             # Serve's own proxy takes a body in as fast as it comes, and so does the replica.
             if behind_haproxy or "SessionActor" in name or step == "sent by url":
-                assert grown < _GROWTH, f"{name}, {step}: {told}"
+                assert grown < _GROWTH, f"{name}, {step}: {summary}"
         assert sum("SessionActor" in name for name in found) >= 2, "all were measured"
 
 

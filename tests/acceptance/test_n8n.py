@@ -46,7 +46,7 @@ def steps(people: People) -> list[tuple[dict[str, Any], Judge]]:
     def raw(text: str) -> Judge:
         return lambda _: any(text.encode().hex() in entry["raw"] for entry in phone.inbox())
 
-    def told(text: str) -> Judge:
+    def contains(text: str) -> Judge:
         return lambda items: text in json.dumps(items, ensure_ascii=False)
 
     def group(**facts: Any) -> Judge:
@@ -92,12 +92,12 @@ def steps(people: People) -> list[tuple[dict[str, Any], Judge]]:
     poll = json.dumps({"name": "n8n?", "options": ["Yes", "No"], "multipleAnswers": False})
     members = json.dumps([{"id": bob.chat}])
     card = {"fullName": "Jane n8n", "phoneNumber": "+1 234", "vcard": None}
-    step("Sessions", "List", told(alice.session))
-    step("Sessions", "Get Me", told(alice.chat))
-    step("Sessions", "Create", told(other), name=other, config="{}")
-    step("Sessions", "Restart", told(other), session=other)
+    step("Sessions", "List", contains(alice.session))
+    step("Sessions", "Get Me", contains(alice.chat))
+    step("Sessions", "Create", contains(other), name=other, config="{}")
+    step("Sessions", "Restart", contains(other), session=other)
     step("Sessions", "Logout", answered, session=other)
-    step("Sessions", "Delete", lambda _: not told(other)(_), session=other)
+    step("Sessions", "Delete", lambda _: not contains(other)(_), session=other)
     step("Chatting", "Send Text", seen(text="by n8n"), text="by n8n")
     step("Chatting", "Set Reaction", seen(text="👍"), messageId=SENT)
     step("Chatting", "Set Star", setting("star", "regular_high"), messageId=SENT)
@@ -122,15 +122,15 @@ def steps(people: People) -> list[tuple[dict[str, Any], Judge]]:
     step("Chatting", "Start Typing", typing("composing"))
     step("Chatting", "Stop Typing", typing("paused"))
     step("Chatting", "Send Seen", read)
-    step("Chatting", "Get Messages", told("to be read by n8n"))
-    step("Chats", "Get Chats", told(bob.chat))
-    step("Chats", "Get Chat Messages", told("edited by n8n"))
+    step("Chatting", "Get Messages", contains("to be read by n8n"))
+    step("Chats", "Get Chats", contains(bob.chat))
+    step("Chats", "Get Chat Messages", contains("edited by n8n"))
     step("Chats", "Archive Chat", setting("archive"))
     step("Chats", "Unarchive Chat", not_archived)
-    step("Contacts", "Check Exists", told("true"), phone=people.carol.phone.number)
-    step("Contacts", "Get All", told(bob.chat))
-    step("Contacts", "Get", told(bob.chat), contactId=bob.chat)
-    step("Contacts", "Get About", told("about"), contactId=bob.chat)
+    step("Contacts", "Check Exists", contains("true"), phone=people.carol.phone.number)
+    step("Contacts", "Get All", contains(bob.chat))
+    step("Contacts", "Get", contains(bob.chat), contactId=bob.chat)
+    step("Contacts", "Get About", contains("about"), contactId=bob.chat)
     step(
         "Groups",
         "Create Group",
@@ -149,11 +149,11 @@ def steps(people: People) -> list[tuple[dict[str, Any], Judge]]:
         description="described",
     )
     step("Groups", "Set Messages Admin Only", group(announcement=True), id=GROUP)
-    step("Groups", "Get Messages Admin Only", told("true"), id=GROUP)
+    step("Groups", "Get Messages Admin Only", contains("true"), id=GROUP)
     step("Groups", "Get Invite Code", bool, id=GROUP)
-    step("Groups", "Get Groups", told("renamed by n8n"))
-    step("Groups", "Get Group", told("renamed by n8n"), id=GROUP)
-    step("Groups", "Get Participants", told(bob.phone.number), id=GROUP)
+    step("Groups", "Get Groups", contains("renamed by n8n"))
+    step("Groups", "Get Group", contains("renamed by n8n"), id=GROUP)
+    step("Groups", "Get Participants", contains(bob.phone.number), id=GROUP)
     step("Groups", "Promote To Admin", promoted, id=GROUP, participants=members)
     step("Groups", "Leave Group", left, id=GROUP)
     step("Presence", "Set Presence", typing("composing", 2), presence="typing")
@@ -162,7 +162,7 @@ def steps(people: People) -> list[tuple[dict[str, Any], Judge]]:
     step("Channels", "List", answered)
     step("Status", "Send Text Status", answered)
     step("Screenshot", "Screenshot", answered)
-    step("Observability", "Get", told("version"))
+    step("Observability", "Get", contains("version"))
     return made
 
 
@@ -221,7 +221,7 @@ def _cell(name: str, items: Items | None, judge: Judge) -> str:
     return YES
 
 
-def _tell(people: People, session: str, hooks: list[dict[str, Any]]) -> None:
+def _set_webhooks(people: People, session: str, hooks: list[dict[str, Any]]) -> None:
     config = people.gateway.info(session)["config"] or {}
     body = {"config": config | {"webhooks": hooks}}
     people.gateway.api.put(f"/api/sessions/{session}", json=body).raise_for_status()
@@ -229,14 +229,14 @@ def _tell(people: People, session: str, hooks: list[dict[str, Any]]) -> None:
 
 
 async def answers(n8n: N8n, people: People) -> str:
-    """Bob writes; n8n hears of it and answers, by the session it was told of."""
+    """Bob writes; n8n hears of it and answers, in the session that the event names."""
     text = "={{ 'n8n heard: ' + $json.payload.body }}"
     reply = waha("answer", "Chatting", "Send Text", text=text, reply_to="={{ $json.payload.id }}")
     alice = people.alice.session
     try:
         async with n8n.answering("message", reply) as url:
             hook = {"url": url, "events": ["message", "session.status"]}
-            _tell(people, alice, [hook])
+            _set_webhooks(people, alice, [hook])
             people.bob.phone.post("/messages", to=people.alice.phone.number, text="hello n8n")
             until(
                 lambda: "n8n heard: hello n8n" in people.bob.phone.texts(),
@@ -247,5 +247,5 @@ async def answers(n8n: N8n, people: People) -> str:
         print(f"n8n: trigger: {error!r}"[:600])  # noqa: T201
         return "no"
     finally:
-        _tell(people, alice, [])
+        _set_webhooks(people, alice, [])
     return YES

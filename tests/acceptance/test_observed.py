@@ -41,7 +41,7 @@ def test_one_trace_leads_from_the_request_to_whatsapp_and_to_the_webhook(
         headers={"traceparent": f"00-{trace}-{caller}-01"},
     )
     assert sent.status_code == 201, sent.text
-    assert sent.headers["traceparent"].split("-")[1] == trace, "told to the caller"
+    assert sent.headers["traceparent"].split("-")[1] == trace, "returned to the caller"
     until(lambda: "followed" in bob.texts(), what="the message")
     wanted = {
         "POST /api/sendText": "ingress",
@@ -63,9 +63,9 @@ def test_one_trace_leads_from_the_request_to_whatsapp_and_to_the_webhook(
     for span in spans:
         while span.id != first.id:
             span = by_id[span.parent]
-    told = [headers for headers, body, _ in receiver.got if b"followed" in body]
-    assert told
-    assert told[0]["traceparent"].split("-")[1] == trace, "the receiver can go on with it"
+    delivered = [headers for headers, body, _ in receiver.got if b"followed" in body]
+    assert delivered
+    assert delivered[0]["traceparent"].split("-")[1] == trace, "the receiver can go on with it"
     text = json.dumps([span.attributes for span in spans])
     assert bob.number not in text
     assert "followed" not in text
@@ -79,7 +79,7 @@ def lines_of(folder: Path) -> Iterator[tuple[str, str]]:
                 yield path.name, line
 
 
-def test_no_log_tells_a_number_or_a_key(
+def test_no_log_contains_a_number_or_a_key(
     gateway: RunningGateway, pair: Pair, collector: Collector
 ) -> None:
     (session, alice), (other, bob) = pair
@@ -231,7 +231,7 @@ def test_figures_that_make_no_sense_are_refused(
     assert answer.status_code == 422, answer.text
 
 
-def test_metrics_tell_what_an_operator_asks(gateway: RunningGateway, pair: Pair) -> None:
+def test_metrics_report_what_an_operator_asks(gateway: RunningGateway, pair: Pair) -> None:
     (session, phone), (other, friend) = pair
     gateway.send(session, friend.chat, "counted")
 
@@ -244,7 +244,7 @@ def test_metrics_tell_what_an_operator_asks(gateway: RunningGateway, pair: Pair)
                 found.setdefault(sample.name, {})[label] = sample.value
         return found
 
-    def told() -> bool:
+    def all_counted() -> bool:
         # Processes write down what they count every ten seconds or so.
         now = figures()
         return (
@@ -255,7 +255,7 @@ def test_metrics_tell_what_an_operator_asks(gateway: RunningGateway, pair: Pair)
             and bool(now.get("gateway_node_memory_per_session_bytes"))
         )
 
-    until(told, 40, "what processes count")
+    until(all_counted, 40, "what processes count")
     now = figures()
     wanted = {
         *("gateway_sessions", "gateway_send_latency_seconds_bucket", "gateway_checkpoint_bytes"),

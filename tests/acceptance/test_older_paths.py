@@ -107,7 +107,7 @@ def test_the_picture_of_a_chat_is_the_persons(people: People) -> None:
 @pytest.mark.parametrize("who", ["info", "messages"])
 def test_what_only_admins_may_do(people: People, who: str) -> None:
     alice, bob, groups = people.alice, people.bob, people.waha.groups
-    change, look, flag = {
+    change, read, flag = {
         "info": (groups.set_info_admin_only, groups.get_info_admin_only, "locked"),
         "messages": (
             groups.set_messages_admin_only,
@@ -118,7 +118,7 @@ def test_what_only_admins_may_do(people: People, who: str) -> None:
     made = groups.create_group(alice.session, {"name": who, "participants": [{"id": bob.chat}]})
     for only in (True, False):
         change(alice.session, made["JID"], {"adminsOnly": only})
-        assert look(alice.session, made["JID"])["adminsOnly"] is only
+        assert read(alice.session, made["JID"])["adminsOnly"] is only
         found = bob.group(made["JID"])
         assert found is not None
         assert found[flag] is only
@@ -141,8 +141,8 @@ def test_conversion_and_stories_of_films(people: People) -> None:
         "convert": True,
     }
 
-    def told() -> list[dict[str, Any]]:
+    def film_arrived() -> list[dict[str, Any]]:
         waha.status.send_video_status(alice.session, story | {"id": None})
         return [e for e in carol.phone.inbox() if e["type"] == "videoMessage"]
 
-    assert until(told, 60, "the film on Carol's phone")[0]["chat"] == "status@broadcast"
+    assert until(film_arrived, 60, "the film on Carol's phone")[0]["chat"] == "status@broadcast"

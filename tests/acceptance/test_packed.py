@@ -143,8 +143,8 @@ def _all_there(
 ) -> None:
     until(lambda: set(accepted) <= set(friend.texts()), 45, "all that was accepted")
     # What a killed process had sent and not noted goes out again, as the same message.
-    told = {(one["text"], one["id"]) for one in friend.inbox() if one["text"] in set(accepted)}
-    assert len(told) == len(set(accepted)), "once"
+    arrived = {(one["text"], one["id"]) for one in friend.inbox() if one["text"] in set(accepted)}
+    assert len(arrived) == len(set(accepted)), "once"
 
     def stored() -> bool:
         return {text for session in sessions for text in _bodies(gateway, session, friend)} >= set(

@@ -1,4 +1,4 @@
-"""What a phone tells of the time before the link, and how the history is searched and paged."""
+"""What a phone sends of the time before the link, and how the history is searched and paged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def events(gateway: RunningGateway, session: str) -> list[str]:
     return [e["event"] for e in (body["events"] if isinstance(body, dict) else body)]
 
 
-def test_what_was_said_before_the_link_is_there_and_told_to_nobody(
+def test_what_was_said_before_the_link_is_there_and_is_not_emitted(
     gateway: RunningGateway, linked: tuple[str, Phone, Phone]
 ) -> None:
     session, _own, friend = linked

@@ -18,13 +18,13 @@ def test_alive_well_and_of_this_version(people: People) -> None:
     assert models.ServerStatusResponse.model_validate(waha.server.status()).uptime > 0
 
 
-def test_settings_are_told_and_secrets_are_not(people: People) -> None:
-    told = people.waha.server.environment({"all": True})
-    assert told["S3_BUCKET"]
-    text = str(told)
+def test_settings_are_returned_and_secrets_are_not(people: People) -> None:
+    settings = people.waha.server.environment({"all": True})
+    assert settings["S3_BUCKET"]
+    text = str(settings)
     assert people.gateway.state.api_key not in text
-    assert set(told["DATABASE_URL"]) == {"*"}
-    assert len(people.waha.server.environment()) <= len(told)
+    assert set(settings["DATABASE_URL"]) == {"*"}
+    assert len(people.waha.server.environment()) <= len(settings)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_all_traffic_of_a_session_goes_by_its_own_proxy(
     gateway.api.delete(f"/api/sessions/{name}").raise_for_status()
 
 
-def test_of_ignored_chats_nothing_is_told(
+def test_of_ignored_chats_nothing_is_emitted(
     gateway: RunningGateway,
     people: People,
     session_name: Callable[[], str],
@@ -123,11 +123,11 @@ def test_of_ignored_chats_nothing_is_told(
     ).json()
     group = str(made.get("id") or made.get("JID"))
 
-    def told_of_the_group() -> bool:
+    def join_emitted() -> bool:
         events = gateway.api.get(f"/api/{name}/events", params={"events": "group.v2.join"}).json()
         return group in str(events)
 
-    until(told_of_the_group, what="the group, before it is ignored")
+    until(join_emitted, what="the group, before it is ignored")
     hooks = [{"url": receiver.url, "events": ["*", "message.status"]}]
     ignore = {"groups": True, "status": True, "channels": True, "broadcast": True}
     gateway.api.put(
@@ -148,8 +148,10 @@ def test_of_ignored_chats_nothing_is_told(
         return [event["payload"]["body"] for event in receiver.events("message")]
 
     stays_while_blocking(lambda: bodies() == ["to you"], 3)
-    told = [json.loads(body) for _, body, _ in receiver.got]
-    assert not [e["event"] for e in told if group in json.dumps(e) or "@broadcast" in json.dumps(e)]
+    delivered = [json.loads(body) for _, body, _ in receiver.got]
+    assert not [
+        e["event"] for e in delivered if group in json.dumps(e) or "@broadcast" in json.dumps(e)
+    ]
 
     gateway.api.put(
         f"/api/sessions/{name}", json={"config": {"webhooks": hooks}}

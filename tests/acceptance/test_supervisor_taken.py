@@ -36,8 +36,8 @@ def test_another_node_takes_the_supervisor_and_sessions_start(
     program = tmp_path / "take.py"
     program.write_text(_PROGRAM)
     said = gateway.command("run", "python", str(program))
-    told = next(line for line in said.splitlines() if line.startswith("["))
-    before, after = json.loads(told)
+    printed = next(line for line in said.splitlines() if line.startswith("["))
+    before, after = json.loads(printed)
     assert len(after) == 1, "one supervisor"
     assert after != [before], "and it is on the other node"
     name = session_name()

@@ -35,8 +35,8 @@ PDF = b"%PDF-1.4 a document"
 
 
 @dataclass
-class Told:
-    """Alice's and Bob's sessions tell one receiver everything; the phones are Bob's and Carol's."""
+class Delivered:
+    """Alice's and Bob's sessions deliver all to one receiver; the phones are Bob's and Carol's."""
 
     people: People
     receiver: Receiver
@@ -85,7 +85,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(people: People) -> Iterator[Told]:
+def delivered(people: People) -> Iterator[Delivered]:
     gateway = people.gateway
     with Receiver.running() as receiver:
         hooks = [{"url": receiver.url, "events": ["*"]}]
@@ -95,21 +95,23 @@ def told(people: People) -> Iterator[Told]:
             gateway.working(who.session)
         members = [{"id": one.chat} for one in (people.bob, people.carol)]
         made = gateway.api.post(
-            f"/api/{people.alice.session}/groups", json={"name": "Told", "participants": members}
+            f"/api/{people.alice.session}/groups",
+            json={"name": "Delivered", "participants": members},
         )
         group = made.raise_for_status().json()
-        yield Told(people, receiver, str(group.get("id") or group.get("JID")))
+        yield Delivered(people, receiver, str(group.get("id") or group.get("JID")))
         for who in (people.alice, people.bob):
             gateway.api.put(f"/api/sessions/{who.session}", json={"config": {}}).raise_for_status()
             gateway.working(who.session)
 
 
-def test_a_file_can_be_fetched_by_the_url_in_every_event(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_a_file_can_be_fetched_by_the_url_in_every_event(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     data = photo("PNG", (64, 48))
-    socket = told.gateway.state.url.replace("http", "ws")
+    state = delivered.gateway.state
+    socket = state.url.replace("http", "ws")
     with connect(
-        f"{socket}/ws?session={alice.session}&events=message&x-api-key={told.gateway.state.api_key}"
+        f"{socket}/ws?session={alice.session}&events=message&x-api-key={state.api_key}"
     ) as live:
         sent = bob.phone.post(
             "/messages", to=alice.phone.number, media="image", mimetype="image/png",
@@ -117,16 +119,16 @@ def test_a_file_can_be_fetched_by_the_url_in_every_event(told: Told) -> None:
         )["id"]  # fmt: skip
 
         over_socket = json.loads(live.recv(timeout=30))["payload"]
-    at_hook = told.message(sent, alice)
+    at_hook = delivered.message(sent, alice)
     pulled = [
         e["payload"]
-        for e in told.gateway.api.get(
+        for e in delivered.gateway.api.get(
             f"/api/{alice.session}/events", params={"events": "message", "limit": 1000}
         ).json()["events"]
         if sent in e["payload"]["id"]
     ]
-    in_history = told.history(alice, bob.chat, sent)
-    key = {"X-Api-Key": told.gateway.state.api_key}
+    in_history = delivered.history(alice, bob.chat, sent)
+    key = {"X-Api-Key": state.api_key}
     for payload in (at_hook, over_socket, *pulled, in_history):
         assert payload["hasMedia"]
         assert payload["mediaUrl"] == payload["media"]["url"]
@@ -135,57 +137,64 @@ def test_a_file_can_be_fetched_by_the_url_in_every_event(told: Told) -> None:
     assert httpx.get(at_hook["media"]["url"], trust_env=False).status_code == 401
 
 
-def test_a_reply_tells_what_it_replies_to(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_a_reply_contains_what_it_replies_to(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     image = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (40, 40))).decode()}
-    sent = told.post(
+    sent = delivered.post(
         "/api/sendImage", session=alice.session, chatId=bob.chat, file=image, caption="this one"
     )
-    told.arrived(sent, bob)
+    delivered.arrived(sent, bob)
     answer = bob.phone.post(
         "/messages", to=alice.phone.number, text="nice", reply_to=sent["id"].split("_")[2]
     )["id"]
-    for payload in (told.message(answer, alice), told.history(alice, bob.chat, answer)):
+    for payload in (delivered.message(answer, alice), delivered.history(alice, bob.chat, answer)):
         reply = payload["replyTo"]
         assert reply["id"] == sent["id"].split("_")[2]
         assert (reply["participant"], reply["body"]) == (alice.chat, "this one")
 
-    # Over the API, of a picture, to the phone and to every teller of it.
-    again = told.post(
+    # Over the API, of a picture, to the phone and everywhere it is reported.
+    again = delivered.post(
         "/api/sendText", session=alice.session, chatId=bob.chat, text="mine", reply_to=sent["id"]
     )
-    quoted = told.arrived(again, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    quoted = delivered.arrived(again, bob)["message"]["extendedTextMessage"]["contextInfo"]
     assert quoted["quotedMessage"]["imageMessage"]["caption"] == "this one"
     wire_id = again["id"].split("_")[2]
-    at_bob = told.message(wire_id, bob, "message")
+    at_bob = delivered.message(wire_id, bob, "message")
     assert (at_bob["replyTo"]["hasMedia"], at_bob["replyTo"]["participant"]) == (True, alice.chat)
     for payload in (
-        again, told.message(wire_id, alice), told.history(alice, bob.chat, wire_id), at_bob,
-    ):  # fmt: skip
+        again,
+        delivered.message(wire_id, alice),
+        delivered.history(alice, bob.chat, wire_id),
+        at_bob,
+    ):
         reply = payload["replyTo"]
         assert (reply["participant"], reply["body"]) == (alice.chat, "this one")
         assert reply["hasMedia"]
         if payload is not at_bob:
-            key = {"X-Api-Key": told.gateway.state.api_key}
+            key = {"X-Api-Key": delivered.gateway.state.api_key}
             got = httpx.get(reply["media"]["url"], headers=key, timeout=60, trust_env=False)
             assert got.content == base64.b64decode(image["data"])
 
 
-def test_a_message_has_one_id_by_whatever_address_it_was_sent(told: Told) -> None:
+def test_a_message_has_one_id_by_whatever_address_it_was_sent(delivered: Delivered) -> None:
     """Answer, events, acks and history; edits, reactions and deletions of it, too."""
-    alice, bob = told.people.alice, told.people.bob
-    api, file = told.gateway.api, {"data": base64.b64encode(PDF).decode()}
+    alice, bob = delivered.people.alice, delivered.people.bob
+    api, file = delivered.gateway.api, {"data": base64.b64encode(PDF).decode()}
     for chat in (bob.lid, bob.jid, bob.phone.number, f"+{bob.phone.number}"):
         for path, more in (("sendText", {"text": "one id"}), ("sendFile", {"file": file})):
-            sent = told.post(f"/api/{path}", session=alice.session, chatId=chat, **more)
+            sent = delivered.post(f"/api/{path}", session=alice.session, chatId=chat, **more)
             wire_id = sent["id"].split("_")[2]
             assert (sent["id"], sent["to"]) == (f"true_{bob.chat}_{wire_id}", bob.chat), chat
-            told.arrived(sent, bob)
-            acked = told.message(wire_id, alice, "message.ack")
-            seen = (told.message(wire_id, alice), told.history(alice, bob.chat, wire_id), acked)
+            delivered.arrived(sent, bob)
+            acked = delivered.message(wire_id, alice, "message.ack")
+            seen = (
+                delivered.message(wire_id, alice),
+                delivered.history(alice, bob.chat, wire_id),
+                acked,
+            )
             assert {one["id"] for one in seen} == {sent["id"]}
     path = f"/api/{alice.session}/chats/{bob.lid}/messages"
-    text = told.post("/api/sendText", session=alice.session, chatId=bob.lid, text="v1")
+    text = delivered.post("/api/sendText", session=alice.session, chatId=bob.lid, text="v1")
     by_lid = text["id"].replace(bob.chat, bob.lid)
     edited = api.put(f"{path}/{by_lid}", json={"text": "v2"}).raise_for_status().json()
     reacted = api.put(
@@ -194,14 +203,14 @@ def test_a_message_has_one_id_by_whatever_address_it_was_sent(told: Told) -> Non
     assert [edited["to"], reacted.json()["to"]] == [bob.chat, bob.chat]
     starred = {"session": alice.session, "chatId": bob.chat, "messageId": by_lid, "star": True}
     assert api.put("/api/star", json=starred).is_success
-    foreign = starred | {"chatId": told.people.carol.chat, "messageId": text["id"]}
+    foreign = starred | {"chatId": delivered.people.carol.chat, "messageId": text["id"]}
     refused = api.put("/api/star", json=foreign)
     assert (refused.status_code, refused.json()["field"]) == (422, "messageId")
     assert api.delete(f"{path}/{by_lid}").is_success
 
 
-def test_what_is_tapped_is_the_body_and_a_documents_title_is_not(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_what_is_tapped_is_the_body_and_a_documents_title_is_not(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     taps = {
         "Confirm": Message(
             templateButtonReplyMessage=TemplateButtonReplyMessage(
@@ -217,29 +226,36 @@ def test_what_is_tapped_is_the_body_and_a_documents_title_is_not(told: Told) -> 
         "": Message(documentMessage=DocumentMessage(title="report.pdf", fileName="report.pdf")),
     }  # fmt: skip
     for body, message in taps.items():
-        sent = told.any(bob, alice, message)
-        assert told.message(sent, alice, "message")["body"] == body
+        sent = delivered.any(bob, alice, message)
+        assert delivered.message(sent, alice, "message")["body"] == body
 
 
-def test_a_polls_id_in_a_group_is_told_the_same_everywhere(told: Told) -> None:
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+def test_a_polls_id_in_a_group_is_the_same_everywhere(delivered: Delivered) -> None:
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
     poll = {"name": "When?", "options": ["Mon", "Tue"]}
-    asked = told.post("/api/sendPoll", session=alice.session, chatId=told.group, poll=poll)
+    asked = delivered.post(
+        "/api/sendPoll", session=alice.session, chatId=delivered.group, poll=poll
+    )
     wire_id = asked["id"].split("_")[2]
-    assert told.message(wire_id, alice)["id"] == asked["id"]
-    told.arrived(asked, carol)
+    assert delivered.message(wire_id, alice)["id"] == asked["id"]
+    delivered.arrived(asked, carol)
     carol.phone.post(f"/polls/{wire_id}/votes", options=["Mon"])
-    vote = told.event("poll.vote", lambda p: wire_id in p["poll"]["id"], alice)
+    vote = delivered.event("poll.vote", lambda p: wire_id in p["poll"]["id"], alice)
     assert vote["poll"]["id"] == asked["id"]
     assert vote["poll"]["participant"] == vote["poll"]["from"] == alice.chat
     assert vote["vote"]["participant"] == carol.chat
     assert abs(vote["vote"]["timestamp"] / 1000 - time.time()) < 60
 
-    # Somebody else's: told by the message, by a vote over the API, and by another's vote.
-    theirs = bob.phone.post("/polls", to=told.group, question="Who?", options=["I", "You"])["id"]
-    seen = told.message(theirs, alice, "message")["id"]
-    told.post(
-        "/api/sendPollVote", session=alice.session, chatId=told.group, pollMessageId=seen,
+    # Somebody else's: reported by the message, by a vote over the API, and by another's vote.
+    theirs = bob.phone.post(
+        "/polls",
+        to=delivered.group,
+        question="Who?",
+        options=["I", "You"],
+    )["id"]
+    seen = delivered.message(theirs, alice, "message")["id"]
+    delivered.post(
+        "/api/sendPollVote", session=alice.session, chatId=delivered.group, pollMessageId=seen,
         votes=["I"],
     )  # fmt: skip
     until(lambda: any(e["id"] == theirs for e in carol.phone.inbox()), what="the poll")
@@ -249,20 +265,20 @@ def test_a_polls_id_in_a_group_is_told_the_same_everywhere(told: Told) -> None:
         def cast_by(payload: dict[str, Any], who: str = voter.chat) -> bool:
             return theirs in payload["poll"]["id"] and payload["vote"]["participant"] == who
 
-        vote = told.event("poll.vote", cast_by, alice)
+        vote = delivered.event("poll.vote", cast_by, alice)
         assert (vote["poll"]["id"], vote["poll"]["from"]) == (seen, bob.chat)
 
 
-def test_reactions_and_replies_in_a_group_name_people_by_number(told: Told) -> None:
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
-    theirs = bob.phone.post("/messages", to=told.group, text="hello all")["id"]
-    seen = told.message(theirs, alice, "message")["id"]
+def test_reactions_and_replies_in_a_group_name_people_by_number(delivered: Delivered) -> None:
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
+    theirs = bob.phone.post("/messages", to=delivered.group, text="hello all")["id"]
+    seen = delivered.message(theirs, alice, "message")["id"]
     assert seen.endswith(bob.chat)
-    reply = told.post(
-        "/api/sendText", session=alice.session, chatId=told.group, text="hello", reply_to=seen
+    reply = delivered.post(
+        "/api/sendText", session=alice.session, chatId=delivered.group, text="hello", reply_to=seen
     )
     assert reply["replyTo"]["participant"] == bob.chat
-    own = told.gateway.api.put(
+    own = delivered.gateway.api.put(
         "/api/reaction", json={"session": alice.session, "messageId": seen, "reaction": "x"}
     )
     assert own.is_success, own.text
@@ -273,43 +289,45 @@ def test_reactions_and_replies_in_a_group_name_people_by_number(told: Told) -> N
         def shows(payload: dict[str, Any], wanted: str = emoji) -> bool:
             return payload["reaction"]["text"] == wanted and theirs in str(payload)
 
-        reaction = told.event("message.reaction", shows, alice)
+        reaction = delivered.event("message.reaction", shows, alice)
         assert reaction["reaction"]["messageId"] == seen
-    read = told.post(f"/api/{alice.session}/chats/{told.group}/messages/read")
+    read = delivered.post(f"/api/{alice.session}/chats/{delivered.group}/messages/read")
     assert seen in read["ids"]
 
 
-def test_a_groups_changes_say_who(told: Told) -> None:
-    alice, carol = told.people.alice, told.people.carol
-    path = f"/api/{alice.session}/groups/{told.group}/participants"
+def test_a_groups_changes_say_who(delivered: Delivered) -> None:
+    alice, carol = delivered.people.alice, delivered.people.carol
+    path = f"/api/{alice.session}/groups/{delivered.group}/participants"
     person = {"participants": [{"id": carol.chat}]}
     for action, kind, role in (("remove", "leave", "left"), ("add", "join", "participant")):
-        told.gateway.api.post(f"{path}/{action}", json=person).raise_for_status()
+        delivered.gateway.api.post(f"{path}/{action}", json=person).raise_for_status()
 
         def of_that_kind(payload: dict[str, Any], wanted: str = kind) -> bool:
             return bool(payload["type"] == wanted)
 
-        payload = told.event("group.v2.participants", of_that_kind, alice)
+        payload = delivered.event("group.v2.participants", of_that_kind, alice)
         (one,) = payload["participants"]
         assert (one["id"], one["pn"], one["role"]) == (carol.lid, carol.chat, role)
-    joined = told.event("group.v2.join", lambda p: told.group in p["group"]["id"], told.people.bob)
+    joined = delivered.event(
+        "group.v2.join", lambda p: delivered.group in p["group"]["id"], delivered.people.bob
+    )
     assert joined["timestamp"] <= time.time()
     assert joined["timestamp"] >= time.time() - 600
 
 
-def test_answers_to_events_are_told(told: Told) -> None:
-    alice, carol = told.people.alice, told.people.carol
+def test_answers_to_events_are_emitted(delivered: Delivered) -> None:
+    alice, carol = delivered.people.alice, delivered.people.carol
     event = {"name": "Nails", "startTime": 2063137000, "extraGuestsAllowed": True}
 
     def sent(who: Person, chat: str) -> tuple[str, str]:
-        made = told.post(f"/api/{who.session}/events", chatId=chat, event=event)
-        told.arrived(made, carol)
+        made = delivered.post(f"/api/{who.session}/events", chatId=chat, event=event)
+        delivered.arrived(made, carol)
         return made["id"], made["id"].split("_")[2]
 
     def answer(wire_id: str, response: str, guests: int, who: Person) -> dict[str, Any]:
         body = {"response": response, "guests": guests}
         carol.phone.post(f"/events/{wire_id}/answers", **body)
-        payload = told.event(
+        payload = delivered.event(
             "event.response", lambda p: wire_id in p["eventCreationKey"]["id"], who
         )
         got = payload["eventResponse"]
@@ -325,48 +343,48 @@ def test_answers_to_events_are_told(told: Told) -> None:
     }  # fmt: skip
     assert (payload["from"], payload["fromMe"]) == (carol.chat, False)
 
-    waha_id, wire_id = sent(alice, told.group)
+    waha_id, wire_id = sent(alice, delivered.group)
     payload = answer(wire_id, "NOT_GOING", 0, alice)
     key = payload["eventCreationKey"]
     assert (key["id"], key["fromMe"], key["participant"]) == (waha_id, True, alice.chat)
     assert payload["participant"] == carol.chat
 
     # Of two others, whom the group knows by LID.
-    public_id, wire_id = sent(told.people.bob, told.group)
-    told.message(wire_id, alice)
+    public_id, wire_id = sent(delivered.people.bob, delivered.group)
+    delivered.message(wire_id, alice)
     payload = answer(wire_id, "GOING", 1, alice)
     key = payload["eventCreationKey"]
     assert key["id"] == public_id.replace("true_", "false_")
-    assert (key["fromMe"], key["participant"]) == (False, told.people.bob.chat)
+    assert (key["fromMe"], key["participant"]) == (False, delivered.people.bob.chat)
     assert payload["participant"] == carol.chat
 
 
-def test_an_answer_to_an_event_that_nobody_knows_is_told_as_failed(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_an_answer_to_an_event_that_nobody_knows_is_emitted_as_failed(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     part = EncEventResponseMessage(encPayload=b"x" * 40, encIV=b"i" * 12)
     part.eventCreationMessageKey.ID = "3EB0NOBODYKNOWSIT00"
     part.eventCreationMessageKey.remoteJID = "1@lid"
-    wire_id = told.any(bob, alice, Message(encEventResponseMessage=part))
-    payload = told.event("event.response.failed", lambda p: wire_id in p["id"], alice)
+    wire_id = delivered.any(bob, alice, Message(encEventResponseMessage=part))
+    payload = delivered.event("event.response.failed", lambda p: wire_id in p["id"], alice)
     assert payload["eventResponse"] is None
 
 
-def test_what_is_forwarded_has_its_file(told: Told) -> None:
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+def test_what_is_forwarded_has_its_file(delivered: Delivered) -> None:
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
     data = photo("PNG", (50, 50))
     theirs = bob.phone.post(
         "/messages", to=alice.phone.number, media="image", mimetype="image/png", text="pass on",
         data=base64.b64encode(data).decode(),
     )["id"]  # fmt: skip
-    seen = told.message(theirs, alice)["id"]
-    sent = told.post(
+    seen = delivered.message(theirs, alice)["id"]
+    sent = delivered.post(
         "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=seen
     )
     wire_id = sent["id"].split("_")[2]
-    told.arrived(sent, carol)
-    key = {"X-Api-Key": told.gateway.state.api_key}
+    delivered.arrived(sent, carol)
+    key = {"X-Api-Key": delivered.gateway.state.api_key}
     for payload in (
-        sent, told.message(wire_id, alice), told.history(alice, carol.chat, wire_id),
+        sent, delivered.message(wire_id, alice), delivered.history(alice, carol.chat, wire_id),
     ):  # fmt: skip
         assert (payload["hasMedia"], payload["body"]) == (True, "pass on")
         assert payload["media"]["mimetype"] == "image/png"
@@ -374,55 +392,56 @@ def test_what_is_forwarded_has_its_file(told: Told) -> None:
         assert got.content == data
 
 
-def test_edited_messages_are_forwarded_and_quoted_as_they_are_shown(told: Told) -> None:
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+def test_edited_messages_are_forwarded_and_quoted_as_they_are_shown(delivered: Delivered) -> None:
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
     theirs = bob.phone.post("/messages", to=alice.phone.number, text="old text")["id"]
-    seen = told.message(theirs, alice)["id"]
+    seen = delivered.message(theirs, alice)["id"]
     bob.phone.post("/edit", message_id=theirs, text="new text")
     until(
-        lambda: told.history(alice, bob.chat, theirs)["body"] == "new text", what="the edited text"
+        lambda: delivered.history(alice, bob.chat, theirs)["body"] == "new text",
+        what="the edited text",
     )
-    sent = told.post(
+    sent = delivered.post(
         "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=seen
     )
-    assert told.arrived(sent, carol)["text"] == sent["body"] == "new text"
-    reply = told.post(
+    assert delivered.arrived(sent, carol)["text"] == sent["body"] == "new text"
+    reply = delivered.post(
         "/api/sendText", session=alice.session, chatId=bob.chat, text="why?", reply_to=seen
     )
-    context = told.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    context = delivered.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
     assert context["quotedMessage"] == {"conversation": "new text"}
 
-    own = told.gateway.send(alice.session, bob.chat, "v1")
-    told.arrived(own, bob)
-    changed = told.gateway.api.put(
+    own = delivered.gateway.send(alice.session, bob.chat, "v1")
+    delivered.arrived(own, bob)
+    changed = delivered.gateway.api.put(
         f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}", json={"text": "v2"}
     )
     assert changed.is_success, changed.text
-    again = told.post(
+    again = delivered.post(
         "/api/forwardMessage", session=alice.session, chatId=carol.chat, messageId=own["id"]
     )
-    arrived = told.arrived(again, carol)
+    arrived = delivered.arrived(again, carol)
     assert arrived["text"] == "v2"
     context = arrived["message"]["extendedTextMessage"]["contextInfo"]
     assert (context["isForwarded"], context["forwardingScore"]) == (True, 1)
 
 
-def test_deleted_messages_are_not_sent_on(told: Told) -> None:
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
+def test_deleted_messages_are_not_sent_on(delivered: Delivered) -> None:
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
     data = base64.b64encode(photo("PNG", (30, 30))).decode()
     text = bob.phone.post("/messages", to=alice.phone.number, text="secret to delete")["id"]
     image = bob.phone.post(
         "/messages", to=alice.phone.number, media="image", mimetype="image/png", data=data
     )["id"]
-    own = told.gateway.send(alice.session, bob.chat, "own secret")
-    told.arrived(own, bob)
-    seen = [told.message(one, alice)["id"] for one in (text, image)]
-    file = told.message(image, alice)["media"]["url"]
+    own = delivered.gateway.send(alice.session, bob.chat, "own secret")
+    delivered.arrived(own, bob)
+    seen = [delivered.message(one, alice)["id"] for one in (text, image)]
+    file = delivered.message(image, alice)["media"]["url"]
     for one in (text, image):
         bob.phone.post("/edit", message_id=one)
-    api = told.gateway.api
+    api = delivered.gateway.api
     api.delete(f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}").raise_for_status()
-    key = {"X-Api-Key": told.gateway.state.api_key}
+    key = {"X-Api-Key": delivered.gateway.state.api_key}
     until(
         lambda: httpx.get(file, headers=key, trust_env=False).status_code == 404,
         what="the file is gone",
@@ -439,7 +458,7 @@ def test_deleted_messages_are_not_sent_on(told: Told) -> None:
         f"/api/{alice.session}/chats/{bob.chat}/messages/{own['id']}", json={"text": "back"}
     )
     assert edited.status_code == 404
-    assert told.history(alice, bob.chat, image.split("_")[0])["media"] is None
+    assert delivered.history(alice, bob.chat, image.split("_")[0])["media"] is None
 
 
 _ONCE = ImageMessage(mimetype="image/png", caption="only once", viewOnce=True)
@@ -455,31 +474,31 @@ _ONCE = ImageMessage(mimetype="image/png", caption="only once", viewOnce=True)
     ],
     ids=["bare", "first", "v2", "extension"],
 )
-def test_what_may_be_viewed_once_is_not_sent_on(told: Told, message: Message) -> None:
+def test_what_may_be_viewed_once_is_not_sent_on(delivered: Delivered, message: Message) -> None:
     """And a reply names its kind, not what it shows."""
-    alice, bob, carol = told.people.alice, told.people.bob, told.people.carol
-    wire_id = told.any(bob, alice, message)
-    seen = told.message(wire_id, alice)["id"]
+    alice, bob, carol = delivered.people.alice, delivered.people.bob, delivered.people.carol
+    wire_id = delivered.any(bob, alice, message)
+    seen = delivered.message(wire_id, alice)["id"]
     body = {"session": alice.session, "chatId": carol.chat, "messageId": seen}
-    refused = told.gateway.api.post("/api/forwardMessage", json=body)
+    refused = delivered.gateway.api.post("/api/forwardMessage", json=body)
     problem = refused.json()
     assert (refused.status_code, problem["field"]) == (422, "messageId"), refused.text
     assert "viewed once" in problem["detail"]
-    reply = told.post(
+    reply = delivered.post(
         "/api/sendText", session=alice.session, chatId=bob.chat, text="nice", reply_to=seen
     )
-    context = told.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
+    context = delivered.arrived(reply, bob)["message"]["extendedTextMessage"]["contextInfo"]
     assert context["quotedMessage"] == {"imageMessage": {"viewOnce": True}}
     assert wire_id not in str(carol.phone.inbox())
 
 
-def test_files_that_are_not_wanted_are_left_out(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_files_that_are_not_wanted_are_left_out(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     wire_id = bob.phone.post(
         "/messages", to=alice.phone.number, media="image", mimetype="image/png", text="a file",
         data=base64.b64encode(photo("PNG", (20, 20))).decode(),
     )["id"]  # fmt: skip
-    seen = told.message(wire_id, alice)["id"]
+    seen = delivered.message(wire_id, alice)["id"]
     chat = f"/api/{alice.session}/chats/{bob.chat}/messages"
     older = {"session": alice.session, "chatId": bob.chat}
     queries: tuple[tuple[dict[str, Any], bool], ...] = (
@@ -491,7 +510,7 @@ def test_files_that_are_not_wanted_are_left_out(told: Told) -> None:
     )
     for query, there in queries:
         for path, more in ((chat, {}), (f"{chat}/{seen}", {}), ("/api/messages", older)):
-            answer = told.gateway.api.get(path, params=query | more).raise_for_status().json()
+            answer = delivered.gateway.api.get(path, params=query | more).raise_for_status().json()
             found = answer if isinstance(answer, list) else [answer]
             (message,) = (one for one in found if wire_id in one["id"])
             assert (message["hasMedia"], message["body"]) == (True, "a file")
@@ -501,16 +520,16 @@ def test_files_that_are_not_wanted_are_left_out(told: Told) -> None:
 @pytest.mark.parametrize(
     ("path", "part"), [("sendImage", "imageMessage"), ("sendFile", "document")]
 )
-def test_a_captions_edit_is_one_of_the_captions(told: Told, path: str, part: str) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_a_captions_edit_is_one_of_the_captions(delivered: Delivered, path: str, part: str) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     file = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (30, 30))).decode()}
     if part == "document":
         file = {"mimetype": "application/pdf", "data": base64.b64encode(PDF).decode()}
-    sent = told.post(
+    sent = delivered.post(
         f"/api/{path}", session=alice.session, chatId=bob.chat, file=file, caption="cap1"
     )
-    told.arrived(sent, bob)
-    changed = told.gateway.api.put(
+    delivered.arrived(sent, bob)
+    changed = delivered.gateway.api.put(
         f"/api/{alice.session}/chats/{bob.chat}/messages/{sent['id']}", json={"text": f"new {part}"}
     )
     assert changed.is_success, changed.text
@@ -523,12 +542,12 @@ def test_a_captions_edit_is_one_of_the_captions(told: Told, path: str, part: str
         edited = edited["documentWithCaptionMessage"]["message"]
     assert next(iter(edited.values())) == {"caption": f"new {part}"}
     assert next(iter(edited)).startswith(part)
-    shown = told.history(alice, bob.chat, sent["id"].split("_")[2])
+    shown = delivered.history(alice, bob.chat, sent["id"].split("_")[2])
     assert (shown["body"], shown["hasMedia"]) == (f"new {part}", True)
 
 
-def test_what_is_sent_into_a_chat_with_a_timer_disappears(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_what_is_sent_into_a_chat_with_a_timer_disappears(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     since = int(time.time()) - 5
 
     def timer(seconds: int) -> Message:
@@ -540,9 +559,9 @@ def test_what_is_sent_into_a_chat_with_a_timer_disappears(told: Told) -> None:
             )
         )
 
-    told.any(bob, alice, timer(86_400))
+    delivered.any(bob, alice, timer(86_400))
     mark = bob.phone.post("/messages", to=alice.phone.number, text="the timer is set")["id"]
-    seen = told.message(mark, alice)["id"]
+    seen = delivered.message(mark, alice)["id"]
     body = {"session": alice.session, "chatId": bob.chat}
     file = {"mimetype": "image/png", "data": base64.b64encode(photo("PNG", (30, 30))).decode()}
     pdf = {"mimetype": "application/pdf", "data": base64.b64encode(PDF).decode()}
@@ -555,22 +574,23 @@ def test_what_is_sent_into_a_chat_with_a_timer_disappears(told: Told) -> None:
         ("sendLocation", {"latitude": 1, "longitude": 2}),
         ("forwardMessage", {"messageId": seen}),
     ):
-        sent = told.post(f"/api/{path}", **body, **more)
-        entry = told.arrived(sent, bob)
+        sent = delivered.post(f"/api/{path}", **body, **more)
+        entry = delivered.arrived(sent, bob)
         found = re.findall(r"'expiration': (\d+)", str(entry["message"]))
         assert found == ["86400"], (path, entry["message"])
         assert f"'ephemeralSettingTimestamp': '{since}'" in str(entry["message"])
-    told.any(bob, alice, timer(0))
+    delivered.any(bob, alice, timer(0))
     mark = bob.phone.post("/messages", to=alice.phone.number, text="the timer is off")["id"]
-    told.message(mark, alice)
+    delivered.message(mark, alice)
     assert (
-        "conversation" in told.arrived(told.post("/api/sendText", **body, text="x"), bob)["message"]
+        "conversation"
+        in delivered.arrived(delivered.post("/api/sendText", **body, text="x"), bob)["message"]
     )
 
 
-def test_a_send_that_cannot_be_says_why_and_leaves_no_chat(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
-    api, nobody = told.gateway.api, "4915999999999@c.us"
+def test_a_send_that_cannot_be_says_why_and_leaves_no_chat(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
+    api, nobody = delivered.gateway.api, "4915999999999@c.us"
     send = {"session": alice.session, "chatId": nobody, "text": "x"}
     refused = api.post("/api/sendText", json=send)
     assert refused.status_code == 422, refused.text
@@ -587,9 +607,9 @@ def test_a_send_that_cannot_be_says_why_and_leaves_no_chat(told: Told) -> None:
 
 
 def test_names_are_those_of_the_address_book_and_of_the_phone(
-    told: Told, session_name: Callable[[], str]
+    delivered: Delivered, session_name: Callable[[], str]
 ) -> None:
-    alice, gateway, bob = told.people.alice, told.gateway, told.people.bob
+    alice, gateway, bob = delivered.people.alice, delivered.gateway, delivered.people.bob
     name, phone = session_name(), gateway.phone("Renate")
     gateway.paired(name, phone)
     until(lambda: gateway.info(name)["me"]["pushName"] == "Renate", what="the name after linking")
@@ -624,7 +644,7 @@ def test_names_are_those_of_the_address_book_and_of_the_phone(
     gateway.api.put(f"/api/{name}/profile/name", json={"name": "Renata"}).raise_for_status()
     until(lambda: gateway.info(name)["me"]["pushName"] == "Renata", what="the new name")
 
-    hooks = [{"url": told.receiver.url, "events": ["session.status"]}]
+    hooks = [{"url": delivered.receiver.url, "events": ["session.status"]}]
     gateway.api.put(
         f"/api/sessions/{name}", json={"config": {"webhooks": hooks}}
     ).raise_for_status()
@@ -634,7 +654,7 @@ def test_names_are_those_of_the_address_book_and_of_the_phone(
     def failed() -> list[Any]:
         return [
             event["payload"]
-            for event in told.receiver.events("session.status")
+            for event in delivered.receiver.events("session.status")
             if event["session"] == name and event["payload"]["status"] == "FAILED"
         ]
 
@@ -652,40 +672,40 @@ def test_names_are_those_of_the_address_book_and_of_the_phone(
     ],
 )
 def test_a_document_can_be_opened(
-    told: Told, file: dict[str, str], mimetype: str, name: str
+    delivered: Delivered, file: dict[str, str], mimetype: str, name: str
 ) -> None:
-    alice, bob = told.people.alice, told.people.bob
+    alice, bob = delivered.people.alice, delivered.people.bob
     data = base64.urlsafe_b64encode(PDF).decode().rstrip("=")
-    sent = told.post(
+    sent = delivered.post(
         "/api/sendFile", session=alice.session, chatId=bob.chat, file=file | {"data": data}
     )
-    part = told.arrived(sent, bob)["message"]["documentMessage"]
+    part = delivered.arrived(sent, bob)["message"]["documentMessage"]
     assert (part["mimetype"], part["fileName"]) == (mimetype, name)
-    head = told.gateway.api.head(sent["media"]["url"])
+    head = delivered.gateway.api.head(sent["media"]["url"])
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(PDF)))
 
 
-def test_what_is_no_video_or_no_type_is_refused(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_what_is_no_video_or_no_type_is_refused(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     body = {"session": alice.session, "chatId": bob.chat}
     picture = {"data": base64.b64encode(photo("PNG", (30, 30))).decode(), "mimetype": "video/mp4"}
-    answer = told.gateway.api.post("/api/sendVideo", json=body | {"file": picture})
+    answer = delivered.gateway.api.post("/api/sendVideo", json=body | {"file": picture})
     assert answer.status_code == 422, answer.text
     file = {"data": base64.b64encode(PDF).decode(), "mimetype": "not a mime"}
-    answer = told.gateway.api.post("/api/sendFile", json=body | {"file": file})
+    answer = delivered.gateway.api.post("/api/sendFile", json=body | {"file": file})
     assert (answer.status_code, "mimetype" in answer.text) == (422, True)
 
 
-def test_cards_of_address_books_have_their_names(told: Told) -> None:
-    alice, bob = told.people.alice, told.people.bob
+def test_cards_of_address_books_have_their_names(delivered: Delivered) -> None:
+    alice, bob = delivered.people.alice, delivered.people.bob
     jorg = (
         "BEGIN:VCARD\r\nVERSION:2.1\r\n"
         "FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:=4A=C3=B6=72=67\r\nTEL:+1\r\nEND:VCARD"
     )
     ana = "begin:vcard\nVERSION:3.0\nN:Silva;Ana\nTEL:+2\nend:vcard"
-    sent = told.post(
+    sent = delivered.post(
         "/api/sendContactVcard", session=alice.session, chatId=bob.chat,
         contacts=[{"vcard": f"{jorg}\r\n{ana}"}],
     )  # fmt: skip
-    cards = told.arrived(sent, bob)["message"]["contactsArrayMessage"]["contacts"]
+    cards = delivered.arrived(sent, bob)["message"]["contactsArrayMessage"]["contacts"]
     assert [card["displayName"] for card in cards] == ["Jörg", "Ana Silva"]

@@ -12,7 +12,7 @@ __all__ = ["Shot", "shots"]
 SESSION_FIELDS = frozenset({"session", "name"})
 _FILLED = {"file": "false_4915100002@c.us_3EB0AAAAAAAAAAAAAAAA", "chatId": "4915100002@c.us"}
 _MAX_DEPTH = 6
-#: It never ends for a caller of any kind: tests of its own ask whose events it tells.
+#: It never ends for a caller of any kind: tests of its own ask whose events it sends.
 _ENDLESS = frozenset({"/api/events/stream"})
 
 

@@ -1,4 +1,4 @@
-"""An app of a session does what its maker may do himself; so does whoever tells it something."""
+"""An app of a session does what its maker may do himself; so does whoever commands it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _app(session: SessionRecord, app: str, config: dict[str, Any]) -> dict[str, 
     return {"session": session.name, "app": app, "config": config}
 
 
-def _asked(number: int, told: str) -> dict[str, Any]:
-    """A command, as Chatwoot tells it."""
+def _asked(number: int, text: str) -> dict[str, Any]:
+    """A command, as Chatwoot delivers it."""
     return {
         "event": "message_created",
         "message_type": "outgoing",
         "id": number,
-        "content": told,
+        "content": text,
         "inbox": {"id": 7},
         "conversation": {"id": 3, "meta": {"sender": {"identifier": "whatsapp.integration"}}},
     }

@@ -68,7 +68,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     return made
 
 
-def _part(made: EncryptedMedia, **told: Any) -> dict[str, Any]:
+def _part(made: EncryptedMedia, **claimed: Any) -> dict[str, Any]:
     def text(raw: bytes) -> str:
         return base64.b64encode(raw).decode()
 
@@ -79,7 +79,7 @@ def _part(made: EncryptedMedia, **told: Any) -> dict[str, Any]:
         "fileEncSHA256": text(made.file_enc_sha256),
         "fileLength": "1",
         "mimetype": "image/png",
-        **told,
+        **claimed,
     }
 
 
@@ -94,7 +94,7 @@ async def _keep(objects: Objects, part: dict[str, Any], most: int = LIMIT) -> in
     )
 
 
-async def test_the_real_size_counts_not_the_told_one(serve: Serve) -> None:
+async def test_the_real_size_counts_not_the_claimed_one(serve: Serve) -> None:
     made = encrypt(bytes(20 * LIMIT), MediaType.IMAGE)
     server, objects = serve(made.blob), Objects()
     with pytest.raises(NotFound, match="larger"):

@@ -96,8 +96,8 @@ def _sealed(facts: bytes, image: bytes, *, plain: bytes | None = None) -> bytes:
     text = json.dumps(header).encode()
     prefix = b"WSGDEV1\n" + struct.pack(">H", len(text)) + text
     if plain is None:
-        told = struct.pack(">I", len(facts)) + facts + image
-        plain = zstandard.ZstdCompressor().compress(told)
+        content = struct.pack(">I", len(facts)) + facts + image
+        plain = zstandard.ZstdCompressor().compress(content)
     return prefix + _LOCK._aead(header).encrypt(nonce, plain, prefix)
 
 
@@ -175,9 +175,9 @@ async def test_rows_are_copied_and_nothing_else(make_store: MakeStore, tmp_path:
 async def test_a_bomb_is_counted_while_it_unpacks(
     moves: DeviceMoves, session_name: Callable[[], str]
 ) -> None:
-    """A frame that tells its size makes the decompressor ignore any bound but a stream's."""
-    for size, told in ((1 << 30, True), (1 << 29, False)):
-        compressor = zstandard.ZstdCompressor(level=1, write_content_size=told)
+    """A frame that announces its size makes the decompressor ignore any bound but a stream's."""
+    for size, announced in ((1 << 30, True), (1 << 29, False)):
+        compressor = zstandard.ZstdCompressor(level=1, write_content_size=announced)
         bomb = compressor.compress(struct.pack(">I", 2) + b"{}" + bytes(size))
         process, most = psutil.Process(), 0
         before = process.memory_info().rss
@@ -333,7 +333,7 @@ async def test_nobody_waits_for_what_another_tenant_brought(
     assert not moves._locks
 
 
-async def test_who_has_no_keys_of_a_device_is_not_told_that_it_lives_here(
+async def test_who_has_no_keys_of_a_device_does_not_learn_that_it_lives_here(
     moves: DeviceMoves, make_store: MakeStore, session_name: Callable[[], str]
 ) -> None:
     name = session_name()

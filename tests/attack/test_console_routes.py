@@ -116,7 +116,7 @@ async def test_who_owned_which_session_is_noted(
     ]
 
 
-async def test_the_stream_of_all_sessions_tells_those_of_the_caller(
+async def test_the_stream_of_all_sessions_has_those_of_the_caller(
     front: Front, victim: SessionRecord, tenant: str, stores: Stores
 ) -> None:
     mine = await stores.sessions.create("default", f"{victim.name}-2", {}, DesiredState.STOPPED)
@@ -134,7 +134,7 @@ async def test_the_stream_of_all_sessions_tells_those_of_the_caller(
     assert "secret" not in heard
 
 
-async def test_what_happens_once_a_stream_is_connected_is_told(
+async def test_what_happens_once_a_stream_is_connected_is_emitted(
     front: Front, victim: SessionRecord, stores: Stores
 ) -> None:
     made = await front.operator().post("/api/keys", json={"isAdmin": True, "isActive": True})

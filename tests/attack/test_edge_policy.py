@@ -293,8 +293,8 @@ def test_the_scheme_is_that_of_our_own_proxies() -> None:
         FrontSettings(_env_file=os.devnull, trusted_proxies="10.0.0.0/8"), ingress_secret="proof"
     )
 
-    def scheme(client: str, told: str, proof: str = "", kind: str = "http") -> str:
-        headers = [(b"x-forwarded-proto", told.encode()), (b"x-gateway-ingress", proof.encode())]
+    def scheme(client: str, claimed: str, proof: str = "", kind: str = "http") -> str:
+        headers = [(b"x-forwarded-proto", claimed.encode()), (b"x-gateway-ingress", proof.encode())]
         return policy.scheme({"type": kind, "client": (client, 4), "headers": headers})
 
     assert scheme("192.0.2.7", "https", "proof") == "https"

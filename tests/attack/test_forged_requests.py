@@ -52,7 +52,7 @@ async def test_no_spelling_of_an_inner_address_is_fetched_or_posted_to(
 async def test_a_name_that_changes_its_mind_gains_nothing(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DNS rebinding: public at the first look, inside at the second."""
+    """DNS rebinding: public at the first lookup, inside at the second."""
     loop = asyncio.get_running_loop()
     asked: list[str] = []
 

@@ -90,15 +90,15 @@ async def test_the_setting_for_wahas_dashboard_takes_any_key(
         assert (await nobody.post(at(f"{path}/stop", OPERATOR_KEY))).status_code == 401
 
 
-async def test_no_log_and_no_answer_tells_the_address(
+async def test_no_log_and_no_answer_shows_the_address(
     front: Front, victim: SessionRecord, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = await made(front, victim.name)
     caplog.set_level(logging.DEBUG)
-    told: list[Any] = []
+    logged: list[Any] = []
 
     def keep(_: Any, __: str, event: Any) -> Any:
-        told.append(repr(event))
+        logged.append(repr(event))
         raise structlog.DropEvent
 
     before = structlog.get_config()["processors"]
@@ -110,10 +110,10 @@ async def test_no_log_and_no_answer_tells_the_address(
             assert key not in str(answer.headers)
     finally:
         structlog.configure(processors=before)
-    # httpx tells the address that it asks; it is the caller here.
+    # httpx logs the address that it asks; it is the caller here.
     theirs = [r.getMessage() for r in caplog.records if not r.name.startswith("http")]
-    assert told
-    assert key not in "".join(told + theirs)
+    assert logged
+    assert key not in "".join(logged + theirs)
 
 
 async def test_a_key_without_actions_has_wahas_defaults(

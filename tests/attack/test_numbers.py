@@ -44,19 +44,19 @@ def _unbounded(
 
 
 def test_every_number_of_a_request_has_bounds(front: Front) -> None:
-    document, looked = front.app.openapi(), 0
+    document, checked = front.app.openapi(), 0
     found: list[Any] = []
     for path, operations in document["paths"].items():
         for operation in operations.values():
             for one in operation.get("parameters", ()):
-                looked += 1
+                checked += 1
                 if one["name"] == _CUT:
                     continue
                 found += _unbounded(document, one["schema"], f"{path} {one['name']}")
             for one in operation.get("requestBody", {}).get("content", {}).values():
-                looked += 1
+                checked += 1
                 found += _unbounded(document, one["schema"], path)
-    assert looked > 100
+    assert checked > 100
     assert not found
 
 

@@ -49,7 +49,7 @@ async def _record(owned: Owned, one: StoredMessage, event: str = "message") -> S
     return one
 
 
-async def _told(owned: Owned) -> list[str]:
+async def _emitted(owned: Owned) -> list[str]:
     return [event.type for event in await owned.stores.events.list(owned.id, limit=1000)]
 
 
@@ -99,7 +99,7 @@ async def test_only_who_has_the_right_changes_a_message_of_a_group(
     else:
         assert found.revoked_at is not None
     refused = (act, "sender") in RIGHTS and not allowed
-    assert (await _told(group))[-1] == ("message.change.refused" if refused else name)
+    assert (await _emitted(group))[-1] == ("message.change.refused" if refused else name)
     assert await group.stores.messages.get(group.id, change.message_id), "it is kept"
 
 
@@ -173,8 +173,8 @@ async def test_an_admin_of_one_group_has_no_right_in_another(group: Owned) -> No
     assert found.revoked_at is None
 
 
-async def test_what_is_not_known_here_is_not_told_as_deleted_by_a_member(group: Owned) -> None:
+async def test_what_is_not_known_here_is_not_emitted_as_deleted_by_a_member(group: Owned) -> None:
     await _record(group, message("revoke", "", sender=MEMBER, reply_to="NEVER"), "message.revoked")
-    assert (await _told(group))[-1] == "message.change.refused"
+    assert (await _emitted(group))[-1] == "message.change.refused"
     await _record(group, message("revoke", "", sender=ADMIN, reply_to="NEVER"), "message.revoked")
-    assert (await _told(group))[-1] == "message.revoked"
+    assert (await _emitted(group))[-1] == "message.revoked"

@@ -95,7 +95,7 @@ def test_every_port_takes_the_servers_own_parts(closed_ports: list[int], own: Ce
 def test_the_shell_of_seaweedfs_reaches_nothing(
     embedded_stores: EmbeddedStores, own: Certificates
 ) -> None:
-    # Nothing there tells SeaweedFS's own client of any certificate.
+    # Nothing there gives SeaweedFS's own client any certificate.
     assert "gateway" not in _shell(embedded_stores, Path("/"), as_other=os.geteuid() == 0)
     assert "gateway" in _shell(embedded_stores, own.key.parent, as_other=False)
 
@@ -164,7 +164,7 @@ def test_valkey_wants_its_password(embedded_stores: EmbeddedStores) -> None:
         client.close()
 
 
-def test_nobody_can_take_the_place_where_valkey_is_told_its_password(
+def test_nobody_can_take_the_place_where_valkey_gets_its_password(
     embedded_stores: EmbeddedStores,
 ) -> None:
     """Its protocol sends the password as it is, to whoever answers (`AUTH`): a port is anybody's

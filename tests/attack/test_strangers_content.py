@@ -413,7 +413,7 @@ async def test_answers_of_a_chatwoot_are_not_unpacked(serve: Serve, status: int)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, 91.0])
-def test_a_place_that_is_none_is_told_as_json_all_the_same(value: float) -> None:
+def test_a_place_that_is_none_is_emitted_as_json_all_the_same(value: float) -> None:
     from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import LocationMessage, Message
 
     from actors.whatsapp.incoming import as_json, describe

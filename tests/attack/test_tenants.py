@@ -21,7 +21,7 @@ CREATES = {
     ("POST", "/api/keys/media"),
     ("POST", "/api/keys/control"),
 }
-#: Operations that are about no session: what they tell is looked at all the same.
+#: Operations that are about no session: what they answer is checked all the same.
 OF_NO_SESSION = {
     *("/ping", "/health", "/metrics", "/mcp", "/api/sessions", "/api/audit"),
     *("/api/version", "/api/server/version", "/api/server/status", "/api/server/environment"),
@@ -54,8 +54,8 @@ async def fire(client: httpx.AsyncClient, shot: Shot) -> httpx.Response:
     return await client.request(shot.method, shot.path, params=shot.query, json=shot.body)
 
 
-def told(answer: httpx.Response, session: str) -> tuple[int, str]:
-    """What an answer tells, without what differs anyway."""
+def comparable(answer: httpx.Response, session: str) -> tuple[int, str]:
+    """What an answer says, without what differs anyway."""
     text = answer.text.replace(session, "SESSION")
     try:
         body = json.loads(text)
@@ -85,7 +85,7 @@ async def test_every_operation_knows_no_session_of_somebody_else(
 ) -> None:
     caller = await caller_of(kind, front, tenant)
     document, before = front.app.openapi(), await rows(stores, victim)
-    # As long as the name, so that no length tells them apart.
+    # As long as the name, so that no length distinguishes them.
     nowhere = "n" * len(victim.name)
     aimed, others = 0, set()
     for real, empty in zip(shots(document, victim.name), shots(document, nowhere), strict=True):
@@ -101,7 +101,9 @@ async def test_every_operation_knows_no_session_of_somebody_else(
         aimed += 1
         assert answer.status_code >= 400, what
         assert answer.status_code != 500, what
-        assert told(answer, victim.name) == told(await fire(caller, empty), nowhere), what
+        assert comparable(answer, victim.name) == comparable(await fire(caller, empty), nowhere), (
+            what
+        )
     assert aimed > 120, "the requests name their sessions"
     assert others <= OF_NO_SESSION, "a new operation names its session in a way this test knows"
     assert await rows(stores, victim) == before
@@ -184,7 +186,7 @@ async def test_the_admin_of_a_tenant_does_not_reach_beyond_it(front: Front, tena
     assert (await admin.get("/api/server/environment")).status_code == 403
 
 
-async def test_the_audit_log_tells_who_did_what_even_in_vain(
+async def test_the_audit_log_shows_who_did_what_even_in_vain(
     front: Front, victim: SessionRecord, tenant: str
 ) -> None:
     admin = front.with_token(tenant=tenant, scope="admin", sub="mallory")

@@ -22,7 +22,7 @@ from cluster.settings import JwtSettings
 
 
 class Uncompared(str):
-    """A key that tells when it is compared, searched for, or looked up as it is."""
+    """A key that raises when it is compared, searched for, or looked up as it is."""
 
     def _compared(self, *_: object) -> Any:
         raise AssertionError("the key itself was compared")
@@ -56,7 +56,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("configured", ["plain", "digest"])
-async def test_keys_are_told_apart_by_their_digests(
+async def test_keys_are_distinguished_by_their_digests(
     front: Front,
     compared: list[tuple[bytes, bytes]],
     monkeypatch: pytest.MonkeyPatch,

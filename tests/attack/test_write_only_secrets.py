@@ -45,14 +45,16 @@ CONFIG: dict[str, Any] = {
 
 
 def test_the_mask_hides_every_secret_and_nothing_else() -> None:
-    told = masked(CONFIG)
-    assert not [secret for secret in SECRETS if secret in str(told)]
-    assert told["metadata"] == CONFIG["metadata"]
-    assert told["webhooks"][2] == CONFIG["webhooks"][2]
-    assert told["webhooks"][0]["url"] == f"https://{MASK}@a.example/hook?key={MASK}&x={MASK}#{MASK}"
-    assert told["webhooks"][1]["url"] == f"https://hooks.a.example/services/T01/B02/{MASK}"
-    assert told["proxy"]["username"] == "u"
-    assert told["gows"]["storage"] == {"messages": True, "apiToken": MASK}
+    shown = masked(CONFIG)
+    assert not [secret for secret in SECRETS if secret in str(shown)]
+    assert shown["metadata"] == CONFIG["metadata"]
+    assert shown["webhooks"][2] == CONFIG["webhooks"][2]
+    assert (
+        shown["webhooks"][0]["url"] == f"https://{MASK}@a.example/hook?key={MASK}&x={MASK}#{MASK}"
+    )
+    assert shown["webhooks"][1]["url"] == f"https://hooks.a.example/services/T01/B02/{MASK}"
+    assert shown["proxy"]["username"] == "u"
+    assert shown["gows"]["storage"] == {"messages": True, "apiToken": MASK}
 
 
 def test_what_comes_back_is_what_was_there() -> None:
@@ -71,9 +73,9 @@ def test_what_comes_back_is_what_was_there() -> None:
 
 
 def _with(change: dict[str, Any], hook: int | None = 0) -> dict[str, Any]:
-    told = deepcopy(masked(CONFIG))
-    (told if hook is None else told["webhooks"][hook]).update(change)
-    return told
+    shown = deepcopy(masked(CONFIG))
+    (shown if hook is None else shown["webhooks"][hook]).update(change)
+    return shown
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ async def _of(front: Front, scope: str, session: str) -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize("scope", ["read", "control", "setting", "session", "admin"])
-async def test_no_answer_tells_a_secret(
+async def test_no_answer_shows_a_secret(
     front: Front, stores: Stores, victim: SessionRecord, scope: str
 ) -> None:
     await stores.sessions.update_config(victim.id, CONFIG)
@@ -156,20 +158,20 @@ async def test_a_masked_configuration_comes_back_whole(
     front: Front, stores: Stores, victim: SessionRecord
 ) -> None:
     await stores.sessions.update_config(victim.id, CONFIG)
-    told = (await front.operator().get(f"/api/sessions/{victim.name}")).json()["config"]
-    told["metadata"] = {"note": "new"}
-    answer = await front.operator().put(f"/api/sessions/{victim.name}", json={"config": told})
+    shown = (await front.operator().get(f"/api/sessions/{victim.name}")).json()["config"]
+    shown["metadata"] = {"note": "new"}
+    answer = await front.operator().put(f"/api/sessions/{victim.name}", json={"config": shown})
     assert answer.status_code == 200, answer.text
     assert not [secret for secret in SECRETS if secret in answer.text]
     record = await stores.sessions.get_by_id(victim.id)
     assert record.config == CONFIG | {"metadata": {"note": "new"}}
-    told["webhooks"][0]["url"] = "https://evil.example/"
-    answer = await front.operator().put(f"/api/sessions/{victim.name}", json={"config": told})
+    shown["webhooks"][0]["url"] = "https://evil.example/"
+    answer = await front.operator().put(f"/api/sessions/{victim.name}", json={"config": shown})
     assert answer.status_code == 422, answer.text
     assert (await stores.sessions.get_by_id(victim.id)).config == record.config
     answer = await front.operator().post(
         f"/api/{victim.name}/webhooks/test",
-        json={"config": told["webhooks"][0] | {"events": ["message"]}},
+        json={"config": shown["webhooks"][0] | {"events": ["message"]}},
     )
     assert answer.status_code == 422, answer.text
 

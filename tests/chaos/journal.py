@@ -13,7 +13,7 @@ from chaos.people import Phones
 
 __all__ = ["JournalWatch"]
 
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 _TROUBLES = ("retry asked", "retry unknown", "old counter")
 _CONNECTED = ("login", "logout", "message", "receipt")
 
@@ -68,4 +68,4 @@ class JournalWatch:
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 await self.read()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)

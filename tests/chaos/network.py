@@ -1,7 +1,7 @@
 """The network between the gateway and what it needs: TCP forwarders that can be cut by node.
 
-All nodes of a local gateway share 127.0.0.1 and one environment, so a forwarder tells them apart
-by the process at the other end of a connection (Linux: /proc/net/tcp and /proc/<pid>/fd).
+All nodes of a local gateway share 127.0.0.1 and one environment, so a forwarder distinguishes
+them by the process at the other end of a connection (Linux: /proc/net/tcp and /proc/<pid>/fd).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 __all__ = ["Cable"]
 
 _CHUNK = 1 << 16
-#: Between looks at whose new connections are.
-_LOOK_SECONDS = 0.3
+#: Between polls of whose new connections are.
+_POLL_SECONDS = 0.3
 _LOOPBACK = "127.0.0.1"
 
 #: The processes that a cut concerns, as of now.
@@ -110,7 +110,7 @@ class Cable:
 
     async def _sort_out(self) -> None:
         """Connections made during a cut, several at a time and in a thread: whom it concerns tries
-        again and again, and others' bytes must not wait for a look at all files of all processes.
+        again and again, and others' bytes must not wait for a scan of all files of all processes.
         """
         while (concerned := self._concerned) is not None:
             if links := self._unknown:
@@ -121,7 +121,7 @@ class Cable:
                 for link in links:
                     if inodes.get(link.port, "") not in owned:
                         link.mend()
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def mend(self) -> None:
         self._concerned = None

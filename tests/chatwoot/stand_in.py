@@ -79,7 +79,7 @@ class Chatwoot:
                 (one for one in self.contacts.values() if one["identifier"] == identifier), None
             )
 
-    def told(self, identifier: str) -> list[dict[str, Any]]:
+    def messages_of(self, identifier: str) -> list[dict[str, Any]]:
         """The messages of a contact's conversations, in order."""
         with self._lock:
             contact = self.contact(identifier)
@@ -91,7 +91,7 @@ class Chatwoot:
             ]
 
     def texts(self, identifier: str) -> list[str]:
-        return [one["content"] for one in self.told(identifier)]
+        return [one["content"] for one in self.messages_of(identifier)]
 
     def agent_writes(
         self,
@@ -128,10 +128,10 @@ class Chatwoot:
                     {"file_type": kind, "data_url": f"{self.url}/files/{number}/{name}"}
                 ]
             self.messages[number] = message
-        return number, [self.tell(number, "message_created") for _ in range(times)]
+        return number, [self.deliver(number, "message_created") for _ in range(times)]
 
-    def tell(self, number: int, event: str, **changes: Any) -> int:
-        """Tell of a message by webhook; how it was answered. As Chatwoot does, one that was not
+    def deliver(self, number: int, event: str, **changes: Any) -> int:
+        """Deliver a message by webhook; how it was answered. As Chatwoot does, one that was not
         taken is marked as failed."""
         with self._lock:
             message = self.messages[number]

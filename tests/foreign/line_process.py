@@ -1,4 +1,4 @@
-"""A process that is told what to do by lines of JSON, and answers by such lines."""
+"""A process that takes its commands as lines of JSON, and answers with such lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["ForeignError", "LineProcess", "NoFunction", "serve", "tell"]
+__all__ = ["ForeignError", "LineProcess", "NoFunction", "serve", "write_line"]
 
 _keys = itertools.count(1)
 #: What a driver answers when its client has nothing for a verb.
@@ -97,27 +97,27 @@ class LineProcess:
                             return one
                     await self._changed.wait()
         except TimeoutError:
-            raise ForeignError(f"not told within {seconds:g} s: {wanted}") from None
+            raise ForeignError(f"no event within {seconds:g} s: {wanted}") from None
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             if not line.startswith(b"{"):
                 continue  # some print for people
-            told = json.loads(line)
-            if "number" in told:
-                answer = self._answers.pop(told["number"], None)
+            record = json.loads(line)
+            if "number" in record:
+                answer = self._answers.pop(record["number"], None)
                 if answer is None or answer.done():
                     continue
-                if told.get("error") == _NO_FUNCTION:
+                if record.get("error") == _NO_FUNCTION:
                     answer.set_exception(NoFunction())
-                elif "error" in told:
-                    answer.set_exception(ForeignError(told["error"]))
+                elif "error" in record:
+                    answer.set_exception(ForeignError(record["error"]))
                 else:
-                    answer.set_result(told["value"])
+                    answer.set_result(record["value"])
             else:
                 async with self._changed:
-                    self.events.append(told)
+                    self.events.append(record)
                     self._changed.notify_all()
         for answer in self._answers.values():
             if not answer.done():
@@ -127,12 +127,12 @@ class LineProcess:
 _lines = None
 
 
-def tell(**told: Any) -> None:
+def write_line(**record: Any) -> None:
     """The child's side: a line to the parent. What else is printed is for people."""
     global _lines
     if _lines is None:
         _lines = os.fdopen(os.dup(1), "w", buffering=1)
-    _lines.write(json.dumps(told, default=_plain) + "\n")
+    _lines.write(json.dumps(record, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -147,11 +147,11 @@ async def serve(perform: Callable[..., Awaitable[Any]]) -> None:
 
     async def answer(number: int, verb: str, values: list[Any]) -> None:
         try:
-            tell(number=number, value=await perform(verb, *values))
+            write_line(number=number, value=await perform(verb, *values))
         except NoFunction:
-            tell(number=number, error=_NO_FUNCTION)
-        except Exception as error:  # noqa: BLE001 - the parent is told
-            tell(number=number, error=f"{type(error).__name__}: {error}")
+            write_line(number=number, error=_NO_FUNCTION)
+        except Exception as error:  # noqa: BLE001 - reported to the parent
+            write_line(number=number, error=f"{type(error).__name__}: {error}")
 
     reader = asyncio.StreamReader(limit=_LONGEST)
     loop = asyncio.get_running_loop()

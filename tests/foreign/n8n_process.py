@@ -125,16 +125,16 @@ class N8n:
             },
         )
         await self._import("workflow", [workflow])
-        told = await self._run([*self.program, "execute", "--id", "once", "--rawOutput"])
+        output = await self._run([*self.program, "execute", "--id", "once", "--rawOutput"])
         # Some line for people may stand before it.
-        runs = json.loads(told[told.index("\n{") if not told.startswith("{") else 0 :])
+        runs = json.loads(output[output.index("\n{") if not output.startswith("{") else 0 :])
         runs = runs["data"]["resultData"]["runData"]
         return {node["name"]: _items(runs.get(node["name"])) for node in nodes}
 
     @asynccontextmanager
     async def answering(self, event: str, node: dict[str, Any]) -> AsyncIterator[str]:
         """n8n waiting (`n8n start`): the WAHA Trigger's items of `event` go to `node`. The URL that
-        the gateway is to tell."""
+        the gateway is to deliver to."""
         document = _HERE / "n8n/waha/nodes/WAHA/v202409/openapi.json"
         schemas = json.loads(document.read_text())["components"]["schemas"]
         events = schemas["WAHAWebhookSessionStatus"]["properties"]["event"]["enum"]
@@ -157,7 +157,7 @@ class N8n:
                 *self.program, "start", env=self.environment, stdout=output, stderr=output
             )
         try:
-            # Its readiness is told before its webhooks are there.
+            # Its readiness is reported before its webhooks are there.
             for _ in range(int(_SECONDS)):
                 if "Activated workflow" in log.read_text():
                     break

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from line_process import NoFunction, serve, tell
+from line_process import NoFunction, serve, write_line
 
 Verbs = dict[str, Callable[..., Awaitable[Any]]]
 
@@ -32,18 +32,18 @@ async def pywhats(folder: str) -> Verbs:
 
     @client.on("qr")
     async def on_qr(qr: str) -> None:
-        tell(event="qr", text=qr)
+        write_line(event="qr", text=qr)
 
     @client.on("connected")
     async def on_connected(*_: Any) -> None:
-        tell(event="open")
+        write_line(event="open")
 
     @client.on("message")
     async def on_message(message: Any) -> None:
         kept[message.id] = message
         caption = message.media.caption if message.media else ""
         text, chat = message.text or caption, str(message.chat)
-        tell(event="message", id=message.id, chat=chat, from_me=message.from_me, text=text)
+        write_line(event="message", id=message.id, chat=chat, from_me=message.from_me, text=text)
 
     async def text(to: str, body: str) -> str:
         if to.endswith("@g.us"):
@@ -83,9 +83,9 @@ async def pyaileys(folder: str) -> Verbs:
 
     async def on_connection(update: Any) -> None:
         if update.qr:
-            tell(event="qr", text=update.qr)
+            write_line(event="qr", text=update.qr)
         if update.connection == "open":
-            tell(event="open")
+            write_line(event="open")
 
     async def on_credentials(_: Any) -> None:
         await state.save_creds()
@@ -94,7 +94,9 @@ async def pyaileys(folder: str) -> Verbs:
         kept[event["id"]] = message = event["message"]
         text = event["text"] or message.imageMessage.caption
         from_me = str(event["sender_jid"]).partition(":")[0] == own()
-        tell(event="message", id=event["id"], chat=event["chat_jid"], from_me=from_me, text=text)
+        write_line(
+            event="message", id=event["id"], chat=event["chat_jid"], from_me=from_me, text=text
+        )
 
     def own() -> str:
         me = state.creds.me

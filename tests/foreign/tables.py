@@ -32,7 +32,7 @@ async def played(
         except NoFunction:
             found.append(NONE)
         except (ForeignError, TimeoutError, AssertionError) as error:
-            print(f"{name}: {scene}: {error!r}"[:600])  # noqa: T201 - for who looks at it
+            print(f"{name}: {scene}: {error!r}"[:600])  # noqa: T201 - for who reads it
             found.append(NO)
             if rests_on_first and len(found) == 1:
                 return [NO] * len(scenes)
@@ -75,4 +75,4 @@ def keep_table(page: str, name: str, rows: Sequence[Sequence[str]]) -> None:
     after = between.sub(lambda m: m[1] + text + m[2], before)
     if os.environ.get("GATEWAY_WRITE_TABLES"):
         path.write_text(after)
-    assert path.read_text() == after, f"{page} tells something else than was found:\n{text}"
+    assert path.read_text() == after, f"{page} says something else than was found:\n{text}"

@@ -50,6 +50,8 @@ ALLOWED = {
     "tell": "of a file",
     "look": "what supervisors of the version before call",
 }
+#: Names of tests are sentences: of these words only the other meanings are the field's.
+SENTENCES = INSTEAD.keys() - {"away", "look", "looked", "lean"}
 
 
 def names(tree: ast.Module) -> Iterator[str]:
@@ -73,6 +75,16 @@ def files() -> Iterator[Path]:
     yield ROOT / "serve_app.py"
     for room in ROOMS:
         yield from (ROOT / room).rglob("*.py")
+
+
+def test_names_of_tests_are_words_of_the_field() -> None:
+    strange = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in names(tree_of(path))
+        if words(name) & SENTENCES and name not in ALLOWED
+    }
+    assert not strange
 
 
 def test_names_are_words_of_the_field() -> None:

@@ -1,5 +1,5 @@
-"""Tests wait for what they claim: no sleep and then a look, and no private of what is tested is
-replaced. `waiting.until`, `stays` and `idle` are there instead."""
+"""Tests wait for what they claim: no sleep and then an assertion, and no private of what is tested
+is replaced. `waiting.until`, `stays` and `idle` are there instead."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def blocks(function: Function) -> Iterator[list[ast.stmt]]:
             ]
 
 
-def sleeps_and_looks(function: Function) -> bool:
+def sleeps_and_asserts(function: Function) -> bool:
     return any(
         is_sleep(statement) and any(asserts(following) for following in block[at + 1 : at + 3])
         for block in blocks(function)
@@ -100,19 +100,19 @@ def replaced_privates(function: Function) -> Iterator[str]:
 
 
 def found() -> tuple[set[str], set[str]]:
-    """Tests that sleep and look, and the privates that are replaced, as `file::name`."""
+    """Tests that sleep and assert, and the privates that are replaced, as `file::name`."""
     sleeping, privates = set(), set()
     for path in sorted(TESTS.rglob("*.py")):
         if "node_modules" in path.parts:
             continue
         for function in functions(tree_of(path)):
-            if sleeps_and_looks(function):
+            if sleeps_and_asserts(function):
                 sleeping.add(f"{path.stem}::{function.name}")
             privates |= {f"{path.stem}::{name}" for name in replaced_privates(function)}
     return sleeping, privates
 
 
-def test_nobody_sleeps_and_looks_and_replaces_privates() -> None:
+def test_nobody_sleeps_and_asserts_and_replaces_privates() -> None:
     sleeping, privates = found()
     assert sleeping == TIME_PASSES.keys()
     assert privates == PRIVATES.keys()

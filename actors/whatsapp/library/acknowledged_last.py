@@ -116,7 +116,7 @@ class Gate:
     @property
     def empty(self) -> bool:
         """Whether the callback has returned from everything that the library said; False as long as
-        that cannot be told."""
+        that cannot be known."""
         channel = self.channel.value
         return bool(channel and not _word(channel + _COUNT) and _word(channel + _RECEIVERS))
 

@@ -42,7 +42,7 @@ async def ask(device: Device, use: Callable[[NewAClient], Awaitable[T]]) -> T:
     try:
         return await device.call(use)
     except WhatsAppRefused as error:
-        # What the library said, and not what a send that failed of it would be told.
+        # What the library said, and not what a send that failed of it would answer.
         raise meaning(str(error.__cause__ or error.detail)) from error
 
 

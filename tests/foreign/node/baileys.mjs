@@ -18,7 +18,7 @@ for (const name of ["trace", "debug", "info", "warn", "error", "fatal"]) {
   logger[name] = (...args) => name !== "trace" && name !== "debug" && console.error(name, ...args);
 }
 
-const tell = (told) => process.stdout.write(JSON.stringify(told) + "\n");
+const writeLine = (record) => process.stdout.write(JSON.stringify(record) + "\n");
 const kept = new Map();
 let sock;
 
@@ -28,7 +28,7 @@ function heard(message) {
   const text =
     inside.conversation || inside.extendedTextMessage?.text || inside.imageMessage?.caption || "";
   const { id, remoteJid, fromMe } = message.key;
-  tell({ event: "message", id, chat: remoteJid, from_me: fromMe, text });
+  writeLine({ event: "message", id, chat: remoteJid, from_me: fromMe, text });
 }
 
 async function start() {
@@ -39,15 +39,15 @@ async function start() {
     for (const message of events["messages.upsert"]?.messages ?? []) heard(message);
     if (events["messaging-history.set"]) {
       for (const message of events["messaging-history.set"].messages) {
-        tell({ event: "history", id: message.key.id });
+        writeLine({ event: "history", id: message.key.id });
       }
     }
     const { qr, connection, lastDisconnect } = events["connection.update"] ?? {};
-    if (qr) tell({ event: "qr", text: qr });
-    if (connection === "open") tell({ event: "open" });
+    if (qr) writeLine({ event: "qr", text: qr });
+    if (connection === "open") writeLine({ event: "open" });
     if (connection === "close") {
       const code = lastDisconnect?.error?.output?.statusCode;
-      if (code === of("DisconnectReason").loggedOut) tell({ event: "logged out" });
+      if (code === of("DisconnectReason").loggedOut) writeLine({ event: "logged out" });
       else await start();
     }
   });
@@ -78,10 +78,10 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   const { number, verb, values } = JSON.parse(line);
   Promise.resolve()
     .then(() => verbs[verb](...values))
-    .then((value) => tell({ number, value: value ?? null }))
+    .then((value) => writeLine({ number, value: value ?? null }))
     .catch((error) => {
       const missing = error instanceof TypeError && error.message.endsWith("is not a function");
-      tell({ number, error: missing ? "no function" : String(error?.stack ?? error) });
+      writeLine({ number, error: missing ? "no function" : String(error?.stack ?? error) });
     });
 }
 process.exit(0);

@@ -301,7 +301,9 @@ async def test_a_stale_owner_writes_nothing(owned: Owned, tmp_path: Path) -> Non
     assert await bring_back(owned, tmp_path) == (2, newer, 0, False)
 
 
-async def test_requests_are_grouped_and_a_lost_epoch_is_told(owned: Owned, tmp_path: Path) -> None:
+async def test_requests_are_grouped_and_a_lost_epoch_is_reported(
+    owned: Owned, tmp_path: Path
+) -> None:
     device = Device(tmp_path)
     writer = checkpointer(owned, device)
     lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -385,7 +387,7 @@ async def test_the_key_rotates_as_the_docs_say(owned: Owned, tmp_path: Path) -> 
     device.write(2)
     await sealed_with(f"{new},{old}", epoch).checkpoint("after")
     in_use = await owned.stores.inspection.checkpoint_keys()
-    assert "rot-old" not in in_use, "doctor tells that the old key may go"
+    assert "rot-old" not in in_use, "doctor reports that the old key may go"
     assert await restored_with(new) == 2
 
 
@@ -445,9 +447,9 @@ async def test_an_operator_lists_them_and_takes_a_mark_off(owned: Owned, tmp_pat
         )
 
     async def damaged() -> dict[str, bool]:
-        told = await gateway("list", name, "--json")
-        assert told.exit_code == 0, told.output
-        return {row["checkpoint"]: row["damaged"] for row in json.loads(told.stdout)}
+        listed = await gateway("list", name, "--json")
+        assert listed.exit_code == 0, listed.output
+        return {row["checkpoint"]: row["damaged"] for row in json.loads(listed.stdout)}
 
     base, delta = f"{owned.epoch}/0", f"{owned.epoch}/1"
     assert await damaged() == {delta: True, base: True}

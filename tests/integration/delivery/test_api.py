@@ -133,7 +133,7 @@ async def test_a_stream_resumes_where_it_broke_off_and_outlasts_the_request_time
     assert json.loads(got[-1]["data"])["session"] == session.name
 
 
-async def test_a_websocket_tells_of_all_sessions_as_waha_does(
+async def test_a_websocket_emits_events_of_all_sessions_as_waha_does(
     stores: Stores, front: str, hooked: Hooked
 ) -> None:
     one, other = await hooked(), await hooked()
@@ -142,9 +142,10 @@ async def test_a_websocket_tells_of_all_sessions_as_waha_does(
         await asyncio.sleep(0.3)
         await say(stores, one, 2)
         await say(stores, other, 1)
-        told = [json.loads(await asyncio.wait_for(every.recv(), 10)) for _ in range(3)]
+        received = [json.loads(await asyncio.wait_for(every.recv(), 10)) for _ in range(3)]
     by_session = {
-        s.name: [t["payload"]["n"] for t in told if t["session"] == s.name] for s in (one, other)
+        s.name: [t["payload"]["n"] for t in received if t["session"] == s.name]
+        for s in (one, other)
     }
     assert by_session == {one.name: [0, 1], other.name: [0]}
 
@@ -234,7 +235,7 @@ async def test_the_bodies_are_wahas(
         message(2, "reaction", reply_to="X1", payload={"message": reacted}),
         "message.reaction",
     )
-    # Of a message that is there, and its sender's: others are told as refused.
+    # Of a message that is there, and its sender's: others are reported as refused.
     target = message(5, "text")
     await record(session.id, epoch, target)
     for n, kind, name in ((3, "edit", "message.edited"), (4, "revoke", "message.revoked")):
@@ -262,7 +263,7 @@ async def test_the_bodies_are_wahas(
         timestamp=datetime.now(UTC),
     )
 
-    told = (await caller.get(f"/api/{session.name}/events")).json()["events"]
+    events = (await caller.get(f"/api/{session.name}/events")).json()["events"]
     shapes: dict[str, type[BaseModel]] = {
         "session.status": waha.WASessionStatusBody,
         "message": waha.WAMessage,
@@ -272,13 +273,13 @@ async def test_the_bodies_are_wahas(
         "message.revoked": waha.WAMessageRevokedBody,
         "message.ack": waha.WAMessageAckBody,
     }
-    for event in told:
+    for event in events:
         if shape := shapes.get(event["event"]):
             # waha-py has `participant` of an ack as required, WAHA's documentation as null.
             shape.model_validate(event["payload"] | {"participant": "x"})
             waha.WAHAEnvironment.model_validate(event["environment"])
             waha.MeInfo.model_validate(event["me"])
-    payloads = {event["event"]: event["payload"] for event in told}
+    payloads = {event["event"]: event["payload"] for event in events}
     assert payloads.keys() == {*shapes, "message.status"}
     assert payloads["message"]["participant"] == "4915100002@c.us"
     assert payloads["message"]["id"].startswith(f"false_{group}_3EB0")
@@ -297,7 +298,7 @@ async def test_the_bodies_are_wahas(
     }
 
 
-async def test_a_reader_is_told_when_the_database_lost_what_it_has_read(
+async def test_a_reader_gets_an_error_when_the_database_lost_what_it_has_read(
     stores: Stores, caller: httpx.AsyncClient, hooked: Hooked
 ) -> None:
     session = await hooked()
@@ -313,7 +314,7 @@ async def test_a_reader_is_told_when_the_database_lost_what_it_has_read(
         "UPDATE session_streams SET event_seq = 3 WHERE session_id = %(id)s", {"id": session.id}
     )
 
-    async def told() -> None:
+    async def loss_is_reported() -> None:
         answer = await caller.get(path, params={"after": cursor})
         assert answer.status_code == 409, answer.text
         headers = {"Last-Event-ID": cursor}
@@ -321,10 +322,10 @@ async def test_a_reader_is_told_when_the_database_lost_what_it_has_read(
             text = "".join([part async for part in stream.aiter_text()])
         assert "event: gateway.error" in text
 
-    await told()
+    await loss_is_reported()
     # Other events have the numbers by now.
     await say(stores, session, 4)
-    await told()
+    await loss_is_reported()
     for known in ("3", cursor.replace("5-", "3-", 1)):
         # A number alone is taken as it is; the cursor of another event is none of this one.
         answer = await caller.get(path, params={"after": known})

@@ -139,14 +139,14 @@ async def test_a_delivery_that_crashes_is_counted_and_ends_as_a_dead_letter(
     monkeypatch.setattr(Endpoint, broken, fails)
     async with running_dispatcher(hook_settings):
 
-        async def buried() -> bool:
+        async def dead_lettered() -> bool:
             (state,) = await stores.webhooks.states(session.id)
             if broken == "of":
                 # Without its own policy, that of who configures none.
                 return state.attempts >= 3
             return state.dead_letters == 2 and state.behind == 0
 
-        await eventually(buried, 60)
+        await eventually(dead_lettered, 60)
     log = await stores.webhooks.deliveries(session.id, key=None, before=None, limit=100)
     assert log
     assert all("a surprise" in one.error for one in log)

@@ -65,7 +65,7 @@ def chatwoot() -> Iterator[Chatwoot]:
 
 @pytest.fixture(autouse=True)
 def owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No session runs here: files and people are made up, as the owner would tell them."""
+    """No session runs here: files and people are made up, as the owner would return them."""
 
     async def person(self: OwnerFiles, tenant: str, session: str, chat: str) -> Person:
         return Person(
@@ -124,9 +124,9 @@ def message(message_id: str, body: str = "", **more: Any) -> StoredMessage:
 
 
 async def happens(
-    stores: Stores, session: SessionRecord, told: StoredMessage, event: str = "message.any"
+    stores: Stores, session: SessionRecord, stored: StoredMessage, event: str = "message.any"
 ) -> None:
-    await stores.events.append(session.id, event, to_event(told))
+    await stores.events.append(session.id, event, to_event(stored))
 
 
 async def test_a_conversation_of_every_kind(
@@ -148,8 +148,8 @@ async def test_a_conversation_of_every_kind(
     await happens(stores, session, message("3EB0A8", "story", chat="status@broadcast"))
     await stores.events.append(session.id, "session.status", {"status": "FAILED"})
 
-    await until(lambda: len(chatwoot.told("whatsapp.integration")) == 1)
-    first, picture, answer, thumb, edited, gone = chatwoot.told(BOB)
+    await until(lambda: len(chatwoot.messages_of("whatsapp.integration")) == 1)
+    first, picture, answer, thumb, edited, gone = chatwoot.messages_of(BOB)
     assert first["content"] == "**Hello** ~~old~~"
     assert first["message_type"] == "incoming"
     assert picture["attachments"][0]["data"] == b"JPEG" * 1000
@@ -199,7 +199,7 @@ async def test_a_dispatcher_that_is_killed_on_the_way_leaves_nothing_twice(
         await happens(stores, session, message(f"3EB0C{n}", str(n)))
     # In the middle of a request, without writing down what came of it.
     chatwoot.slow = 0.2
-    await until(lambda: len(chatwoot.told(BOB)) >= 2, seconds=30)
+    await until(lambda: len(chatwoot.messages_of(BOB)) >= 2, seconds=30)
     for one in (*killed._under_way, task):
         one.cancel()
     with suppress(asyncio.CancelledError):
@@ -219,7 +219,7 @@ async def test_what_agents_wrote_does_not_come_back_and_its_state_does(
     await happens(stores, session, message("3EB0D1", "hello"))
     await until(lambda: chatwoot.texts(BOB) == ["hello"])
     chatwoot.webhook = "http://127.0.0.1:9/"
-    place = chatwoot.told(BOB)[0]["conversation_id"]
+    place = chatwoot.messages_of(BOB)[0]["conversation_id"]
     chatwoot.messages[900] = {"id": 900, "conversation_id": place, "content": "agent's"}
     await stores.chatwoot.begin(app, "3EB0D2", BOB, from_agent=True)
     await stores.chatwoot.made(app, "3EB0D2", place, 900)
@@ -253,7 +253,7 @@ async def test_a_closed_conversation_goes_on_or_another_begins(
     phone = replace(message("3EB0E3", "from the phone"), from_me=True)
     await happens(stores, session, phone)
     await until(lambda: chatwoot.texts(BOB) == ["one", "from the phone"])
-    assert chatwoot.told(BOB)[1]["private"]
+    assert chatwoot.messages_of(BOB)[1]["private"]
     assert len(chatwoot.conversations) == conversations
     assert chatwoot.contact(GROUP) is None
 
@@ -275,7 +275,7 @@ async def test_a_number_that_agents_know_is_the_same_person(
     assert chatwoot.contacts[5]["name"] == "Customer"
 
 
-async def test_an_app_that_is_off_or_gone_is_told_nothing(
+async def test_an_app_that_is_off_or_gone_gets_no_events(
     stores: Stores, dispatcher: Dispatcher, bridged: Made, chatwoot: Chatwoot
 ) -> None:
     session, app = await bridged()
@@ -322,7 +322,7 @@ async def commanded(
 ITSELF = "whatsapp.integration"
 
 
-async def test_agents_command_the_session_where_it_tells_of_itself(
+async def test_agents_command_the_session_where_it_reports_on_itself(
     stores: Stores, dispatcher: Dispatcher, bridged: Made, chatwoot: Chatwoot
 ) -> None:
     session, app = await bridged()
@@ -330,10 +330,12 @@ async def test_agents_command_the_session_where_it_tells_of_itself(
     asked = ("help", "Status", "wa/session restart", "code +4915100000001", "init:4915100000001")
     for number, text in enumerate((*asked, "logout", "QR", "history 0", "dance")):
         await commanded(stores, session, app, number, text)
-    await commanded(stores, session, app, 0, "stop")  # told twice
+    await commanded(stores, session, app, 0, "stop")  # delivered twice
     await stores.events.append(session.id, "session.status", {"status": "SCAN_QR_CODE"})
-    await until(lambda: len(chatwoot.told(ITSELF)) == 10)
-    helped, status, restarts, code, again, refused, qr, days, dance, scan = chatwoot.told(ITSELF)
+    await until(lambda: len(chatwoot.messages_of(ITSELF)) == 10)
+    helped, status, restarts, code, again, refused, qr, days, dance, scan = chatwoot.messages_of(
+        ITSELF
+    )
     assert "history 7" in helped["content"]
     assert dance["content"] == helped["content"]
     assert "WORKING" in status["content"]
@@ -389,7 +391,7 @@ async def test_what_was_said_before_is_brought_over_in_order_and_once(
         await until(lambda: len(chatwoot.texts(ITSELF)) == 4, seconds=60)
     texts = [one.rpartition("\n")[2] for one in chatwoot.texts(BOB)]
     assert texts == ["old 20"] + [f"old {n}" for n in range(2, 45) if n not in {3, 20}]
-    first = chatwoot.told(BOB)[1]
+    first = chatwoot.messages_of(BOB)[1]
     assert first["content"].startswith("🕰 20")
     assert first["message_type"] == "incoming"
     assert [one.rpartition("\n")[2] for one in chatwoot.texts(GROUP)] == ["old 0"]

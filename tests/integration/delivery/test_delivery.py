@@ -86,7 +86,7 @@ async def test_what_comes_during_a_delivery_or_is_more_than_a_turn_waits_for_no_
     assert receiver.by_session() == {session.name: list(range(1, 212))}
 
 
-async def test_a_dispatcher_that_is_stopped_between_two_looks_ends_without_a_poll(
+async def test_a_dispatcher_that_is_stopped_between_two_reads_ends_without_a_poll(
     stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
 ) -> None:
     hook_settings.webhooks.poll_seconds = 600
@@ -149,19 +149,19 @@ async def test_what_a_receiver_needs_to_trust_a_request(
     await receiver.until_taken(1)
 
     got = receiver.taken[0]
-    sent, told = got.headers, got.body
+    sent, body = got.headers, got.body
     assert sent["X-Webhook-Hmac-Algorithm"] == "sha512"
     assert sent["X-Webhook-Hmac"] == hmac.new(key.encode(), got.raw, hashlib.sha512).hexdigest()
     signed = f"{sent['webhook-id']}.{sent['webhook-timestamp']}.".encode() + got.raw
     timed = base64.b64encode(hmac.digest(key.encode(), signed, "sha256")).decode()
     assert sent["webhook-signature"] == f"v1,{timed}"
-    assert sent["X-Webhook-Request-Id"] == sent["webhook-id"] == told["id"]
+    assert sent["X-Webhook-Request-Id"] == sent["webhook-id"] == body["id"]
     assert sent["X-Mine"] == "yes"
     assert sent["Host"] != "evil"
-    assert told["event"] == "state.change"
-    assert told["payload"] == {"n": 0}
-    assert told["metadata"] == {"customer": "c1"}
-    assert told["environment"]["engine"] == "GOWS"
+    assert body["event"] == "state.change"
+    assert body["payload"] == {"n": 0}
+    assert body["metadata"] == {"customer": "c1"}
+    assert body["environment"]["engine"] == "GOWS"
 
 
 async def test_only_wanted_events_are_delivered(

@@ -20,15 +20,15 @@ NOWHERE = "http://127.0.0.1:9/"
 
 
 async def _heard(settings: Settings, stores: Stores, *events: tuple[int, str]) -> list[set[int]]:
-    """Sessions that are told of on both channels: of deliveries, of everything."""
+    """Sessions that both channels notify of: of deliveries, of everything."""
     heard: list[set[int]] = [set(), set()]
     began = [asyncio.Event(), asyncio.Event()]
 
     async def listen(nth: int) -> None:
         listener = EventListener(settings.stores, deliveries=nth == 0)
-        async for told in listener.notifications(at_least_every=30):
+        async for notified in listener.notifications(at_least_every=30):
             began[nth].set()
-            heard[nth] |= told or set()
+            heard[nth] |= notified or set()
 
     tasks = [asyncio.create_task(listen(nth)) for nth in range(2)]
     try:

@@ -73,7 +73,7 @@ async def test_a_redis_stream_gets_a_sessions_events_in_order(
     assert json.loads(mine[0][b"body"])["payload"] == {"n": 0}
 
 
-async def test_a_sink_is_told_where_a_file_is(
+async def test_a_sink_gets_the_url_of_a_file(
     stores: Stores, hook_settings: Settings, hooked: Hooked, stores_env: dict[str, str]
 ) -> None:
     url = stores_env["REDIS_URL"]
@@ -92,7 +92,7 @@ async def test_a_sink_is_told_where_a_file_is(
     )  # fmt: skip
     client = redis.Redis.from_url(url)
 
-    async def told() -> list[dict[str, Any]]:
+    async def published() -> list[dict[str, Any]]:
         entries: list[Any] = [fields for _, fields in await client.xrange("test:files") or ()]
         return [json.loads(e[b"body"]) for e in entries if e[b"session"].decode() == session.name]
 
@@ -102,9 +102,9 @@ async def test_a_sink_is_told_where_a_file_is(
     async with running_dispatcher(hook_settings):
         await eventually(known)
         await stores.events.append(session.id, "message", to_event(message))
-        await eventually(told)
+        await eventually(published)
     await stores.webhooks.set_global([])
-    (event,) = await told()
+    (event,) = await published()
     await client.aclose()
     where = f"https://gateway.example/api/files/{session.name}/false_4915100000002@c.us_3EB0A.png"
     assert (event["payload"]["media"]["url"], event["payload"]["mediaUrl"]) == (where, where)
@@ -172,9 +172,9 @@ async def test_a_kafka_topic_gets_a_sessions_events_in_order_in_one_partition(
     assert {record.key for record in found} == {session.name.encode()}
     assert len({record.partition for record in found}) == 1
     assert [int(dict(record.headers)["seq"]) for record in found] == list(range(1, 21))
-    told = json.loads(found[0].value)
-    assert told["payload"] == {"n": 0}
-    assert dict(found[0].headers)["id"].decode() == told["id"]
+    body = json.loads(found[0].value)
+    assert body["payload"] == {"n": 0}
+    assert dict(found[0].headers)["id"].decode() == body["id"]
 
 
 async def test_kafka_that_is_away_holds_events_back(
@@ -296,7 +296,7 @@ async def test_s3_that_is_away_holds_events_back_and_then_gets_them_all(
     assert sorted(seq for part in found.values() for seq in part) == [1, 2, 3]
 
 
-async def test_the_backend_is_told_of_status_changes_with_a_token_for_that_body(
+async def test_the_backend_is_notified_of_status_changes_with_a_token_for_that_body(
     stores: Stores, hook_settings: Settings, hooked: Hooked, receiver: Receiver
 ) -> None:
     receiver.fault = answers_500

@@ -1,4 +1,4 @@
-"""What the backend and Redis are told of nodes."""
+"""What nodes report to the backend and to Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def node(id: str) -> Node:
     return Node(id=id, name=f"name-{id}", address="10.0.0.1", slots=7)
 
 
-async def test_a_node_registers_beats_misses_others_and_says_goodbye(
+async def test_a_node_registers_sends_heartbeats_misses_others_and_says_goodbye(
     stores: Stores, hook_settings: Settings, receiver: Receiver
 ) -> None:
     hook_settings.backend = BackendSettings(
@@ -32,11 +32,11 @@ async def test_a_node_registers_beats_misses_others_and_says_goodbye(
     async def nodes() -> list[Node]:
         return alive
 
-    def told(event: str) -> list[dict[str, Any]]:
+    def reported(event: str) -> list[dict[str, Any]]:
         return [r.body for r in receiver.taken if r.body["event"] == event]
 
     async def missed() -> bool:
-        return bool(told("worker.lost"))
+        return bool(reported("worker.lost"))
 
     receiver.fault = answers_500
     agent = WorkerAgent(stores, hook_settings, node("a"), nodes)
@@ -44,23 +44,23 @@ async def test_a_node_registers_beats_misses_others_and_says_goodbye(
     await asyncio.sleep(0.3)
     receiver.fault = None
 
-    async def beating() -> bool:
-        return len(told("worker.heartbeat")) >= 2
+    async def heartbeats_sent() -> bool:
+        return len(reported("worker.heartbeat")) >= 2
 
-    await eventually(beating)
-    assert len(told("worker.registered")) == 1, "tried again until the backend took it"
+    await eventually(heartbeats_sent)
+    assert len(reported("worker.registered")) == 1, "tried again until the backend took it"
     alive.pop()
     await eventually(missed)
     health = await stores.cache.worker_get("a")
     agent.stop()
     await running
 
-    assert [body["worker"]["id"] for body in told("worker.lost")] == ["b"]
-    assert told("worker.stopped")[0]["worker"]["id"] == "a"
-    beat = told("worker.heartbeat")[-1]
-    assert beat["worker"]["slots"] == 7
+    assert [body["worker"]["id"] for body in reported("worker.lost")] == ["b"]
+    assert reported("worker.stopped")[0]["worker"]["id"] == "a"
+    heartbeat = reported("worker.heartbeat")[-1]
+    assert heartbeat["worker"]["slots"] == 7
     assert health is not None
-    for reading in (beat["health"], health):
+    for reading in (heartbeat["health"], health):
         assert reading["memory"]["totalMb"] > 0
         assert reading["sessions"] == 0
         assert {"cpuPercent", "network", "load"} <= reading.keys()
@@ -94,7 +94,7 @@ async def test_the_table_of_workers_marks_the_lost_and_welcomes_them_back(stores
     await stores.workers.replace([])
 
 
-async def test_the_health_of_a_node_in_redis_ends_with_its_beats(
+async def test_the_health_of_a_node_in_redis_ends_with_its_heartbeats(
     stores: Stores, hook_settings: Settings
 ) -> None:
     hook_settings.backend = BackendSettings(heartbeat_seconds=0.1)
@@ -105,13 +105,13 @@ async def test_the_health_of_a_node_in_redis_ends_with_its_beats(
     agent = WorkerAgent(stores, hook_settings, node("brief"), nodes)
     running = asyncio.create_task(agent.run())
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return await stores.cache.worker_get("brief") is not None
 
     async def gone() -> bool:
         return await stores.cache.worker_get("brief") is None
 
-    await eventually(told)
+    await eventually(reported)
     agent.stop()
     await running
     assert await eventually(gone, 5)

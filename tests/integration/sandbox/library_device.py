@@ -24,7 +24,7 @@ _ROOT = Path(__file__).parents[3]
 if str(_ROOT / "tests") not in sys.path:
     sys.path.append(str(_ROOT / "tests"))
 
-from foreign.line_process import LineProcess, serve, tell  # noqa: E402 - of the child, too
+from foreign.line_process import LineProcess, serve, write_line  # noqa: E402 - of the child, too
 
 #: Of the device's process: another one (`tests/arm64.py`), and how much slower it may be.
 _INTERPRETER = shlex.split(os.environ.get("LIBRARY_TEST_INTERPRETER", "")) or [sys.executable]
@@ -106,7 +106,7 @@ async def _child(store: Path, endpoints: dict[str, str]) -> None:
             facts = dataclasses.asdict(event)
         message = facts.pop("message", {})
         content = {"content": message.pop("kind")} if message else {}
-        tell(**{**message, **facts, **content, "event": type(event).__name__})
+        write_line(**{**message, **facts, **content, "event": type(event).__name__})
 
     client = NeonizeClient(
         store=store,

@@ -60,12 +60,12 @@ async def test_its_stdout_is_json_and_nothing_else(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while not text.rstrip().endswith(b"}"):
                 text += await process.stdout.readline()
-        told = json.loads(text)
+        printed = json.loads(text)
         for name in ("proxy", "websocket", "control"):
-            address = urlsplit(told[f"{name}_url"])
+            address = urlsplit(printed[f"{name}_url"])
             assert (address.hostname, address.port) == ("localhost", ports[name]), name
         # Something that it warns of.
-        trust = ssl.create_default_context(cafile=told["ca_bundle"])
+        trust = ssl.create_default_context(cafile=printed["ca_bundle"])
         async with asyncio.timeout(20):
             reader, writer = await asyncio.open_connection(
                 "localhost", ports["websocket"], ssl=trust
@@ -131,7 +131,7 @@ async def test_devices_are_linked_over_http_as_the_suite_of_whatsapp_rust_does(
             answer = await http.send(httpx.Request("POST", scan, content=code.encode()))
             assert 200 <= answer.status_code < 300
             await device.event("Connected")
-    # whatsmeow tells no push name before it is linked: each gets a phone of its own.
+    # whatsmeow sends no push name before it is linked: each gets a phone of its own.
     phones = sandbox.phones.all()
     assert len(phones) == 2
     for phone in phones:

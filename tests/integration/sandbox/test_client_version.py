@@ -61,6 +61,6 @@ async def test_a_device_is_linked_under_the_presented_version(
     await device.connect()
     await alice.scan((await device.event("QrShown"))["text"])
     await device.event("Connected")
-    told = hellos(sandbox)
-    assert {hello["version"] for hello in told} == {NEWER}
-    assert told[0]["build_hash"] == "right"
+    presented = hellos(sandbox)
+    assert {hello["version"] for hello in presented} == {NEWER}
+    assert presented[0]["build_hash"] == "right"

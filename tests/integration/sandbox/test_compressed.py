@@ -58,15 +58,15 @@ async def test_bombs_for_a_history(
     await device.event("HistoryArrived")
     number = int(str(await device.do("client.me.jid")).partition(":")[2].partition("@")[0])
     own = psutil.Process(await device.do("__import__('os').getpid()"))
-    told = wa.HistorySync(syncType=wa.HistorySync.HistorySyncType.Value("RECENT"))
+    sync = wa.HistorySync(syncType=wa.HistorySync.HistorySyncType.Value("RECENT"))
     for bomb in (_zeros(), _padded(), zlib.compress(b"x")[:-3], b"", os.urandom(5000)):
         assert len(bomb) < _UNPACKED / 900
         if inline:
-            message = history.notification(told, inline=bomb)
+            message = history.notification(sync, inline=bomb)
         else:
             encrypted = media.encrypt(bomb, media.MediaType.HISTORY)
             sandbox.server.media.put(f"/v/{encrypted.file_enc_sha256.hex()}", encrypted.blob)
-            message = history.notification(told, media=encrypted)
+            message = history.notification(sync, media=encrypted)
         await alice.send_message(jid_of(alice.account), message, peer=number)
     await bob.send_text(alice.number, "after the bombs")
     await device.event("Received", body="after the bombs")

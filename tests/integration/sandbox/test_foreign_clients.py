@@ -74,7 +74,7 @@ class Side:
             await self.client.do("text", self.to, f"after {text}")
             await self.seen(text=f"after {text}")
 
-    async def tells_what_was_read(self) -> None:
+    async def reports_what_was_read(self) -> None:
         await self.bob.send_text(self.alice.number, "read me")
         got = await self.client.event("message", text="read me")
         await self.client.do("read", got["chat"], got["id"])
@@ -187,7 +187,7 @@ SCENES: list[tuple[str, Callable[[Side], Awaitable[None]]]] = [
     ("pairs by QR code", Side.pairs),
     ("sends a text", Side.sends_a_text),
     ("receives texts, also after its own", Side.receives_texts),
-    ("tells what was read", Side.tells_what_was_read),
+    ("reports what was read", Side.reports_what_was_read),
     ("sends an image", Side.sends_an_image),
     ("downloads an image", Side.downloads_an_image),
     ("hears a group", Side.hears_a_group),

@@ -52,7 +52,7 @@ async def test_a_stranger_forges_no_message_of_others(
 
 def _resent(message_id: str, *, own: bool, request_id: str) -> Any:
     """As the virtual phone sends it, which has classes of its own for the same protobufs."""
-    told = WebMessageInfo(
+    web_message = WebMessageInfo(
         key=MessageKey(remoteJID="4915299999999@s.whatsapp.net", fromMe=own, ID=message_id),
         message=Message(conversation="I owe Bob everything"),
         messageTimestamp=int(time.time()),
@@ -63,7 +63,7 @@ def _resent(message_id: str, *, own: bool, request_id: str) -> Any:
         peerDataOperationResult=[
             Result(
                 placeholderMessageResendResponse=Result.PlaceholderMessageResendResponse(
-                    webMessageInfoBytes=told.SerializeToString()
+                    webMessageInfoBytes=web_message.SerializeToString()
                 )
             )
         ],

@@ -69,7 +69,7 @@ async def test_all_devices_of_both_sides_get_every_message(
     await other.event("Received", body="two", from_me=True)
 
 
-async def test_a_device_linked_later_is_told_of(alice: Phone, bob: Phone, link: Link) -> None:
+async def test_a_device_linked_later_is_announced(alice: Phone, bob: Phone, link: Link) -> None:
     device = await link(alice)
     await device.send(chat(bob), "to the phone alone")
     late = await link(bob)
@@ -138,7 +138,7 @@ async def test_prekeys_run_out_and_are_refilled(
     ("code", "expected"),
     [(401, "LoggedOut"), (402, "Banned"), (405, "Failed"), (403, "LoggedOut")],
 )
-async def test_refused_logins_are_told(
+async def test_refused_logins_are_reported(
     sandbox: Sandbox, alice: Phone, link: Link, code: int, expected: str
 ) -> None:
     device = await link(alice)
@@ -231,7 +231,7 @@ async def test_media_up_and_down(alice: Phone, bob: Phone, link: Link) -> None:
     assert received["body"] == "look"
 
 
-async def test_the_library_tells_where_to_upload_and_is_none_the_worse(
+async def test_the_library_reports_where_to_upload_and_is_none_the_worse(
     sandbox: Sandbox, alice: Phone, bob: Phone, link: Link
 ) -> None:
     device = await link(alice)

@@ -49,11 +49,11 @@ async def test_a_receipt_is_of_the_chat_that_it_comes_from(
             )
             node.attrs[named] = jid_of(bob.account)
             await forger._server.handle(forger, node)
-            told = await device.event("ReceiptSeen", kind=kind)
-            assert told["message_ids"] == [sent]
+            reported = await device.event("ReceiptSeen", kind=kind)
+            assert reported["message_ids"] == [sent]
             # A stranger is known by the one address that WhatsApp gives.
             assert {
-                told[name] for name in ("chat", "sender", "chat_address", "sender_address")
+                reported[name] for name in ("chat", "sender", "chat_address", "sender_address")
             } == {str(jid_of(forger.account))}
 
 
@@ -120,8 +120,8 @@ async def test_a_stranger_brings_no_history_and_no_keys(
         await bob.send_message(bob.address(alice.number), one)
     await bob.send_text(alice.number, "the last one")
     await device.event("Received", body="the last one")
-    told = [event for event in device.events if event["event"] == "HistoryArrived"]
-    assert not any(event["chunks"] for event in told)
+    reported = [event for event in device.events if event["event"] == "HistoryArrived"]
+    assert not any(event["chunks"] for event in reported)
     assert "3EB0FORGED" not in str(device.events)
     assert await device.do("client.by_phone('4711@lid')") == "4711@lid"
     after = await device.do("client.rows('SELECT count(*) FROM whatsmeow_app_state_sync_keys')")
@@ -131,7 +131,7 @@ async def test_a_stranger_brings_no_history_and_no_keys(
 async def test_a_stranger_sends_nothing_in_the_accounts_name(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
-    """The wrapper that the account's own devices tell each other of their sends in."""
+    """The wrapper in which the account's own devices notify each other of their sends."""
     device = await link(alice)
     wrapped = wa.Message(
         deviceSentMessage=wa.Message.DeviceSentMessage(
@@ -139,6 +139,6 @@ async def test_a_stranger_sends_nothing_in_the_accounts_name(
         )
     )
     await bob.send_message(bob.address(alice.number), wrapped)
-    told = await device.event("Received", body="in your name")
-    assert told["from_me"] is False
-    assert told["chat"] == told["sender"] == f"{bob.number}@s.whatsapp.net"
+    reported = await device.event("Received", body="in your name")
+    assert reported["from_me"] is False
+    assert reported["chat"] == reported["sender"] == f"{bob.number}@s.whatsapp.net"

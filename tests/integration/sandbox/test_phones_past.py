@@ -1,4 +1,4 @@
-"""What a phone tells of the past, through the unmodified library: inline and by a download."""
+"""What a phone sends of the past, through the unmodified library: inline and by a download."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _merged(event: dict[str, Any], part: str) -> list[Any]:
     return [one for chunk in event["chunks"] for one in chunk[part]]
 
 
-async def test_a_device_linked_later_is_told_what_the_phone_saw_and_sent(
+async def test_a_device_linked_later_receives_what_the_phone_saw_and_sent(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
     await bob.send_text(alice.number, "before, from Bob")
@@ -30,9 +30,9 @@ async def test_a_device_linked_later_is_told_what_the_phone_saw_and_sent(
     device = await link(alice)
     event = await device.event("HistoryArrived")
     assert event["kind"] == "INITIAL_BOOTSTRAP"
-    told = [(m["body"], m["from_me"], m["chat"]) for m in _merged(event, "messages")]
+    received = [(m["body"], m["from_me"], m["chat"]) for m in _merged(event, "messages")]
     chat = f"{bob.number}@s.whatsapp.net"
-    assert told == [("before, from Bob", False, chat), ("before, to Bob", True, chat)]
+    assert received == [("before, from Bob", False, chat), ("before, to Bob", True, chat)]
     assert [str(jid_of(bob.account)), chat] in _merged(event, "pairs")
 
 
@@ -41,7 +41,7 @@ async def test_chats_groups_and_names_arrive(
     alice: Phone, bob: Phone, link: Link, *, inline: bool
 ) -> None:
     device = await link(alice)
-    # What every device is told when it is new, though there is nothing yet.
+    # What every device receives when it is new, though there is nothing yet.
     for kind in ("INITIAL_BOOTSTRAP", "PUSH_NAME", "RECENT"):
         event = await device.event("HistoryArrived")
         assert (event["kind"], _merged(event, "messages")) == (kind, [])

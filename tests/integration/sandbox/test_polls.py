@@ -31,9 +31,9 @@ async def test_votes_are_opened_on_both_sides(alice: Phone, bob: Phone, link: Li
     await device.eval(send, chat=chat, content=poll, id=asked)
     assert await bob.wait_inbox(0, 30)
     await bob.vote(asked, ["there"])
-    told = await device.event("Received", 60, content="poll_vote")
-    assert told["reply_to"] == asked
-    assert chosen(OPTIONS, told["payload"][VOTE]) == ["there"]
+    reported = await device.event("Received", 60, content="poll_vote")
+    assert reported["reply_to"] == asked
+    assert chosen(OPTIONS, reported["payload"][VOTE]) == ["there"]
 
     question = await bob.send_poll(alice.number, "Lunch?", ["pizza", "pasta"])
     received = await device.event("Received", 60, content="poll")

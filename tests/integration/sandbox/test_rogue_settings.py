@@ -79,7 +79,7 @@ async def test_changes_that_are_to_be_fetched(
         await _share_elsewhere(sandbox, alice, blob, there=there)
         await bob.send_text(alice.number, f"after {len(blob)}")
         await device.event("Received", seconds=60, body=f"after {len(blob)}")
-    # Other settings are still told.
+    # Other settings are still reported.
     await alice.settings.label("7", name="Lead", color=3)
     assert (await device.event("LabelChanged", seconds=60))["name"] == "Lead"
     assert process.memory_info().rss < 12 * _LARGE

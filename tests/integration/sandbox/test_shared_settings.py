@@ -1,4 +1,4 @@
-"""Labels and archived chats, set on a phone, as the library's devices tell of them."""
+"""Labels and archived chats, set on a phone, as the library's devices report them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.phone.phone import Phone
 Link = Callable[[Phone], Awaitable[LibraryDevice]]
 
 
-async def test_what_a_phone_sets_is_told_by_its_own_devices_only(
+async def test_what_a_phone_sets_is_reported_by_its_own_devices_only(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
     device, other = await link(alice), await link(bob)
@@ -21,11 +21,16 @@ async def test_what_a_phone_sets_is_told_by_its_own_devices_only(
     await other.event("Received", body="hello")
 
     await alice.settings.label("7", name="Lead", color=3)
-    told = await device.event("LabelChanged")
-    assert (told["id"], told["name"], told["color"], told["deleted"]) == ("7", "Lead", 3, False)
+    reported = await device.event("LabelChanged")
+    assert (reported["id"], reported["name"], reported["color"], reported["deleted"]) == (
+        "7",
+        "Lead",
+        3,
+        False,
+    )
     await alice.settings.label_chat("7", chat)
-    told = await device.event("ChatLabeled")
-    assert (told["label"], told["labeled"]) == ("7", True)
+    reported = await device.event("ChatLabeled")
+    assert (reported["label"], reported["labeled"]) == ("7", True)
     await alice.settings.label_chat("7", chat, labeled=False)
     assert not (await device.event("ChatLabeled"))["labeled"]
     await alice.settings.label("7", name="Lead", color=3, deleted=True)
@@ -40,7 +45,7 @@ async def test_what_a_phone_sets_is_told_by_its_own_devices_only(
     await stays(lambda: not [event for event in other.events if event["event"] in kinds], 1)
 
 
-async def test_what_was_set_before_a_device_was_linked_is_told_to_it(
+async def test_what_was_set_before_a_device_was_linked_is_synced_to_it(
     alice: Phone, link: Link
 ) -> None:
     await alice.settings.label("3", name="Old", color=1)
@@ -48,7 +53,7 @@ async def test_what_was_set_before_a_device_was_linked_is_told_to_it(
     assert (await device.event("LabelChanged"))["name"] == "Old"
 
 
-async def test_what_a_device_sets_itself_is_told_as_well(
+async def test_what_a_device_sets_itself_is_reported_as_well(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
     device = await link(alice)
@@ -56,11 +61,11 @@ async def test_what_a_device_sets_itself_is_told_as_well(
     await device.event("LabelChanged")
     edit = "verb('labels.edit', label='1001', name='Mine', color=2, deleted=False)"
     await device.eval(edit)
-    told = await device.event("LabelChanged")
-    assert (told["id"], told["name"]) == ("1001", "Mine")
+    reported = await device.event("LabelChanged")
+    assert (reported["id"], reported["name"]) == ("1001", "Mine")
 
 
-async def test_a_damaged_message_is_told_as_waiting_and_arrives_when_asked_for_again(
+async def test_a_damaged_message_is_reported_as_waiting_and_arrives_when_asked_for_again(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
     device = await link(alice)
@@ -80,5 +85,5 @@ async def test_a_vote_in_a_poll_from_before_the_device_was_linked_is_not_readabl
     assert await bob.wait_inbox(0, 20)
     device = await link(alice)
     await bob.vote(poll, ["here"])
-    told = await device.event("Received", content="poll_vote")
-    assert "vote_hashes" not in told["payload"]
+    reported = await device.event("Received", content="poll_vote")
+    assert "vote_hashes" not in reported["payload"]

@@ -83,7 +83,7 @@ async def test_what_cannot_be_done_is_refused(alice: Phone, link: Link, verb: st
         await device.eval(verb)
 
 
-async def test_what_others_set_is_not_told_and_harms_nothing(
+async def test_what_others_set_is_not_reported_and_harms_nothing(
     alice: Phone, bob: Phone, link: Link
 ) -> None:
     device = await link(alice)

@@ -35,7 +35,7 @@ class Direct:
     """The router without Ray: the owner of the session is in this process, or there is none."""
 
     running: Running | None = None
-    told: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
 
     async def answers(self, record: SessionRecord) -> bool:
         return self.running is not None
@@ -46,7 +46,7 @@ class Direct:
             raise Unavailable("the session has no owner yet", retry_after=1)
 
         def follow(carrier: Any, row: Any, wait: float) -> Awaitable[Any]:
-            self.told.append(row.message_id)
+            self.notified.append(row.message_id)
             return owner.session.calls.follow(row, wait)
 
         return await invoke(SimpleNamespace(follow=SimpleNamespace(remote=follow)))
@@ -152,7 +152,7 @@ async def test_between_two_owners_sends_are_accepted_at_once_and_go_out_in_order
     await sent(wire, "one", "two", "three")
 
 
-async def test_a_connected_owner_is_told_and_tells_what_became_of_it(
+async def test_a_connected_owner_is_notified_and_reports_what_became_of_it(
     record: SessionRecord,
     stores: Stores,
     session: SessionClient,
@@ -164,11 +164,11 @@ async def test_a_connected_owner_is_told_and_tells_what_became_of_it(
     await owning()
     answer = await session.send_text(CHAT, "hello", link_preview=False)
     assert answer.state is OutboxState.SENT
-    assert router.told == [answer.message_id]
+    assert router.notified == [answer.message_id]
     assert wire == ["hello"]
 
 
-async def test_an_owner_finds_what_nobody_told_it_of_before_what_came_later(
+async def test_an_owner_finds_what_nobody_notified_it_of_before_what_came_later(
     record: SessionRecord,
     stores: Stores,
     session: SessionClient,
@@ -179,16 +179,16 @@ async def test_an_owner_finds_what_nobody_told_it_of_before_what_came_later(
     await linked(stores, record, ALICE, "STARTING")
     running = await owning()
     router.running = None
-    await session.send_text(CHAT, "untold", link_preview=False)
+    await session.send_text(CHAT, "missed", link_preview=False)
     router.running = running
-    # Told of the second one, before its lease tells of the first.
-    answer = await session.send_text(CHAT, "told", link_preview=False)
+    # Notified of the second one, before its lease reports the first.
+    answer = await session.send_text(CHAT, "notified", link_preview=False)
     assert answer.state is OutboxState.SENT
-    assert wire == ["untold", "told"]
-    # Nobody tells of anything: the renewals do.
+    assert wire == ["missed", "notified"]
+    # Nobody notifies it of anything: the renewals find it.
     router.running = None
     await session.send_text(CHAT, "found", link_preview=False)
-    await sent(wire, "untold", "told", "found")
+    await sent(wire, "missed", "notified", "found")
 
 
 async def test_two_replicas_with_one_key_accept_one_message(
@@ -332,7 +332,7 @@ async def test_an_owner_that_was_cut_off_a_moment_ago_is_not_waited_for(
     assert time.monotonic() - began < 4, "20 s is how long WhatsApp may take"
 
 
-async def test_whatever_goes_wrong_in_telling_the_owner_it_is_accepted(
+async def test_whatever_goes_wrong_in_notifying_the_owner_it_is_accepted(
     record: SessionRecord,
     stores: Stores,
     session: SessionClient,
@@ -402,7 +402,7 @@ async def test_a_session_that_a_replica_knows_from_before_accepts_nothing_any_mo
     change: Callable[[Stores, SessionRecord], Awaitable[None]],
     refusal: type[Exception],
 ) -> None:
-    """However long ago: what a replica knows has no age here, and nobody tells it of changes."""
+    """However long ago: what a replica knows has no age here, and nobody notifies it of changes."""
     front = session.gateway
     front.known = KnownSessions(clock=lambda: 0.0)
     await linked(stores, record, ALICE, "WORKING")
@@ -465,7 +465,7 @@ async def test_a_session_is_read_once_for_many_texts_and_again_when_its_owner_is
 
     await send("one")
     await send("two")
-    assert len(reads) == 2, "it was told that the owner is somewhere else"
+    assert len(reads) == 2, "it was answered that the owner is somewhere else"
     monkeypatch.setattr(front.local, "call", _as_followed)
     for text in ("three", "four", "five"):
         await send(text)

@@ -223,9 +223,9 @@ async def test_a_message_in_a_message_in_a_message(running: Running, levels: int
     running.hears(17, outer + _varint(field << 3 | 2) + _varint(len(inner)) + inner)
     await running.still_hears()
 
-    told = await running.count("messages", "body = 'deep'")
+    stored = await running.count("messages", "body = 'deep'")
     aside = await running.count("quarantine", "true")
-    assert told + aside == 1
+    assert stored + aside == 1
 
 
 async def test_large_messages_are_cut_and_say_so(running: Running) -> None:
@@ -345,7 +345,7 @@ async def test_a_group_of_very_many(running: Running) -> None:
 async def test_names_in_answers_of_the_library_that_are_no_text(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One person, or one group, must not keep the list of all from being told as JSON."""
+    """One person, or one group, must not keep the list of all from being answered as JSON."""
     client = running.clients[-1]
     monkeypatch.setattr(client, "_client_known", lambda: True)
     raw = wire(pb.GroupInfo(GroupName=pb.GroupName(Name=PLACEHOLDER)))
@@ -373,22 +373,22 @@ async def test_names_in_answers_of_the_library_that_are_no_text(
 
 async def test_a_history_of_absurd_counts(running: Running) -> None:
     """What a phone packs small: very many names, chats and people, and numbers beyond any count."""
-    told = pb.HistorySync()
-    told.Data.syncType = 3
+    sync = pb.HistorySync()
+    sync.Data.syncType = 3
     for n in range(20_000):
-        told.Data.pushnames.add(ID=f"49151{n:08}@s.whatsapp.net", pushname="n")
-        told.Data.phoneNumberToLidMappings.add(pnJID=f"49151{n:08}@s.whatsapp.net", lidJID="1@lid")
+        sync.Data.pushnames.add(ID=f"49151{n:08}@s.whatsapp.net", pushname="n")
+        sync.Data.phoneNumberToLidMappings.add(pnJID=f"49151{n:08}@s.whatsapp.net", lidJID="1@lid")
     for n in range(200):
-        chat = told.Data.conversations.add(ID=f"49152{n:08}@s.whatsapp.net")
+        chat = sync.Data.conversations.add(ID=f"49152{n:08}@s.whatsapp.net")
         chat.unreadCount = 2**32 - 1
         chat.conversationTimestamp = chat.lastMsgTimestamp = 2**64 - 1
         chat.ephemeralExpiration = 2**32 - 1
-    crowd = told.Data.conversations.add(
+    crowd = sync.Data.conversations.add(
         ID="120363000000000001@g.us", name="crowd", conversationTimestamp=1
     )
     for n in range(30_000):
         crowd.participant.add(userJID=f"49153{n:08}@s.whatsapp.net")
-    running.hears(13, wire(told))
+    running.hears(13, wire(sync))
     await running.still_hears()
     # It is written down beside what arrives, which does not wait for it.
     async with asyncio.timeout(120):
@@ -401,7 +401,7 @@ async def test_a_history_of_absurd_counts(running: Running) -> None:
     assert await running.count("chats", "unread > 0") <= 1
 
 
-async def test_bytes_that_are_no_protobuf_are_kept_and_told(running: Running) -> None:
+async def test_bytes_that_are_no_protobuf_are_kept_and_reported(running: Running) -> None:
     chance = random.Random(5)
     good = wire(message(Message(conversation="hello")))
 

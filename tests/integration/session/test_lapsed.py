@@ -30,7 +30,7 @@ async def _shown(stores: Stores, record: SessionRecord) -> tuple[SessionStatus, 
     return found.status, found.reason
 
 
-async def test_a_session_that_nobody_owns_is_shown_as_starting_and_told_once(
+async def test_a_session_that_nobody_owns_is_shown_as_starting_and_reported_once(
     stores: Stores, record: SessionRecord
 ) -> None:
     clock = _Clock()
@@ -51,8 +51,8 @@ async def test_a_session_that_nobody_owns_is_shown_as_starting_and_told_once(
     )
     assert await stores.ownership.ownerless() >= 1
     events = await stores.events.list(record.id, after=0, limit=100)
-    told = [e for e in events if e.type == "session.status" and e.payload["reason"] == REASON]
-    assert len(told) == 1
+    emitted = [e for e in events if e.type == "session.status" and e.payload["reason"] == REASON]
+    assert len(emitted) == 1
 
 
 async def test_an_owner_that_renews_is_left_alone_whatever_the_servers_clock_says(

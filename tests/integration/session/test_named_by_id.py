@@ -53,7 +53,7 @@ _CHANGE = "tests/attack/test_rights.py::"
 _HERE = "tests/integration/session/test_named_by_id.py::"
 _LIBRARY = "tests/integration/sandbox/test_named_by_strangers.py::"
 TABLE = {
-    # -- contents of messages, by the kind that they are told as
+    # -- contents of messages, by the kind that they are emitted as
     "edit": Row("its sender", "its own", f"{_CHANGE}test_nobody_but_its_sender_in_a_direct_chat"),
     "revoke": Row(
         "its sender; an admin of the group",
@@ -66,7 +66,7 @@ TABLE = {
         f"{_HERE}test_what_is_about_a_message_changes_no_message",
     ),
     "pin": Row(
-        "anybody; it is told, and changes nothing",
+        "anybody; it is emitted, and changes nothing",
         "the pin's",
         f"{_HERE}test_what_is_about_a_message_changes_no_message",
     ),
@@ -219,8 +219,10 @@ async def test_receipts(running: Running, chat: str) -> None:
     for kind in kinds:
         name = f"3EB0{kind.encode().hex().upper()}"
         assert (await _one(running, chat, name)).ack == raised.get(kind, 1), kind
-    told = await _events(running, "message.ack" if chat == _text(AUTHOR) else "message.ack.group")
-    assert len(told) == len(raised)
+    emitted = await _events(
+        running, "message.ack" if chat == _text(AUTHOR) else "message.ack.group"
+    )
+    assert len(emitted) == len(raised)
 
 
 async def test_a_receipt_by_lid_is_of_the_chat_by_number(running: Running) -> None:
@@ -281,7 +283,7 @@ async def test_what_is_about_a_message_changes_no_message(running: Running) -> N
 
 
 async def test_a_vote_is_for_a_poll_of_its_own_chat(running: Running) -> None:
-    """Votes are told with the options' texts, which are of the chat that asked."""
+    """Votes are emitted with the options' texts, which are of the chat that asked."""
     poll = Message()
     poll.pollCreationMessage.name = "who?"
     for option in ("secret one", "secret two"):
@@ -350,15 +352,18 @@ async def test_news_of_a_group_are_of_that_group(running: Running) -> None:
 
 
 async def test_a_call_that_ends_ends_no_other(running: Running) -> None:
-    """Calls are told and not kept: what names one by its id has nothing to change."""
+    """Calls are emitted and not kept: what names one by its id has nothing to change."""
     codes = {kind: code for code, kind in _subscribed().items()}
     meta = pb.BasicCallMeta(callID="CALL", callCreator=MEMBER)
     getattr(meta, "from").CopyFrom(MEMBER)
     end = pb.CallTerminate(basicCallMeta=meta, reason="x")
     running.hears(codes[pb.CallTerminate], wire(end))
     await running.still_hears()
-    (told,) = await _events(running, "call.rejected")
-    assert (told["id"], told["from"]) == ("CALL", _text(MEMBER).replace("s.whatsapp.net", "c.us"))
+    (emitted,) = await _events(running, "call.rejected")
+    assert (emitted["id"], emitted["from"]) == (
+        "CALL",
+        _text(MEMBER).replace("s.whatsapp.net", "c.us"),
+    )
 
 
 def _subscribed() -> dict[int, type]:

@@ -104,10 +104,10 @@ async def test_a_status_that_could_not_be_stored_is_stored_as_soon_as_it_can(
     before = await running.count("events", "type = 'session.status'")
     away = False
 
-    async def told() -> bool:
+    async def emitted() -> bool:
         return await running.count("events", "type = 'session.status'") == before + 2
 
-    await until(told)
+    await until(emitted)
     found = await stores.sessions.get_by_id(running.session.record.id)
     assert found.status is SessionStatus.WORKING
 
@@ -200,11 +200,11 @@ async def test_an_object_store_that_is_away_is_waited_for(
     monkeypatch.setattr(DeviceStoreManager, "open", restore)
     running = start(record, stores, settings)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         found = await stores.sessions.get_by_id(record.id)
         return found.reason == "the S3 server is away"
 
-    await until(told)
+    await until(reported)
     await stays(lambda: running.session.status is SessionStatus.STARTING, 1.5)
     assert running.session.describe()["lease_held"]
     away = False

@@ -1,4 +1,4 @@
-"""What an owner recorded and could not take out of its spool any more is told once."""
+"""What an owner recorded and could not take out of its spool any more is emitted once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _said() -> list[tuple[int, Any]]:
     ]
 
 
-async def _told(running: Running) -> Counter[str]:
+async def _emitted(running: Running) -> Counter[str]:
     events = await running.stores.events.list(running.session.record.id, limit=1000)
     return Counter(event.type for event in events if event.type not in _OWN_LIFE)
 
@@ -64,7 +64,7 @@ async def test_what_is_replayed_after_it_was_recorded(
     for code, one in said:
         first.hears(code, one)
     await first.still_hears()
-    before = await _told(first)
+    before = await _emitted(first)
     assert before["message.ack.group"] == 2
     assert before.keys() >= {
         *("message.any", "message.waiting", "group.v2.participants"),
@@ -78,11 +78,11 @@ async def test_what_is_replayed_after_it_was_recorded(
 
     second = start(record, stores, settings, owned_before=True)
     await second.works()
-    assert await _told(second) == before
+    assert await _emitted(second) == before
     # Said again by WhatsApp, not by a spool: it happened again.
     second.hears(36, next(one for code, one in said if code == 36))
     await second.still_hears()
-    assert (await _told(second))["call.received"] == before["call.received"] + 1
+    assert (await _emitted(second))["call.received"] == before["call.received"] + 1
     second.session.stop()
     await second.task
 
@@ -108,7 +108,7 @@ async def test_a_commit_whose_answer_was_lost(
     await running.still_hears()
     monkeypatch.undo()
     assert len(lost) >= len(_said())
-    told = await _told(running)
-    assert told["message.ack.group"] == 2
-    assert {told[name] for name in ("message.waiting", "group.v2.participants")} == {1}
-    assert {told[name] for name in ("call.received", "call.rejected")} == {1}
+    emitted = await _emitted(running)
+    assert emitted["message.ack.group"] == 2
+    assert {emitted[name] for name in ("message.waiting", "group.v2.participants")} == {1}
+    assert {emitted[name] for name in ("call.received", "call.rejected")} == {1}

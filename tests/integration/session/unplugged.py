@@ -94,14 +94,14 @@ class Running:
 def message(content: Message, **info: Any) -> pb.Message:
     chat = pb.JID(User="4915100002", Server="s.whatsapp.net")
     source = pb.MessageSource(Chat=chat, Sender=chat, IsFromMe=False, IsGroup=False)
-    told = {
+    fields = {
         "ID": f"3EB0{random.getrandbits(72):018X}",
         "Timestamp": int(datetime.now(UTC).timestamp()),
         "Pushname": "Stranger",
         "MessageSource": source,
         **info,
     }
-    return pb.Message(Info=pb.MessageInfo(**told), Message=content)
+    return pb.Message(Info=pb.MessageInfo(**fields), Message=content)
 
 
 def start(

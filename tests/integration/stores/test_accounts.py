@@ -10,7 +10,7 @@ OTHER = "4915100009@s.whatsapp.net"
 OWN = "4915100001@s.whatsapp.net"
 
 
-async def test_what_waits_for_another_account_fails_and_is_told(owned: Owned) -> None:
+async def test_what_waits_for_another_account_fails_and_is_reported(owned: Owned) -> None:
     outbox, events = owned.stores.outbox, owned.stores.events
     ids = [f"3EB0{n:016d}" for n in range(450)]
     for message_id in ids:
@@ -28,11 +28,11 @@ async def test_what_waits_for_another_account_fails_and_is_told(owned: Owned) ->
     sent = await outbox.get(owned.id, ids[0])
     assert sent is not None
     assert sent.state is OutboxState.SENT
-    told = await events.list(owned.id, after=before, limit=2000)
-    assert [e.seq for e in told] == list(range(before + 1, before + 1 + 2 * 449))
-    assert len({e.id for e in told}) == len(told)
-    assert [e.payload["id"] for e in told if e.type == "message.ack"] == ids[1:]
-    failed = [e.payload for e in told if e.type == "message.status"]
+    emitted = await events.list(owned.id, after=before, limit=2000)
+    assert [e.seq for e in emitted] == list(range(before + 1, before + 1 + 2 * 449))
+    assert len({e.id for e in emitted}) == len(emitted)
+    assert [e.payload["id"] for e in emitted if e.type == "message.ack"] == ids[1:]
+    failed = [e.payload for e in emitted if e.type == "message.status"]
     assert [one["id"] for one in failed] == ids[1:]
     assert {one["status"] for one in failed} == {"failed"}
     assert "another account" in failed[0]["error"]

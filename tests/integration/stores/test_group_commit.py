@@ -96,21 +96,21 @@ async def test_one_that_is_refused_fails_alone(
 
     warm = asyncio.create_task(_accept(stores, sessions[0], 0))
     await asyncio.sleep(0)
-    told = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *(_accept(stores, session, 1) for session in sessions), bad(), return_exceptions=True
     )
     await warm
     assert max(groups) == 4
-    assert told[:3] == [2, 1, 1]
-    assert isinstance(told[3], GatewayError)
-    assert told[3].code == "unstorable"
+    assert outcomes[:3] == [2, 1, 1]
+    assert isinstance(outcomes[3], GatewayError)
+    assert outcomes[3].code == "unstorable"
 
 
-async def test_a_stale_owner_is_told_and_nobody_else_hears_of_it(
+async def test_a_stale_owner_is_refused_and_nobody_else_is_affected(
     stores: Stores, groups: list[int]
 ) -> None:
     sessions = await _sessions(stores, 3, "stale")
-    told = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *(
             stores.events.append(session, "message.any", {}, epoch=9 if n == 1 else None)
             for n in range(3)
@@ -118,7 +118,7 @@ async def test_a_stale_owner_is_told_and_nobody_else_hears_of_it(
         ),
         return_exceptions=True,
     )
-    assert [isinstance(one, NotOwner) for one in told] == [False] * 3 + [True] * 3 + [False] * 3
+    assert [isinstance(one, NotOwner) for one in outcomes] == [False] * 3 + [True] * 3 + [False] * 3
     for session in sessions:
         assert [event.seq for event in await stores.events.list(session)] == [1, 2]
 
@@ -140,7 +140,7 @@ async def test_a_session_that_somebody_has_locked_holds_up_no_other(stores: Stor
     assert sorted(await asyncio.gather(*waiting)) == [1, 2, 3]
 
 
-async def test_what_nobody_knows_of_is_told_as_that_and_done_at_most_once(
+async def test_what_nobody_knows_of_is_reported_as_that_and_done_at_most_once(
     stores: Stores, store_settings: Settings
 ) -> None:
     """The connection ends at some moment of the transaction, as in a failover."""
@@ -148,7 +148,7 @@ async def test_what_nobody_knows_of_is_told_as_that_and_done_at_most_once(
     database = await Database.open(store_settings.stores)
     try:
         killed = Stores(database, stores.cache, stores.objects)
-        told: list[int | BaseException] = []
+        outcomes: list[int | BaseException] = []
 
         async def end() -> None:
             for _ in range(10):
@@ -164,15 +164,15 @@ async def test_what_nobody_knows_of_is_told_as_that_and_done_at_most_once(
 
         ending = asyncio.create_task(end())
         for n in range(30):
-            told += await asyncio.gather(
+            outcomes += await asyncio.gather(
                 *(_accept(killed, session, n) for session in sessions), return_exceptions=True
             )
         await ending
-        failed = [one for one in told if isinstance(one, BaseException)]
+        failed = [one for one in outcomes if isinstance(one, BaseException)]
         assert all(isinstance(one, Unavailable) for one in failed), failed
         for at, session in enumerate(sessions):
             kept = [row.seq for row in await stores.outbox.pending(session)]
-            assert {one for one in told[at::4] if isinstance(one, int)} <= set(kept)
+            assert {one for one in outcomes[at::4] if isinstance(one, int)} <= set(kept)
             assert len(kept) == len(set(kept)) <= 30
             # What was refused as unknown is asked for again, and is there once.
             for n in range(30):

@@ -32,7 +32,7 @@ async def live(owned: Owned, message: StoredMessage) -> None:
     )
 
 
-async def test_history_is_written_once_and_told_to_nobody(owned: Owned) -> None:
+async def test_history_is_written_once_and_emits_no_event(owned: Owned) -> None:
     chunk = HistoryChunk(
         messages=(old("A1", "one"), old("A2", "two", 1, ack=Ack.DEVICE)),
         chats=(HistoryChat(jid=CHAT, name="Bob", last_at=OLD + timedelta(seconds=1)),),

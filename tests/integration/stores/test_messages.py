@@ -78,7 +78,7 @@ async def test_one_key_sent_from_many_sides_at_once_makes_one_message(owned: Own
 @pytest.mark.parametrize(
     "error", [NotPermitted("no member", chat="1@g.us"), NotOnWhatsApp("1 is nobody"), Invalid("x")]
 )
-async def test_a_failed_one_tells_again_what_it_was_answered(
+async def test_a_failed_one_returns_again_what_it_was_answered(
     owned: Owned, error: GatewayError
 ) -> None:
     row, _ = await owned.accept("3EB0FAILED00000000", key="f")

@@ -48,15 +48,15 @@ async def test_sessions_and_stores_are_counted(
     assert {after["gateway_store_up", name] for name in ("postgresql", "redis", "s3")} == {1.0}
 
 
-async def test_what_the_library_does_not_keep_anywhere_is_told(stores: Stores) -> None:
+async def test_what_the_library_does_not_keep_anywhere_is_reported(stores: Stores) -> None:
     facts = {"version": "0.5.2", "machine": "linux/x86_64", "kept": ["a", "b"], "smaller": {}}
     await stores.cache.library_put(facts)
     assert await stores.cache.library() == [facts]
     other = facts | {"machine": "linux/riscv64", "kept": ["a"], "smaller": {"b": "501 instead"}}
     await stores.cache.library_put(other)
     await stores.cache.library_put(other)
-    told = {one["machine"]: one for one in await stores.cache.library()}
-    assert told == {one["machine"]: one for one in (facts, other)}
+    reported = {one["machine"]: one for one in await stores.cache.library()}
+    assert reported == {one["machine"]: one for one in (facts, other)}
     shown = await figures(stores)
     assert shown["gateway_library_promise_kept", "a"] == 1
     assert shown["gateway_library_promise_kept", "b"] == 0
@@ -109,9 +109,9 @@ async def test_what_processes_count_is_added_up(stores: Stores) -> None:
         meter.gauge("spool_depth", f"test-{shard}", lambda: 0.0)
         snapshot = meter.take()
         await stores.metrics.add(snapshot, shard)
-        assert not meter.take().totals, "told once"
+        assert not meter.take().totals, "reported once"
         meter.give_back(snapshot)
-        assert meter.take().totals == snapshot.totals, "unless it could not be told"
+        assert meter.take().totals == snapshot.totals, "unless it could not be reported"
     after = await figures(stores)
 
     def grown(*sample: str) -> float:
@@ -128,7 +128,7 @@ async def test_what_processes_count_is_added_up(stores: Stores) -> None:
     assert after["gateway_spool_depth",] == 0
 
 
-async def test_leases_tell_renewals_and_takeovers(owned: Owned) -> None:
+async def test_leases_count_renewals_and_takeovers(owned: Owned) -> None:
     before = await figures(owned.stores)
     await owned.stores.ownership.renew(owned.id, owned.epoch, TTL)
     epoch = await owned.taken_over()

@@ -232,7 +232,7 @@ async def test_columns_that_were_added_change_nothing(old: Stores, own_database:
             # At the end, as ALTER TABLE does it, and one that has a value in every row.
             next_version.execute(
                 f"ALTER TABLE {table} ADD COLUMN added_next text, "
-                "ADD COLUMN told_next jsonb NOT NULL DEFAULT '{}'"
+                "ADD COLUMN filled_next jsonb NOT NULL DEFAULT '{}'"
             )
         next_version.execute("""UPDATE sessions SET me = me || '{"since_next": true}'""")
     for name, use in uses.items():
@@ -261,7 +261,7 @@ async def test_a_plan_that_went_stale_is_made_anew(store_settings: Settings) -> 
             other.execute(f"ALTER TABLE {name} ALTER COLUMN a TYPE bigint")
         for read in (database.one, database.all, database.run):
             await read(f"SELECT a FROM {name}", {})
-        # As a pooler that gives another server connection looks.
+        # As behind a pooler that gives another server connection.
         await database.run("DEALLOCATE ALL", {})
         async with database.connection() as connection:
             assert connection.info.backend_pid == backend

@@ -47,7 +47,7 @@ async def test_whoever_wrote_first_is_no_new_chat(owned: Owned) -> None:
     assert await owned.stores.pacing.knows(owned.id, CHAT)
 
 
-async def test_the_queue_is_told_in_order(owned: Owned) -> None:
+async def test_the_queue_is_returned_in_order(owned: Owned) -> None:
     for n in range(3):
         await owned.accept(f"3EB0AAAAAAAAAAAAAAAA1{n}")
     waiting = await owned.stores.pacing.waiting(owned.id, 2)

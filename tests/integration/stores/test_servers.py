@@ -21,11 +21,11 @@ from cluster.stores.objects import ObjectStore
 from ops.embedded import EmbeddedStores
 
 
-async def test_as_many_tell_their_status_at_once_as_share_a_process(stores: Stores) -> None:
+async def test_as_many_publish_their_status_at_once_as_share_a_process(stores: Stores) -> None:
     many = range(10_000_000, 10_000_200)
-    told = [{"status": "WORKING", "n": one} for one in many]
-    await asyncio.gather(*map(stores.cache.status_put, many, told, [30.0] * len(many)))
-    assert await stores.cache.status_many(many) == told
+    statuses = [{"status": "WORKING", "n": one} for one in many]
+    await asyncio.gather(*map(stores.cache.status_put, many, statuses, [30.0] * len(many)))
+    assert await stores.cache.status_many(many) == statuses
 
 
 async def test_a_qr_code_is_shown_for_its_lifetime_only(
@@ -38,7 +38,7 @@ async def test_a_qr_code_is_shown_for_its_lifetime_only(
     assert 0 < shown[1] <= 0.3
 
     async with asyncio.timeout(5):
-        while await stores.cache.qr_get(record.id) is not None:  # noqa: ASYNC110 - Redis tells nobody
+        while await stores.cache.qr_get(record.id) is not None:  # noqa: ASYNC110 - no notification
             await asyncio.sleep(0.02)
 
 

@@ -54,7 +54,7 @@ async def test_a_start_while_the_supervisor_says_stopped(stores: Stores, owned: 
     await mark_stopped(stores, seen)
     now = await stores.sessions.get_by_id(owned.id)
     assert now.status is not S.STOPPED
-    assert not await stores.events.list(owned.id, after=0, limit=10), "nothing untrue was told"
+    assert not await stores.events.list(owned.id, after=0, limit=10), "nothing untrue was emitted"
     assert await _runs(stores, owned.id)
 
 

@@ -17,7 +17,7 @@ HERE, THERE = "a" * 56, "b" * 56
 
 
 class Owner:
-    """Takes what it is given, unless it is told not to."""
+    """Takes what it is given."""
 
     def __init__(self) -> None:
         self.got: list[bytes] = []
@@ -46,7 +46,7 @@ async def test_what_a_session_left_behind_is_given_to_its_owner_and_removed(
     assert not folder.path.exists()
 
 
-async def test_what_a_process_of_this_node_will_look_after_is_left_alone(
+async def test_what_a_process_of_this_node_will_handle_is_left_alone(
     stores: Stores, record: SessionRecord, tmp_path: Path
 ) -> None:
     folder = await _left(stores, record, tmp_path)
@@ -61,12 +61,12 @@ async def test_what_a_process_of_this_node_will_look_after_is_left_alone(
     assert folder.spool.exists()
 
 
-async def test_what_a_process_left_after_its_successor_here_had_looked_is_given_to_that(
+async def test_what_a_process_left_after_its_successor_here_had_read_is_given_to_that(
     stores: Stores, record: SessionRecord, tmp_path: Path
 ) -> None:
     before = await _left(stores, record, tmp_path)
     claim = await stores.ownership.claim(record.id, HERE, "holder", TTL)
-    # The predecessor still holds its folder, and ends between the successor's two looks.
+    # The predecessor still holds its folder, and ends between the successor's two readings.
     successor = DeviceFolder.take(tmp_path, record.id, claim.epoch)
     assert successor.leftover_spools() == []
     before.release()

@@ -478,7 +478,7 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
         asked.append(cut_off)
         return True
 
-    # Nobody looks at the disk: its refusal is what tells.
+    # Nobody polls the disk: its refusal alone is noticed.
     monkeypatch.setattr(actors.session.session, "_DISK_POLL", 60.0)
     host = hosting(move_away=move)
     await _until(lambda: Unlinked.open == 1)

@@ -91,8 +91,8 @@ async def test_stopped_is_said_for_an_owner_that_could_not(
     for _ in range(2):
         await reconciler.tick()
     assert (await stores.sessions.get_by_id(record.id)).status is SessionStatus.STOPPED
-    told = await stores.events.list(record.id, after=0, limit=100)
-    assert [e.payload["status"] for e in told if e.type == "session.status"] == ["STOPPED"]
+    emitted = await stores.events.list(record.id, after=0, limit=100)
+    assert [e.payload["status"] for e in emitted if e.type == "session.status"] == ["STOPPED"]
 
 
 async def test_what_is_missing_starts_and_what_is_not_wanted_stops(

@@ -106,7 +106,7 @@ async def test_starts_beyond_the_burst_are_paced_in_the_whole_cluster(
     assert 1.0 < waits[24] <= 2.0, "20 beyond the burst at 10 a second"
 
 
-async def test_given_up_is_told_with_the_reason(
+async def test_given_up_is_reported_with_the_reason(
     stores: Stores, record: SessionRecord, node: str, store_settings: Settings
 ) -> None:
     limits = SupervisorSettings(

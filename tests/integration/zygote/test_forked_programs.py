@@ -87,7 +87,7 @@ def test_it_runs_as_python_would_run_it(node: _Node) -> None:
     ],
     ids=["fine", "broken", "words", "killed"],
 )
-def test_how_it_ended_is_told(node: _Node, code: str, expected: int, said: str) -> None:
+def test_how_it_ended_is_reported(node: _Node, code: str, expected: int, said: str) -> None:
     data, _ = node
     program, output = _fork(data, _program(data, f"it_ends_{abs(expected)}_{len(said)}", code))
     assert program.wait(_SECONDS) == expected

@@ -329,8 +329,8 @@ def test_a_zygote_that_hangs_is_ended_and_a_plain_start_says_why(fork: Any) -> N
     waits = _actor()
     try:
         assert not _is_fork(waits)
-        told = _call(waits, f"import os; answer = os.environ.get({PLAIN!r})")
-        assert told == "the zygote did not answer"
+        reason = _call(waits, f"import os; answer = os.environ.get({PLAIN!r})")
+        assert reason == "the zygote did not answer"
         assert _until(lambda: not zygote.is_running() or zygote.status() == psutil.STATUS_ZOMBIE)
         after = _actor()
         assert _is_fork(after)
@@ -364,7 +364,7 @@ def test_a_spare_outlives_the_job_whose_worker_brought_the_zygote(node: Path) ->
     known = set((node / "spares").iterdir())
     prestart(f"{one['NodeManagerAddress']}:{one['NodeManagerPort']}", variables, 1)
     (pid,) = _until(lambda: set((node / "spares").iterdir()) - known)
-    # Raylets look each second for idle workers of jobs that have ended.
+    # Raylets poll each second for idle workers of jobs that have ended.
     assert not _until(lambda: not psutil.pid_exists(int(pid.name)), seconds=4)
 
 
@@ -379,12 +379,12 @@ def test_a_zygote_that_cannot_get_ready_is_tried_once(node: Path, tmp_path: Path
     first = _actor(PYTHONPATH=path)
     try:
         assert not _is_fork(first)
-        told = _call(first, f"import os; answer = os.environ.get({PLAIN!r})")
-        assert "refused" in told or "gone" in told or "could not get ready" in told
+        reason = _call(first, f"import os; answer = os.environ.get({PLAIN!r})")
+        assert "refused" in reason or "gone" in reason or "could not get ready" in reason
         second = _actor(PYTHONPATH=path)
-        told = _call(second, f"import os; answer = os.environ.get({PLAIN!r})")
-        assert "could not get ready" in told
-        assert "2 threads" in told
+        reason = _call(second, f"import os; answer = os.environ.get({PLAIN!r})")
+        assert "could not get ready" in reason
+        assert "2 threads" in reason
         ray.kill(second)
         assert len(list((node / "zygote").glob("*.failed"))) == 1
     finally:
@@ -397,8 +397,8 @@ def test_a_folder_that_others_may_enter_is_not_used(node: Path, fork: Any) -> No
     try:
         actor = _actor(TZ="UTC")
         assert not _is_fork(actor)
-        told = _call(actor, f"import os; answer = os.environ.get({PLAIN!r})")
-        assert "not this user's alone" in told
+        reason = _call(actor, f"import os; answer = os.environ.get({PLAIN!r})")
+        assert "not this user's alone" in reason
         ray.kill(actor)
     finally:
         folder.chmod(0o700)

@@ -1,4 +1,4 @@
-"""A node's agent outlives whatever its beats meet."""
+"""A node's agent outlives whatever its heartbeats meet."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from cluster.stores import Stores
 _NODE = Node(id="a", name="node-a", address="127.0.0.1", slots=1)
 
 
-class Beats:
-    """The stores of an agent: its beats are counted."""
+class Heartbeats:
+    """The stores of an agent: its heartbeats are counted."""
 
     def __init__(self) -> None:
-        self.beats = 0
+        self.count = 0
         self.three = asyncio.Event()
-        self.cache = SimpleNamespace(worker_put=self._beat)
+        self.cache = SimpleNamespace(worker_put=self._heartbeat)
         self.workers = SimpleNamespace(list=self._none)
 
-    async def _beat(self, *_: Any) -> None:
-        self.beats += 1
-        if self.beats >= 3:
+    async def _heartbeat(self, *_: Any) -> None:
+        self.count += 1
+        if self.count >= 3:
             self.three.set()
 
     async def _none(self) -> list[Any]:
@@ -45,29 +45,29 @@ async def _alive() -> list[Node]:
     return [_NODE]
 
 
-def _agent(beats: Beats, alive: Any = _alive) -> WorkerAgent:
+def _agent(heartbeats: Heartbeats, alive: Any = _alive) -> WorkerAgent:
     settings = Settings()
     settings.backend = BackendSettings(
         url="http://127.0.0.1:9/", jwt_secret=SecretStr("s" * 32), heartbeat_seconds=0.02
     )
-    return WorkerAgent(cast(Stores, beats), settings, _NODE, alive)
+    return WorkerAgent(cast(Stores, heartbeats), settings, _NODE, alive)
 
 
-async def _beats_on(agent: WorkerAgent, beats: Beats) -> None:
+async def _goes_on(agent: WorkerAgent, heartbeats: Heartbeats) -> None:
     running = asyncio.create_task(agent.run())
     try:
         await asyncio.wait(
-            {running, asyncio.ensure_future(beats.three.wait())},
+            {running, asyncio.ensure_future(heartbeats.three.wait())},
             timeout=20,
             return_when=asyncio.FIRST_COMPLETED,
         )
     finally:
         running.cancel()
-    assert beats.beats >= 3
+    assert heartbeats.count >= 3
 
 
 @pytest.mark.parametrize("error", [SinkError("backend: 503"), RuntimeError("anything else")])
-async def test_it_beats_on_whatever_the_backend_does(
+async def test_it_goes_on_whatever_the_backend_does(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async def refused(*_: Any, **__: Any) -> None:
@@ -76,11 +76,11 @@ async def test_it_beats_on_whatever_the_backend_does(
     monkeypatch.setattr("actors.agent.agent.Backend.send", refused)
     monkeypatch.setattr(module, "wait_exponential_jitter", lambda **_: 0)
     monkeypatch.setattr(module, "stop_after_attempt", lambda _: _at_once)
-    beats = Beats()
-    await _beats_on(_agent(beats), beats)
+    heartbeats = Heartbeats()
+    await _goes_on(_agent(heartbeats), heartbeats)
 
 
-async def test_it_beats_on_when_a_beat_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_goes_on_when_a_heartbeat_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     async def taken(*_: Any, **__: Any) -> None:
         return
 
@@ -88,8 +88,8 @@ async def test_it_beats_on_when_a_beat_fails(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("no nodes")
 
     monkeypatch.setattr("actors.agent.agent.Backend.send", taken)
-    beats = Beats()
-    await _beats_on(_agent(beats, fails), beats)
+    heartbeats = Heartbeats()
+    await _goes_on(_agent(heartbeats, fails), heartbeats)
 
 
 async def test_work_that_fails_is_begun_again_until_it_returns(

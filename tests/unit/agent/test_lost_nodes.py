@@ -22,12 +22,12 @@ class _Cluster:
         self.found = dict.fromkeys(nodes, Found.ANSWERS)
         self.quiet: dict[str, float] | None = dict.fromkeys((ME, *nodes), ALIVE)
         self.lost: list[str] = []
-        self.looked: set[str] = set()
+        self.probed: set[str] = set()
         self.watch = LostNodes(
             ME,
             raylets=lambda: self.raylets,
             silence=self._silence,
-            probe=self._look,
+            probe=self._probe_one,
             report=self._report,
         )
 
@@ -36,8 +36,8 @@ class _Cluster:
             raise Unavailable("PostgreSQL is away")
         return self.quiet
 
-    async def _look(self, raylet: Raylet) -> Found:
-        self.looked.add(raylet.node)
+    async def _probe_one(self, raylet: Raylet) -> Found:
+        self.probed.add(raylet.node)
         return self.found[raylet.node]
 
     async def _report(self, raylet: Raylet, why: str) -> None:
@@ -83,7 +83,7 @@ async def test_a_head_that_is_cut_off_from_nodes_that_live_calls_none_lost() -> 
     assert await cluster.probe(20) == []
 
 
-async def test_one_look_that_fails_is_none() -> None:
+async def test_one_probe_that_fails_is_none() -> None:
     cluster = _Cluster("b")
     assert cluster.quiet is not None
     cluster.quiet["b"] = 10.0
@@ -93,7 +93,7 @@ async def test_one_look_that_fails_is_none() -> None:
     assert cluster.lost == []
 
 
-async def test_of_many_nodes_each_looks_at_a_few() -> None:
+async def test_of_many_nodes_each_probes_a_few() -> None:
     cluster = _Cluster(*(f"n{number}" for number in range(20)))
     await cluster.probe()
-    assert len(cluster.looked) == 3
+    assert len(cluster.probed) == 3

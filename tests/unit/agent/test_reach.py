@@ -1,4 +1,4 @@
-"""A node says that it does not reach WhatsApp after three looks in a row, and so that it does."""
+"""A node says that it does not reach WhatsApp after three probes in a row, and so that it does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cluster.domain.errors import Unavailable
 from cluster.reach import way_to_whatsapp
 
 
-async def _looks(found: str, *, fails: int = 0) -> list[bool]:
-    """`+`: reached, `-`: not; PostgreSQL is away for the first `fails` words."""
+async def _reports(found: str, *, fails: int = 0) -> list[bool]:
+    """`+`: reached, `-`: not; PostgreSQL is away for the first `fails` reports."""
     reported: list[bool] = []
     left = fails
-    look = iter(found)
+    results = iter(found)
 
     async def once() -> bool:
-        return next(look) == "+"
+        return next(results) == "+"
 
     async def report(away: bool) -> None:
         nonlocal left
@@ -45,43 +45,43 @@ async def _looks(found: str, *, fails: int = 0) -> list[bool]:
     ],
 )
 async def test_three_in_a_row_change_the_mind(found: str, reported: list[bool]) -> None:
-    assert await _looks(found) == reported
+    assert await _reports(found) == reported
 
 
-async def test_what_could_not_be_told_is_told_later() -> None:
-    assert await _looks("+++", fails=2) == [False]
+async def test_what_could_not_be_reported_is_reported_later() -> None:
+    assert await _reports("+++", fails=2) == [False]
 
 
-async def test_it_looks_at_once_when_a_session_had_no_answer() -> None:
-    looks = 0
+async def test_it_probes_at_once_when_a_session_had_no_answer() -> None:
+    probes = 0
 
-    async def look() -> bool:
-        nonlocal looks
-        looks += 1
+    async def probe() -> bool:
+        nonlocal probes
+        probes += 1
         return True
 
     async def report(away: bool) -> None: ...
 
-    reach = Reach(look, report)
+    reach = Reach(probe, report)
     task = asyncio.create_task(reach.run())
     async with asyncio.timeout(2):
-        while looks < 2:
+        while probes < 2:
             reach.probe_now()
             await asyncio.sleep(0.01)
     task.cancel()
 
 
-async def test_a_sessions_own_look_counts() -> None:
+async def test_a_sessions_own_probe_counts() -> None:
     reported: list[bool] = []
     reached = True
 
-    async def look() -> bool:
+    async def probe() -> bool:
         return reached
 
     async def report(away: bool) -> None:
         reported.append(away)
 
-    reach = Reach(look, report)
+    reach = Reach(probe, report)
     await reach.once()
     reached = False
     reach.probe_now()

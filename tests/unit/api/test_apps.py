@@ -20,27 +20,29 @@ async def key(gateway: FakeGateway, scopes: Sequence[str], session: str = "worki
     return secret
 
 
-async def test_an_agents_key_is_told_once(caller: httpx.AsyncClient, gateway: FakeGateway) -> None:
+async def test_an_agents_key_is_returned_once(
+    caller: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
     made = await caller.post("/api/apps", json=WANTED)
     assert made.status_code == 201
-    told = made.json()
-    secret = told["config"]["key"]
+    created = made.json()
+    secret = created["config"]["key"]
     key = await gateway.keys.find(secret)
     assert key is not None
     assert key.session == "working"
-    assert told["config"]["key_id"].startswith("key_id_")
-    assert told["enabled"]
+    assert created["config"]["key_id"].startswith("key_id_")
+    assert created["enabled"]
     for answer in (
-        (await caller.get(f"/api/apps/{told['id']}")).json(),
+        (await caller.get(f"/api/apps/{created['id']}")).json(),
         (await caller.get("/api/apps", params={"session": "working"})).json()[0],
     ):
-        assert answer["id"] == told["id"]
+        assert answer["id"] == created["id"]
         assert secret not in str(answer)
         assert answer["config"]["actions"]["read"]
-    changed = await caller.put(f"/api/apps/{told['id']}", json=WANTED | {"enabled": False})
+    changed = await caller.put(f"/api/apps/{created['id']}", json=WANTED | {"enabled": False})
     assert not changed.json()["enabled"]
-    assert (await caller.delete(f"/api/apps/{told['id']}")).status_code == 200
-    assert (await caller.get(f"/api/apps/{told['id']}")).status_code == 404
+    assert (await caller.delete(f"/api/apps/{created['id']}")).status_code == 200
+    assert (await caller.get(f"/api/apps/{created['id']}")).status_code == 404
 
 
 async def test_nobody_makes_a_key_that_can_do_more(

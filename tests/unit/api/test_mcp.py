@@ -80,9 +80,9 @@ async def call(client: Client, name: str, **arguments: Any) -> tuple[bool, Any]:
 async def test_the_operator_sees_every_tool(app: Any) -> None:
     async with agent(app, {"X-Api-Key": KEY}) as client:
         assert await names(client) == READING | SENDING == {tool.name for tool in TOOLS}
-        refused, told = await call(client, "list_sessions")
+        refused, answer = await call(client, "list_sessions")
         assert not refused
-        assert {one["name"]: one["status"] for one in told}["working"] == "WORKING"
+        assert {one["name"]: one["status"] for one in answer}["working"] == "WORKING"
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ async def test_tools_are_those_of_the_key(
     async with with_key(app, gateway, scopes) as client:
         assert await names(client) == tools
         for hidden in sorted((READING | SENDING) - tools):
-            refused, told = await call(client, hidden, chatId=BOB, text="x")
+            refused, answer = await call(client, hidden, chatId=BOB, text="x")
             assert refused, hidden
-            assert "does not allow" in told
+            assert "does not allow" in answer
     assert gateway.sends == []
 
 
@@ -117,9 +117,9 @@ async def test_the_session_of_a_key_goes_without_saying(app: Any, gateway: FakeG
         )
         assert not refused
         assert sent["ack"] == 1
-        refused, told = await call(client, "send_text", session="stopped", chatId=BOB, text="hi")
+        refused, answer = await call(client, "send_text", session="stopped", chatId=BOB, text="hi")
         assert refused
-        assert told.startswith("404 session_not_found: ")
+        assert answer.startswith("404 session_not_found: ")
     assert [one["idempotency_key"] for one in gateway.sends] == ["once"]
 
 
@@ -149,9 +149,9 @@ async def test_errors_are_the_problems_texts(app: Any) -> None:
             ({"session": "../x", "chatId": BOB, "text": "x"}, "session: "),
             ({"session": "working", "chatId": "a/../b", "text": "x"}, "chatId: "),
         ):
-            refused, told = await call(client, "send_text", **arguments)
+            refused, answer = await call(client, "send_text", **arguments)
             assert refused
-            assert text in told
+            assert text in answer
 
 
 async def test_pages_and_short_answers(app: Any, gateway: FakeGateway) -> None:
@@ -168,9 +168,9 @@ async def test_pages_and_short_answers(app: Any, gateway: FakeGateway) -> None:
         assert (await call(client, "find_contacts", q="nobody"))[1] == {}
         _, groups = await call(client, "find_groups", q="FRIENDS")
         assert "nextOffset" not in groups
-        refused, told = await call(client, "read_messages", chatId=BOB, limit=101)
+        refused, answer = await call(client, "read_messages", chatId=BOB, limit=101)
         assert refused
-        assert told.startswith("limit: ")
+        assert answer.startswith("limit: ")
 
 
 def test_each_tool_asks_a_route_for_what_it_takes(app: Any) -> None:

@@ -60,12 +60,14 @@ def test_every_method_is_in_a_table_and_driven_where_it_is_offered() -> None:
     assert sorted(offered - called) == []
 
 
-def test_the_index_tells_the_true_count() -> None:
+def test_the_index_states_the_true_count() -> None:
     states = Counter(state for _, state in in_tables())
     text = (ACCEPTANCE.parents[1] / "docs" / "api.md").read_text()
-    told = re.search(r"(\d+) paths in all: (\d+) work, (\d+) differ, (\d+) are not possible", text)
-    assert told
-    assert [int(n) for n in told.groups()] == [
+    counts = re.search(
+        r"(\d+) paths in all: (\d+) work, (\d+) differ, (\d+) are not possible", text
+    )
+    assert counts
+    assert [int(n) for n in counts.groups()] == [
         states.total(),
         states["works"],
         states["differs"],

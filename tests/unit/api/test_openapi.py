@@ -63,7 +63,7 @@ def test_bodies_have_examples(document: dict[str, Any]) -> None:
                 assert {"example", "examples"} & content["application/json"].keys(), name
 
 
-def test_keys_and_tokens_are_told_and_what_needs_none(document: dict[str, Any]) -> None:
+def test_keys_and_tokens_are_documented_and_what_needs_none(document: dict[str, Any]) -> None:
     assert document["security"] == [{"api_key": []}, {"bearer": []}]
     kinds = {one["type"] for one in document["components"]["securitySchemes"].values()}
     assert kinds == {"apiKey", "http"}

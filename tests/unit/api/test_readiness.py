@@ -1,4 +1,4 @@
-"""What probes are told while stores are away."""
+"""What probes are answered while stores are away."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_sessions_that_nobody_owns_degrade_it() -> None:
     assert Readiness.of(health).status == "ready"
     found = Readiness.of(health, ownerless=2)
     assert (found.status, found.ownerlessSessions) == ("degraded", 2)
-    assert found.minimal().ownerlessSessions == 0, "told to the operator only"
+    assert found.minimal().ownerlessSessions == 0, "shown to the operator only"
 
 
-async def test_each_store_is_told_while_owners_cannot_be_counted() -> None:
+async def test_each_store_is_reported_while_owners_cannot_be_counted() -> None:
     class WithoutPostgresql(FakeGateway):
         async def ownerless(self) -> int:
             raise Unavailable("PostgreSQL is away")

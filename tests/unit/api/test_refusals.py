@@ -18,7 +18,7 @@ TEXT = {"session": "working", "chatId": "4915100002@c.us", "text": "hi"}
 
 @pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x"])
 @pytest.mark.parametrize("path", ["/api/sessions", "/api/version", "/api/working/auth/qr", "/nope"])
-async def test_without_the_key_nothing_is_told(
+async def test_without_the_key_nothing_is_revealed(
     stranger: httpx.AsyncClient, path: str, key: str | None
 ) -> None:
     answer = await stranger.get(path, headers={} if key is None else {"X-Api-Key": key})
@@ -27,15 +27,15 @@ async def test_without_the_key_nothing_is_told(
     assert answer.json()["statusCode"] == 401
 
 
-async def test_health_without_a_key_tells_the_state_only(
+async def test_health_without_a_key_shows_the_state_only(
     stranger: httpx.AsyncClient, gateway: FakeGateway
 ) -> None:
     gateway.store_ok = False
     answer = await stranger.get("/health")
     assert answer.status_code == 503
     assert answer.json() == {"status": "error", "info": {}, "error": {}, "details": {}}
-    told = await stranger.get("/health", headers={"X-Api-Key": KEY})
-    assert told.json()["error"] == {"postgresql": {"status": "down", "latency_ms": 1.2}}
+    detailed = await stranger.get("/health", headers={"X-Api-Key": KEY})
+    assert detailed.json()["error"] == {"postgresql": {"status": "down", "latency_ms": 1.2}}
     assert (await stranger.get("/ping")).json() == {"message": "pong"}
 
 
@@ -201,7 +201,7 @@ async def test_failures_below_keep_their_kind(
     assert answer.headers.get("Retry-After") == after
 
 
-async def test_an_unforeseen_failure_tells_its_request_id_and_no_more(
+async def test_an_unforeseen_failure_reports_its_request_id_and_no_more(
     caller: httpx.AsyncClient, gateway: FakeGateway
 ) -> None:
     async def broken(*, all: bool = False) -> Any:

@@ -35,7 +35,7 @@ async def waha(gateway: FakeGateway) -> AsyncIterator[AsyncWahaClient]:
     assert gateway.closed
 
 
-async def test_a_session_tells_what_its_library_does_not_keep(
+async def test_a_session_reports_what_its_library_does_not_keep(
     waha: AsyncWahaClient, gateway: FakeGateway
 ) -> None:
     smaller = {"pictures_removed": "501 (its code may not be changed)"}

@@ -1,5 +1,5 @@
-"""Every query parameter and field of a body that WAHA documents changes what is asked for or told,
-or is refused by its name: none is taken and forgotten.
+"""Every query parameter and field of a body that WAHA documents changes what is asked for or
+answered, or is refused by its name: none is taken and forgotten.
 
 `waha_parameters.json` are the names that WAHA's OpenAPI has (in the sources of `waha-py`). What the
 gateway then does with what it is asked for, the acceptance tests judge at the other end.
@@ -283,11 +283,11 @@ PICTURE = StoredMessage(
 
 class _Apps(FakeApps):
     async def list(self, session: str) -> Any:
-        told = AppRecord(
+        record = AppRecord(
             id="app_1", tenant="default", session=session, session_id=1, app="calls", enabled=True,
             config={}, key_id=None, key_hint=None,
         )  # fmt: skip
-        return [told]
+        return [record]
 
 
 class Noting(FakeGateway):
@@ -385,13 +385,13 @@ async def test_each_parameter_has_an_effect_or_is_refused_by_its_name(
         for status, body, *_ in (first, second):
             if status in {422, 501}:
                 place = re.sub(r"\[\]", ".0", name.lstrip("?"))
-                told = str(json.loads(body).get("field") or "")
+                named = str(json.loads(body).get("field") or "")
                 names = {place} | BY_ANOTHER_NAME.get(name, set())
-                assert told, (operation, name, body)
-                assert any(a.startswith(told) or told.startswith(a) for a in names), body
+                assert named, (operation, name, body)
+                assert any(a.startswith(named) or named.startswith(a) for a in names), body
 
 
-def test_what_has_no_effect_is_told() -> None:
+def test_what_has_no_effect_is_documented() -> None:
     docs = Path(__file__).parents[3] / "docs"
     for name, page in WITHOUT_EFFECT.items():
         assert not page or name.lstrip("?") in (docs / page).read_text(), name
@@ -441,15 +441,15 @@ async def _outcome(
                 _put(body, place, other)
         _put(body, name, value)
     answer = await client.request(method, path, params=query, json=body)
-    told = re.sub(r"\b(key|app|session)_[0-9A-Za-z_]{20,}", r"\1_x", answer.text)
+    text = re.sub(r"\b(key|app|session)_[0-9A-Za-z_]{20,}", r"\1_x", answer.text)
     if template.startswith("/api/keys"):
-        told = re.sub(r'"(id|key|hint|createdAt)":"[^"]*"', r'"\1":0', told)
-    told = re.sub(r'"(traceId|requestId|uptime)":[^,}]*', r'"\1":0', told)
+        text = re.sub(r'"(id|key|hint|createdAt)":"[^"]*"', r'"\1":0', text)
+    text = re.sub(r'"(traceId|requestId|uptime)":[^,}]*', r'"\1":0', text)
     done = (gateway.noted, gateway.requests, gateway.sends, gateway.filters,
             sorted(gateway.records.items()), sorted(gateway.apps.records.items()))  # fmt: skip
     return (
         answer.status_code,
-        told,
+        text,
         re.sub(r"\b(key|app)_[0-9A-Za-z_]{20,}", r"\1_x", re.sub(r"0x[0-9a-f]+", "", repr(done))),
     )
 

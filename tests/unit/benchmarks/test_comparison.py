@@ -18,7 +18,7 @@ def _figures(rate: float, arrived: int, resting: float) -> dict[str, Any]:
     }
 
 
-def test_more_is_better_of_rates_and_less_of_costs_and_losses_are_told_of_all() -> None:
+def test_more_is_better_of_rates_and_less_of_costs_and_losses_are_reported_of_all() -> None:
     found = {
         "sessions": 10,
         "workers": 8,

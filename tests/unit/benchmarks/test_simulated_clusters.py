@@ -40,7 +40,7 @@ def test_a_lost_node_is_back_after_detection_lease_and_start(costs: Costs) -> No
     outcome = lose(SMALL, costs, NODE)
     assert outcome.lost_sessions == 100
     assert outcome.unfinished == outcome.dragged_along == 0
-    # No sooner than Ray notices, no later than each wait after the other and some look of slack.
+    # No sooner than Ray notices, no later than each wait after the other and some slack of polls.
     whole = SMALL.detection + SMALL.lease.ttl_seconds + SMALL.placement.reconcile_seconds
     work = 10 * SMALL.session_resume + SMALL.process_start
     assert SMALL.detection < outcome.p50 <= outcome.last < whole + 3 * work

@@ -46,7 +46,7 @@ class World:
         self.sent: dict[str, dict[str, Any]] = {}
         self.states: dict[str, OutboxState] = {}
         self.did: list[str] = []
-        self.told: list[dict[str, Any]] = []
+        self.emitted: list[dict[str, Any]] = []
         self.fails: Exception | None = None
         self.chatting = self.media = self.outbox = self.chatwoot = self.events = self.apps = self
 
@@ -83,7 +83,7 @@ class World:
 
     async def append(self, session_id: int, type: str, payload: dict[str, Any]) -> None:
         assert (session_id, type) == (1, "app.command")
-        self.told.append(payload)
+        self.emitted.append(payload)
 
     async def made(self, app: Any, message_id: str, place: int, number: int) -> None:
         before = self.mapped[message_id]
@@ -115,7 +115,7 @@ class World:
         self.did.append(f"revoke {ref.message_id}")
 
 
-def told(number: int = 11, **changes: Any) -> dict[str, Any]:
+def webhook(number: int = 11, **changes: Any) -> dict[str, Any]:
     return {
         "event": "message_created",
         "id": number,
@@ -136,24 +136,24 @@ def world() -> World:
 
 @pytest.fixture
 def chatwoot(world: World) -> Chatwoot:
-    return _told_to(world, "alice", "app")
+    return _chatwoot(world, "alice", "app")
 
 
-def _told_to(world: World, session: str, app: str) -> Chatwoot:
+def _chatwoot(world: World, session: str, app: str) -> Chatwoot:
     return Chatwoot(world, session, app, caller="k", controls=False)  # type: ignore[arg-type]
 
 
-async def test_a_text_is_one_message_however_often_it_is_told(
+async def test_a_text_is_one_message_however_often_it_is_delivered(
     world: World, chatwoot: Chatwoot
 ) -> None:
     for _ in range(3):
-        await chatwoot.take(told())
+        await chatwoot.take(webhook())
     ((message_id, sent),) = world.sent.items()
     assert (sent["chat"], sent["text"]) == (BOB, "*hello*")
     assert sent["idempotency_key"] == f"chatwoot:{message_id}"
-    await chatwoot.take(told(12, content_attributes={"in_reply_to": 11}))
+    await chatwoot.take(webhook(12, content_attributes={"in_reply_to": 11}))
     assert list(world.sent.values())[1]["reply_to"].message_id == message_id
-    await chatwoot.take(told(11, event="message_updated", content_attributes={"deleted": True}))
+    await chatwoot.take(webhook(11, event="message_updated", content_attributes={"deleted": True}))
     assert world.did == [f"revoke {message_id}"]
 
 
@@ -180,7 +180,7 @@ async def test_a_text_is_one_message_however_often_it_is_told(
 async def test_what_is_no_agents_message_is_left_alone(
     world: World, chatwoot: Chatwoot, change: dict[str, Any]
 ) -> None:
-    await chatwoot.take(told(**change))
+    await chatwoot.take(webhook(**change))
     assert world.sent == {}
 
 
@@ -190,12 +190,12 @@ async def test_files_are_messages_of_their_own(world: World, chatwoot: Chatwoot)
         {"file_type": "audio", "data_url": "https://c/b.oga"},
         {"file_type": "file", "data_url": "https://c/c.pdf"},
     ]
-    await chatwoot.take(told(attachments=files))
+    await chatwoot.take(webhook(attachments=files))
     sent = list(world.sent.values())
     assert [one.get("kind", "text") for one in sent] == ["text", "image", "audio", "document"]
     assert [one["caption"] for one in sent[1:]] == ["", "", ""]
     assert sent[2]["extra"] == {"voice": True}
-    await chatwoot.take(told(12, attachments=files[:1]))
+    await chatwoot.take(webhook(12, attachments=files[:1]))
     assert list(world.sent.values())[4]["caption"] == "*hello*"
 
 
@@ -204,9 +204,9 @@ async def test_what_failed_can_be_sent_again_and_only_that(
 ) -> None:
     world.fails = SessionNotWorking(session="alice", status="STOPPED", expected=["WORKING"])
     with pytest.raises(SessionNotWorking):
-        await chatwoot.take(told())
+        await chatwoot.take(webhook())
     world.fails = None
-    again = told(event="message_updated")
+    again = webhook(event="message_updated")
     await chatwoot.take(again | {"content_attributes": {"external_error": "422"}})
     assert world.sent == {}
     await chatwoot.take(again)
@@ -220,7 +220,7 @@ async def test_what_failed_can_be_sent_again_and_only_that(
 
 async def test_who_it_is_for(world: World, chatwoot: Chatwoot) -> None:
     def to(**sender: Any) -> dict[str, Any]:
-        return told(conversation={"id": 5, "meta": {"sender": sender}})
+        return webhook(conversation={"id": 5, "meta": {"sender": sender}})
 
     await chatwoot.take(to(identifier="crm-17", phone_number="+4915100009"))
     assert next(iter(world.sent.values()))["chat"] == "4915100009@s.whatsapp.net"
@@ -229,7 +229,7 @@ async def test_who_it_is_for(world: World, chatwoot: Chatwoot) -> None:
             await chatwoot.take(to(**sender))
 
 
-async def test_commands_are_told_as_events_each_once(world: World, chatwoot: Chatwoot) -> None:
+async def test_commands_are_emitted_as_events_each_once(world: World, chatwoot: Chatwoot) -> None:
     itself = {"id": 5, "meta": {"sender": {"identifier": "whatsapp.integration"}}}
     for number, text in (
         (21, " Start "),
@@ -238,14 +238,14 @@ async def test_commands_are_told_as_events_each_once(world: World, chatwoot: Cha
         (23, " "),
         (24, None),
     ):
-        await chatwoot.take(told(number, conversation=itself, content=text))
-    assert world.told == [
+        await chatwoot.take(webhook(number, conversation=itself, content=text))
+    assert world.emitted == [
         {"app": "app", "number": 21, "command": "Start"},
         {"app": "app", "number": 22, "command": "history 7"},
     ]
     world.record.config["commands"] = {"server": False}
-    await chatwoot.take(told(25, conversation=itself, content="stop"))
-    assert len(world.told) == 2
+    await chatwoot.take(webhook(25, conversation=itself, content="stop"))
+    assert len(world.emitted) == 2
     assert world.sent == {}
 
 
@@ -257,9 +257,9 @@ async def test_texts_and_captions_in_other_words(world: World, chatwoot: Chatwoo
     }
     picture = [{"file_type": "image", "data_url": "https://c/a.png"}]
     sender = {"name": "Ann"}
-    await chatwoot.take(told(sender=sender))
-    await chatwoot.take(told(12, sender=sender, attachments=picture))
-    await chatwoot.take(told(13, sender=sender, attachments=picture, content=""))
+    await chatwoot.take(webhook(sender=sender))
+    await chatwoot.take(webhook(12, sender=sender, attachments=picture))
+    await chatwoot.take(webhook(13, sender=sender, attachments=picture, content=""))
     first, second, third = world.sent.values()
     assert first["text"] == second["caption"] == "*Ann*:\n*hello*"
     assert third["caption"] == ""
@@ -269,13 +269,13 @@ async def test_what_is_written_with_a_voice_message_goes_ahead_of_it(
     world: World, chatwoot: Chatwoot
 ) -> None:
     voice = [{"file_type": "audio", "data_url": "https://c/a.oga"}]
-    await chatwoot.take(told(attachments=voice))
+    await chatwoot.take(webhook(attachments=voice))
     assert [one.get("kind", "text") for one in world.sent.values()] == ["text", "audio"]
 
 
 async def test_other_apps_are_nowhere(world: World) -> None:
     for name in ("other", "app2"):
         with pytest.raises(NotFound):
-            await _told_to(world, "alice", name).take(told())
+            await _chatwoot(world, "alice", name).take(webhook())
     with pytest.raises(NotFound):
-        await _told_to(world, "bob", "app").take(told())
+        await _chatwoot(world, "bob", "app").take(webhook())

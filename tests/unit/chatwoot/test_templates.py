@@ -13,7 +13,7 @@ from cluster.domain.errors import Invalid
 
 
 @pytest.mark.parametrize(
-    ("text", "values", "told"),
+    ("text", "values", "rendered"),
     [
         ("{{{a}}} {{a}} {{& a}}", {"a": "<b>"}, "<b> <b> <b>"),
         ("{{ a.b }}", {"a": {"b": 5}}, "5"),
@@ -26,9 +26,9 @@ from cluster.domain.errors import Invalid
         ("{{a b}} { {a} }", {"a": 1}, "{{a b}} { {a} }"),
     ],
 )
-def test_what_is_filled_in(text: str, values: dict[str, Any], told: str) -> None:
+def test_what_is_filled_in(text: str, values: dict[str, Any], rendered: str) -> None:
     check_template(text, "t")
-    assert render(text, values) == told
+    assert render(text, values) == rendered
 
 
 @pytest.mark.parametrize("text", ["{{#a}}", "{{/a}}", "{{#a}}{{#b}}{{/a}}{{/b}}"])
@@ -46,10 +46,10 @@ def test_a_long_text_takes_no_time() -> None:
 
 
 def test_a_long_value_that_is_named_hundreds_of_times_is_not_copied_as_often() -> None:
-    template = "{{#told}}" + "{{a}}" * 800 + "{{/told}}"
+    template = "{{#part}}" + "{{a}}" * 800 + "{{/part}}"
     tracemalloc.start()
     try:
-        text = render(template, {"told": {"a": "x" * 1_000_000}})
+        text = render(template, {"part": {"a": "x" * 1_000_000}})
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

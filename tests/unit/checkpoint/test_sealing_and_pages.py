@@ -68,7 +68,7 @@ def test_keys_rotate() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "a:AAAA", ":" + "A" * 43 + "=", "a:?", "two"])
-def test_bad_keys_are_refused_without_telling_them(text: str) -> None:
+def test_bad_keys_are_refused_without_revealing_them(text: str) -> None:
     text = f"{key('a')},{key('a')}" if text == "two" else text
     with pytest.raises(Invalid) as caught:
         Sealer.from_setting(text)

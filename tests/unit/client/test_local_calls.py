@@ -62,11 +62,11 @@ async def calls(tmp_path: Path) -> AsyncIterator[LocalCalls]:
 async def test_answers_come_to_who_asked_in_any_order(
     server: asyncio.Server, calls: LocalCalls
 ) -> None:
-    told = await asyncio.gather(
+    answers = await asyncio.gather(
         *(calls.call(3, n, "echo", after=0.001 * (20 - n), text="\ud800\x00ü") for n in range(20))
     )
-    assert [one["session_id"] for one in told] == list(range(20))
-    assert told[0]["text"] == "\ud800\x00ü"
+    assert [one["session_id"] for one in answers] == list(range(20))
+    assert answers[0]["text"] == "\ud800\x00ü"
     assert len(calls._connections) == 1
 
 
@@ -213,9 +213,9 @@ def test_rows_and_answers_are_the_same_on_the_other_side() -> None:
     )
     assert OutboxRow.of_json(row.to_json()) == row
     assert OutboxRow.of_json(row.to_json() | {"newer": 1}) == row
-    for told in (
+    for followed in (
         Followed(),
         Followed(sent_at=NOW),
         Followed(place=Place(ahead=3, seconds=1.5, limit="turn")),
     ):
-        assert Followed.of_json(told.to_json()) == told
+        assert Followed.of_json(followed.to_json()) == followed

@@ -1,4 +1,4 @@
-"""Settings are told without any secret in them."""
+"""Settings are shown without any secret in them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cluster.settings import GlobalWebhookSettings, HttpSettings, Settings, What
 SECRET = "hunter2"
 
 
-def test_no_secret_is_told() -> None:
-    told = effective(
+def test_no_secret_is_shown() -> None:
+    shown = effective(
         Settings(
             http=HttpSettings(api_key=SecretStr(SECRET), port=4711),
             whatsapp=WhatsAppSettings(proxy_url=f"http://me:{SECRET}@proxy:3128"),
@@ -22,13 +22,13 @@ def test_no_secret_is_told() -> None:
         ),
         all=True,
     )
-    assert SECRET not in str(told)
-    assert told["HTTP_PORT"] == "4711"
-    assert told["WHATSAPP_PROXY_URL"] == "http://**********@proxy:3128"
-    assert told["WHATSAPP_HOOK_URL"] == "https://a/x?**********,https://**********@b/y"
+    assert SECRET not in str(shown)
+    assert shown["HTTP_PORT"] == "4711"
+    assert shown["WHATSAPP_PROXY_URL"] == "http://**********@proxy:3128"
+    assert shown["WHATSAPP_HOOK_URL"] == "https://a/x?**********,https://**********@b/y"
 
 
-def test_defaults_are_told_when_asked_for() -> None:
+def test_defaults_are_shown_when_asked_for() -> None:
     settings = Settings(http=HttpSettings(port=4711))
     assert "HTTP_PORT" in effective(settings)
     assert len(effective(settings, all=True)) > len(effective(settings))

@@ -96,5 +96,5 @@ def test_none_is_split_or_made_by_hand() -> None:
         'f"{user.partition(1)}@lid"',
     ],
 )
-def test_the_look_finds_what_it_looks_for(text: str) -> None:
+def test_the_search_finds_what_it_is_for(text: str) -> None:
     assert _by_hand(ast.parse(text))

@@ -29,8 +29,8 @@ def fingerprint() -> str:
 
 
 def test_the_build_is_that_of_the_sources() -> None:
-    told = (STATIC / "sources.sha256").read_text().strip()
-    assert told == fingerprint(), "build it: cd console && npm ci && npm run build"
+    stamped = (STATIC / "sources.sha256").read_text().strip()
+    assert stamped == fingerprint(), "build it: cd console && npm ci && npm run build"
 
 
 def test_the_build_names_no_other_host() -> None:

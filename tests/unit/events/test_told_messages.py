@@ -100,28 +100,28 @@ def test_wrapped_and_plain_messages_read_alike() -> None:
 
 @pytest.mark.parametrize("chat", [BOB, GROUP])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_reply_tells_what_it_replies_to(chat: str, wrapped: bool) -> None:
+def test_a_reply_names_what_it_replies_to(chat: str, wrapped: bool) -> None:
     context = {
         "stanzaID": "3EB0B", "participant": ME.lid, "quotedMessage": {"imageMessage": IMAGE},
     }  # fmt: skip
     raw: dict[str, Any] = {"extendedTextMessage": {"text": "nice", "contextInfo": context}}
     raw = {"ephemeralMessage": {"message": raw}} if wrapped else raw
-    told = message_payload(received(raw, chat), ME, files=FILES_URL)["replyTo"]
-    assert (told["id"], told["participant"], told["body"]) == ("3EB0B", ME.id, "look")
-    assert told["hasMedia"]
-    assert told["media"]["url"].startswith(f"{FILES_URL}/true_")
-    assert told["media"]["mimetype"] == "image/png"
+    reply_to = message_payload(received(raw, chat), ME, files=FILES_URL)["replyTo"]
+    assert (reply_to["id"], reply_to["participant"], reply_to["body"]) == ("3EB0B", ME.id, "look")
+    assert reply_to["hasMedia"]
+    assert reply_to["media"]["url"].startswith(f"{FILES_URL}/true_")
+    assert reply_to["media"]["mimetype"] == "image/png"
 
 
-def test_an_own_reply_tells_the_same_in_answer_and_history() -> None:
+def test_an_own_reply_says_the_same_in_answer_and_history() -> None:
     quoted = {"id": "3EB0B", "sender": BOB_LID, "body": "old", "_sender": BOB}
     message = replace(
         received({"conversation": "x"}),
         from_me=True, via_api=True, reply_to="3EB0B",
         payload={"content": {"kind": "text", "text": "x", "quoted": quoted}},
     )  # fmt: skip
-    told = message_payload(message, ME)["replyTo"]
-    assert (told["participant"], told["body"], told["hasMedia"]) == (
+    reply_to = message_payload(message, ME)["replyTo"]
+    assert (reply_to["participant"], reply_to["body"], reply_to["hasMedia"]) == (
         "4915100000002@c.us", "old", False,
     )  # fmt: skip
 
@@ -133,15 +133,15 @@ def test_files_have_a_url_in_events(name: str) -> None:
         id="evt_1", session_id=1, seq=1, type=name, payload=to_event(message),
         happened_at=message.timestamp,
     )  # fmt: skip
-    told = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
-    told = told.get("after", told)
-    assert told["media"]["url"] == f"{FILES_URL}/false_4915100000002@c.us_3EB0A.png"
-    assert told["mediaUrl"] == told["media"]["url"]
-    assert told["hasMedia"]
+    payload = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
+    payload = payload.get("after", payload)
+    assert payload["media"]["url"] == f"{FILES_URL}/false_4915100000002@c.us_3EB0A.png"
+    assert payload["mediaUrl"] == payload["media"]["url"]
+    assert payload["hasMedia"]
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "named"),
     [
         ("../../etc/passwd", ".._.._etc_passwd"),
         ("C:\\Windows\\x.dll", "C:_Windows_x.dll"),
@@ -150,10 +150,10 @@ def test_files_have_a_url_in_events(name: str) -> None:
         ("x" * 999, "x" * 255),
     ],
 )
-def test_a_strangers_file_name_names_no_folder(given: str, told: str) -> None:
+def test_a_strangers_file_name_names_no_folder(given: str, named: str) -> None:
     document = IMAGE | {"mimetype": "application/pdf", "fileName": given}
     payload = message_payload(received({"documentMessage": document}), ME, files=FILES_URL)
-    assert payload["media"]["filename"] == told
+    assert payload["media"]["filename"] == named
 
 
 def _places(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -166,7 +166,7 @@ def _places(part: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
         if kind in files:
             yield (*path, field.name)
         elif kind not in {Message.DESCRIPTOR, FutureProofMessage.DESCRIPTOR} and not (
-            # A template in a template is no longer told by any app.
+            # A template in a template is no longer sent by any app.
             field.name in {"contextInfo", "messageContextInfo", "protocolMessage"}
             or (path and field.name in {"highlyStructuredMessage", "content", "carouselMessage"})
             or (field.name == "footer" and "fourRowTemplate" in path)
@@ -188,8 +188,8 @@ def test_every_place_of_a_file_is_known() -> None:
                     id="evt_1", session_id=1, seq=1, type=name,
                     payload=to_event(received(raw)), happened_at=datetime.now(UTC),
                 )  # fmt: skip
-                told = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
-                assert (told["hasMedia"], bool(told["mediaUrl"])) == (True, True), place
+                sent = envelope(event, EventSource(name="alice", me=ME, files=FILES_URL))["payload"]
+                assert (sent["hasMedia"], bool(sent["mediaUrl"])) == (True, True), place
                 context = {"stanzaID": "3EB0B", "participant": BOB, "quotedMessage": raw}
                 reply = {"extendedTextMessage": {"text": "x", "contextInfo": context}}
                 quoted = message_payload(received(reply), ME, files=FILES_URL)["replyTo"]
@@ -217,8 +217,8 @@ def test_what_may_be_viewed_once(raw: dict[str, Any], once: bool) -> None:
 
 def test_a_deleted_message_has_no_file() -> None:
     gone = received({"imageMessage": IMAGE}, has_media=True, revoked_at=datetime.now(UTC))
-    told = message_payload(gone, ME, files=FILES_URL)
-    assert (told["hasMedia"], told["media"], told["mediaUrl"]) == (False, None, "")
+    payload = message_payload(gone, ME, files=FILES_URL)
+    assert (payload["hasMedia"], payload["media"], payload["mediaUrl"]) == (False, None, "")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_what_is_forwarded_keeps_its_fields(raw: dict[str, Any], field: str) -> 
         assert after[field]["description"] == "here"
 
 
-def test_people_are_told_by_number_in_votes_and_reactions() -> None:
+def test_people_are_named_by_number_in_votes_and_reactions() -> None:
     phones = {BOB_LID: BOB}
     key = {"remoteJID": GROUP, "ID": "3EB0P", "participant": BOB_LID, "fromMe": False}
     vote = received(
@@ -258,10 +258,10 @@ def test_people_are_told_by_number_in_votes_and_reactions() -> None:
         GROUP,
         payload={"phones": phones},
     )
-    told = vote_payload(vote, ME)
-    assert told["poll"]["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
-    assert told["poll"]["from"] == told["poll"]["participant"] == "4915100000002@c.us"
-    assert told["vote"]["timestamp"] == 1_700_000_000_123
+    payload = vote_payload(vote, ME)
+    assert payload["poll"]["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
+    assert payload["poll"]["from"] == payload["poll"]["participant"] == "4915100000002@c.us"
+    assert payload["vote"]["timestamp"] == 1_700_000_000_123
     mine = received(
         {"pollUpdateMessage": {"pollCreationMessageKey": key | {"participant": ME.lid}}}, GROUP
     )
@@ -269,14 +269,14 @@ def test_people_are_told_by_number_in_votes_and_reactions() -> None:
     voters_own = received(
         {"pollUpdateMessage": {"pollCreationMessageKey": {"ID": "3EB0P", "fromMe": True}}}, GROUP
     )
-    assert vote_payload(voters_own, ME)["poll"]["id"] == told["poll"]["id"]
+    assert vote_payload(voters_own, ME)["poll"]["id"] == payload["poll"]["id"]
     reaction = received(
         {"reactionMessage": {"key": key, "text": "x"}}, GROUP, payload={"phones": phones}
     )
-    assert reaction_payload(reaction, ME)["reaction"]["messageId"] == told["poll"]["id"]
+    assert reaction_payload(reaction, ME)["reaction"]["messageId"] == payload["poll"]["id"]
 
 
-def test_a_vote_by_the_api_names_the_poll_as_it_was_told() -> None:
+def test_a_vote_by_the_api_names_the_poll_as_events_do() -> None:
     for chat, poll in ((BOB, "false_4915100000002@c.us_3EB0P"), (GROUP, None)):
         key = {"id": "3EB0P", "from_me": False, "sender": BOB_LID, "_sender": BOB}
         vote = replace(
@@ -284,9 +284,9 @@ def test_a_vote_by_the_api_names_the_poll_as_it_was_told() -> None:
             sender="4915100000001@s.whatsapp.net",
             payload={"content": {"key": key, "options": ["a"]}},
         )  # fmt: skip
-        told = vote_payload(vote, ME)["poll"]
-        assert told["id"] == poll or told["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
-        assert told["from"] == "4915100000002@c.us"
+        found = vote_payload(vote, ME)["poll"]
+        assert found["id"] == poll or found["id"] == f"false_{GROUP}_3EB0P_4915100000002@c.us"
+        assert found["from"] == "4915100000002@c.us"
 
 
 def test_an_edited_message_is_shown_as_edited() -> None:
@@ -319,7 +319,7 @@ def test_an_ack_says_its_participant_as_messages_do() -> None:
 
 @pytest.mark.parametrize("name", ["message", "message.reaction", "message.edited", "poll.vote"])
 @pytest.mark.parametrize("field", sorted(f.name for f in Message.DESCRIPTOR.fields))
-def test_nothing_that_a_stranger_leaves_out_keeps_an_event_from_being_told(
+def test_nothing_that_a_stranger_leaves_out_keeps_an_event_from_being_emitted(
     name: str, field: str
 ) -> None:
     """What is over the bounds of a message is cut, anywhere: see `actors.whatsapp.bounds`."""

@@ -29,8 +29,8 @@ def served() -> Iterator[Callable[[Route], str]]:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
-                status, told = route(self.path, json.loads(raw), dict(self.headers))
-                data = json.dumps(told).encode()
+                status, answer = route(self.path, json.loads(raw), dict(self.headers))
+                data = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()

@@ -27,15 +27,15 @@ def event(number: int, text: str, chat: str = BOB) -> dict[str, Any]:
 class Session:
     """A session's events and sends."""
 
-    def __init__(self, *told: dict[str, Any] | None) -> None:
-        self.told = told
+    def __init__(self, *emitted: dict[str, Any] | None) -> None:
+        self.emitted = emitted
         self.sent: list[tuple[str, str, str]] = []
         self.asked: list[tuple[int | None, list[str]]] = []
         self.events = self
 
     async def follow(self, *, after: int | None, types: list[str]) -> AsyncIterator[Any]:
         self.asked.append((after, types))
-        for one in self.told:
+        for one in self.emitted:
             yield one
 
     async def send_text(self, chat: str, text: str, *, idempotency_key: str) -> None:

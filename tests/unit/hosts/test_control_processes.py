@@ -39,7 +39,7 @@ def test_one_has_the_certificates_of_its_node_and_is_no_spare(
         "SSL_CERT_FILE", raising=False
     )
     settings = _settings()
-    told = own_cert_file(settings)
+    cert_file = own_cert_file(settings)
     # The variables of a session's process, to be forked from the same zygote.
     variables = control_options(settings)["runtime_env"]["env_vars"]
     assert variables == session_environment(settings)
@@ -48,7 +48,7 @@ def test_one_has_the_certificates_of_its_node_and_is_no_spare(
         monkeypatch.setenv(name, value)
     spare.announce()
     assert spare.spares(tmp_path) == 1
-    become_control(told)
+    become_control(cert_file)
     assert spare.spares(tmp_path) == 0
     assert os.environ.get("SSL_CERT_FILE", "") == own
     assert SESSION_PROCESS not in os.environ

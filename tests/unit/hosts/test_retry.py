@@ -53,17 +53,17 @@ async def test_patience_has_an_end() -> None:
     assert len(store.asked) > 1
 
 
-async def test_who_is_told_may_end_it() -> None:
+async def test_who_is_notified_may_end_it() -> None:
     store = _Store(1_000_000, lambda: Unavailable("away"))
-    told: list[Unavailable] = []
+    notified: list[Unavailable] = []
 
     async def on_unavailable(error: Unavailable) -> None:
-        told.append(error)
-        if len(told) == 3:
+        notified.append(error)
+        if len(notified) == 3:
             raise Conflict("enough")
 
     with pytest.raises(Conflict):
         await retry_until_available(
             store.write, "t", pauses=(0.0, 0.0), on_unavailable=on_unavailable
         )
-    assert len(store.asked) == len(told) == 3
+    assert len(store.asked) == len(notified) == 3

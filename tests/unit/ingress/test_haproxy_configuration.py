@@ -66,7 +66,7 @@ def test_pages_about_it_take_no_port_and_are_for_its_owner(
     ]
 
 
-def test_replicas_are_told_that_it_was_haproxy_who_passed_a_request_on(changed: list[str]) -> None:
+def test_replicas_learn_that_it_was_haproxy_who_passed_a_request_on(changed: list[str]) -> None:
     at = changed.index("frontend http_frontend")
     assert changed[at + 1] == "http-request set-header X-Gateway-Ingress of-the-cluster"
 
@@ -105,7 +105,7 @@ def test_it_is_not_started_where_others_can_put_a_configuration(tmp_path: Path) 
     assert "others of this machine" in done.stderr
 
 
-def test_no_access_log_and_the_callers_address_is_told(changed: list[str]) -> None:
+def test_no_access_log_and_the_callers_address_is_passed_on(changed: list[str]) -> None:
     assert [line for line in changed if line.startswith("log")] == ["log global"]
     assert "option forwardfor" in changed
 
@@ -148,17 +148,17 @@ def test_what_it_answers_itself_is_a_problem_that_says_when_to_come_again(
     assert problem["status"] == problem["statusCode"] == int(line[:3])
 
 
-@pytest.mark.parametrize(("most", "told"), [(1024, "-n 462 -db"), (65536, "-db")])
-def test_it_starts_where_a_process_may_have_few_files(most: int, told: str, tmp_path: Path) -> None:
-    """Containers may have 1024 unless they are told otherwise, and HAProxy would refuse."""
-    telling = tmp_path / "haproxy"
-    telling.write_text('#!/bin/sh\nprintf "%s " "$@"\n')
-    telling.chmod(0o700)
+@pytest.mark.parametrize(("most", "args"), [(1024, "-n 462 -db"), (65536, "-db")])
+def test_it_starts_where_a_process_may_have_few_files(most: int, args: str, tmp_path: Path) -> None:
+    """Containers may have 1024 unless it is set otherwise, and HAProxy would refuse."""
+    stub = tmp_path / "haproxy"
+    stub.write_text('#!/bin/sh\nprintf "%s " "$@"\n')
+    stub.chmod(0o700)
     done = subprocess.run(
         ["/bin/sh", "-c", f'ulimit -n {most}; exec /bin/sh "{_WRAPPER}" -db'],
         check=True,
         capture_output=True,
         text=True,
-        env={**os.environ, "GATEWAY_HAPROXY": str(telling)},
+        env={**os.environ, "GATEWAY_HAPROXY": str(stub)},
     )
-    assert done.stdout.strip() == told
+    assert done.stdout.strip() == args

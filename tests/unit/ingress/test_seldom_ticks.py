@@ -1,4 +1,4 @@
-"""How often servers and their controller look whether there is something to do."""
+"""How often servers and their controller check whether there is something to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def _app(scope: object, receive: object, send: object) -> None:
     await send({"type": "http.response.body"})  # type: ignore[operator]
 
 
-async def test_it_answers_with_the_date_and_ends_when_it_is_told(
+async def test_it_answers_with_the_date_and_ends_when_it_is_asked_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(uvicorn.Server, "main_loop", uvicorn.Server.main_loop)
@@ -46,15 +46,15 @@ async def test_it_answers_with_the_date_and_ends_when_it_is_told(
             await asyncio.sleep(0.01)
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"http://127.0.0.1:{port}/")
-        told = email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp()
-        assert abs(time.time() - told) < 30
+        date = email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp()
+        assert abs(time.time() - date) < 30
         server.should_exit = True
         await asyncio.wait_for(serving, 30)
     assert len(ticks) <= 3 + 2 * (time.monotonic() - began)
     assert all(tick % 10 == 0 for tick in ticks)
 
 
-async def test_the_controller_looks_often_while_something_changes_and_for_a_while_after(
+async def test_the_controller_ticks_often_while_something_changes_and_for_a_while_after(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def nothing(*_: object) -> None: ...
@@ -129,5 +129,5 @@ async def test_a_new_haproxy_is_found_when_it_answers_and_its_end_at_once(
             await waiting
     else:
         await waiting
-        # Four looks of its own, and one of Ray's.
+        # Four polls of its own, and one of Ray's.
         assert next(answers, None) is None

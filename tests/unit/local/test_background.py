@@ -41,7 +41,7 @@ def running() -> Iterator[subprocess.Popen[bytes]]:
     child.wait()
 
 
-def test_a_host_that_is_up_is_told(tmp_path: Path, running: subprocess.Popen[bytes]) -> None:
+def test_a_host_that_is_up_is_reported(tmp_path: Path, running: subprocess.Popen[bytes]) -> None:
     state = _write(tmp_path, running.pid, Phase.UP)
     seen: list[State] = []
     assert wait_until_up(tmp_path, running, seen.append) == state

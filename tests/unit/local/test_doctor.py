@@ -48,9 +48,9 @@ def test_a_secret_that_others_can_read_is_an_error(tmp_path: Path) -> None:
     (secrets / "http-api-key").chmod(0o644)
     result = _run(application, ["doctor", "--json", "--data", str(tmp_path)])
     # What else runs in this process may log meanwhile.
-    told, _ = json.JSONDecoder().raw_decode(result.output[result.output.index("{") :])
+    report, _ = json.JSONDecoder().raw_decode(result.output[result.output.index("{") :])
     assert result.exit_code == 1
-    (check,) = [one for one in told["checks"] if one["name"] == "http-api-key"]
+    (check,) = [one for one in report["checks"] if one["name"] == "http-api-key"]
     assert check["verdict"] == "error"
     assert check["remedy"].startswith("chmod go=")
 

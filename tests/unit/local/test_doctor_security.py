@@ -46,7 +46,7 @@ def _of(found: Iterator[Check]) -> dict[str, Check]:
     return {one.name: one for one in found}
 
 
-def test_nothing_open_is_told_as_such(state: State) -> None:
+def test_nothing_open_is_reported_as_such(state: State) -> None:
     checks = _of(running(state, _ENVIRONMENT))
     assert checks["ports"].verdict is Verdict.OK
     assert checks["command lines"].found == "none of 5 secrets in 1"

@@ -24,7 +24,7 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
     shutil.rmtree(layout.short)
 
 
-def test_nobody_else_can_look_inside(layout: Layout) -> None:
+def test_nobody_else_gets_inside(layout: Layout) -> None:
     for folder in (layout.secrets, layout.logs, layout.sandbox, layout.short, layout.haproxy):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not layout.data.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH)
@@ -68,7 +68,7 @@ def test_sockets_have_room_whatever_the_folders(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_root_is_told_of_a_folder_that_postgres_cannot_enter(tmp_path: Path) -> None:
+def test_root_is_refused_a_folder_that_postgres_cannot_enter(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     layout = Layout.at(closed / "data")

@@ -25,19 +25,19 @@ _GOOD = {
 }
 
 
-def _told(**changed: str) -> list[str]:
+def _problems(**changed: str) -> list[str]:
     return problems({**_GOOD, **changed}, own_machine=True)
 
 
 def test_good_settings_have_no_problem() -> None:
-    assert _told() == []
-    assert _told(HTTP_HOST="10.0.0.7", RAY_REDIS_ADDRESS="10.0.0.6:6379", PATH="/bin") == []
+    assert _problems() == []
+    assert _problems(HTTP_HOST="10.0.0.7", RAY_REDIS_ADDRESS="10.0.0.6:6379", PATH="/bin") == []
 
 
 @pytest.mark.parametrize("name", list(_GOOD))
 def test_each_that_is_missing_is_named(name: str) -> None:
-    (told,) = _told(**{name: ""})
-    assert name in told
+    (problem,) = _problems(**{name: ""})
+    assert name in problem
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_each_that_is_missing_is_named(name: str) -> None:
         ({"LEASE_TTL_SECOND": "5"}, "LEASE_TTL_SECONDS"),
     ],
 )
-def test_what_would_not_work_is_told(changed: dict[str, str], named: str) -> None:
-    (told,) = _told(**changed)
-    assert named in told
+def test_what_would_not_work_is_reported(changed: dict[str, str], named: str) -> None:
+    (problem,) = _problems(**changed)
+    assert named in problem
 
 
-def test_a_value_that_is_out_of_range_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_is_out_of_range_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PORT", "99999")
-    (told,) = problems(_GOOD, own_machine=True)
-    assert "port" in told
+    (problem,) = problems(_GOOD, own_machine=True)
+    assert "port" in problem
 
 
 def test_on_one_machine_loopback_is_fine() -> None:

@@ -96,9 +96,9 @@ def test_a_control_store_that_ended_is_started_again_and_nothing_else_is_touched
 @pytest.mark.parametrize("waited_for", [(), ("before",)])
 def test_one_that_ends_again_and_again_ends_the_node(waited_for: tuple[str, ...]) -> None:
     watched = _Watched("raise SystemExit(3)", *waited_for)
-    _, told = watched.process.communicate(timeout=30)
+    _, logged = watched.process.communicate(timeout=30)
     assert watched.process.returncode == 1
-    assert told.count("started again") == 5
+    assert logged.count("started again") == 5
     _until(lambda: not psutil.pid_exists(watched.pids["raylet"]))
 
 

@@ -51,7 +51,7 @@ def refusing() -> Iterator[str]:
         ("503", 3),
     ],
 )
-def test_exit_codes_tell_refusals_apart(refusing: str, answered: str, code: int) -> None:
+def test_exit_codes_distinguish_refusals(refusing: str, answered: str, code: int) -> None:
     arguments = ["session", "show", answered, "--json", "--url", refusing, "--key", "k"]
     result = _run(application, arguments)
     assert result.exit_code == code
@@ -80,9 +80,9 @@ def test_every_command_speaks_json_and_of_elsewhere() -> None:
     names = ["ls", "show", "create", "qr", "code", "send", "events", "start", "stop", "restart"]
     for name in [*names, "logout", "rm", "export", "import", "take-back"]:
         assert f" {name} " in listed
-        told = _run(application, ["session", name, "--help"], env={"COLUMNS": "200"}).output
-        assert "--json" in told
-        assert "--url" in told
+        shown = _run(application, ["session", name, "--help"], env={"COLUMNS": "200"}).output
+        assert "--json" in shown
+        assert "--url" in shown
 
 
 def test_the_shells_completion_is_there() -> None:

@@ -73,7 +73,7 @@ async def test_one_that_is_abandoned_never_runs(program: Path) -> None:
     assert not (folder / "ran").exists()
 
 
-def test_one_that_fails_says_where_to_look(program: Path) -> None:
+def test_one_that_fails_names_its_log(program: Path) -> None:
     folder = program.parent
     program.write_text(_PROGRAM.format(folder=folder, then="sys.exit(3)"))
     with pytest.raises(Unavailable, match=r"of_a_test failed; see .*log"):

@@ -17,21 +17,21 @@ from ops.cli.application import application
 BOB = "4915100002@c.us"
 
 
-def told(session: str, event: str, **payload: Any) -> dict[str, Any]:
+def envelope(session: str, event: str, **payload: Any) -> dict[str, Any]:
     return {"event": event, "session": session, "timestamp": 1767323045000, "payload": payload}
 
 
 EVENTS = [
-    told("alice", "message", body="hello there", fromMe=False, **{"from": BOB}),
-    told("bob", "message.any", body="[red]\x1b[2Jbad", fromMe=True, to="1@g.us"),
-    told("bob", "session.status", status="WORKING"),
-    told("alice", "message.ack", ackName="READ", to=BOB, fromMe=True),
-    told("alice", "message.reaction", reaction={"text": "👍"}, **{"from": BOB}),
+    envelope("alice", "message", body="hello there", fromMe=False, **{"from": BOB}),
+    envelope("bob", "message.any", body="[red]\x1b[2Jbad", fromMe=True, to="1@g.us"),
+    envelope("bob", "session.status", status="WORKING"),
+    envelope("alice", "message.ack", ackName="READ", to=BOB, fromMe=True),
+    envelope("alice", "message.reaction", reaction={"text": "👍"}, **{"from": BOB}),
 ]
 
 
 class _Streams(BaseHTTPRequestHandler):
-    """Tells two events at a time, as a stream that ends."""
+    """Sends two events at a time, as a stream that ends."""
 
     parts: ClassVar[Iterator[list[dict[str, Any]]]] = iter(())
 

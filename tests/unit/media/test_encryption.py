@@ -44,8 +44,8 @@ def test_the_host_and_the_token_are_read_from_the_complaint() -> None:
 
 
 def test_no_token_is_in_the_error_when_the_complaint_is_another() -> None:
-    with pytest.raises(UploadError) as told:
+    with pytest.raises(UploadError) as caught:
         parse_upload_error('Get "https://elsewhere/x?auth=secret": refused')
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
     with pytest.raises(UploadError, match="websocket not connected"):
         parse_upload_error("failed to refresh media connections: websocket not connected")

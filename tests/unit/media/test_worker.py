@@ -1,4 +1,4 @@
-"""The worker that looks at strangers' files: refuses what is none, and can be ended."""
+"""The worker that reads strangers' files: refuses what is none, and can be ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What devices of any client ask of the sandbox, and what they are told: without a wire between."""
+"""What devices of any client ask of the sandbox, and what they are sent: without a wire between."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Device:
         self.number, self.device = made.number, made.device
         self.active = self.available = False
         self.media_host = "mmg.whatsapp.net"
-        self.told: list[Node] = []
+        self.sent: list[Node] = []
         self._server = server
         server.peers.enter(self)
 
     async def send(self, node: Node) -> None:
-        self.told.append(node)
+        self.sent.append(node)
 
     async def end(self, node: Node | None = None) -> None:
         self.active = False
@@ -58,10 +58,10 @@ class Device:
         await self._server.handle(self, node)
 
     async def ask(self, xmlns: str, kind: str, *content: Node, to: Any = SERVER_JID) -> Node:
-        number = str(len(self.told))
+        number = str(len(self.sent))
         asked = Node.make("iq", list(content), id=number, xmlns=xmlns, type=kind, to=to)
         await self.say(asked)
-        return next(n for n in self.told if n.tag == "iq" and n.get("id") == asked.get("id"))
+        return next(n for n in self.sent if n.tag == "iq" and n.get("id") == asked.get("id"))
 
     async def query(self, number: str, **variables: Any) -> Any:
         content = json.dumps({"variables": variables})
@@ -97,7 +97,7 @@ class Device:
         await settled(self._server)
 
     def last(self, tag: str, **attrs: str) -> Node | None:
-        tagged = [n for n in self.told if n.tag == tag]
+        tagged = [n for n in self.sent if n.tag == tag]
         fits = [n for n in tagged if all(n.get(k) == v for k, v in attrs.items())]
         return fits[-1] if fits else None
 
@@ -177,18 +177,18 @@ async def test_a_device_that_is_active_before_it_has_keys_is_greeted_when_it_has
     await device.ask("passive", "set", Node.make("active"))
     await settled(server)
     asked = device.last("notification", type="encrypt")
-    assert asked is not None, "it is told that it has none"
+    assert asked is not None, "it is notified that it has none"
     count = asked.child("count")
     assert count is not None
     assert count.get("value") == "0"
     assert device.last("message") is None
     await device.upload_keys()
     await settled(server)
-    greetings = [n for n in device.told if n.tag == "message" and n.get("category") == "peer"]
+    greetings = [n for n in device.sent if n.tag == "message" and n.get("category") == "peer"]
     assert len(greetings) == 4, "the keys of its settings, and three parts of the past"
     await device.ask("passive", "set", Node.make("active"))
     await settled(server)
-    assert len([n for n in device.told if n.tag == "message"]) == 4, "once"
+    assert len([n for n in device.sent if n.tag == "message"]) == 4, "once"
 
 
 async def test_posts_of_a_channel_reach_its_followers(
@@ -275,7 +275,7 @@ async def test_the_queries_of_three_libraries_have_an_answer(
     assert len(mex._QUERIES) > 35
 
 
-async def test_what_changes_about_a_group_is_told_whole(
+async def test_what_changes_about_a_group_is_sent_whole(
     alice: Phone, bob: Phone, linked: Linked
 ) -> None:
     device = linked(bob)
@@ -291,23 +291,23 @@ async def test_what_changes_about_a_group_is_told_whole(
     jid = Jid(group.get("id"), "g.us")
     for change in ("announcement", "not_announcement", "invite"):
         await alice.iq("w:g2", "set", jid, Node.make(change))
-        told = device.last("notification", type="w:gp2")
-        assert told is not None
-        part = told.child(change)
-        assert part is not None, told
-        assert part.get("code" if change == "invite" else "v_id"), told
+        notification = device.last("notification", type="w:gp2")
+        assert notification is not None
+        part = notification.child(change)
+        assert part is not None, notification
+        assert part.get("code" if change == "invite" else "v_id"), notification
 
 
-async def test_an_about_text_is_told_to_who_knows_the_person(
+async def test_an_about_text_is_sent_to_who_knows_the_person(
     server: Server, alice: Phone, bob: Phone, linked: Linked
 ) -> None:
     device = linked(bob)
     await device.log_in()
     server.store.watch(ALICE, device.number, device.device, by_lid=True)
     await alice.iq("status", "set", SERVER_JID, Node.make("status", "Away"))
-    told = device.last("notification", type="status")
-    assert told is not None
-    part = told.child("set")
+    notification = device.last("notification", type="status")
+    assert notification is not None
+    part = notification.child("set")
     assert part is not None
     assert part.data == b"Away"
 
@@ -320,7 +320,7 @@ async def test_typing_waits_a_moment_for_who_comes_back(
     await alice.type(BOB)
     await device.log_in()
     assert device.last("chatstate") is not None
-    device.told.clear()
+    device.sent.clear()
     device.active = False
     await alice.type(BOB)
     monkeypatch.setattr(chatstates, "TTL_SECONDS", 0.0)
@@ -328,14 +328,14 @@ async def test_typing_waits_a_moment_for_who_comes_back(
     assert device.last("chatstate") is None
 
 
-async def test_who_is_told_by_number_hears_of_no_lid(
+async def test_who_is_addressed_by_number_hears_of_no_lid(
     server: Server, alice: Phone, bob: Phone, linked: Linked
 ) -> None:
     server.directory.set_lids(ALICE, on=False)
     device = linked(alice)
     await device.log_in()
     await bob.send_text(ALICE, "hi")
-    message = [n for n in device.told if n.tag == "message" and not n.get("category")][-1]
+    message = [n for n in device.sent if n.tag == "message" and not n.get("category")][-1]
     assert message.get("from") == f"{BOB}@s.whatsapp.net"
     assert "lid" not in str(message)
     listed = [Node.make("user", jid=Jid(BOB, "s.whatsapp.net"))]
@@ -350,12 +350,12 @@ async def test_who_is_told_by_number_hears_of_no_lid(
     assert group is not None
     assert group.get("addressing_mode") == "pn"
     await bob.send_text(f"{group.get('id')}@g.us", "in the group")
-    told = [n for n in device.told if n.tag == "message"][-1]
-    assert told.get("participant") == f"{BOB}@s.whatsapp.net"
-    assert "@lid" not in str(told)
+    received = [n for n in device.sent if n.tag == "message"][-1]
+    assert received.get("participant") == f"{BOB}@s.whatsapp.net"
+    assert "@lid" not in str(received)
     server.directory.set_lids(ALICE, on=True)
     await bob.send_text(ALICE, "hi again")
-    assert device.told[-1].jid("from").server == "lid"
+    assert device.sent[-1].jid("from").server == "lid"
 
 
 async def test_a_restricted_account_takes_messages_with_its_token_only(
@@ -376,9 +376,9 @@ async def test_a_restricted_account_takes_messages_with_its_token_only(
     assert await error("M1", None) == "463"
     token = Node.make("token", jid=jid_of(bob.account), t=5, type="trusted_contact")
     await alice.iq("privacy", "set", SERVER_JID, Node.make("tokens", [token]))
-    told = device.last("notification", type="privacy_token")
-    assert told is not None
-    tokens = told.child("tokens")
+    notification = device.last("notification", type="privacy_token")
+    assert notification is not None
+    tokens = notification.child("tokens")
     assert tokens is not None
     given = tokens.children("token")[0]
     assert (given.get("t"), given.get("type")) == ("5", "trusted_contact")
@@ -414,8 +414,8 @@ async def test_a_token_made_with_the_shared_salt_opens_a_restricted_account(
     assert HistorySync.FromString(blob.SerializeToString()).nctSalt == salt
     value = settings.nct_salt(salt)[1].value.SerializeToString()
     assert SyncActionValue.FromString(value).nctSaltSyncAction.salt == salt
-    told = await device.ask("abt", "get", Node.make("props", protocol="1"))
-    props = told.child("props")
+    answer = await device.ask("abt", "get", Node.make("props", protocol="1"))
+    props = answer.child("props")
     assert props is not None
     codes = {one.get("config_code"): one.get("config_value") for one in props.children("prop")}
     assert codes == {"10518": "1", "24941": "1"}
@@ -446,8 +446,8 @@ async def test_a_phone_uploads_again_what_the_media_server_forgot(
             await asyncio.sleep(0.02)
         raise AssertionError("no answer")
 
-    told = await ask(message_id, image.mediaKey)
-    parts = {child.tag: child.data for child in (told.child("encrypt") or Node("x")).children()}
+    retry = await ask(message_id, image.mediaKey)
+    parts = {child.tag: child.data for child in (retry.child("encrypt") or Node("x")).children()}
     plain = media.open_retry(
         parts["enc_p"], parts["enc_iv"], media_key=image.mediaKey, message_id=message_id
     )
@@ -471,8 +471,8 @@ async def test_a_community_has_groups_and_their_members(
     community = Jid(answer.get("id"), "g.us")
 
     async def subgroups() -> dict[str, Any]:
-        told = await owner.query("9935467776504344", group_id=str(community))
-        found: dict[str, Any] = told["xwa2_group_query_by_id"]
+        data = await owner.query("9935467776504344", group_id=str(community))
+        found: dict[str, Any] = data["xwa2_group_query_by_id"]
         return found
 
     found = await subgroups()
@@ -508,9 +508,9 @@ async def test_a_community_has_groups_and_their_members(
 
     unlink = Node.make("unlink", [asked], unlink_type="sub_group")
     assert "error" not in str(await owner.ask("w:g2", "set", unlink, to=community))
-    told = guest.last("notification", type="w:gp2")
-    assert told is not None
-    assert told.child("unlink") is not None
+    notification = guest.last("notification", type="w:gp2")
+    assert notification is not None
+    assert notification.child("unlink") is not None
     refused = await guest.ask("w:g2", "set", Node.make("delete_parent"), to=community)
     assert refused.get("type") == "error"
     await owner.ask("w:g2", "set", Node.make("delete_parent"), to=community)

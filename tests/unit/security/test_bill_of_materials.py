@@ -20,9 +20,9 @@ def test_the_bill_is_the_lock() -> None:
         one.partition(";")[0].lower() for one in pinned
     }
     hashes = [
-        told["content"]
+        entry["content"]
         for one in bill["components"]
-        for told in one["externalReferences"][0]["hashes"]
+        for entry in one["externalReferences"][0]["hashes"]
     ]
     assert len(hashes) == lock.count("--hash=sha256:")
     assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
@@ -34,8 +34,8 @@ def test_the_command_writes_it_without_a_network(tmp_path: Path) -> None:
     bill = tmp_path / "bill.json"
     done = CliRunner().invoke(application, ["audit", "--sbom", str(bill)])
     assert done.exit_code == 0, done.output
-    told = json.loads(bill.read_text())
-    references = [one["bom-ref"] for one in told["components"]]
+    written = json.loads(bill.read_text())
+    references = [one["bom-ref"] for one in written["components"]]
     assert len(set(references)) > 150
     packages = json.loads((ROOT / "console" / "package-lock.json").read_text())["packages"]
     locked = {
@@ -46,6 +46,8 @@ def test_the_command_writes_it_without_a_network(tmp_path: Path) -> None:
     npm = {r.removeprefix("pkg:npm/").replace("%40", "@") for r in references if ":npm/" in r}
     assert npm == locked
     digests = [
-        h["content"] for one in told["components"] for h in one["externalReferences"][0]["hashes"]
+        h["content"]
+        for one in written["components"]
+        for h in one["externalReferences"][0]["hashes"]
     ]
     assert {len(digest) for digest in digests} == {64, 128}

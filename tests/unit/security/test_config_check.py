@@ -1,4 +1,4 @@
-"""`gateway config check`: what is missing or weak is told, without telling it."""
+"""`gateway config check`: what is missing or weak is reported, without showing it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def checked(monkeypatch: pytest.MonkeyPatch, **changes: str) -> tuple[int, str]:
 
 
 def test_good_settings_are_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, told = checked(monkeypatch)
-    assert code == 0, told
-    assert "fit for production" in told
+    code, output = checked(monkeypatch)
+    assert code == 0, output
+    assert "fit for production" in output
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,17 @@ def test_good_settings_are_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_weak_is_refused(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    code, told = checked(monkeypatch, **{variable: value})
+    code, output = checked(monkeypatch, **{variable: value})
     assert code == 1
-    assert f"error {variable}" in told
-    assert GOOD["HTTP_API_KEY"] not in told
+    assert f"error {variable}" in output
+    assert GOOD["HTTP_API_KEY"] not in output
 
 
-def test_what_risks_a_ban_or_a_listener_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, told = checked(monkeypatch, PACING_ENABLED="false", HTTP_HOST="0.0.0.0")  # noqa: S104
+def test_what_risks_a_ban_or_a_listener_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = checked(monkeypatch, PACING_ENABLED="false", HTTP_HOST="0.0.0.0")  # noqa: S104
     assert code == 0, "it may be meant"
-    assert "warning PACING_ENABLED" in told
-    assert "warning HTTP_TLS_CERT_FILE" in told
+    assert "warning PACING_ENABLED" in output
+    assert "warning HTTP_TLS_CERT_FILE" in output
 
 
 def test_production_does_not_come_up_with_a_weak_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ SYNCHRONOUS = replace(
 @pytest.mark.parametrize(
     "facts", [FACTS, SYNCHRONOUS, replace(SYNCHRONOUS, synchronous_commit="remote_apply")]
 )
-def test_a_database_that_keeps_what_it_is_told_is_fit(facts: ServerFacts) -> None:
+def test_a_database_that_keeps_what_it_commits_is_fit(facts: ServerFacts) -> None:
     assert durability_findings(facts, Settings()) == []
 
 
@@ -117,7 +117,7 @@ def test_a_database_that_keeps_what_it_is_told_is_fit(facts: ServerFacts) -> Non
         replace(SYNCHRONOUS, synchronous_commit="off"),
     ],
 )
-def test_a_database_that_may_lose_what_was_accepted_is_refused_unless_told_otherwise(
+def test_a_database_that_may_lose_what_was_accepted_is_refused_unless_allowed(
     facts: ServerFacts,
 ) -> None:
     settings = Settings()
@@ -128,6 +128,6 @@ def test_a_database_that_may_lose_what_was_accepted_is_refused_unless_told_other
     assert found.level == "warning"
 
 
-def test_a_database_that_does_not_tell_its_life_is_told() -> None:
+def test_a_database_that_does_not_know_its_life_is_reported() -> None:
     (found,) = durability_findings(replace(FACTS, knows_its_life=False), Settings())
     assert (found.level, found.variable) == ("warning", "DATABASE_URL")

@@ -62,7 +62,7 @@ def test_a_socket_is_open_to_those_who_may_write(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_belongs_to_another_is_told(passable: Path) -> None:
+def test_what_belongs_to_another_is_reported(passable: Path) -> None:
     (passable / "theirs").touch(mode=0o600)
     os.chown(passable / "theirs", 12345, 12345)
     assert _found(passable) == {"theirs": "belongs to uid 12345"}

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from cluster.domain.session_config import BROWSERS, IgnoreConfig, SessionConfig
 
 ROOT = Path(__file__).parents[3]
-#: Where the model is made and told: to be there is no effect.
-_TELLING = {"cluster/domain/session_config.py", "api/models/sessions.py"}
+#: Where the model is declared and answered: to be there is no effect.
+_DECLARING = {"cluster/domain/session_config.py", "api/models/sessions.py"}
 
 
 def _fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, str]]:
@@ -60,7 +60,7 @@ def test_somebody_reads_it(path: str, name: str) -> None:
     reads = re.compile(rf"""["']{name}["']|\.{name}\b""")
     for folder in ("actors", "client", "cluster"):
         for file in (ROOT / folder).rglob("*.py"):
-            if str(file.relative_to(ROOT)) in _TELLING or "cli" in file.parts:
+            if str(file.relative_to(ROOT)) in _DECLARING or "cli" in file.parts:
                 continue
             if reads.search(file.read_text()):
                 return

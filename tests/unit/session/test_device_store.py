@@ -43,7 +43,7 @@ def test_a_store_from_before_a_reboot_is_not_trusted(tmp_path: Path) -> None:
     assert not DeviceFolder.take(tmp_path, 1, 2).intact
 
 
-def test_leftovers_are_removed(tmp_path: Path) -> None:
+def test_folders_of_earlier_owners_are_removed(tmp_path: Path) -> None:
     used(tmp_path, 1, "old").release()
     later = DeviceFolder.take(tmp_path, 1, 5)
     later.discard_others()

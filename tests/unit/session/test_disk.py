@@ -17,19 +17,19 @@ def test_a_folder_that_is_yet_to_be_made_is_judged_by_its_disk(tmp_path: Path) -
     assert nearly_full(folder, 1 << 62)
 
 
-async def test_many_who_ask_look_once_and_see_a_change(
+async def test_many_who_ask_read_it_once_and_see_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, free = [], [10]
+    reads, free = [], [10]
 
-    def look(folder: Path) -> os.statvfs_result:
-        looks.append(folder)
+    def statvfs(folder: Path) -> os.statvfs_result:
+        reads.append(folder)
         return os.statvfs_result((1, 1, 100, free[0], free[0], 0, 0, 0, 0, 255))
 
-    monkeypatch.setattr(os, "statvfs", look)
+    monkeypatch.setattr(os, "statvfs", statvfs)
     disk = FullDisk(tmp_path, least=5)
     assert set(await asyncio.gather(*(disk.seen(60) for _ in range(50)))) == {False}
-    assert len(looks) == 1
+    assert len(reads) == 1
     free[0] = 4
     assert not await disk.seen(60)
     assert await disk.seen(0)

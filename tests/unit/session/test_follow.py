@@ -1,5 +1,5 @@
-"""However late, in whatever order, or not at all an owner is told of what was accepted: a message
-goes out once, and each chat's in the order of their acceptance."""
+"""However late, in whatever order, or not at all an owner is notified of what was accepted: a
+message goes out once, and each chat's in the order of their acceptance."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Store:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_once_and_in_order_whoever_tells_what(seed: int) -> None:
+async def test_once_and_in_order_whoever_notifies_of_what(seed: int) -> None:
     chance = random.Random(seed)
     store, wire = Store(chance), list[tuple[str, int]]()
 
@@ -120,7 +120,7 @@ async def test_once_and_in_order_whoever_tells_what(seed: int) -> None:
             owner.newest_accepted = max(owner.newest_accepted, len(store.rows))
             owner.accepted.set()
 
-    async def tell(row: OutboxRow) -> None:
+    async def notify(row: OutboxRow) -> None:
         await asyncio.sleep(chance.random() * 0.03)
         try:
             await calls.follow(row, 5.0)
@@ -128,20 +128,20 @@ async def test_once_and_in_order_whoever_tells_what(seed: int) -> None:
             return
 
     renewing = asyncio.create_task(renew())
-    telling = []
+    notifying = []
     while len(store.rows) < _MESSAGES:
         row = store.accept(f"chat {chance.randrange(3)}")
         # Not at all, once, or twice: a retry, whose row was read before.
-        telling += [asyncio.create_task(tell(row)) for _ in range(chance.randrange(3))]
+        notifying += [asyncio.create_task(notify(row)) for _ in range(chance.randrange(3))]
         await asyncio.sleep(chance.random() * 0.004)
     async with asyncio.timeout(30):
         while any(row.state is OutboxState.ACCEPTED for row in store.rows):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        await asyncio.gather(*telling)
+        await asyncio.gather(*notifying)
     # A caller of long ago, with the row as it was then.
     for row in store.rows[:5]:
         calls.outbox._finished.clear()
-        await tell(replace(row, state=OutboxState.ACCEPTED))
+        await notify(replace(row, state=OutboxState.ACCEPTED))
     for task in (renewing, filling):
         task.cancel()
     await calls.outbox.stop()

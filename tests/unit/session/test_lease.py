@@ -128,7 +128,7 @@ async def test_a_renewal_that_cannot_be_cancelled_holds_up_nothing() -> None:
 
 
 class Armed:
-    """A dead man's switch that tells how far ahead it was set."""
+    """A dead man's switch that shows how far ahead it was set."""
 
     def __init__(self) -> None:
         self.deadline = 0.0

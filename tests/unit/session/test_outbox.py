@@ -22,8 +22,7 @@ from cluster.domain.errors import (
 
 
 class Wire:
-    """Stands for the connection and the store: takes what it is told to take, and remembers the
-    order."""
+    """Stands for the connection and the store: takes what it is given, and remembers the order."""
 
     def __init__(self) -> None:
         #: Asked before each record.
@@ -185,7 +184,9 @@ async def test_messages_go_out_in_the_order_of_their_acceptance(outbox: Outbox, 
     assert wire.sent == ["m7", "m8", "m9", "m10"]
 
 
-async def test_who_asks_late_is_told_and_sends_nothing_again(outbox: Outbox, wire: Wire) -> None:
+async def test_who_asks_late_is_answered_and_sends_nothing_again(
+    outbox: Outbox, wire: Wire
+) -> None:
     outbox.resume()
     await asyncio.wait_for(outbox.add(entry(1)), 10)
     outcome = await asyncio.wait_for(outbox.add(entry(1)), 10)
@@ -295,7 +296,7 @@ async def test_nothing_more_goes_out_once_a_record_was_refused(outbox: Outbox, w
             await one
 
 
-async def test_what_is_left_at_the_end_is_told_to_move_along(outbox: Outbox) -> None:
+async def test_what_is_left_at_the_end_is_refused_with_not_owner(outbox: Outbox) -> None:
     waiting = outbox.add(entry(1))
     await outbox.stop()
     with pytest.raises(NotOwner):

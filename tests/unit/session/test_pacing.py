@@ -81,7 +81,7 @@ def test_a_young_device_gets_less_and_grows_up() -> None:
     assert PROFILES["trusted"].share(0) == 1, "has no warm-up"
 
 
-def test_a_queued_message_is_told_its_place() -> None:
+def test_the_places_of_queued_messages_are_reported() -> None:
     pace = fresh()
     pace.opens(NOW - 10)
     places = pace.places([False, True, False, True, False], NOW)
@@ -92,7 +92,7 @@ def test_a_queued_message_is_told_its_place() -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 2, 7])
-def test_the_place_of_one_costs_no_look_at_the_others(sent: int) -> None:
+def test_the_place_of_one_is_computed_without_the_others(sent: int) -> None:
     pace = fresh()
     for _ in range(sent):
         pace.took(NOW, 0.5)

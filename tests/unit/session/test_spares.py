@@ -38,21 +38,21 @@ def _always(wanted: int) -> Callable[[], Awaitable[int]]:
     return answer
 
 
-async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_first_look(
+async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_first_poll(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeper, "_EVERY", 0.01)
-    there = looks = 0
+    there = polls = 0
     asked: list[tuple[int, int]] = []
 
     def count(root: Path) -> int:
-        nonlocal looks
-        looks += 1
+        nonlocal polls
+        polls += 1
         return there
 
     async def start() -> None:
         nonlocal there
-        asked.append((looks, there))
+        asked.append((polls, there))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(0.05, come)
 

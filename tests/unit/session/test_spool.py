@@ -76,7 +76,7 @@ def test_a_torn_last_line_costs_that_entry_alone(tmp_path: Path) -> None:
         assert Spool.read(path)[:2] == [b"x" * 100 + b"\0", b"x" * 100 + b"\1"]
 
 
-def test_leftovers_become_the_new_owners(tmp_path: Path) -> None:
+def test_orphaned_entries_become_the_new_owners(tmp_path: Path) -> None:
     old = Spool(tmp_path / "old", limit=1 << 20)
     old.add(b"left")
     new = Spool(tmp_path / "new", limit=1 << 20)
@@ -128,14 +128,14 @@ def test_threads_may_add_and_finish_at_once(tmp_path: Path) -> None:
     assert Spool.read(path) == []
 
 
-def test_a_full_disk_is_told_of_and_the_entry_kept_in_memory(tmp_path: Path) -> None:
-    told: list[bool] = []
-    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: told.append(True))
+def test_a_full_disk_is_reported_and_the_entry_kept_in_memory(tmp_path: Path) -> None:
+    reported: list[bool] = []
+    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: reported.append(True))
     spool.add(b"fits")
     with io.FileIO("/dev/full", "a") as full:
         spool._file = full
         ticket = spool.add(b"does not")
-    assert told == [True]
+    assert reported == [True]
     assert not spool.survives
     assert spool.pending()[ticket] == b"does not"
 
@@ -230,15 +230,15 @@ def test_what_is_committed_meanwhile_is_not_waited_for(
 def test_what_the_disk_refused_late_is_in_memory_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, full: bool
 ) -> None:
-    told: list[bool] = []
+    reported: list[bool] = []
     disk = Disk(monkeypatch)
-    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: told.append(True))
+    spool = Spool(tmp_path / "spool", limit=1 << 20, on_full=lambda: reported.append(True))
     disk.error = code
     disk.may_end.release()
     one = Flush(spool)
     assert one.over()
     assert not spool.survives
-    assert bool(told) is full
+    assert bool(reported) is full
     # What comes after it stands on its own.
     disk.error = 0
     disk.may_end.release()
@@ -254,7 +254,7 @@ def test_without_it_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert disk.calls == 0
 
 
-def test_leftovers_are_safe_before_their_files_may_go(
+def test_orphaned_entries_are_safe_before_their_files_may_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk, spool = Disk(monkeypatch), Spool(tmp_path / "spool", limit=1 << 20)

@@ -57,7 +57,7 @@ HELD = {
 _CALLER = "a caller's wish, which holds whoever owns the session"
 _SUPERVISOR = "the supervisor's: an assignment or a mark is a wish, and two supervisors do no harm"
 _DISPATCHER = "a dispatcher's, conditional on its lease of the row"
-_BRIDGE = "of who tells Chatwoot, or is told by it: what is there, which repeats do not change"
+_BRIDGE = "of the bridge with Chatwoot, both ways: what is there, which repeats do not change"
 _OLD = "removes what is old, whoever owns what"
 _BEFORE = "of a process before it claims: it has no epoch yet, and what it writes only paces starts"
 OTHERS = {
@@ -97,7 +97,7 @@ OTHERS = {
     "outbox._ACCEPT": _CALLER,
     "ownership.OwnershipStore.claim": "makes the epoch",
     "ownership.OwnershipStore.left": "of an epoch that a newer one has followed",
-    "people.PeopleStore.named": "names, which a newer one overwrites whoever tells it",
+    "people.PeopleStore.named": "names, which a newer one overwrites whoever brings it",
     "quarantine.QuarantineStore.delete": _CALLER,
     "sessions.SessionStore.create": _CALLER,
     "sessions.SessionStore.delete": _CALLER,

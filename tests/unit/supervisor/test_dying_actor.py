@@ -41,7 +41,7 @@ async def test_one_that_ends_is_not_taken_for_the_new_one(monkeypatch: pytest.Mo
     assert asked[1:] == [{"bad node"}] * 3
 
 
-async def test_one_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_does_not_end_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_actors, "create_host_actor", lambda *_: OLD)
     monkeypatch.setattr("actors.supervisor.host_actors.ray.kill", lambda *_, **__: None)
     monkeypatch.setattr(host_actors, "_NAME_SECONDS", 0.1)

@@ -23,7 +23,7 @@ OWNED = Start(
 
 
 def _first_end(probes: dict[float, ProbeResult], usual: ProbeResult) -> float | None:
-    """Second at which the process is ended, looked at once a second, of 300."""
+    """Second at which the process is ended, probed once a second, of 300."""
     now = 0.0
     liveness = Liveness(LIMITS, clock=lambda: now)
     for second in range(300):
@@ -77,7 +77,7 @@ def test_a_lease_in_between_clears_the_suspicion() -> None:
         ({"lapsed": 60.0, "held_on": "n"}, False),
     ],
 )
-def test_who_waits_for_its_turn_or_is_parked_is_not_watched(
+def test_who_waits_for_its_turn_or_is_held_is_not_watched(
     change: dict[str, object], ownerless: bool
 ) -> None:
     assert is_ownerless(replace(OWNED, **change)) is ownerless  # type: ignore[arg-type]

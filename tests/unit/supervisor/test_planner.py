@@ -53,7 +53,7 @@ def test_slots_that_hosts_reserve_bound_the_hosts_of_a_node() -> None:
     assert plan.left == list(range(25, 30))
 
 
-def test_nothing_goes_to_drained_nodes_worn_hosts_or_where_it_comes_from() -> None:
+def test_nothing_goes_to_drained_nodes_retired_hosts_or_where_it_comes_from() -> None:
     nodes = [Node(id="a", slots=100, open=False), Node(id="b", slots=20)]
     hosts = [
         HostLoad(id=1, node="a", capacity=10),
@@ -67,7 +67,7 @@ def test_nothing_goes_to_drained_nodes_worn_hosts_or_where_it_comes_from() -> No
     assert [(new.node, sessions) for new, sessions in moved.new] == [("b", [7])]
 
 
-def test_what_lives_on_a_drained_node_or_in_a_worn_host_leaves() -> None:
+def test_what_lives_on_a_drained_node_or_in_a_retired_host_leaves() -> None:
     nodes = [Node(id="a", slots=10, open=False), Node(id="b", slots=20)]
     hosts = [
         HostLoad(id=1, node="a", capacity=10, sessions={1}),

@@ -11,20 +11,20 @@ _MADE_BY = {"create_task", "ensure_future", "TaskGroup"}
 _AWAITED = "awaited by who makes it, or cancelled when that one ends"
 _SUPERVISED = "a part of a session: its end ends the session (`Owner.supervise`)"
 _CALLBACK = "its end is looked at as soon as it comes, in a callback"
-_TOLD = "tells its error to everybody who waits"
+_PASSED_ON = "passes its error on to everybody who waits"
 _CAUGHT = "short, and catches what it can meet; the next one is made anew"
 #: (file, function): where tasks are made without `endless`.
 _KNOWN = {
     ("actors/checkpoint/checkpointer.py", "start"): _SUPERVISED,
     ("actors/checkpoint/restore.py", "read"): _AWAITED,
-    ("actors/hosts/renewals.py", "renew"): _TOLD,
+    ("actors/hosts/renewals.py", "renew"): _PASSED_ON,
     ("actors/hosts/slot.py", "__init__"): "the host looks at `done`",
     ("actors/hosts/slot.py", "_after_cut_off"): _AWAITED,
     ("actors/hosts/slot.py", "_back_or_elsewhere"): _AWAITED,
     ("actors/hosts/slot.py", "_run_session"): _AWAITED,
     ("actors/session/eager_downloads.py", "arrived"): _CAUGHT,
     ("actors/hosts/relocation.py", "reaches_postgresql"): _AWAITED,
-    ("actors/supervisor/coalescer.py", "do"): _TOLD,
+    ("actors/supervisor/coalescer.py", "do"): _PASSED_ON,
     ("actors/session/lease.py", "_renewed"): _AWAITED,
     ("actors/session/lease.py", "start"): _SUPERVISED,
     ("actors/session/opening.py", "device"): _AWAITED,
@@ -53,13 +53,13 @@ _KNOWN = {
     ("client/live.py", "changed"): "readers poll, and begin it again when it has ended",
     ("client/session.py", "_answered_by_owner"): _AWAITED,
     ("client/session.py", "_followed"): _AWAITED,
-    ("cluster/local_calls.py", "__init__"): _TOLD,
+    ("cluster/local_calls.py", "__init__"): _PASSED_ON,
     ("cluster/local_calls.py", "connected"): _CAUGHT,
     ("cluster/reach.py", "connects"): _AWAITED,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
     ("cluster/stores/circuit_breaker.py", "_watch_until_well"): "the next call begins it again",
-    ("cluster/stores/group_commit.py", "_begin_alone"): _TOLD,
-    ("cluster/stores/group_commit.py", "one"): _TOLD,
+    ("cluster/stores/group_commit.py", "_begin_alone"): _PASSED_ON,
+    ("cluster/stores/group_commit.py", "one"): _PASSED_ON,
     ("cluster/stores/notifier.py", "notify"): "catches all; the next notification begins it again",
 }
 
@@ -94,5 +94,5 @@ def _name(node: ast.expr) -> str:
     )
 
 
-def test_every_task_is_looked_after() -> None:
+def test_every_task_is_known() -> None:
     assert _found().keys() == _KNOWN.keys()

@@ -42,7 +42,7 @@ def test_phone_numbers_are_masked_wherever_they_stand(text: str) -> None:
     masked = Masker().text(text)
     assert NUMBER not in masked
     assert NUMBER[4:9] not in masked
-    assert "49***" in masked, "still tells one from another"
+    assert "49***" in masked, "still distinguishes one from another"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root.setLevel(before[1])
 
 
-def test_every_logger_of_a_process_tells_json_without_numbers(lines: io.StringIO) -> None:
+def test_every_logger_of_a_process_logs_json_without_numbers(lines: io.StringIO) -> None:
     # As uvicorn leaves it behind where it was started.
     assert not logging.getLogger("uvicorn").handlers
     assert logging.getLogger("uvicorn.error").propagate
@@ -136,15 +136,15 @@ def test_every_logger_of_a_process_tells_json_without_numbers(lines: io.StringIO
         logging.getLogger("b").exception("crashed with %s", NUMBER)
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
         structlog.get_logger("a").info("http.request")
-    told = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert len(told) == 6
+    logged = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert len(logged) == 6
     assert NUMBER not in lines.getvalue()
     assert "operators-own-key" not in lines.getvalue()
-    for line in told:
+    for line in logged:
         assert {"timestamp", "level", "event"} <= line.keys()
         assert (line["session"], line["node"], line["epoch"]) == ("default/alice", "n1", 7)
-    assert "RuntimeError: no route to 49***78@s.whatsapp.net" in told[3]["exception"]
-    assert told[-1]["request_id"] == "r-1"
+    assert "RuntimeError: no route to 49***78@s.whatsapp.net" in logged[3]["exception"]
+    assert logged[-1]["request_id"] == "r-1"
 
 
 def test_handlers_of_others_get_masked_records_too(lines: io.StringIO) -> None:

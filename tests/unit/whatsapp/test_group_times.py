@@ -12,7 +12,7 @@ MADE = 1_795_868_894
 
 
 @pytest.mark.parametrize(
-    ("jid", "named_at", "told"),
+    ("jid", "named_at", "expected"),
     [
         ("120363000000000001@g.us", MADE, MADE),
         ("120363000000000001@g.us", MADE + 86_400, None),
@@ -20,7 +20,7 @@ MADE = 1_795_868_894
     ],
 )
 def test_a_group_is_as_old_as_its_first_name_or_its_id(
-    jid: str, named_at: int, told: int | None
+    jid: str, named_at: int, expected: int | None
 ) -> None:
     info = pb.GroupInfo(JID=from_text(jid), GroupCreated=MADE)
     info.GroupName.NameSetAt = named_at
@@ -28,4 +28,4 @@ def test_a_group_is_as_old_as_its_first_name_or_its_id(
     assert created_at is not None
     found = created_at.timestamp()
     assert abs(found - MADE) <= 128
-    assert told is None or found == told
+    assert expected is None or found == expected

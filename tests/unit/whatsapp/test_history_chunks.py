@@ -1,4 +1,4 @@
-"""A phone's history in the gateway's own terms, and what events tell of groups."""
+"""A phone's history in the gateway's own terms, and what events say of groups."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_messages_are_oldest_first_and_the_newest_unread() -> None:
         ("C", Ack.DEVICE),
     ]
     assert [m.sender for m in found] == [BOB, BOB, OWN]
-    (told,) = [one for chunk in chunks_of(data, OWN) for one in chunk.chats]
-    assert told.last_at == datetime.fromtimestamp(1_700_000_003, UTC)
+    (listed,) = [one for chunk in chunks_of(data, OWN) for one in chunk.chats]
+    assert listed.last_at == datetime.fromtimestamp(1_700_000_003, UTC)
 
 
 def test_reactions_and_deletions_are_kept_and_protocol_is_not() -> None:

@@ -31,7 +31,7 @@ def chat_state(chat: str, *, typing: bool = True, audio: bool = False) -> pb.Cha
     )
 
 
-def test_the_last_that_was_told_counts_and_a_person_is_one() -> None:
+def test_the_last_that_was_reported_counts_and_a_person_is_one() -> None:
     presences = Presences()
     presences.take(pb.Presence(From=from_text(LID), Unavailable=True, LastSeen=1767323045))
     assert presences.of_chat(LID) == {LID: Seen(state="offline", last_seen=1767323045)}
@@ -56,13 +56,13 @@ def test_the_last_that_was_told_counts_and_a_person_is_one() -> None:
         ("info query returned status 500: internal-server-error", WhatsAppRefused),
     ],
 )
-def test_refusals_are_told_by_their_meaning(text: str, kind: type[Exception]) -> None:
+def test_refusals_are_distinguished_by_their_meaning(text: str, kind: type[Exception]) -> None:
     found = meaning(text)
     assert type(found) is kind
     assert text in found.detail
 
 
-async def test_a_refusal_of_a_verb_is_told_in_the_librarys_words() -> None:
+async def test_a_refusal_of_a_verb_is_reported_in_the_librarys_words() -> None:
     class Refusing:
         async def call(self, use: object) -> None:
             said = NeonizeError("info query returned status 403: forbidden")

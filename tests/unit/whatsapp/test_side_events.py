@@ -44,7 +44,7 @@ def test_changes_of_a_group_become_one_event_each() -> None:
     }
 
 
-def test_joining_a_group_tells_of_it_as_a_whole() -> None:
+def test_joining_a_group_emits_it_as_a_whole() -> None:
     event = pb.JoinedGroup()
     event.GroupInfo.JID.CopyFrom(from_text(GROUP))
     event.GroupInfo.GroupName.Name = "Friends"

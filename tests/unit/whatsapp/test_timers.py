@@ -33,7 +33,7 @@ def emitted(raw: dict[str, Any], chat: str = BOB) -> ChatTimer | None:
     )
 
 
-def test_messages_and_the_setting_itself_tell_the_timer() -> None:
+def test_messages_and_the_setting_itself_report_the_timer() -> None:
     since = int(NOW.timestamp()) - 100
     setting = {"type": "EPHEMERAL_SETTING", "ephemeralExpiration": 86400}
     context = {"expiration": 86400, "ephemeralSettingTimestamp": str(since)}
@@ -62,7 +62,7 @@ def test_nobody_sets_a_timer_in_the_future() -> None:
     assert found.set_at == NOW
 
 
-def test_groups_tell_theirs() -> None:
+def test_groups_report_theirs() -> None:
     event = pb.GroupInfoEvent(JID=from_text(GROUP), Timestamp=1_700_000_000, Notify="x")
     event.Ephemeral.IsEphemeral, event.Ephemeral.DisappearingTimer = True, 604800
     found = side_events_of(event, frozenset())

@@ -65,7 +65,7 @@ def test_content_of_any_length_survives_the_wire(size: int) -> None:
 
 
 @given(nodes, st.booleans())
-def test_a_flag_byte_tells_compressed_from_plain(node: Node, compress: bool) -> None:
+def test_a_flag_byte_distinguishes_compressed_from_plain(node: Node, compress: bool) -> None:
     data = codec.encode(node)
     assert codec.unpack(codec.pack(data, compress=compress)) == data
 

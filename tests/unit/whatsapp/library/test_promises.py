@@ -13,7 +13,7 @@ from actors.whatsapp.library.promises import PATCHES
 from actors.whatsapp.library.versions import TRIED
 
 ROOT = Path(__file__).parents[4]
-TELL = (
+PRINT_KEPT = (
     "from actors.whatsapp.library.promises import prepare, status;"
     "prepare(); print([p.name for p in status() if p.kept])"
 )
@@ -21,23 +21,23 @@ TELL = (
 
 @pytest.mark.usefixtures("machine")
 def test_the_pinned_library_takes_every_patch(fresh: Callable[..., str]) -> None:
-    assert fresh(TELL) == str([patch.name for patch in PATCHES])
+    assert fresh(PRINT_KEPT) == str([patch.name for patch in PATCHES])
 
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("off", ["retries_in_turn,pictures_removed", "all"])
 def test_they_can_be_switched_off(off: str, fresh: Callable[..., str]) -> None:
     left = [p.name for p in PATCHES if off != "all" and p.name not in off.split(",")]
-    assert fresh(TELL, environment={"WHATSAPP_LIBRARY_PATCHES_OFF": off}) == str(left)
+    assert fresh(PRINT_KEPT, environment={"WHATSAPP_LIBRARY_PATCHES_OFF": off}) == str(left)
 
 
 @pytest.mark.usefixtures("machine")
 def test_a_version_that_nobody_tried_is_left_alone(fresh: Callable[..., str]) -> None:
     unknown = "from neonize._binder import gocode; gocode.GetVersion = lambda: b'9.9.9';"
-    assert fresh(unknown + TELL) == "[]"
+    assert fresh(unknown + PRINT_KEPT) == "[]"
     accepted = {"WHATSAPP_LIBRARY_ACCEPTED": "9.9.9"}
     everything = [patch.name for patch in PATCHES]
-    assert fresh(unknown + TELL, environment=accepted) == str(everything)
+    assert fresh(unknown + PRINT_KEPT, environment=accepted) == str(everything)
 
 
 def test_the_pinned_version_was_tried_on_every_machine() -> None:
@@ -45,7 +45,7 @@ def test_the_pinned_version_was_tried_on_every_machine() -> None:
     assert all(TRIED["0.5.2"].values())
 
 
-def test_names_are_unique_and_both_sides_are_told() -> None:
+def test_names_are_unique_and_both_sides_are_described() -> None:
     assert len({patch.name for patch in PATCHES}) == len(PATCHES)
     assert all(patch.promise and patch.without for patch in PATCHES)
 
@@ -62,20 +62,20 @@ def test_a_version_is_presented_before_anything_else_used_the_library(
     noted: str, fresh: Callable[..., str]
 ) -> None:
     version = "2.3000.1999999999"
-    tell = (
+    program = (
         "from actors.whatsapp.library.promises import facts\n"
         "from actors.whatsapp.library.client_version import presented\n"
         "print('client_version' in facts()['kept'], presented())"
     )
-    told = fresh(noted + tell, environment={"WHATSAPP_CLIENT_VERSION": version})
-    assert told == f"True {version}"
+    printed = fresh(noted + program, environment={"WHATSAPP_CLIENT_VERSION": version})
+    assert printed == f"True {version}"
 
 
 @pytest.mark.usefixtures("machine")
 def test_where_the_version_is_not_found_the_librarys_own_is_presented(
     fresh: Callable[..., str],
 ) -> None:
-    tell = (
+    program = (
         "from actors.whatsapp.library import client_version as v;"
         "own, variables = v.presented(), v.variables;"
         "v.variables = lambda: [];"
@@ -85,7 +85,7 @@ def test_where_the_version_is_not_found_the_librarys_own_is_presented(
         "print(list(smaller), v.presented() == own)"
     )
     version = {"WHATSAPP_CLIENT_VERSION": "2.3000.1999999999"}
-    assert fresh(tell, environment=version) == "['client_version'] True"
+    assert fresh(program, environment=version) == "['client_version'] True"
 
 
 @pytest.mark.usefixtures("machine")
