@@ -6,6 +6,12 @@ import sys
 
 from ops.cli.commands import COMMANDS, application_of
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The command line; ends this process."""
     asked = sys.argv[1:2]
     application_of(asked if set(asked) & set(COMMANDS) else COMMANDS)(prog_name="gateway")
+
+
+if __name__ == "__main__":
+    main()

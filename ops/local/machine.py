@@ -32,7 +32,7 @@ from ops.local.restarts import Restarts
 from ops.local.state import Phase, State
 from ops.local.steps import Step, run_module
 
-__all__ = ["Machine", "NodeOptions"]
+__all__ = ["COMMANDS", "Machine", "NodeOptions"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,8 @@ _START_SECONDS = 45.0
 #: front is spread over them again.
 _NODES_SECONDS, _SETTLED_SECONDS = 5.0, 15.0
 _FALLBACK_PORT = 8500
+#: The command line, as a step.
+COMMANDS = "ops.cli.__main__"
 _LOOPBACK = "127.0.0.1"
 
 
@@ -134,7 +136,7 @@ class Machine:
         if node is not None and not node.ended and self._options.slots and not self._alone():
             private_file(self._drained, "")
             self._try(
-                *("ops.cli", "drain", node.name),
+                *(COMMANDS, "drain", node.name),
                 *("--timeout", str(self._options.drain_seconds)),
                 timeout=self._options.drain_seconds + 30,
             )
@@ -180,7 +182,8 @@ class Machine:
     def _deploy(self, node: RayNode) -> None:
         """Supervisor and front, when they are not there (any more), or nodes came or went."""
         if not self._deployed:
-            if node.answers() and self._restarts.due("application"):
+            # Before the cluster has the head's raylet there is none that programs could connect to.
+            if node.node_id and node.answers() and self._restarts.due("application"):
                 self._deployed = self._restarts.attempt("application", self._start_application)
                 if self._deployed:
                     self._note(Phase.UP)
@@ -229,7 +232,7 @@ class Machine:
                 log.warning("machine.stores_unreachable", error=error.detail)
                 time.sleep(2)
         if self._drained.exists():
-            self._try("ops.cli", "undrain", self._options.name, timeout=60)
+            self._try(COMMANDS, "undrain", self._options.name, timeout=60)
             self._drained.unlink()
 
     def _environment(self) -> dict[str, str]:

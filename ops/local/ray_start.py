@@ -31,6 +31,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from ops.local import ray_watch
 from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
 
 _PR_SET_CHILD_SUBREAPER = 36
+#: Between looks whether a node that starts has lost a process.
+_WATCH_SECONDS = 0.2
 
 
 def _begin_zygote() -> None:
@@ -76,6 +80,9 @@ _get_node: Any = services.get_node
 
 
 class _Node(node.Node):
+    #: The cluster has it.
+    _there = False
+
     def _prepare_socket_file(self, socket_path: str, default_prefix: str) -> str:
         prefix = f"{default_prefix}.{self._ray_params.node_name}"
         return str(super()._prepare_socket_file(socket_path, prefix))
@@ -96,12 +103,21 @@ class _Node(node.Node):
     def start_ray_processes(self) -> None:
         super().start_ray_processes()  # type: ignore[no-untyped-call]
         services.get_node = self._look_up
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """Ray waits in its C++ for the node to be there, for a minute and more: also when its
+        raylet has ended meanwhile, as it does where its agents are not there within 15 seconds."""
+        while not self._there:
+            if super().dead_processes():  # type: ignore[no-untyped-call]
+                sys.stderr.write("a process of this node ended while it started\n")
+                sys.stderr.flush()
+                os._exit(1)
+            time.sleep(_WATCH_SECONDS)
 
     def _look_up(self, gcs_address: str, node_id: str) -> Any:
-        """Asked until the node is there: for minutes, also when its raylet has ended meanwhile."""
-        if super().dead_processes():  # type: ignore[no-untyped-call]
-            raise SystemExit("a process of this node ended while it started")
         found = _get_node(gcs_address, node_id)
+        self._there = True
         if path := os.environ.get(REGISTERED):
             Path(path).write_text(node_id)
         return found

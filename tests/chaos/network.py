@@ -28,7 +28,7 @@ class _Way:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._held = bytearray()
-        self._cut = False
+        self._cut = self._ended = False
 
     async def pass_on(self, data: bytes) -> None:
         if self._cut:
@@ -45,11 +45,16 @@ class _Way:
         if self._held:
             self._writer.write(bytes(self._held))
             self._held.clear()
+        if self._ended:
+            self.end()
 
     def end(self) -> None:
-        """The end where its bytes come from has closed: so does the other one, at once."""
-        with contextlib.suppress(OSError, RuntimeError):
-            self._writer.write_eof()
+        """The end where its bytes come from has closed: so does the other one, at once, or when
+        what waits has gone there."""
+        self._ended = True
+        if not self._held and self._writer.can_write_eof():
+            with contextlib.suppress(OSError, RuntimeError):
+                self._writer.write_eof()
 
 
 class _Link:

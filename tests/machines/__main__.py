@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,8 @@ import typer
 from rich.console import Console
 
 from cluster.domain.errors import GatewayError
-from machines.bed import Bed
+from machines.bed import Bed, Start
+from machines.debian import Debian
 from machines.faults import FAULTS
 from machines.report import Round, as_json, publish, read, table
 from machines.suite import Suite
@@ -26,6 +28,9 @@ def main(
     sessions: Annotated[int, typer.Option(min=2)] = 8,
     workers: Annotated[int, typer.Option(min=2, max=8)] = 3,
     rounds: Annotated[int, typer.Option(min=1)] = 1,
+    lasts: Annotated[
+        int | None, typer.Option(help="Seconds that faults last, in place of their own.")
+    ] = None,
     pause: Annotated[float, typer.Option(help="Seconds between two texts of a sender.")] = 2.0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write what was measured here, too.")
@@ -36,6 +41,16 @@ def main(
     ] = None,
     into: Annotated[
         Path | None, typer.Option(help="Write that table into this document, between its marks.")
+    ] = None,
+    start: Annotated[
+        Start,
+        typer.Option(
+            help="How nodes are started: plainly, or in a fresh Debian each by systemd or by Ray's "
+            "cluster launcher, as docs/operations.md says."
+        ),
+    ] = Start.NODE,
+    base: Annotated[
+        Path | None, typer.Option(help="Where that Debian is, or is to be kept.")
     ] = None,
     seconds: Annotated[int, typer.Option(help="It ends after that, whatever happens.")] = 14_400,
     keep: Annotated[bool, typer.Option("--keep", help="Leave data and logs.")] = False,
@@ -53,13 +68,24 @@ def main(
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {list(FAULTS)}")
     if os.geteuid() != 0 or not sys.platform.startswith("linux"):
         raise typer.BadParameter("machines are made by root, on Linux")
-    missing = [name for name in ("ip", "nft", "nsenter", "unshare") if not shutil.which(name)]
+    needed = ["ip", "nft", "nsenter", "unshare", *([] if start is Start.NODE else ["debootstrap"])]
+    missing = [name for name in needed if not shutil.which(name)]
     if missing:
-        raise typer.BadParameter(f"needs {', '.join(missing)}: Debian's iproute2, nftables")
-    chosen = [FAULTS[name] for name in fault or FAULTS]
+        raise typer.BadParameter(f"needs {', '.join(missing)}: Debian's iproute2, nftables, …")
+    possible = [one.name for one in FAULTS.values() if start in one.starts]
+    if refused := set(fault or []) - set(possible):
+        raise typer.BadParameter(f"not with nodes started by {start.value}: {refused}")
+    chosen = [FAULTS[name] for name in fault or possible]
+    if lasts is not None:
+        chosen = [
+            replace(one, name=f"{one.name}, {lasts} s", lasts=lasts, what=f"{one.what} ({lasts} s)")
+            for one in chosen
+        ]
     folder = Path(tempfile.mkdtemp(prefix="gw-machines-", dir="/var/tmp"))
     folder.chmod(0o711)
-    bed = Bed(folder, workers, stepped=any(one.steps_clock for one in chosen))
+    debian = None if start is Start.NODE else Debian(base or folder / "base")
+    stepped = any(one.steps_clock for one in chosen)
+    bed = Bed(folder, workers, stepped=stepped, start=start, debian=debian)
     measured: list[Round] = []
     broken: list[str] = []
 
@@ -72,6 +98,10 @@ def main(
     # What was made is removed, however it ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if debian is not None:
+            debian.make()
+            if start is Start.LAUNCHER:
+                debian.add_launched()
         bed.start({})
         bed.enter_clients()
 

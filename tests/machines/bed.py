@@ -15,21 +15,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import yaml
 from stepped_clock import SteppedClock
 
+from machines.debian import LAUNCHED, PATH, Debian, check_out, documented
+from ops.embedded.process import private_file
 from ops.local.layout import ROOT
 from ops.local.sandbox import SandboxAddresses, sandbox_command
 from ops.local.state import Phase, State
 
-__all__ = ["Bed", "Host", "until"]
+__all__ = ["Bed", "Host", "Start", "SystemdHost", "until"]
 
 _NETWORK = "10.77.0"
 _CLONE_NEWNET = 0x40000000
 _START_SECONDS = 480.0
+_STOP_SECONDS = 400.0
 
 
 class Host:
@@ -81,8 +86,17 @@ class Host:
 
     # -- processes ------------------------------------------------------------------------------
 
+    @property
+    def data(self) -> Path:
+        """Of its node, as this machine finds it."""
+        return self.folder / "data"
+
     def boot(self) -> None:
-        """Process 1 with mount, host name, IPC and process namespaces of its own."""
+        """Process 1 with mount, host name, IPC and process namespaces of its own; and its node."""
+        self._boot()
+        self.start_node()
+
+    def _boot(self, *more: str) -> None:
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         isolate = ["unshare", "--mount", "--propagation", "private", "--uts", "--ipc", "--pid"]
@@ -90,22 +104,51 @@ class Host:
             self,
             *("nsenter", f"--net=/run/netns/{self.namespace}"),
             *(*isolate, "--fork", "--kill-child"),
-            *(sys.executable, "-m", "machines.inside", self.name, str(self.folder)),
+            *(sys.executable, "-m", "machines.inside", self.name, str(self.folder), *more),
         )
-        self.bed.wait(ready.exists, f"{self.name} does not boot")
+        init = self._init
+
+        def booted() -> bool:
+            if init.poll() is not None:
+                raise OSError(f"{self.name} does not boot; see {self.folder}")
+            return ready.exists()
+
+        self.bed.wait(booted, f"{self.name} does not boot")
+
+    def start_node(self) -> None:
+        """As systemd does."""
+        clock = self.bed.clocks.get(self.name)
+        place = ["--join", self.bed.head.address] if self is not self.bed.head else ["--head"]
+        self.run(
+            *(sys.executable, "-m", "ops.cli", "node", *place),
+            *("--settings", str(self.bed.settings)),
+            environment={"HOME": "/var/lib/gateway", **(clock.environment if clock else {})},
+        )
+
+    def stop_node(self) -> None:
+        """SIGTERM to its node; returns when that has ended."""
+        process = self.processes.pop()
+        for child in psutil.Process(process.pid).children():
+            child.terminate()
+        process.wait(_STOP_SECONDS)
 
     @property
     def pid(self) -> int:
         """A process in its network namespace, as this machine counts them; 0: it has no power."""
         return self._init.pid if self._init else 0
 
+    @property
+    def first(self) -> int:
+        """Its process 1, as this machine counts them."""
+        (first,) = psutil.Process(self.pid).children()
+        return first.pid
+
     def run(self, *command: str, environment: dict[str, str] | None = None) -> None:
         """Start a program in the machine."""
-        (first,) = psutil.Process(self.pid).children()
         self.processes.append(
             self.bed.popen(
                 self,
-                *("nsenter", "-t", str(first.pid), "-m", "-u", "-i", "-n", "-p", "--"),
+                *("nsenter", "-t", str(self.first), "-m", "-u", "-i", "-n", "-p", "--"),
                 *command,
                 environment=environment,
             )
@@ -116,13 +159,6 @@ class Host:
         process = self.bed.popen(self, "nsenter", f"--net=/run/netns/{self.namespace}", *command)
         self.processes.append(process)
         return process
-
-    def terminate(self) -> None:
-        """SIGTERM to what was started last in the machine; returns when it has ended."""
-        process = self.processes.pop()
-        for child in psutil.Process(process.pid).children():
-            child.terminate()
-        process.wait(400)
 
     def kill(self) -> None:
         """The power goes: everything in it ends at once."""
@@ -135,11 +171,113 @@ class Host:
         self.processes = []
 
 
+class SystemdHost(Host):
+    """A Debian whose node is a unit, installed and started as docs/operations.md says."""
+
+    def __init__(self, bed: Bed, name: str, number: int) -> None:
+        super().__init__(bed, name, number)
+        assert bed.debian is not None
+        self._debian = bed.debian
+        self._enabled = False
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "upper" / "var/lib/gateway"
+
+    @property
+    def unit(self) -> str:
+        return "gateway-head" if self is self.bed.head else "gateway-worker"
+
+    def boot(self) -> None:
+        """It starts its node by itself, once that is enabled."""
+        self._boot(str(self._debian.base))
+        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
+        if not self._enabled:
+            self._give_settings()
+            enable = documented("useradd ")[1]
+            self.shell(enable.replace("gateway-head", self.unit))
+            self._enabled = True
+
+    def _give_settings(self) -> None:
+        settings = self.bed.settings.read_text()
+        if self is not self.bed.head:
+            settings += f"HEAD={self.bed.head.address}\n"
+        inside = Path(f"/proc/{self.first}/root")
+        for name in self.bed.files:
+            # What the settings name: the sandbox's certificates.
+            there = inside / name.relative_to("/")
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(name.read_bytes())
+        private_file(inside / "etc/gateway.env", settings)
+
+    def _runs(self) -> bool:
+        # A machine of namespaces lacks much: it is degraded at best.
+        state = self.shell("systemctl is-system-running || true").strip()
+        return state in {"running", "degraded"}
+
+    def start_node(self) -> None:
+        self.shell(f"systemctl start {self.unit}")
+
+    def stop_node(self) -> None:
+        self.shell(f"systemctl stop {self.unit}")
+
+    def reboot(self) -> None:
+        """Everything in it is stopped in order; it is down then."""
+        init = self._init
+        assert init is not None
+        self.shell("systemctl --no-block reboot")
+        init.wait(_STOP_SECONDS)
+        self.kill()
+
+    def shell(self, command: str) -> str:
+        """Run it in the machine as root, and wait. Raises `OSError` when it fails."""
+        inside = ["nsenter", "-t", str(self.first), "-a", "-r", "-w", "--"]
+        clean = ["env", "-i", f"PATH={PATH}", "HOME=/root"]
+        return _run(*inside, *clean, "sh", "-c", command)
+
+
+class LaunchedHost(SystemdHost):
+    """A Debian as `ray-cluster.yaml` expects it; its node is started over SSH."""
+
+    def boot(self) -> None:
+        self._boot(str(self._debian.base))
+        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
+        self._give_settings()
+        key = (self.bed.folder / "key.pub").read_text()
+        owned = f"install -D -o {LAUNCHED} -m 600 /dev/stdin ~{LAUNCHED}/.ssh/authorized_keys"
+        self.shell(f"{owned} <<'END'\n{key}END\n")
+        self.shell(f"chown -R {LAUNCHED}: ~{LAUNCHED}/.ssh /etc/gateway.env")
+
+    def start_node(self) -> None:
+        raise NotImplementedError("the launcher does")
+
+    stop_node = start_node
+
+
+class Start(StrEnum):
+    """How nodes are started."""
+
+    NODE = "node"
+    SYSTEMD = "systemd"
+    LAUNCHER = "launcher"
+
+
+_HOSTS = {Start.NODE: Host, Start.SYSTEMD: SystemdHost, Start.LAUNCHER: LaunchedHost}
+
+
 class Bed:
     """Everything together. `stop` ends and removes what was made, by what was noted of it."""
 
-    def __init__(self, folder: Path, workers: int, *, stepped: bool = False) -> None:
-        """`stepped`: the clocks of machines can be."""
+    def __init__(
+        self,
+        folder: Path,
+        workers: int,
+        *,
+        stepped: bool = False,
+        start: Start = Start.NODE,
+        debian: Debian | None = None,
+    ) -> None:
+        """`stepped`: the clocks of machines can be. `debian`: of those that `start` wants."""
         self.folder = folder
         self.tag = f"gw{os.getpid()}"
         self.namespaces: list[str] = []
@@ -148,11 +286,17 @@ class Bed:
         self.stores = Host(self, "stores", 10)
         self.whatsapp = Host(self, "wa", 20)
         self.clients = Host(self, "cl", 50)
-        self.head = Host(self, "head", 100)
-        self.workers = [Host(self, f"w{n}", 100 + n) for n in range(1, workers + 1)]
+        self.debian = debian
+        self._start = start
+        machine = _HOSTS[start]
+        self.head = machine(self, "head", 100)
+        self.workers = [machine(self, f"w{n}", 100 + n) for n in range(1, workers + 1)]
         self.api_key = secrets.token_urlsafe(24)
         self.sandbox: SandboxAddresses | None = None
         self.settings = folder / "gateway.env"
+        self.database_url = ""
+        #: That settings name.
+        self.files: list[Path] = []
         #: Of the stores.
         self.ports: dict[str, int] = {}
         self.clocks = {host.name: SteppedClock(host.folder) for host in self.nodes if stepped}
@@ -189,11 +333,13 @@ class Bed:
         )
         self.wait(lambda: found.exists() and port_file.exists(), "stores and sandbox do not start")
         stores = json.loads(found.read_text())
+        self.database_url = stores["DATABASE_URL"]
         self.ports = {
             "postgresql": urlsplit(stores["DATABASE_URL"]).port or 0,
             "s3": urlsplit(f"//{stores['S3_ENDPOINT']}").port or 0,
         }
         self.sandbox = SandboxAddresses.model_validate_json(port_file.read_text())
+        self.files = [path for one in self.sandbox.env().values() if (path := Path(one)).is_file()]
         self.settings.touch(mode=0o600)
         settings = {
             **stores,
@@ -206,26 +352,49 @@ class Bed:
         self.settings.write_text(
             "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
         )
+        if self._start is Start.LAUNCHER:
+            self._launch()
+            return
         for host in self.nodes:
             host.boot()
-            self.start_node(host)
             # One after the other: they share this machine's processors.
+            self.wait(lambda host=host: self.is_up(host), f"{host.name} is not up")
+
+    def _launch(self) -> None:
+        """`ray up` with the file as it is shipped, but for what says where the machines are."""
+        key = self.folder / "key"
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+        for host in self.nodes:
+            host.boot()
+        checkout = self.clients.folder / "gateway"
+        check_out(checkout)
+        shipped = yaml.safe_load((checkout / "ray-cluster.yaml").read_text())
+        for name in ("available_node_types", "head_node_type", "max_workers"):
+            # Refused with the provider `local`.
+            del shipped[name]
+        shipped["provider"] = {
+            "type": "local",
+            "head_ip": self.head.address,
+            "worker_ips": [host.address for host in self.workers],
+        }
+        assert shipped["auth"] == {"ssh_user": LAUNCHED}
+        shipped["auth"]["ssh_private_key"] = str(key)
+        # As its comment says.
+        shipped["setup_commands"] = [one for one in shipped["setup_commands"] if "boto3" not in one]
+        (checkout / "here.yaml").write_text(yaml.safe_dump(shipped))
+        ray = Path(sys.executable).with_name("ray")
+        launched = self.clients.beside(
+            *("env", "-C", str(checkout), f"HOME={self.clients.folder}"),
+            *(str(ray), "up", "--yes", "--no-config-cache", "here.yaml"),
+        )
+        assert launched.wait(_START_SECONDS) == 0, f"`ray up` failed; see {self.clients.folder}"
+        for host in self.nodes:
             self.wait(lambda host=host: self.is_up(host), f"{host.name} is not up")
 
     def is_up(self, host: Host) -> bool:
         """Its node is, as it says itself."""
-        state = State.read(host.folder / "data" / "state.json")
+        state = State.read(host.data / "state.json")
         return state is not None and state.phase is Phase.UP
-
-    def start_node(self, host: Host) -> None:
-        """As systemd does."""
-        clock = self.clocks.get(host.name)
-        place = ["--head"] if host is self.head else ["--join", self.head.address]
-        host.run(
-            *(sys.executable, "-m", "ops.cli", "node", *place),
-            *("--settings", str(self.settings)),
-            environment={"HOME": "/var/lib/gateway", **(clock.environment if clock else {})},
-        )
 
     def enter_clients(self) -> None:
         """This thread, and those that it starts, are callers from now on."""
@@ -271,6 +440,8 @@ class Bed:
                 process.kill()
         for namespace in reversed(self.namespaces):
             subprocess.run(["ip", "netns", "del", namespace], check=False)
+        for tree in Path("/sys/fs/cgroup").glob(f"**/gateway-{self.folder.name}-*"):
+            _remove_tree(tree)
 
 
 def _end(host: Host) -> None:
@@ -280,10 +451,20 @@ def _end(host: Host) -> None:
     host.processes = []
 
 
-def _run(*command: str, stdin: str = "") -> None:
+def _run(*command: str, stdin: str = "") -> str:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"{shlex.join(command)}: {done.stderr.strip()}")
+        raise OSError(f"{shlex.join(command)}: {done.stdout.strip()} {done.stderr.strip()}")
+    return done.stdout
+
+
+def _remove_tree(group: Path) -> None:
+    """A group of processes that has none any more, and those below it."""
+    for below in group.iterdir():
+        if below.is_dir():
+            _remove_tree(below)
+    with contextlib.suppress(OSError):
+        group.rmdir()
 
 
 async def until(holds: object, seconds: float, what: str) -> float:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from machines.bed import Bed, Host
+from machines.bed import Bed, Host, Start, SystemdHost
 
 __all__ = ["FAULTS", "NetFault"]
 
@@ -32,6 +32,10 @@ class NetFault:
     stays_connected: bool = False
     #: The clocks of machines must be ones that can be stepped.
     steps_clock: bool = False
+    #: Sessions are handed over: none is taken from an owner that did not let go.
+    hands_over: bool = False
+    #: How nodes are started where it can be done.
+    starts: Sequence[Start] = (Start.NODE, Start.SYSTEMD)
 
 
 async def _link(bed: Bed, host: Host) -> Mend:
@@ -47,7 +51,7 @@ async def _power(bed: Bed, host: Host) -> Mend:
     await asyncio.to_thread(host.kill)
 
     async def mend() -> None:
-        await _boot(bed, host)
+        await asyncio.to_thread(host.boot)
 
     return mend
 
@@ -56,15 +60,10 @@ async def _anew(bed: Bed, host: Host) -> Mend:
     await asyncio.to_thread(host.kill)
 
     async def mend() -> None:
-        await asyncio.to_thread(shutil.rmtree, host.folder / "data")
-        await _boot(bed, host)
+        await asyncio.to_thread(shutil.rmtree, host.data)
+        await asyncio.to_thread(host.boot)
 
     return mend
-
-
-async def _boot(bed: Bed, host: Host) -> None:
-    await asyncio.to_thread(host.boot)
-    bed.start_node(host)
 
 
 def _lossy(
@@ -115,10 +114,10 @@ async def _halves(bed: Bed, host: Host) -> Mend:
 
 
 async def _drain(bed: Bed, host: Host) -> Mend:
-    await asyncio.to_thread(host.terminate)
+    await asyncio.to_thread(host.stop_node)
 
     async def mend() -> None:
-        bed.start_node(host)
+        await asyncio.to_thread(host.start_node)
 
     return mend
 
@@ -126,8 +125,8 @@ async def _drain(bed: Bed, host: Host) -> Mend:
 async def _upgrade(bed: Bed, host: Host) -> Mend:
     """Node after node, the head last, as docs/operations.md says."""
     for one in (*bed.workers, bed.head):
-        await asyncio.to_thread(one.terminate)
-        bed.start_node(one)
+        await asyncio.to_thread(one.stop_node)
+        await asyncio.to_thread(one.start_node)
         await asyncio.to_thread(bed.wait, lambda one=one: bed.is_up(one), f"{one.name} is not up")
 
     async def mend() -> None:
@@ -145,10 +144,41 @@ async def _clock(bed: Bed, host: Host) -> Mend:
     return mend
 
 
+def _shell(command: str) -> Callable[[Bed, Host], Awaitable[Mend]]:
+    """Done to a machine by its root; what it broke comes back by itself."""
+
+    async def strike(bed: Bed, host: Host) -> Mend:
+        assert isinstance(host, SystemdHost)
+        await asyncio.to_thread(host.shell, command.replace("{unit}", host.unit))
+
+        async def mend() -> None:
+            pass
+
+        return mend
+
+    return strike
+
+
+async def _reboot(bed: Bed, host: Host) -> Mend:
+    assert isinstance(host, SystemdHost)
+    await asyncio.to_thread(host.reboot)
+
+    async def mend() -> None:
+        await asyncio.to_thread(host.boot)
+
+    return mend
+
+
+def _killed(name: str) -> str:
+    """A shell's words that SIGKILL what has this name in the machine's /proc."""
+    found = f"grep -lx {name} /proc/[0-9]*/comm | cut -d/ -f3"
+    return f"kill -KILL $({found})"
+
+
 FAULTS = {
     fault.name: fault
     for fault in (
-        NetFault("worker_link", "a worker's cable is out for 30 s", _link, 30),
+        NetFault("worker_link", "a worker's cable is out for 30 s", _link, 30, starts=[*Start]),
         NetFault("worker_swallow", "a worker's packets get nowhere, 30 s", _lossy([""], [""]), 30),
         NetFault("worker_one_way", "nothing reaches a worker for 30 s", _lossy([""], []), 30),
         NetFault(
@@ -215,8 +245,21 @@ FAULTS = {
             of_all=True,
             stays_connected=True,
         ),
-        NetFault("drain", "SIGTERM to a worker's node, started again when it is down", _drain, 0),
-        NetFault("upgrade", "every node is stopped and started, the head last", _upgrade, 0, True),
+        NetFault(
+            "drain",
+            "SIGTERM to a worker's node, started again when it is down",
+            _drain,
+            0,
+            hands_over=True,
+        ),
+        NetFault(
+            "upgrade",
+            "every node is stopped and started, the head last",
+            _upgrade,
+            0,
+            of_all=True,
+            hands_over=True,
+        ),
         NetFault(
             "clock",
             "a worker's clock is ten minutes ahead for 30 s (its Python, by a preloaded library)",
@@ -224,6 +267,55 @@ FAULTS = {
             30,
             stays_connected=True,
             steps_clock=True,
+            starts=[Start.NODE],
+        ),
+        NetFault(
+            "unit_restart",
+            "`systemctl restart` of a worker's unit",
+            _shell("systemctl restart {unit}"),
+            0,
+            hands_over=True,
+            starts=[Start.SYSTEMD],
+        ),
+        NetFault(
+            "unit_killed",
+            "SIGKILL of a worker's `gateway node`; systemd starts it again",
+            _shell("systemctl kill --signal=KILL --kill-whom=main {unit}"),
+            0,
+            starts=[Start.SYSTEMD],
+        ),
+        NetFault(
+            "raylet_killed",
+            "SIGKILL of a worker's raylet",
+            _shell(_killed("raylet")),
+            0,
+            starts=[Start.SYSTEMD, Start.LAUNCHER],
+        ),
+        NetFault(
+            "gcs_killed",
+            "SIGKILL of the head's control store",
+            _shell(_killed("gcs_server")),
+            0,
+            of_all=True,
+            stays_connected=True,
+            starts=[Start.SYSTEMD, Start.LAUNCHER],
+        ),
+        NetFault(
+            "head_restart",
+            "`systemctl restart` of the head's unit",
+            _shell("systemctl restart {unit}"),
+            0,
+            of_all=True,
+            stays_connected=True,
+            starts=[Start.SYSTEMD],
+        ),
+        NetFault(
+            "reboot",
+            "`systemctl reboot` of a worker's machine",
+            _reboot,
+            0,
+            hands_over=True,
+            starts=[Start.SYSTEMD],
         ),
     )
 }

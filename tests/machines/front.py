@@ -73,7 +73,7 @@ class Front:
             headers={"X-Api-Key": key},
             timeout=40,
         )
-        self._tasks = [asyncio.create_task(self._look_after(one)) for one in addresses]
+        self._tasks = [asyncio.create_task(self._probe(one)) for one in addresses]
 
     @property
     def healthy(self) -> list[str]:
@@ -103,7 +103,7 @@ class Front:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.api.aclose()
 
-    async def _look_after(self, address: str) -> None:
+    async def _probe(self, address: str) -> None:
         async with httpx.AsyncClient(timeout=_CHECK_SECONDS, trust_env=False) as client:
             while True:
                 well = False

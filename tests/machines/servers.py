@@ -1,5 +1,5 @@
 """The stores of the cluster, in their own machine: `python -m machines.servers FOLDER ADDRESS`.
-Tells where they are in FOLDER/env.json, and runs until SIGTERM."""
+Writes where they are to FOLDER/env.json, and runs until SIGTERM."""
 
 from __future__ import annotations
 

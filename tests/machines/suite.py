@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
+import psycopg
 from chaos.journal import JournalWatch
 from chaos.judge import Judge, calm
 from chaos.ledger import Ledger
@@ -147,6 +148,8 @@ class Suite:
         await traffic.pause()
         verdict = await calm(judge, self.gateway, self.phones, ledger, patience=_PATIENCE)
         await watch.read()
+        if fault.hands_over and (taken := await self._taken_since(struck)):
+            remarks.append(f"{taken} takeovers where sessions were to be handed over")
         recovered = [Recovery(person, watch.connected, struck) for person in hit]
         logins = sorted(one.login for one in recovered if one.login is not None)
         closed = sorted(at - struck for at in sockets.closed)
@@ -179,6 +182,18 @@ class Suite:
             load=round(os.getloadavg()[0], 1),
             remarks=remarks,
         )
+
+    async def _taken_since(self, struck: float) -> int:
+        """Takeovers from owners that did not let go."""
+        async with await psycopg.AsyncConnection.connect(self._bed.database_url) as connection:
+            row = await (
+                await connection.execute(
+                    "SELECT count(*) FROM ownership_log "
+                    "WHERE kind = 'takeover' AND at > to_timestamp(%s)",
+                    [struck],
+                )
+            ).fetchone()
+        return int(row[0]) if row else 0
 
     def _say(self, text: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, soft_wrap=True)

@@ -16,12 +16,12 @@ from machines.bed import Host
 
 __all__ = ["OwnerSockets", "Recovery"]
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _ESTABLISHED = "01"
 
 
 class OwnerSockets:
-    """The connections to WhatsApp that a machine's kernel has open, looked at ten times a second: a
+    """The connections to WhatsApp that a machine's kernel has open, polled ten times a second: a
     cut connection is closed for its owner long before WhatsApp can know."""
 
     def __init__(self, host: Host, whatsapp: Host) -> None:
@@ -43,7 +43,7 @@ class OwnerSockets:
             gone = self._open - there
             self.closed += [time.time()] * len(gone)
             self._open -= gone
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _ports(self) -> set[str]:
         """Local ports; none where the machine has no power."""

@@ -9,6 +9,7 @@ import pytest
 from waiting import until
 
 from cluster.domain.errors import Unavailable
+from ops.local.machine import COMMANDS
 from ops.local.steps import Step, run_module
 
 _PROGRAM = """
@@ -85,3 +86,9 @@ def test_one_that_takes_too_long_is_ended(program: Path) -> None:
     program.write_text(_PROGRAM.format(folder=folder, then="import time; time.sleep(60)"))
     with pytest.raises(Unavailable, match="longer than 3 s"):
         run_module("of_a_test", timeout=3, output=folder / "log")
+
+
+def test_the_command_line_runs_as_a_step(tmp_path: Path) -> None:
+    """As a node's drain does when it is stopped."""
+    run_module(COMMANDS, "version", timeout=60, output=tmp_path / "log")
+    assert (tmp_path / "log").read_text().startswith("whatsapp-session-gateway ")

@@ -1,0 +1,120 @@
+"""Machines of a fresh Debian: a root of their own each, over one that debootstrap made, and systemd
+as process 1. What docs/operations.md says is run in them, word for word.
+
+Packages of Debian and of Python are had while the image is made: a machine reaches the others only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops.local.layout import ROOT
+
+__all__ = ["LAUNCHED", "PATH", "Debian", "check_out", "documented"]
+
+_RELEASE = "bookworm"
+#: What the document asks for, and what `ray-cluster.yaml` finds on the images of a cloud.
+_PACKAGES = "systemd,systemd-sysv,python3-venv,libmagic1,ca-certificates,openssh-server,sudo,rsync"
+#: What pip needs of this machine to reach an index.
+_LENT = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/resolv.conf", "/opt/wheels", "/opt/pypi")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: Of no use to a machine made of namespaces, or of harm to the one around it.
+_MASKED = (
+    "systemd-udevd.service",
+    "systemd-networkd.service",
+    "systemd-modules-load.service",
+    "getty@tty1.service",
+    "console-getty.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+)
+#: The user that `ray-cluster.yaml` names.
+LAUNCHED = "admin"
+_OPERATIONS = ROOT / "docs" / "operations.md"
+
+
+def documented(beginning: str) -> list[str]:
+    """The commands of the block in docs/operations.md that begins so, without their comments."""
+    blocks = _OPERATIONS.read_text().split("```sh\n")[1:]
+    (block,) = (one.partition("```")[0] for one in blocks if one.startswith(beginning))
+    return [line.split("  #")[0].rstrip() for line in block.splitlines()]
+
+
+def check_out(folder: Path) -> None:
+    """This checkout as it is committed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", "HEAD"], cwd=ROOT, capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+
+
+class Debian:
+    """The image that machines begin with."""
+
+    def __init__(self, base: Path) -> None:
+        """`base`: where it is, or is to be made."""
+        self.base = base
+
+    def make(self) -> None:
+        """Debian, this checkout in /opt/gateway, and what the document says. Raises `OSError`."""
+        fresh = not self.base.exists()
+        if fresh:
+            _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _RELEASE, self.base)
+            for unit in _MASKED:
+                (self.base / "etc/systemd/system" / unit).symlink_to(os.devnull)
+        check_out(self.base / "opt/gateway")
+        first = documented("useradd ")[0]
+        self.run(first if fresh else first.partition(" && ")[2])
+
+    def add_launched(self) -> None:
+        """What an image for `ray-cluster.yaml` has: its user, who may become root, and the Python
+        packages that the setup would fetch."""
+        user, home = LAUNCHED, f"/home/{LAUNCHED}"
+        self.run(f"id {user} || useradd --create-home --shell /bin/bash {user}")
+        self.run(f"echo '{user} ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/{user}")
+        check_out(self.base / home[1:] / "gateway")
+        self.run(f"chown -R {user}: {home}/gateway")
+        self.run(f"su {user} -c 'cd {home}/gateway && ./gateway version'")
+
+    def run(self, command: str) -> None:
+        """In the image, by its shell, with this machine's network."""
+        with self._lent():
+            _run(
+                *("unshare", "--mount", "--pid", "--fork", "--propagation", "private", "--"),
+                *("env", "-i", f"PATH={PATH}", "HOME=/root", "DEBIAN_FRONTEND=noninteractive"),
+                *("sh", "-c", 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "$2"', "sh"),
+                *(self.base, command),
+            )
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[None]:
+        bound: list[Path] = []
+        try:
+            for name in _LENT:
+                if not Path(name).exists():
+                    continue
+                there = self.base / name[1:]
+                if Path(name).is_dir():
+                    there.mkdir(parents=True, exist_ok=True)
+                else:
+                    there.touch()
+                _run("mount", "--bind", name, there)
+                bound.append(there)
+            yield
+        finally:
+            for there in reversed(bound):
+                _run("umount", "--lazy", there)
+
+
+def _run(*command: str | Path) -> None:
+    words = [str(one) for one in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = f"{done.stdout[-2000:]}{done.stderr[-3000:]}"
+        raise OSError(f"{shlex.join(words)}: {said}")
