@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import structlog
+import yaml
 
-from cluster.domain.errors import Conflict, GatewayError, Unavailable
+from cluster.domain.errors import Conflict, GatewayError, Invalid, Unavailable
 from cluster.security.cluster_token import cluster_token
 from cluster.settings import HttpSettings, StoreSettings
 from cluster.stores.migrate import migrate
@@ -253,6 +254,7 @@ class Machine:
             "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
             "HTTP_HOST": os.environ.get("HTTP_HOST") or (_LOOPBACK if alone else "0.0.0.0"),  # noqa: S104
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
+            **self._autoscaler(),
         }
         http = HttpSettings()
         binary = "" if http.ingress == "serve" or http.tls_cert_file else haproxy.binary()
@@ -262,6 +264,18 @@ class Machine:
         return found | haproxy.environment(
             binary, self._layout.haproxy, fallback=fallback, token=self._token
         )
+
+    def _autoscaler(self) -> dict[str, str]:
+        """Ray's newer one takes a head of the provider `local` for one of its workers (2.60), and
+        starts one too few of those."""
+        path = self._options.autoscaling
+        if path is None:
+            return {}
+        try:
+            provider = yaml.safe_load(path.read_text())["provider"]["type"]
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise Invalid(f"{path} is no configuration of Ray's cluster launcher") from error
+        return {"RAY_enable_autoscaler_v2": "0"} if provider == "local" else {}
 
     def _alone(self) -> bool:
         return self._options.host == _LOOPBACK
