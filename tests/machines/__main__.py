@@ -45,8 +45,8 @@ def main(
     start: Annotated[
         Start,
         typer.Option(
-            help="How nodes are started: plainly, or in a fresh Debian each by systemd or by Ray's "
-            "cluster launcher, as docs/operations.md says."
+            help="How nodes are started: plainly, or in a fresh Debian each by systemd, by Ray's "
+            "launcher (docs/operations.md), or as the pods of deploy/kubernetes."
         ),
     ] = Start.NODE,
     base: Annotated[
@@ -102,6 +102,8 @@ def main(
             debian.make()
             if start is Start.LAUNCHER:
                 debian.add_launched()
+            if start is Start.KUBERNETES:
+                debian.add_containers()
         bed.start({})
         bed.enter_clients()
 

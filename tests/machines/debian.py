@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from machines.shell import run
 from ops.local.layout import ROOT
 
 __all__ = ["LAUNCHED", "PATH", "Debian", "check_out", "documented"]
@@ -65,7 +65,7 @@ class Debian:
         """Debian, this checkout in /opt/gateway, and what the document says. Raises `OSError`."""
         fresh = not self.base.exists()
         if fresh:
-            _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _RELEASE, self.base)
+            run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _RELEASE, self.base)
             for unit in _MASKED:
                 (self.base / "etc/systemd/system" / unit).symlink_to(os.devnull)
         check_out(self.base / "opt/gateway")
@@ -82,10 +82,15 @@ class Debian:
         self.run(f"chown -R {user}: {home}/gateway")
         self.run(f"su {user} -c 'cd {home}/gateway && ./gateway version'")
 
+    def add_containers(self) -> None:
+        """What our image has beside the checkout and its packages (Dockerfile)."""
+        self.run("apt-get install -yq --no-install-recommends wget")
+        self.run("ln -sfn /opt/gateway/.venv /opt/venv")
+
     def run(self, command: str) -> None:
         """In the image, by its shell, with this machine's network."""
         with self._lent():
-            _run(
+            run(
                 *("unshare", "--mount", "--pid", "--fork", "--propagation", "private", "--"),
                 *("env", "-i", f"PATH={PATH}", "HOME=/root", "DEBIAN_FRONTEND=noninteractive"),
                 *("sh", "-c", 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "$2"', "sh"),
@@ -104,17 +109,9 @@ class Debian:
                     there.mkdir(parents=True, exist_ok=True)
                 else:
                     there.touch()
-                _run("mount", "--bind", name, there)
+                run("mount", "--bind", name, there)
                 bound.append(there)
             yield
         finally:
             for there in reversed(bound):
-                _run("umount", "--lazy", there)
-
-
-def _run(*command: str | Path) -> None:
-    words = [str(one) for one in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = f"{done.stdout[-2000:]}{done.stderr[-3000:]}"
-        raise OSError(f"{shlex.join(words)}: {said}")
+                run("umount", "--lazy", there)

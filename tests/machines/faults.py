@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from machines.bed import Bed, Host, Start, SystemdHost
+from machines.bed import Bed, Start
+from machines.hosts import Host, SystemdHost
 
 __all__ = ["FAULTS", "NetFault"]
 
@@ -127,7 +128,7 @@ async def _upgrade(bed: Bed, host: Host) -> Mend:
     for one in (*bed.workers, bed.head):
         await asyncio.to_thread(one.stop_node)
         await asyncio.to_thread(one.start_node)
-        await asyncio.to_thread(bed.wait, lambda one=one: bed.is_up(one), f"{one.name} is not up")
+        await asyncio.to_thread(bed.wait, one.is_up, f"{one.name} is not up")
 
     async def mend() -> None:
         pass
@@ -175,6 +176,9 @@ def _killed(name: str) -> str:
     return f"kill -KILL $({found})"
 
 
+#: All that starts again what a machine lost.
+_BY_ITSELF = [Start.NODE, Start.SYSTEMD, Start.KUBERNETES]
+
 FAULTS = {
     fault.name: fault
     for fault in (
@@ -193,7 +197,13 @@ FAULTS = {
             _lossy([_loses(30)], [_loses(5)]),
             30,
         ),
-        NetFault("worker_power", "a worker loses its power, and boots after 20 s", _power, 20),
+        NetFault(
+            "worker_power",
+            "a worker loses its power, and boots after 20 s",
+            _power,
+            20,
+            starts=_BY_ITSELF,
+        ),
         NetFault(
             "worker_without_postgresql",
             "a worker alone does not reach PostgreSQL for 30 s",
@@ -228,6 +238,7 @@ FAULTS = {
             60,
             of_all=True,
             stays_connected=True,
+            starts=_BY_ITSELF,
         ),
         NetFault(
             "head_anew",
@@ -251,6 +262,7 @@ FAULTS = {
             _drain,
             0,
             hands_over=True,
+            starts=_BY_ITSELF,
         ),
         NetFault(
             "upgrade",

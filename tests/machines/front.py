@@ -17,11 +17,11 @@ __all__ = ["Front"]
 _MISSES = 2
 #: Bounds on a connection, and on the answer to a check; between checks; seconds.
 _CONNECT_SECONDS, _CHECK_SECONDS, _EVERY = 0.5, 0.5, 0.5
-_PORT = 3000
 
 
 class _Balanced(httpx.AsyncBaseTransport):
-    def __init__(self, addresses: list[str]) -> None:
+    def __init__(self, addresses: list[str], port: int) -> None:
+        self._port = port
         # A connection that is kept may lead to a machine that is gone: each request makes one.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         self._ways = {one: httpx.AsyncHTTPTransport(limits=limits) for one in addresses}
@@ -38,7 +38,7 @@ class _Balanced(httpx.AsyncBaseTransport):
         first = next(self._turn)
         for number in range(len(open_ways)):
             address = open_ways[(first + number) % len(open_ways)]
-            request.url = request.url.copy_with(host=address, port=_PORT)
+            request.url = request.url.copy_with(host=address, port=self._port)
             request.extensions["timeout"]["connect"] = _CONNECT_SECONDS
             task = asyncio.ensure_future(self._ways[address].handle_async_request(request))
             self._under_way[address].add(task)
@@ -65,8 +65,9 @@ class _Balanced(httpx.AsyncBaseTransport):
 class Front:
     """Takes the place of the chaos suite's gateway."""
 
-    def __init__(self, addresses: list[str], key: str) -> None:
-        self._transport = _Balanced(addresses)
+    def __init__(self, addresses: list[str], key: str, port: int) -> None:
+        self._transport = _Balanced(addresses, port)
+        self._port = port
         self.api = httpx.AsyncClient(
             transport=self._transport,
             base_url="http://gateway",
@@ -108,7 +109,9 @@ class Front:
             while True:
                 well = False
                 with contextlib.suppress(httpx.HTTPError):
-                    well = (await client.get(f"http://{address}:{_PORT}/health/ready")).is_success
+                    well = (
+                        await client.get(f"http://{address}:{self._port}/health/ready")
+                    ).is_success
                 missed = 0 if well else self._transport.misses[address] + 1
                 self._transport.misses[address] = missed
                 if missed == _MISSES:

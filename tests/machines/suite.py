@@ -19,9 +19,10 @@ from chaos.traffic import Traffic
 from rich.console import Console
 
 from cluster.domain.errors import GatewayError
-from machines.bed import Bed, Host, until
+from machines.bed import Bed, until
 from machines.faults import NetFault
 from machines.front import Front
+from machines.hosts import Host
 from machines.report import Round
 from machines.witness import OwnerSockets, Recovery
 
@@ -44,7 +45,7 @@ class Suite:
         """`pause`: seconds between two texts of one sender; `noted` is called after each round."""
         assert bed.sandbox is not None
         self._bed, self._console, self._pause, self._noted = bed, console, pause, noted
-        self._front = Front([host.address for host in bed.nodes], bed.api_key)
+        self._front = Front([host.address for host in bed.fronts], bed.api_key, bed.http_port)
         # What traffic and judge need of the chaos suite's scene.
         self.gateway: Any = self._front
         self.phones = Phones(bed.sandbox)
@@ -86,7 +87,7 @@ class Suite:
             await self._front.close()
 
     async def _ready(self) -> None:
-        wanted = {host.name for host in self._bed.nodes}
+        wanted = {host.name for host in self._bed.fronts}
 
         async def all_there() -> bool:
             try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from chaos.people import Person
 
-from machines.bed import Host
+from machines.hosts import Host
 
 __all__ = ["OwnerSockets", "Recovery"]
 

@@ -125,6 +125,15 @@ def test_it_is_safe_by_its_own_words() -> None:
         for container in pod["spec"]["containers"]:
             assert container["resources"]["limits"]["memory"]
             assert not container["securityContext"]["allowPrivilegeEscalation"]
+    (worker,) = workers["template"]["spec"]["containers"]
+    asked = {worker[f"{name}Probe"]["httpGet"]["path"] for name in ("readiness", "liveness")}
+    assert asked == {"/health/ready", "/api/local_raylet_healthz"}, "none needs the head"
+    assert worker["livenessProbe"]["timeoutSeconds"] > 5, "its question to the head may take that"
+    own = {one["name"]: one.get("value") for one in worker["env"]}
+    settings = BASE["ConfigMap/gateway-settings"]["data"]
+    # KubeRay looks at the container's own environment alone.
+    waits = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    assert own[waits] == settings[waits]
     secret = (FOLDER / "secrets.env.example").read_text()
     assert all("…" in line for line in secret.splitlines() if not line.startswith("#"))
 
