@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -101,8 +102,8 @@ class Bed:
     def nodes(self) -> list[Host]:
         return [self.head, *self.workers]
 
-    def start(self, more: dict[str, str]) -> None:
-        """Network, stores, WhatsApp, and all nodes by `gateway node`."""
+    def connect(self, hosts: Sequence[Host]) -> None:
+        """Plug these into a network of their own."""
         run("ip", "netns", "add", self.switch)
         self.namespaces.append(self.switch)
         switch = ["ip", "-n", self.switch]
@@ -110,11 +111,15 @@ class Bed:
         run(*switch, "link", "add", "br0", "type", "bridge")
         run(*switch, "addr", "add", f"{NETWORK}.1/24", "dev", "br0")
         run(*switch, "link", "set", "br0", "up")
-        for host in (self.stores, self.whatsapp, self.clients, *self.nodes):
+        for host in hosts:
             host.plug_in()
         names = "".join(f"{host.address} {host.name}\n" for host in self.nodes)
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
         (self.folder / "resolv.conf").touch()
+
+    def start(self, more: dict[str, str]) -> None:
+        """Network, stores, WhatsApp, and all nodes."""
+        self.connect([self.stores, self.whatsapp, self.clients, *self.nodes])
         store_folder = self.stores.folder / "d"
         store_folder.mkdir(mode=0o711)
         self.stores.beside(

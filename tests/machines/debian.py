@@ -38,10 +38,10 @@ LAUNCHED = "admin"
 _OPERATIONS = ROOT / "docs" / "operations.md"
 
 
-def documented(beginning: str) -> list[str]:
-    """The commands of the block in docs/operations.md that begins so, without their comments."""
-    blocks = _OPERATIONS.read_text().split("```sh\n")[1:]
-    (block,) = (one.partition("```")[0] for one in blocks if one.startswith(beginning))
+def documented(naming: str) -> list[str]:
+    """The commands of the block in docs/operations.md that names it, without their comments."""
+    blocks = [one.partition("```")[0] for one in _OPERATIONS.read_text().split("```sh\n")[1:]]
+    (block,) = (one for one in blocks if naming in one)
     return [line.split("  #")[0].rstrip() for line in block.splitlines()]
 
 
@@ -69,7 +69,7 @@ class Debian:
             for unit in _MASKED:
                 (self.base / "etc/systemd/system" / unit).symlink_to(os.devnull)
         check_out(self.base / "opt/gateway")
-        first = documented("useradd ")[0]
+        first = documented("gateway-head.service")[0]
         self.run(first if fresh else first.partition(" && ")[2])
 
     def add_launched(self) -> None:
@@ -86,6 +86,7 @@ class Debian:
         """What our image has beside the checkout and its packages (Dockerfile)."""
         self.run("apt-get install -yq --no-install-recommends wget")
         self.run("ln -sfn /opt/gateway/.venv /opt/venv")
+        self.run("id 10001 || useradd --uid 10001 --home-dir /var/lib/gateway container")
 
     def run(self, command: str) -> None:
         """In the image, by its shell, with this machine's network."""

@@ -185,13 +185,17 @@ class SystemdHost(Host):
 
     def boot(self) -> None:
         """It starts its node by itself, once that is enabled."""
-        self._boot(str(self._debian.base))
-        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
+        self.boot_alone()
         if not self._enabled:
             self._give_settings()
-            enable = documented("useradd ")[1]
+            enable = documented("gateway-head.service")[1]
             self.shell(enable.replace("gateway-head", self.unit))
             self._enabled = True
+
+    def boot_alone(self) -> None:
+        """Boot it, with what is enabled."""
+        self._boot(str(self._debian.base))
+        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
 
     def _give_settings(self) -> None:
         settings = self.bed.settings.read_text()
@@ -244,8 +248,7 @@ class LaunchedHost(SystemdHost):
     """A Debian as `ray-cluster.yaml` expects it; its node is started over SSH."""
 
     def boot(self) -> None:
-        self._boot(str(self._debian.base))
-        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
+        self.boot_alone()
         self._give_settings()
         key = (self.bed.folder / "key.pub").read_text()
         owned = f"install -D -o {LAUNCHED} -m 600 /dev/stdin ~{LAUNCHED}/.ssh/authorized_keys"

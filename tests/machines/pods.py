@@ -115,8 +115,7 @@ class PodHost(SystemdHost):
 
     def boot(self) -> None:
         """The machine, and a new pod in it: its volumes are empty."""
-        self._boot(str(self._debian.base))
-        self.bed.wait(self._runs, f"the systemd of {self.name} does not come up")
+        self.boot_alone()
         self._give_files()
         self.start_node()
 
