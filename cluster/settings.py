@@ -569,7 +569,7 @@ class WebhookSettings(BaseSettings):
     )
     timeout_seconds: float = Field(10.0, gt=0, description="Bound on one POST as a whole.")
     poll_seconds: float = Field(
-        1.0, gt=0, description="Look for undelivered events this often when no notification comes."
+        5.0, gt=0, description="Look for undelivered events this often when no notification comes."
     )
     longest_pause_seconds: float = Field(
         600.0, gt=0, description="Bound on the pause between two tries, whatever the policy."

@@ -65,7 +65,7 @@ def test_nothing_is_lost_when_a_worker_and_then_the_head_are_cut_off(tmp_path: P
 @_NEEDS_DEBIAN
 def test_units_of_systemd_survive_restart_reboot_and_kill(tmp_path: Path, debian: Path) -> None:
     faults = ["unit_restart", "reboot", "unit_killed", "raylet_killed", "gcs_killed"]
-    faults += ["head_restart", "drain"]
+    faults += ["head_restart", "drain", "drain_command", "upgrade"]
     named = [word for one in faults for word in ("--fault", one)]
     for one in _rounds(tmp_path, "--start", "systemd", "--base", str(debian), *named):
         assert one["works"] or one["fault"] in {"gcs_killed", "head_restart"}

@@ -160,6 +160,19 @@ def _shell(command: str) -> Callable[[Bed, Host], Awaitable[Mend]]:
     return strike
 
 
+async def _drain_command(bed: Bed, host: Host) -> Mend:
+    """From another machine, as an operator does."""
+    assert isinstance(bed.head, SystemdHost)
+    head = bed.head
+    say = f"set -a && . /etc/gateway.env && /opt/gateway/gateway {{}} {host.name}"
+    await asyncio.to_thread(head.shell, say.format("drain"))
+
+    async def mend() -> None:
+        await asyncio.to_thread(head.shell, say.format("undrain"))
+
+    return mend
+
+
 async def _reboot(bed: Bed, host: Host) -> Mend:
     assert isinstance(host, SystemdHost)
     await asyncio.to_thread(host.reboot)
@@ -280,6 +293,14 @@ FAULTS = {
             stays_connected=True,
             steps_clock=True,
             starts=[Start.NODE],
+        ),
+        NetFault(
+            "drain_command",
+            "`gateway drain` of a worker, and `undrain` when it is empty",
+            _drain_command,
+            0,
+            hands_over=True,
+            starts=[Start.SYSTEMD],
         ),
         NetFault(
             "unit_restart",
