@@ -73,13 +73,18 @@ class Scene:
         ]
         return max(found, key=lambda one: len(one[2]))
 
-    async def status_of(self, person: Person, wanted: str, seconds: float) -> str:
-        """The session's status once it is the wanted one, or when the time is over."""
+    async def status_of(
+        self, person: Person, wanted: str, seconds: float, *, word: str = ""
+    ) -> tuple[str, str]:
+        """The session's status and its reason, once it is the wanted one with this word in the
+        reason, or when the time is over."""
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
-            status = str((await self.gateway.sessions())[person.session]["status"])
-            if status == wanted or asyncio.get_running_loop().time() > deadline:
-                return status
+            found = (await self.gateway.sessions())[person.session]
+            status, reason = str(found["status"]), str(found["gateway"]["reason"] or "")
+            over = asyncio.get_running_loop().time() > deadline
+            if over or (status == wanted and word in reason):
+                return status, reason
             await asyncio.sleep(0.3)
 
 

@@ -48,8 +48,8 @@ async def _says(
 ) -> None:
     """The session must have this status, with a reason that has the word, have said so by an event,
     and be quiet."""
-    found = await scene.status_of(person, status, _STATE_SECONDS)
-    reason = (await scene.gateway.sessions())[person.session]["gateway"]["reason"]
+    # A stream's end is a STARTING of its own, before the login that is refused.
+    found, reason = await scene.status_of(person, status, _STATE_SECONDS, word=word)
     if found != status:
         strike.remarks.append(f"status {found} where {status} was expected")
     elif not reason or word not in reason:
