@@ -155,12 +155,14 @@ def _warm_up() -> None:
     """What is made at the first use of something, and kept, is made once for all forks: 5 MB of
     each. Each process looks whether the settings are still these."""
     from cluster.settings import Settings
-    from cluster.stores import cache
+    from cluster.stores import cache, objects
 
     level = logging.INFO
     try:
         settings = Settings.current()
         level = logging.getLevelName(settings.logs.level)
+        if settings.stores.s3_secure:
+            objects.tls_context()
         if front := sys.modules.get(_APPLICATION):
             front.warm_up(settings)
     except ValueError as error:

@@ -96,6 +96,8 @@ class PodHost(SystemdHost):
         redis, password = of_bed.pop("RAY_REDIS_ADDRESS"), of_bed.pop("RAY_REDIS_PASSWORD")
         found = _image() | _SETTINGS | of_bed | {"GCS_REDIS_PASSWORD": password} | _OF_A_SERVICE
         found["HOME"] = found["GATEWAY_DATA_DIR"]
+        # The bed's has no certificate.
+        found["S3_SECURE"] = "false"
         found["RAY_AUTH_MODE"] = _CLUSTER["authOptions"]["mode"]
         found["RAY_CLOUD_INSTANCE_ID"] = self.name
         if self._is_head:

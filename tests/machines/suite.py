@@ -32,6 +32,8 @@ __all__ = ["Suite"]
 _BEFORE, _AFTER = 4.0, 8.0
 #: Bounds on all nodes being there, and on all sessions working; seconds.
 _READY_SECONDS, _WORKING_SECONDS = 600.0, 240.0
+#: So many times in a row, 0.2 s apart, all nodes are there.
+_STEADY_LOOKS = 15
 #: Nothing more arrives after so long, seconds.
 _PATIENCE = 45.0
 
@@ -87,14 +89,21 @@ class Suite:
             await self._front.close()
 
     async def _ready(self) -> None:
-        wanted = {host.name for host in self._bed.fronts}
+        wanted, steady = {host.name for host in self._bed.fronts}, 0
 
         async def all_there() -> bool:
+            nonlocal steady
             try:
                 names = set((await self._front.nodes()).values())
             except (GatewayError, ValueError):
+                steady = 0
                 return False
-            return names >= wanted and len(self._front.healthy) == len(wanted)
+            if names >= wanted and len(self._front.healthy) == len(wanted):
+                steady += 1
+            else:
+                steady = 0
+            # Just started they are busy: one is called down and up again.
+            return steady >= _STEADY_LOOKS
 
         seconds = await until(all_there, _READY_SECONDS, f"not all of {wanted} joined")
         self._say(f"all nodes are there after {seconds:.0f} s; fronts: {self._front.healthy}")
