@@ -160,6 +160,9 @@ class PodHost(SystemdHost):
             for one in self._of_the_pod():
                 one.kill()
         process.wait(STOP_SECONDS)
+        if stop:
+            # The next pod has a name of its own, which nobody drained.
+            self.run_inside(f"python -m ops.cli undrain {self.name}")
 
     def is_up(self) -> bool:
         """Whether it is ready, and alive, by its probes."""
