@@ -33,7 +33,7 @@ _BEFORE, _AFTER = 4.0, 8.0
 #: Bounds on all nodes being there, and on all sessions working; seconds.
 _READY_SECONDS, _WORKING_SECONDS = 600.0, 240.0
 #: So many times in a row, 0.2 s apart, all nodes are there.
-_STEADY_LOOKS = 15
+_STEADY_POLLS = 15
 #: Nothing more arrives after so long, seconds.
 _PATIENCE = 45.0
 
@@ -103,7 +103,7 @@ class Suite:
             else:
                 steady = 0
             # Just started they are busy: one is called down and up again.
-            return steady >= _STEADY_LOOKS
+            return steady >= _STEADY_POLLS
 
         seconds = await until(all_there, _READY_SECONDS, f"not all of {wanted} joined")
         self._say(f"all nodes are there after {seconds:.0f} s; fronts: {self._front.healthy}")
