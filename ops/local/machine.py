@@ -31,7 +31,7 @@ from ops.local.ray_node import RayNode
 from ops.local.ray_state import node_names
 from ops.local.restarts import Restarts
 from ops.local.state import Phase, State
-from ops.local.steps import Step, run_module
+from ops.local.steps import run_module
 
 __all__ = ["COMMANDS", "Machine", "NodeOptions"]
 
@@ -218,7 +218,7 @@ class Machine:
     def _forked(self, module: str) -> None:
         """Run it as a fork of this node's zygote (`Step`)."""
         node = self._node.forking if self._node else None
-        Step(module, output=self._layout.log, node=node).run(timeout=_STEP_SECONDS)
+        run_module(module, timeout=_STEP_SECONDS, output=self._layout.log, node=node)
 
     # -- before it ------------------------------------------------------------------------------
 
@@ -292,11 +292,8 @@ class Machine:
         self._state.write(self._layout.state)
         self._recorded = time.monotonic()
 
-    def _module(self, module: str, *arguments: str, timeout: float) -> None:
-        run_module(module, *arguments, timeout=timeout, output=self._layout.log)
-
     def _try(self, module: str, *arguments: str, timeout: float) -> None:
         try:
-            self._module(module, *arguments, timeout=timeout)
+            run_module(module, *arguments, timeout=timeout, output=self._layout.log)
         except GatewayError as error:
             log.warning("machine.step_failed", module=module, reason=error.detail)

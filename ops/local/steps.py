@@ -129,7 +129,9 @@ class Step:
             self._word = -1
 
 
-def run_module(module: str, *arguments: str, timeout: float, output: Path) -> None:
-    """Run the `main` of a module and wait; what it says goes to `output`.
+def run_module(
+    module: str, *arguments: str, timeout: float, output: Path, node: Path | None = None
+) -> None:
+    """Run the `main` of a module and wait; `output` and `node` as for a `Step`.
     Raises `Unavailable` when it fails or takes longer than `timeout` seconds."""
-    Step(module, *arguments, output=output).run(timeout=timeout)
+    Step(module, *arguments, output=output, node=node).run(timeout=timeout)

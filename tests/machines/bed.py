@@ -25,7 +25,6 @@ from stepped_clock import SteppedClock
 from machines.debian import LAUNCHED, Debian, check_out
 from machines.hosts import NETWORK, Host, LaunchedHost, SystemdHost
 from machines.pods import PodHost
-from machines.pods import http_port as of_pods
 from machines.shell import run
 from ops.local.layout import ROOT
 from ops.local.sandbox import SandboxAddresses, sandbox_command
@@ -93,10 +92,6 @@ class Bed:
     def fronts(self) -> list[Host]:
         """Those that a load balancer asks: not the head of a `RayService`."""
         return self.workers if self._start is Start.KUBERNETES else self.nodes
-
-    @property
-    def http_port(self) -> int:
-        return of_pods() if self._start is Start.KUBERNETES else 3000
 
     @property
     def nodes(self) -> list[Host]:

@@ -21,7 +21,7 @@ _RELEASE = "bookworm"
 #: What the document asks for, and what `ray-cluster.yaml` finds on the images of a cloud.
 _PACKAGES = "systemd,systemd-sysv,python3-venv,libmagic1,ca-certificates,openssh-server,sudo,rsync"
 #: What pip needs of this machine to reach an index.
-_LENT = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/resolv.conf", "/opt/wheels", "/opt/pypi")
+_LENT = ("/etc/ssl/certs", "/etc/pip.conf", "/etc/resolv.conf")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Of no use to a machine made of namespaces, or of harm to the one around it.
 _MASKED = (

@@ -27,6 +27,9 @@ STOP_SECONDS = 400.0
 class Host:
     """A network namespace; `Machine`s have all the others as well."""
 
+    #: Of a node's front.
+    http_port = 3000
+
     def __init__(self, bed: Bed, name: str, number: int) -> None:
         self.bed, self.name = bed, name
         self.address = f"{NETWORK}.{number}"
@@ -119,10 +122,14 @@ class Host:
 
     def stop_node(self) -> None:
         """SIGTERM to its node; returns when that has ended."""
+        self._terminate().wait(STOP_SECONDS)
+
+    def _terminate(self) -> subprocess.Popen[bytes]:
+        """SIGTERM to what was started last in the machine; it ends with that."""
         process = self.processes.pop()
         for child in psutil.Process(process.pid).children():
             child.terminate()
-        process.wait(STOP_SECONDS)
+        return process
 
     @property
     def pid(self) -> int:

@@ -15,8 +15,9 @@ import uuid
 from pathlib import Path
 from typing import NoReturn
 
+from machines.debian import PATH
+
 _CLONE_NEWCGROUP = 0x02000000
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def main(name: str, folder: Path, base: str = "") -> NoReturn:
@@ -95,7 +96,7 @@ def _become_systemd(name: str, folder: Path, root: str) -> NoReturn:
     (folder / "ready").touch()
     os.chroot(root)
     os.chdir("/")
-    environment = {"container": "other", "PATH": _PATH}
+    environment = {"container": "other", "PATH": PATH}
     words = ["/lib/systemd/systemd", "--system", "--log-target=console", "--show-status=0"]
     os.execve(words[0], words, environment)  # noqa: S606
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import yaml
 
+from machines.debian import PATH
 from machines.hosts import STOP_SECONDS, SystemdHost
 from machines.shell import run
 from ops.local.layout import ROOT
@@ -24,7 +25,7 @@ from ops.local.layout import ROOT
 if TYPE_CHECKING:
     from machines.bed import Bed
 
-__all__ = ["PodHost", "declare", "http_port"]
+__all__ = ["PodHost"]
 
 _BASE = ROOT / "deploy" / "kubernetes" / "base"
 _SERVICE = yaml.safe_load((_BASE / "rayservice.yaml").read_text())["spec"]
@@ -44,12 +45,7 @@ _OF_A_SERVICE = {
 _RECONNECTS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
 
 
-def http_port() -> int:
-    """Of the service."""
-    return int(_SETTINGS["HTTP_PORT"])
-
-
-def declare(bed: Bed) -> None:
+def _declare(bed: Bed) -> None:
     """What KubeRay does when the head is there: declare the application. Raises `OSError`."""
     head = bed.head
     assert isinstance(head, PodHost)
@@ -67,12 +63,13 @@ def _image() -> dict[str, str]:
     last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
     (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", last, re.MULTILINE)
     found = dict(one.split("=", 1) for one in block.replace("\\\n", " ").split())
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return found | {"PATH": found["PATH"].replace("$PATH", path)}
+    return found | {"PATH": found["PATH"].replace("$PATH", PATH)}
 
 
 class PodHost(SystemdHost):
     """A node of Kubernetes with one pod."""
+
+    http_port = int(_SETTINGS["HTTP_PORT"])
 
     @property
     def _is_head(self) -> bool:
@@ -143,7 +140,7 @@ class PodHost(SystemdHost):
         if self._is_head:
             (started,) = self._container["lifecycle"]["postStart"].values()
             self.run_inside(shlex.join(started["command"]))
-            declare(self.bed)
+            _declare(self.bed)
 
     def stop_node(self) -> None:
         """As a pod is deleted: its hook, SIGTERM, and SIGKILL when its time is over."""
@@ -151,9 +148,7 @@ class PodHost(SystemdHost):
         deadline = time.monotonic() + grace
         if stop := self._container.get("lifecycle", {}).get("preStop"):
             self.run_inside(shlex.join(stop["exec"]["command"]))
-        process = self.processes.pop()
-        for child in psutil.Process(process.pid).children():
-            child.terminate()
+        process = self._terminate()
         try:
             process.wait(max(1.0, deadline - time.monotonic()))
         finally:
