@@ -2,7 +2,8 @@
 
 `gateway bench forked [--sessions 20] [--plain]`. Pairs phones of the sandbox on two nodes,
 reads the memory of each session's process, stops and starts all, kills the second node. Then, with
-a gateway of one node: kills all of it, stores and sandbox too, and calls `up` again.
+a gateway of one node: stops and starts all, kills all of it, stores and sandbox too, and calls `up`
+again.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ async def _on_two_nodes(folder: Path, sessions: int) -> None:
 async def _on_one_node(folder: Path, sessions: int) -> None:
     found: dict[str, Any] = {"nodes": 1, "sessions": sessions}
     async with _paired(folder, sessions, nodes=1, found=found) as (running, api):
+        found["started"] = await recovery._started_again(running, api)
+        await asyncio.sleep(_REST)
+        found["load"].append(os.getloadavg()[0])
         found["all lost"] = await recovery._all_lost(running, api, folder / "gateway")
 
 
