@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import ray
@@ -48,10 +49,7 @@ def create_host_actor(actor: HostActor, settings: Settings, excluded: Collection
             "label_selector": {NODE_LABEL: actor.node},
             "fallback_strategy": [off_nodes(excluded) or {"label_selector": {}}],
         }
-    # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
-    class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(actor.capacity)}
-    remote: Any = ray.remote(**class_options)(SessionActor)
-    return remote.options(
+    return _actor_class(actor.capacity).options(
         name=actor.name,
         namespace=settings.placement.namespace,
         lifetime="detached",
@@ -63,3 +61,12 @@ def create_host_actor(actor: HostActor, settings: Settings, excluded: Collection
         runtime_env={"env_vars": session_environment(settings)},
         **where,
     ).remote(actor.label, session_id=actor.session_id, host=actor.host, capacity=actor.capacity)
+
+
+@cache
+def _actor_class(capacity: int) -> Any:
+    """Made once: Ray disassembles and exports each class that it is given, and its control store
+    keeps them all."""
+    # Concurrency groups are the class's, not an option of one actor (Ray: `ActorClass.options`).
+    class_options: dict[str, Any] = {"concurrency_groups": concurrency_groups(capacity)}
+    return ray.remote(**class_options)(SessionActor)

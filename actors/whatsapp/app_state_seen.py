@@ -39,8 +39,10 @@ Setting = LabelChanged | ChatLabeled | ChatArchived
 Rows = Callable[[str], Awaitable[list[list[Any]]]]
 
 #: The library writes MACs down after the whole patch was decrypted: on a slow machine much later.
-#: Seconds between two looks at a record, at first and in the end, and until it is nobody's here.
+#: Seconds between two polls of a record, at first and in the end, and until it is nobody's here;
+#: and of the ring while no record waits.
 _POLL_SECONDS, _SELDOM_SECONDS, _NOBODYS_SECONDS = 0.3, 5.0, 180.0
+_IDLE_SECONDS = 1.0
 #: Records that wait at most (two of the library's rings: whose they are, all clients of a process
 #: ask, so one account must not fill the others' time), sync keys of an account (the newest), and
 #: MACs in one question.
@@ -84,7 +86,7 @@ class AppStateSeen:
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS if self._waiting else _IDLE_SECONDS)
             await self.poll()
 
     async def poll(self) -> None:

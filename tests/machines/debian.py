@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from machines.shell import run
 from ops.local.layout import ROOT
 
-__all__ = ["LAUNCHED", "PATH", "Debian", "check_out", "documented"]
+__all__ = ["LAUNCHED", "PATH", "Debian", "balancer", "check_out", "documented"]
 
 _RELEASE = "bookworm"
 #: What the document asks for, and what `ray-cluster.yaml` finds on the images of a cloud.
@@ -43,6 +43,19 @@ def documented(naming: str) -> list[str]:
     blocks = [one.partition("```")[0] for one in _OPERATIONS.read_text().split("```sh\n")[1:]]
     (block,) = (one for one in blocks if naming in one)
     return [line.split("  #")[0].rstrip() for line in block.splitlines()]
+
+
+def balancer(servers: Mapping[str, str]) -> str:
+    """The load balancer's configuration in docs/operations.md, with these servers (name to address
+    and port)."""
+    (block,) = (
+        one.partition("```")[0]
+        for one in _OPERATIONS.read_text().split("```\n")[1:]
+        if "\nbackend gateway\n" in one
+    )
+    kept = [line for line in block.splitlines() if not line.startswith("  server ")]
+    kept += [f"  server {name} {address} check" for name, address in servers.items()]
+    return "\n".join(kept) + "\n"
 
 
 def check_out(folder: Path) -> None:

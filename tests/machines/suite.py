@@ -47,7 +47,7 @@ class Suite:
         """`pause`: seconds between two texts of one sender; `noted` is called after each round."""
         assert bed.sandbox is not None
         self._bed, self._console, self._pause, self._noted = bed, console, pause, noted
-        self._front = Front([host.address for host in bed.fronts], bed.api_key, bed.head.http_port)
+        self._front = Front(bed)
         # What traffic and judge need of the chaos suite's scene.
         self.gateway: Any = self._front
         self.phones = Phones(bed.sandbox)
