@@ -25,15 +25,22 @@ from actors.session.lease import LeaseClock
 #: checkpoint and stop cleanly, and none freezes. `stores`: and what their ends leave on a disk,
 #: while no time passes. `staying`: who is connected when, where an owner that is connected stays so
 #: without proof as long as no other machine is there, and renewals that were given up arrive all
-#: the same; its successors, who are from elsewhere, act at once. The questions do not mix, and
+#: the same; its successors, who are from elsewhere, act at once. `seen`: who is connected when,
+#: where the agent of a successor's node reads leases at any moment. The questions do not mix, and
 #: apart they are small.
-Question = Literal["connections", "ratchets", "stores", "staying"]
+Question = Literal["connections", "ratchets", "stores", "staying", "seen"]
 #: Ratchet position of a store without sessions: whatever is sent begins anew.
 EMPTY = -1
 TTL, FENCE_MARGIN, KILL_MARGIN = 3, 2, 1
 #: What an owner may stay beyond its lease.
 AWAY = 2
-STARTS: dict[Question, int] = {"connections": 3, "ratchets": 2, "stores": 3, "staying": 2}
+STARTS: dict[Question, int] = {
+    "connections": 3,
+    "ratchets": 2,
+    "stores": 3,
+    "staying": 2,
+    "seen": 3,
+}
 #: How often another machine joins, or leaves again.
 _JOINS = 2
 _SENDS = 3
@@ -72,6 +79,8 @@ GUARDS = frozenset(
         _WHOLE,
         # The store on a disk is the newest only for the very next epoch.
         "only the next epoch takes a store",
+        # What was seen counts for the version of the lease that is claimed, and no other.
+        "counts from what was seen of that version",
         # Who may stay is waited for so long.
         "waits out what an owner may stay",
         # An owner that is not alone any more limits itself, and then has its lease shortened.
@@ -100,6 +109,8 @@ class Store(NamedTuple):
     checkpoint: tuple[int, int] = (0, EMPTY)
     #: How long an owner may act after its last renewal.
     lease: int = TTL
+    #: Ticks since an agent had the answer that showed this version first; -1: none has.
+    seen: int = -1
 
     def claim(self, grace: int = 0) -> tuple[Store, int, bool]:
         """(after it, ticks somebody may still act, handed over)"""
@@ -110,17 +121,20 @@ class Store(NamedTuple):
             clean=False,
             free=not wait,
             lease=max(wait, TTL + grace),
+            seen=-1,
         )
-        return after, wait, self.epoch > 0 and self.released and self.clean
+        left = max(0, wait - max(0, self.seen))
+        return after, left, self.epoch > 0 and self.released and self.clean
 
-    def lengthened(self, epoch: int, lease: int, *, always: bool = False) -> Store:
-        """After a renewal."""
+    def lengthened(self, epoch: int, lease: int, *, always: bool = False, seen: int = -1) -> Store:
+        """After a renewal. `seen`: what an agent has seen of it."""
         if not self.renew(epoch):
             return self
-        return self._replace(lease=lease if self.free or always else max(self.lease, lease))
+        longest = lease if self.free or always else max(self.lease, lease)
+        return self._replace(lease=longest, seen=seen)
 
     def waited(self, epoch: int) -> Store:
-        return self._replace(free=True) if epoch == self.epoch else self
+        return self._replace(free=True, seen=-1) if epoch == self.epoch else self
 
     def renew(self, epoch: int, *, any_epoch: bool = False) -> bool:
         return (epoch == self.epoch or any_epoch) and not self.released
@@ -129,7 +143,7 @@ class Store(NamedTuple):
         if epoch != self.epoch:
             return self
         free = self.free or always
-        return self._replace(released=free, clean=free and clean)
+        return self._replace(released=free, clean=free and clean, seen=-1)
 
 
 class Process(NamedTuple):
@@ -316,7 +330,12 @@ def _steps(
     if about != "stores" and _may_wait(first, guards) and _may_wait(second, guards):
         longest = TTL + AWAY if about == "staying" else TTL
         processes = _pair(_aged(first, longest, guards), _aged(second, longest, guards))
-        yield "time passes", state._replace(processes=processes), ""
+        store, seen = state.store, state.store.seen
+        if seen >= 0:
+            store = store._replace(seen=min(seen + 1, TTL))
+        yield "time passes", state._replace(processes=processes, store=store), ""
+    if about == "seen" and state.store.seen < 0 and state.store.epoch:
+        yield "an agent reads leases", state._replace(store=state.store._replace(seen=0)), ""
 
 
 def _left_behind(
@@ -372,7 +391,7 @@ def _process(
     around: Around, process: Process, guards: frozenset[str], about: Question
 ) -> Iterator[_Move]:
     store, used = around.store, around.used
-    linked = about in ("connections", "staying")
+    linked = about in ("connections", "staying", "seen")
 
     def step(
         label: str, following: Process, after: Store = store, use: int = used, wrong: str = ""
@@ -395,7 +414,7 @@ def _process(
         if about == "stores" and process.device != "none":
             yield step("its node is lost", Process())
         if not process.frozen and (
-            about == "connections" or (about == "staying" and process.epoch == 1)
+            about in ("connections", "seen") or (about == "staying" and process.epoch == 1)
         ):
             yield step("freezes", process._replace(frozen=True))
     if process.frozen:
@@ -428,7 +447,7 @@ def _process(
         alive = process.clock().stays(0) > 0 or "fences itself" not in guards
         if linked and not store.free and (waited or "waits before it says so" not in guards):
             yield step("says that it has waited", process, store.waited(process.epoch))
-        if about == "connections" and process.epoch == store.epoch:
+        if about in ("connections", "seen") and process.epoch == store.epoch:
             always = "releases only what it waited for" not in guards
             after = store.release(process.epoch, clean=False, always=always)
             yield step("stops while it waits", Process(), after)
@@ -457,7 +476,7 @@ def _process(
     if process.phase == "connected":
         if process.clock().remaining(0) <= 0 and "fences itself" in guards:
             yield step("fences itself", Process())
-            if about == "connections":
+            if about in ("connections", "seen"):
                 yield step("fences itself and goes on", Process(held=process.epoch))
                 if "is closed before it says so" not in guards:
                     yield step("says that it left", process._replace(says_left=True))
@@ -514,7 +533,8 @@ def _arrives(
         if "stays no longer before it says so" not in guards:
             asked = grace
         always = "stays in what was before it" not in guards
-        after = store.lengthened(process.epoch, TTL + asked, always=always)
+        seen = -1 if "counts from what was seen of that version" in guards else store.seen
+        after = store.lengthened(process.epoch, TTL + asked, always=always, seen=seen)
         owned = store.renew(process.epoch, any_epoch="renews its own epoch only" not in guards)
         answer = ("renew", sent_at, process.epoch, 0, owned, False)
     return (

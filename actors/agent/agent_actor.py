@@ -23,6 +23,7 @@ from actors.loop_thread import LoopThread
 from actors.peers import agent_name, agents_present
 from actors.process_identity import host_id
 from actors.retry import retry_until_available
+from actors.session.seen_leases import SeenLeases
 from actors.zygote.options import become_control, control_options, forks, own_cert_file, start_spare
 from actors.zygote.spares import preloads
 from client.routing import Router
@@ -144,7 +145,11 @@ class WorkerAgentActor:
             partial(connects, *way, seconds=PATIENCE),
             partial(stores.workers.report_whatsapp, self._id),
         )
-        lapsed = Lapsed(stores, self._settings.supervisor.settled_seconds)
+        lapsed = Lapsed(
+            stores,
+            self._settings.supervisor.settled_seconds,
+            SeenLeases(self._settings.data_dir, self._id),
+        )
         beside = [
             asyncio.create_task(endless("beat", self._heartbeat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),

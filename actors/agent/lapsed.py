@@ -4,6 +4,8 @@ An owner's status is as old as its lease. Each agent looks; the first changes th
 event. A lease counts as lapsed when the same one was seen for its whole length, and half a second
 more, on this process's own clock: an owner without a renewal for so long has fenced itself, and
 says its status anew when it owns again. The server's clock decides nothing (fencing.md).
+
+What is seen twice without a renewal is written down for successors on this node.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Callable
 
 import structlog
 
+from actors.session.seen_leases import SeenLeases
 from cluster.domain.errors import GatewayError, SessionNotFound
 from cluster.domain.session import SessionStatus
 from cluster.stores import Stores
@@ -32,10 +35,16 @@ class Lapsed:
     """Looks again and again."""
 
     def __init__(
-        self, stores: Stores, settled: float, clock: Callable[[], float] = time.monotonic
+        self,
+        stores: Stores,
+        settled: float,
+        seen: SeenLeases,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`settled`: see `SupervisorSettings`."""
         self._stores = stores
+        self._file = seen
+        self._written: dict[int, tuple[int, float]] = {}
         self._settled = settled
         self._clock = clock
         #: The lease of each session as it was seen last, and since when.
@@ -54,15 +63,30 @@ class Lapsed:
 
     async def once(self) -> None:
         """Look once. Raises `GatewayError`."""
+        leases = {one.session_id: one for one in await self._stores.ownership.leases()}
+        # Of the answer: what it shows was renewed before.
         now = self._clock()
-        leases = {one.session_id: one for one in await self._stores.ownership.leases_of_working()}
-        self._seen = {
-            i: self._seen[i] if i in self._seen and self._seen[i][0] == lease else (lease, now)
-            for i, lease in leases.items()
-        }
+        seen, self._seen = self._seen, {i: (lease, now) for i, lease in leases.items()}
+        for i, (lease, since) in seen.items():
+            if i in leases and leases[i].version == lease.version:
+                self._seen[i] = (leases[i], since)
+        await self._write_down({i: one for i, one in self._seen.items() if one[1] < now})
         for session_id, (lease, since) in list(self._seen.items()):
-            if now - since > lease.seconds + _MORE_SECONDS:
+            if lease.shown and now - since > lease.seconds + _MORE_SECONDS:
                 await self._emit(session_id, lease)
+
+    async def _write_down(self, seen: dict[int, tuple[Lease, float]]) -> None:
+        """Nothing, as a rule: owners renew more often than this looks."""
+        unrenewed = {i: (lease.version, since) for i, (lease, since) in seen.items()}
+        if unrenewed == self._written:
+            return
+        try:
+            await asyncio.to_thread(self._file.write, unrenewed)
+        except OSError as error:
+            # Successors wait as long as they would without it.
+            log.warning("worker.leases_not_written", error=repr(error))
+            return
+        self._written = unrenewed
 
     async def _emit(self, session_id: int, lease: Lease) -> None:
         if not await self._stores.sessions.lapsed(session_id, lease, REASON, self._settled):

@@ -49,7 +49,8 @@ def create_host_actor(actor: HostActor, settings: Settings, excluded: Collection
             "label_selector": {NODE_LABEL: actor.node},
             "fallback_strategy": [off_nodes(excluded) or {"label_selector": {}}],
         }
-    return _actor_class(actor.capacity).options(
+    remote = _actor_class(actor.capacity)
+    return remote.options(
         name=actor.name,
         namespace=settings.placement.namespace,
         lifetime="detached",

@@ -129,8 +129,8 @@ class SessionHost:
         self._move_away = move_away
         self._whatsapp_unreachable = whatsapp_unreachable
         self._slots: dict[int, Slot] = {}
-        #: Those that this process let go of, to own them again.
-        self._again: set[int] = set()
+        #: Those that this process let go of, to own them again, and the epochs that it had.
+        self._again: dict[int, int] = {}
         self._owned = self._ended = 0
         #: The one that ended last.
         self._last: Session | None = None
@@ -307,9 +307,8 @@ class SessionHost:
             starting=self._starting,
             disk=self._disk,
             alone=self._assigned.alone,
-            owned_before=session_id in self._again,
+            owned_before=self._again.pop(session_id, 0),
         )
-        self._again.discard(session_id)
         self._slots[session_id] = slot
         slot.done.add_done_callback(lambda done: self._left(session_id, done.result()))
 
@@ -320,7 +319,7 @@ class SessionHost:
         if slot.session is not None and slot.session.may_connect:
             self._exit(CRASHED, "host.client_may_connect", session_id=session_id)
         if after is After.AGAIN:
-            self._again.add(session_id)
+            self._again[session_id] = slot.session.epoch if slot.session else 0
             self._waits_for = "PostgreSQL was not reached in time"
         if self._assigned.alone:
             if after is After.UNFIT or (after is After.AGAIN and self._owned >= _OWNED_AT_MOST):

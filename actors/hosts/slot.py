@@ -64,12 +64,12 @@ class Slot:
         starting: asyncio.Semaphore,
         disk: FullDisk,
         alone: bool,
-        owned_before: bool,
+        owned_before: int,
     ) -> None:
         """`move_away`: has the session run on another node; `whatsapp_unreachable`: see `Session`;
         of all sessions of the process: `starting`, those that may start at once, and `disk`.
-        `alone`: the process may end with the session. `owned_before`: by this process, which has
-        released it."""
+        `alone`: the process may end with the session. `owned_before`: its epoch in this
+        process, which has released it."""
         self.session_id = session_id
         self.session: Session | None = None
         #: One busy session takes its turns, not everybody's.

@@ -14,6 +14,7 @@ from actors.session.device_store_manager import DeviceStoreManager
 from actors.session.lease import LeaseKeeper
 from actors.session.owner import Claimed, Device, Owner
 from actors.session.recorder import Recorder
+from actors.session.seen_leases import SeenLeases
 from actors.session.spool import Spool
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.session import SessionRecord, SessionStatus
@@ -39,7 +40,7 @@ class Opening:
         owner: Owner,
         *,
         dead_man: Switch | None,
-        owned_before: bool,
+        owned_before: int,
         on_disk_refused: Callable[[], None],
     ) -> None:
         """See `Session`; `on_disk_refused` is called in whatever thread finds the disk full."""
@@ -47,7 +48,6 @@ class Opening:
         self._dead_man = dead_man
         self._owned_before = owned_before
         self._on_disk_refused = on_disk_refused
-        self._loop = asyncio.get_running_loop()
 
     async def claim(self) -> Claimed:
         """Become the owner. Raises `SessionNotFound`, `Unavailable`."""
@@ -61,8 +61,10 @@ class Opening:
             lease.ttl,
             # What is received meanwhile is on this disk alone.
             lease.grace if owner.settings.spool.fsync else timedelta(),
+            since=self._owned_before,
         )
-        free_at = self._loop.time() + claim.connect_after.total_seconds()
+        answered_at = time.monotonic()
+        free_at = answered_at - self._seen_for(claim) + claim.connect_after.total_seconds()
         owner.epoch = epoch = claim.epoch
         owner.log = owner.log.bind(epoch=epoch)
         bind_process(epoch=epoch)
@@ -85,6 +87,7 @@ class Opening:
                 ignored=IgnoreConfig.of(owner.record.config),
             ),
             took_over_at=time.monotonic() if lapsed else float("-inf"),
+            answered_at=answered_at,
             free_at=free_at,
         )
         owner.claimed = claimed
@@ -101,6 +104,12 @@ class Opening:
             }
             await claimed.recorder.emit("session.takeover", payload)
         return claimed
+
+    def _seen_for(self, claim: Claim) -> float:
+        """Seconds that the predecessor's lease has been seen without a renewal."""
+        seen = SeenLeases(self._owner.settings.data_dir, self._owner.node)
+        since = seen.since(self._owner.id, claim.previous_version)
+        return 0.0 if since is None else max(0.0, time.monotonic() - since)
 
     async def device(self, claimed: Claimed) -> Device | None:
         """Have the store open, and be free to connect; None: the session ends before."""
@@ -119,19 +128,19 @@ class Opening:
         return device
 
     async def _wait_for_predecessor(self, claimed: Claimed) -> None:
-        """Until its lease has ended, counted from the answer to the claim, or its process has."""
+        """Until its lease has ended, or its process has."""
         owner, claim = self._owner, claimed.claim
         if claim.connect_after <= timedelta():
             return
-        if not self._is_gone(claim):
-            left = claimed.free_at - self._loop.time()
+        left = claimed.free_at - time.monotonic()
+        if left > 0 and not self._is_gone(claim):
             owner.log.info("session.waits_for_predecessor", seconds=round(left, 2))
-        answered = claimed.free_at - claim.connect_after.total_seconds()
+        ask_at = claimed.answered_at
         #: In a lease's time it is fenced, stuck, or alone without PostgreSQL.
-        end_at, ask_at = answered + owner.settings.lease.ttl_seconds, answered
+        end_at = ask_at + owner.settings.lease.ttl_seconds
         # Ended before it began: there is nothing to wait for.
-        while (left := claimed.free_at - self._loop.time()) > 0 and not self._is_gone(claim):
-            if (now := self._loop.time()) >= ask_at:
+        while (left := claimed.free_at - time.monotonic()) > 0 and not self._is_gone(claim):
+            if (now := time.monotonic()) >= ask_at:
                 ask_at = now + _ASK
                 if await self._has_left(claim):
                     break
@@ -154,7 +163,7 @@ class Opening:
         if not claim.previous_was_free:
             return False
         if claim.previous_holder == holder_id():
-            return self._owned_before or not self._owner.others_here()
+            return bool(self._owned_before) or not self._owner.others_here()
         one_machine = self._owner.settings.lease.one_machine
         return is_dead(claim.previous_holder, one_machine=one_machine)
 

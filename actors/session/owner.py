@@ -66,7 +66,9 @@ class Claimed:
     recorder: Recorder
     #: When it took over from an owner that did not let go, monotonic seconds; else minus infinity.
     took_over_at: float
-    #: When no predecessor can be connected any more, in the loop's time.
+    #: When the claim was answered, and when no predecessor can be connected any more; monotonic
+    #: seconds.
+    answered_at: float
     free_at: float
 
 

@@ -53,14 +53,14 @@ class Session:
         client_factory: ClientFactory,
         dead_man: Switch | None = None,
         hand_over: HandOver | None = None,
-        owned_before: bool = False,
+        owned_before: int = 0,
         disk: FullDisk | None = None,
         move_away: Callable[[bool, int], Awaitable[bool]] | None = None,
         whatsapp_unreachable: Callable[[], None] | None = None,
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
-        `hand_over`: the way to a newer owner; `owned_before`: by this process, which has closed
-        that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
+        `hand_over`: the way to a newer owner; `owned_before`: its epoch in this process, which has
+        closed that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
         on another node, when PostgreSQL is reached there; `whatsapp_unreachable`: called
         when WhatsApp is not reached."""
         self._owner = owner = Owner(

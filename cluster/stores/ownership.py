@@ -3,7 +3,8 @@
 Safety rests on two rules kept here. A claim always makes a newer epoch, in one statement, so two
 owners never share one; no renewal of an older epoch succeeds after it. And leases are durations: a
 successor stays away from WhatsApp for the predecessor's whole lease (`connect_after`), counted
-from the answer to its own claim, on its own clock. The server's clock decides nothing.
+from the answer to its own claim, or from an earlier one to its node's agent that had the same row
+(`version`), on its machine's clock. The server's clock decides nothing.
 
 Where every node is on one host (`alone`), an owner's lease may be longer by what it may stay
 connected without PostgreSQL: a successor there need not wait for it, because it sees whether the
@@ -25,10 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import IntEnum
 
-from cluster.domain.errors import SessionNotFound
+from cluster.domain.errors import NotOwner, SessionNotFound
 from cluster.stores.database import Database
 
 __all__ = ["Claim", "Lease", "OwnershipStore", "Renewal", "Standing"]
@@ -75,17 +76,23 @@ class Claim:
     alone: bool = False
     #: So it was for the predecessor: whoever sees its process may end it in place of waiting.
     previous_stays: bool = False
+    #: Of the predecessor's row, see `Lease`; 0: of another life of the database, or of one that
+    #: forgets commits when it crashes.
+    previous_version: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """Of a session whose status says that it is owned; another one after each renewal."""
+    """Of a session that is to run; another one after each renewal."""
 
     session_id: int
     epoch: int
-    until: datetime
+    #: Of its row: PostgreSQL's `xmin`, the transaction that wrote it last.
+    version: int
     #: How long it is.
     seconds: float
+    #: The session's status says that it is owned.
+    shown: bool
 
 
 class OwnershipStore:
@@ -101,15 +108,20 @@ class OwnershipStore:
         holder: str,
         ttl: timedelta,
         grace: timedelta = timedelta(),
+        *,
+        since: int = 0,
     ) -> Claim:
         """Become the owner under a new epoch. `grace`: how much longer the lease is to be where
-        every node is on the holder's host. Raises `SessionNotFound`."""
+        every node is on the holder's host; `since`: the holder's own last epoch, when it goes on.
+        Raises `SessionNotFound`, and `NotOwner` when the newest epoch is not `since`."""
         row = await self._db.one(
             """
             WITH old AS (
                 SELECT session_id, epoch, life, holder, lease_until, lease_ttl, released, clean,
-                       free, stays, clock_timestamp() AS now, database_life() AS present
-                FROM ownership WHERE session_id = %(id)s FOR UPDATE
+                       free, stays, xmin::text::bigint AS version, clock_timestamp() AS now,
+                       database_life() AS present
+                FROM ownership
+                WHERE session_id = %(id)s AND %(since)s IN (0, epoch) FOR UPDATE
             ), facts AS (
                 SELECT session_id, epoch, lease_until > now AS fresh, clean, released,
                        now, present, epoch = 0 OR life = present AS known,
@@ -117,6 +129,9 @@ class OwnershipStore:
                             WHEN life <> present THEN lease_ttl
                             WHEN released THEN interval '0' ELSE lease_ttl END AS wait,
                        CASE WHEN life = present THEN holder ELSE '' END AS previous,
+                       CASE WHEN life = present AND current_setting('fsync') = 'on'
+                                 AND current_setting('synchronous_commit') <> 'off'
+                            THEN version ELSE 0 END AS version,
                        free, stays, %(grace)s > interval '0' AND alone(%(holder)s) AS alone
                 FROM old
             ), claimed AS (
@@ -138,11 +153,20 @@ class OwnershipStore:
             SELECT claimed.epoch, facts.epoch AS old_epoch, facts.released, facts.fresh,
                    facts.clean AND claimed.epoch = facts.epoch + 1 AS clean,
                    facts.previous, facts.wait, facts.free, facts.alone,
-                   facts.stays
+                   facts.stays, facts.version
             FROM facts, claimed
             """,
-            {"id": session_id, "node": node, "holder": holder, "ttl": ttl, "grace": grace},
+            {
+                "id": session_id,
+                "node": node,
+                "holder": holder,
+                "ttl": ttl,
+                "grace": grace,
+                "since": since,
+            },
         )
+        if row is None and since:
+            raise NotOwner("a newer epoch owns the session")
         if row is None:
             raise SessionNotFound(str(session_id))
         if not row["old_epoch"]:
@@ -160,6 +184,7 @@ class OwnershipStore:
             previous_was_free=row["free"],
             alone=row["alone"],
             previous_stays=row["stays"],
+            previous_version=row["version"],
         )
 
     async def waited(self, session_id: int, epoch: int) -> bool:
@@ -261,14 +286,15 @@ class OwnershipStore:
         )
         return touched > 0
 
-    async def leases_of_working(self) -> list[Lease]:
-        """Of sessions that are to run and are shown as WORKING or waiting for a scan."""
+    async def leases(self) -> list[Lease]:
+        """Of sessions that are to run; those that nobody let go of."""
         rows = await self._db.all(
             """
-            SELECT o.session_id, o.epoch, o.lease_until AS until,
-                   extract(epoch FROM o.lease_ttl)::float8 AS seconds
+            SELECT o.session_id, o.epoch, o.xmin::text::bigint AS version,
+                   extract(epoch FROM o.lease_ttl)::float8 AS seconds,
+                   s.status IN ('WORKING', 'SCAN_QR_CODE') AS shown
             FROM ownership o JOIN sessions s ON s.id = o.session_id
-            WHERE s.desired = 'RUNNING' AND s.status IN ('WORKING', 'SCAN_QR_CODE')
+            WHERE s.desired = 'RUNNING' AND o.epoch > 0 AND NOT o.released
               AND isfinite(o.lease_until)
             """,
             {},

@@ -222,7 +222,8 @@ class SessionStore:
             WITH lease AS (
                 SELECT o.session_id, s.working_since FROM ownership o
                 JOIN sessions s ON s.id = o.session_id
-                WHERE o.session_id = %(id)s AND o.epoch = %(epoch)s AND o.lease_until = %(until)s
+                WHERE o.session_id = %(id)s AND o.epoch = %(epoch)s
+                  AND o.xmin::text::bigint = %(version)s
                 FOR UPDATE OF o
             ), worked AS (
                 UPDATE session_starts st SET failures = 0 FROM lease
@@ -237,7 +238,7 @@ class SessionStore:
             {
                 "id": session_id,
                 "epoch": lease.epoch,
-                "until": lease.until,
+                "version": lease.version,
                 "reason": reason,
                 "settled": timedelta(seconds=settled),
             },

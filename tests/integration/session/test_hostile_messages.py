@@ -440,7 +440,7 @@ async def test_the_spool_of_a_dead_process_may_hold_anything(
     await asyncio.gather(first.task, return_exceptions=True)
     await first.session.abandon()
 
-    second = start(record, stores, settings, owned_before=True)
+    second = start(record, stores, settings, owned_before=first.session.epoch)
     await second.works()
     await second.still_hears()
     assert await second.count("messages", "body = 'long' OR body LIKE 'hi%%'") == 2

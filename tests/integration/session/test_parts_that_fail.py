@@ -65,7 +65,7 @@ async def test_a_part_that_ends_ends_the_session_which_is_started_anew(
     assert found.status is SessionStatus.STARTING
     assert "ZeroDivisionError" in found.reason
     # Nothing is left of it that keeps the next one in this process away.
-    second = start(record, stores, settings, owned_before=True)
+    second = start(record, stores, settings, owned_before=running.session.epoch)
     await second.works()
     second.session.stop()
     await second.task

@@ -76,7 +76,7 @@ async def test_what_is_replayed_after_it_was_recorded(
     await first.session.abandon()
     ending.undo()
 
-    second = start(record, stores, settings, owned_before=True)
+    second = start(record, stores, settings, owned_before=first.session.epoch)
     await second.works()
     assert await _emitted(second) == before
     # Said again by WhatsApp, not by a spool: it happened again.

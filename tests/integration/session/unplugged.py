@@ -105,7 +105,7 @@ def message(content: Message, **info: Any) -> pb.Message:
 
 
 def start(
-    record: SessionRecord, stores: Stores, settings: Settings, *, owned_before: bool = False
+    record: SessionRecord, stores: Stores, settings: Settings, *, owned_before: int = 0
 ) -> Running:
     clients: list[Unplugged] = []
 

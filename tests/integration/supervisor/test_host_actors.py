@@ -85,6 +85,11 @@ def _place(actor: HostActor) -> tuple[str, int]:
     return found.node, found.pid
 
 
+def _exported_classes() -> int:
+    worker: Any = ray._private.worker.global_worker
+    return len(worker.gcs_client.internal_kv_keys(b"ActorClass:", b"fun"))
+
+
 async def _gone(actors: HostActors, name: str) -> None:
     """An ended actor keeps its name for a moment."""
     async with asyncio.timeout(20):
@@ -102,6 +107,7 @@ async def test_they_live_where_they_shall_and_are_replaced_when_they_hang(
         await actors.create(actor, ())
         assert await actors.probe(actor.name, 60, everywhere) is ProbeResult.ANSWERS
     assert {_place(actor)[0] for actor in made} == {nodes["node-1"]}, "in spite of SPREAD"
+    assert _exported_classes() == 1, "not one for each actor: Ray keeps them all"
 
     hung = made[0]
     pid = _place(hung)[1]

@@ -20,6 +20,8 @@ def test_without_this_rule_something_goes_wrong(guard: str) -> None:
     about: Question = "connections"
     if "stay" in guard:
         about = "staying"
+    elif "seen" in guard:
+        about = "seen"
     elif "store" in guard:
         about = "stores"
     elif "ratchet" in guard or "checkpoint" in guard:
