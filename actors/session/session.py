@@ -60,8 +60,8 @@ class Session:
     ) -> None:
         """`dead_man`: the switch of this process, if the session may be killed with it;
         `hand_over`: the way to a newer owner; `owned_before`: its epoch in this process, which has
-        closed that connection; `disk`: looked at for all sessions of the process; `move_away`: has it run
-        on another node, when PostgreSQL is reached there; `whatsapp_unreachable`: called
+        closed that connection; `disk`: looked at for all sessions of the process; `move_away`: has
+        it run on another node, when PostgreSQL is reached there; `whatsapp_unreachable`: called
         when WhatsApp is not reached."""
         self._owner = owner = Owner(
             record=record, stores=stores, settings=settings, node=node, fence=self._fence

@@ -5,8 +5,10 @@
 # sockets beside it that only its owner can open (a port could be taken, and HAProxy would not
 # start), requests say from whose address they come and prove that it was HAProxy who said so, no
 # access log with numbers in its paths goes to
-# a syslog, who does not finish a request's headers within half a minute is sent away, requests at a
-# replica that is called down are answered at once (they would wait as long as it stands still), and
+# a syslog, who does not finish a request's headers within half a minute is sent away, a replica
+# whose machine does not take a connection within 0.3 s (Ray's 5) is passed by for another, requests
+# at a replica that is called down are answered at once (they would wait as long as it stands still),
+# and
 # what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
 # first replica is there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25
 # was seen to turn in a circle between a connection and its stream, a whole processor of it.
@@ -29,6 +31,7 @@ for argument; do
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_STATS_PORT\$#\1unix@$folder/s mode 600#" \
             -e "s#^\( *bind \)\*\{0,1\}:$RAY_SERVE_HAPROXY_METRICS_PORT\$#\1unix@$folder/m mode 600#" \
             -e 's/^defaults$/defaults\n    option forwardfor\n    timeout http-request 30s\n    timeout check 2s/' \
+            -e 's/^\( *timeout connect\) .*$/\1 300ms/' \
             -e 's/^\( *default-server .*\)$/\1 on-marked-down shutdown-sessions/' \
             -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \

@@ -40,7 +40,8 @@ class Phones:
             headers={"Authorization": f"Bearer {sandbox.control_token.get_secret_value()}"},
             timeout=30,
             trust_env=False,
-            limits=httpx.Limits(max_connections=None),
+            # Left before the server leaves it: a request must not meet its end.
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=2),
         )
 
     async def close(self) -> None:

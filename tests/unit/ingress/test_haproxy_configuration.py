@@ -122,6 +122,11 @@ def test_unfinished_headers_end(changed: list[str]) -> None:
     assert "timeout http-request 30s" in changed
 
 
+def test_a_lost_machine_is_passed_by(changed: list[str]) -> None:
+    found = {line for line in changed if line.startswith("timeout connect")}
+    assert found == {"timeout connect 300ms"}
+
+
 def test_requests_at_a_replica_that_is_down_are_answered(changed: list[str]) -> None:
     assert "default-server fall 2 check on-marked-down shutdown-sessions" in changed
 
