@@ -19,6 +19,7 @@ global
 defaults
     mode http
     log global
+    timeout connect 5s
     option splice-response
     errorfile 502 /x/500.http
     errorfile 503 /x/500.http
