@@ -33,8 +33,9 @@ class NetFault:
     stays_connected: bool = False
     #: The clocks of machines must be ones that can be stepped.
     steps_clock: bool = False
-    #: Sessions are handed over: none is taken from an owner that did not let go.
-    hands_over: bool = False
+    #: How often a session that it concerns is taken from an owner that did not let go, at most; 0:
+    #: they are handed over. None: as often as it may be.
+    takeovers: int | None = None
     #: How nodes are started where it can be done.
     starts: Sequence[Start] = (Start.NODE, Start.SYSTEMD)
 
@@ -195,9 +196,24 @@ _BY_ITSELF = [Start.NODE, Start.SYSTEMD, Start.KUBERNETES]
 FAULTS = {
     fault.name: fault
     for fault in (
-        NetFault("worker_link", "a worker's cable is out for 30 s", _link, 30, starts=[*Start]),
-        NetFault("worker_swallow", "a worker's packets get nowhere, 30 s", _lossy([""], [""]), 30),
-        NetFault("worker_one_way", "nothing reaches a worker for 30 s", _lossy([""], []), 30),
+        NetFault(
+            "worker_link",
+            "a worker's cable is out for 30 s",
+            _link,
+            30,
+            takeovers=1,
+            starts=[*Start],
+        ),
+        NetFault(
+            "worker_swallow",
+            "a worker's packets get nowhere, 30 s",
+            _lossy([""], [""]),
+            30,
+            takeovers=1,
+        ),
+        NetFault(
+            "worker_one_way", "nothing reaches a worker for 30 s", _lossy([""], []), 30, takeovers=1
+        ),
         NetFault(
             "worker_loss_10",
             "a tenth of a worker's packets is lost, each way, 30 s",
@@ -216,6 +232,7 @@ FAULTS = {
             _power,
             20,
             starts=_BY_ITSELF,
+            takeovers=1,
         ),
         NetFault(
             "worker_without_postgresql",
@@ -274,7 +291,7 @@ FAULTS = {
             "SIGTERM to a worker's node, started again when it is down",
             _drain,
             0,
-            hands_over=True,
+            takeovers=0,
             starts=_BY_ITSELF,
         ),
         NetFault(
@@ -283,7 +300,7 @@ FAULTS = {
             _upgrade,
             0,
             of_all=True,
-            hands_over=True,
+            takeovers=0,
         ),
         NetFault(
             "clock",
@@ -299,7 +316,7 @@ FAULTS = {
             "`gateway drain` of a worker, and `undrain` when it is empty",
             _drain_command,
             0,
-            hands_over=True,
+            takeovers=0,
             starts=[Start.SYSTEMD],
         ),
         NetFault(
@@ -307,7 +324,7 @@ FAULTS = {
             "`systemctl restart` of a worker's unit",
             _shell("systemctl restart {unit}"),
             0,
-            hands_over=True,
+            takeovers=0,
             starts=[Start.SYSTEMD],
         ),
         NetFault(
@@ -347,7 +364,7 @@ FAULTS = {
             "`systemctl reboot` of a worker's machine",
             _reboot,
             0,
-            hands_over=True,
+            takeovers=0,
             starts=[Start.SYSTEMD],
         ),
     )

@@ -158,8 +158,10 @@ class Suite:
         await traffic.pause()
         verdict = await calm(judge, self.gateway, self.phones, ledger, patience=_PATIENCE)
         await watch.read()
-        if fault.hands_over and (taken := await self._taken_since(struck)):
-            remarks.append(f"{taken} takeovers where sessions were to be handed over")
+        if fault.takeovers is not None:
+            taken, most = await self._taken_since(struck), fault.takeovers * len(hit)
+            if taken > most:
+                remarks.append(f"{taken} takeovers from owners that did not let go, {most} at most")
         recovered = [Recovery(person, watch.connected, struck) for person in hit]
         logins = sorted(one.login for one in recovered if one.login is not None)
         closed = sorted(at - struck for at in sockets.closed)
