@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from unplugged import start
+from waiting import stays
 
 from actors.agent.lapsed import REASON, Lapsed
 from actors.session.seen_leases import SeenLeases
@@ -154,8 +155,7 @@ async def test_a_successor_waits_for_what_is_left_of_a_lease_that_was_seen(
     await stores.ownership.claim(record.id, "gone", "elsewhere/1/2/3", whole)
     # The version that it has is another one: nothing is known of it.
     again = start(record, stores, settings)
-    await asyncio.sleep(4)
-    assert not again.clients
+    await stays(lambda: not again.clients, 4)
     again.session.stop()
     await again.task
 
