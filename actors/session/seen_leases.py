@@ -25,8 +25,11 @@ class SeenLeases:
         self._path = folder / f"leases-{node}.json"
 
     def write(self, seen: Mapping[int, tuple[int, float]]) -> None:
-        """Session → version of its row, and when that was seen first (monotonic seconds). Raises
-        `OSError`."""
+        """Session → version of its row, and when that was seen first (monotonic seconds); without
+        any there is no file. Raises `OSError`."""
+        if not seen:
+            self._path.unlink(missing_ok=True)
+            return
         fresh = self._path.with_suffix(".new")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
             json.dump(

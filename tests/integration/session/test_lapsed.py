@@ -149,6 +149,8 @@ async def test_a_successor_waits_for_what_is_left_of_a_lease_that_was_seen(
     running = start(record, stores, settings)
     await running.works()
     assert 1.9 < time.monotonic() - began < 30
+    seen.write({})
+    assert not list(settings.data_dir.glob("leases-*"))
     running.session.stop()
     await running.task
 
