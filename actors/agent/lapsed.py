@@ -70,14 +70,15 @@ class Lapsed:
         for i, (lease, since) in seen.items():
             if i in leases and leases[i].version == lease.version:
                 self._seen[i] = (leases[i], since)
-        await self._write_down({i: one for i, one in self._seen.items() if one[1] < now})
+        await self._write_down(
+            {i: (one.version, since) for i, (one, since) in self._seen.items() if since < now}
+        )
         for session_id, (lease, since) in list(self._seen.items()):
             if lease.shown and now - since > lease.seconds + _MORE_SECONDS:
                 await self._emit(session_id, lease)
 
-    async def _write_down(self, seen: dict[int, tuple[Lease, float]]) -> None:
-        """Nothing, as a rule: owners renew more often than this looks."""
-        unrenewed = {i: (lease.version, since) for i, (lease, since) in seen.items()}
+    async def _write_down(self, unrenewed: dict[int, tuple[int, float]]) -> None:
+        """None, as a rule: owners renew more often than this looks."""
         if unrenewed == self._written:
             return
         try:

@@ -107,6 +107,8 @@ class Opening:
 
     def _seen_for(self, claim: Claim) -> float:
         """Seconds that the predecessor's lease has been seen without a renewal."""
+        if claim.connect_after <= timedelta():
+            return 0.0
         seen = SeenLeases(self._owner.settings.data_dir, self._owner.node)
         since = seen.since(self._owner.id, claim.previous_version)
         return 0.0 if since is None else max(0.0, time.monotonic() - since)

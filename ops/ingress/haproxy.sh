@@ -4,14 +4,13 @@
 # Changes what Ray has written in its configuration: the pages with statistics and metrics listen on
 # sockets beside it that only its owner can open (a port could be taken, and HAProxy would not
 # start), requests say from whose address they come and prove that it was HAProxy who said so, no
-# access log with numbers in its paths goes to
-# a syslog, who does not finish a request's headers within half a minute is sent away, a replica
-# whose machine does not take a connection within 0.3 s (Ray's 5) is passed by for another, requests
-# at a replica that is called down are answered at once (they would wait as long as it stands still),
-# and
-# what HAProxy itself answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the
-# first replica is there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25
-# was seen to turn in a circle between a connection and its stream, a whole processor of it.
+# access log with numbers in its paths goes to a syslog, who does not finish a request's headers
+# within half a minute is sent away, a replica whose machine does not take a connection within 0.3 s
+# (Ray's setting is of whole seconds) is passed by for another, requests at a replica that is called
+# down are answered at once (they would wait as long as it stands still), and what HAProxy itself
+# answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the first replica is
+# there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25 was seen to turn
+# in a circle between a connection and its stream, a whole processor of it.
 #
 # Its admin socket hands out listeners to whoever connects, callers' keys with them: it is its
 # owner's alone (Ray's is everybody's), in a folder that nobody else can change.
