@@ -1,13 +1,19 @@
-"""What must not be in a process that forks: threads, and a Go runtime.
+"""What must not be in a process that forks: threads, a Go runtime, and seeded random numbers.
 
 neonize loads its Go library, and starts a thread for its log, when it is imported. In the zygote
 neither happens: the library's functions are noted with the types neonize gives them, the thread is
 noted, and the first use in a forked process loads the library and starts the thread.
+
+Ray's C++ seeds its generator when it first draws an id, and a fork draws on from there: all forks
+would draw the same ids. Each class that is made an actor class while the zygote imports draws one;
+there it is the kernel's.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,9 +96,20 @@ def load() -> None:
             _threads.pop(0).start()
 
 
+class _ActorClassIDs:
+    """In the place of `ray.actor.ActorClassID`, of which Ray 2.60 uses this only."""
+
+    @staticmethod
+    def from_random() -> Any:
+        from ray import ActorClassID
+
+        return ActorClassID(os.urandom(ActorClassID.size()))
+
+
 @contextmanager
 def importing() -> Iterator[None]:
-    """Imports in here load no Go library and start no thread."""
+    """Imports in here load no Go library, start no thread, and seed no generator of ids."""
+    actor: Any = importlib.import_module("ray.actor")
 
     def cdll(name: Any, *arguments: Any, **named: Any) -> Any:
         if name is not None and "neonize" in str(name):
@@ -106,6 +123,8 @@ def importing() -> Iterator[None]:
     start = threading.Thread.start
     threading.Thread.start = put_off  # type: ignore[method-assign, assignment]
     ctypes.CDLL = cdll  # type: ignore[misc, assignment]
+    ids = actor.ActorClassID
+    actor.ActorClassID = _ActorClassIDs
     _importing = True
     try:
         yield
@@ -113,3 +132,4 @@ def importing() -> Iterator[None]:
         _importing = False
         threading.Thread.start = start  # type: ignore[method-assign]
         ctypes.CDLL = _CDLL  # type: ignore[misc]
+        actor.ActorClassID = ids

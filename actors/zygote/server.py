@@ -219,8 +219,8 @@ def _load_ciphers() -> None:
 
 
 def ready_to_fork(descriptors: set[int]) -> None:
-    """Raises when something is there that does not survive a fork: a thread, or a descriptor that
-    forks must not share, other than `descriptors`."""
+    """Raises when something is there that does not survive a fork: a thread, a descriptor that
+    forks must not share, other than `descriptors`, or a generator of Ray's ids that is seeded."""
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
     if threads != 1 or threading.active_count() != 1:
         raise SystemExit(f"{threads} threads: {threading.enumerate()}")
@@ -232,12 +232,34 @@ def ready_to_fork(descriptors: set[int]) -> None:
                 shared[fd] = what
     if shared:
         raise SystemExit(f"forks would share {shared}")
+    if "ray" in sys.modules and _drawn_by_a_fork() == _drawn_by_a_fork():
+        raise SystemExit("forks would draw the same ids: Ray's generator is seeded")
     # The collector's marks are in the objects: without a collection their pages stay shared.
     gc.collect()
     gc.freeze()
     gc.disable()
     # Free memory is the forks' to use: they would get copies of its pages.
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def _drawn_by_a_fork() -> bytes:
+    """A random id of Ray's, drawn in a fork. Raises `SystemExit` when there is none."""
+    from ray import UniqueID
+
+    there, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(here, UniqueID.from_random().binary())
+        finally:
+            os._exit(0)
+    os.close(here)
+    with open(there, "rb") as pipe:  # noqa: PTH123
+        drawn = pipe.read()
+    os.waitpid(pid, 0)
+    if len(drawn) != UniqueID.size():
+        raise SystemExit("a fork drew no id")
+    return drawn
 
 
 def _serve(listener: socket.socket, current: Callable[[], bool], files: Path) -> dict[str, Any]:

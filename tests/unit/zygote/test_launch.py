@@ -105,6 +105,7 @@ def test_a_failed_one_is_not_tried_again_at_once(tmp_path: Path) -> None:
          ".start()", "2 threads"),
         ("import socket; kept = socket.socketpair()", "forks would share"),
         ("import select; kept = select.epoll()", "forks would share"),
+        ("import ray; ray.remote(type('Actor', (), {}))", "forks would draw the same ids"),
     ],
 )  # fmt: skip
 def test_what_does_not_survive_a_fork_keeps_the_zygote_from_forking(
