@@ -31,6 +31,7 @@ from cluster.domain.errors import (
     NotFound,
     NotOnWhatsApp,
     NotPermitted,
+    NotReached,
     NotSupported,
     RateLimited,
     SessionNotFound,
@@ -41,6 +42,7 @@ from cluster.domain.errors import (
 )
 
 __all__ = [
+    "ELSEWHERE",
     "MalformedJson",
     "Problem",
     "SessionExists",
@@ -59,6 +61,10 @@ class MalformedJson(Invalid):
     """The body is not JSON."""
 
     code = "malformed_json"
+
+
+#: Of an answer that another replica may have a better one than this: not for callers.
+ELSEWHERE = "X-Gateway-Elsewhere"
 
 
 class SessionExists(Conflict):
@@ -139,6 +145,8 @@ def problem_response(error: GatewayError, request_id: str) -> JSONResponse:
     """The answer to `error`, with `Retry-After` or `WWW-Authenticate` where they belong."""
     status = _status(type(error))
     headers = {}
+    if isinstance(error, NotReached):
+        headers[ELSEWHERE] = "1"
     if isinstance(error, Unavailable | RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.fields.get("retry_after", 1))))
     if isinstance(error, Unauthorized):

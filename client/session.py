@@ -70,9 +70,9 @@ MAX_TEXT = 65_536
 _RECORD_TTL = 0.25
 #: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between polls
 #: whether the owner that it waits for still lives; and that its process may take for an answer.
-_SEND_WAIT, _POLL_SECONDS, _SILENT = 20.0, 0.25, 0.75
+_SEND_WAIT, _POLL_SECONDS, _SILENT = 20.0, 0.2, 0.5
 #: An owner renews its lease once in a while; seconds that it may be late.
-_LATE = 0.5
+_LATE = 0.3
 #: Messages before a new one that are counted for the answer.
 _PLACES = 100
 _CONTROL_TIMEOUT = 45.0

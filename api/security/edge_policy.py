@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.console import CONTENT_SECURITY_POLICY
-from api.problems import problem_response
+from api.problems import ELSEWHERE, problem_response
 from cluster.domain.errors import Forbidden
 from cluster.settings import FrontSettings
 
@@ -39,6 +40,7 @@ _DOCS = {
 _CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 _INGRESS = "X-Gateway-Ingress"
 _RAW_INGRESS = _INGRESS.lower().encode()
+_RAW_ELSEWHERE = ELSEWHERE.lower().encode()
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -114,8 +116,11 @@ class EdgePolicy:
             return str(scope.get("scheme", "http"))
         return scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
-    def _by_haproxy(self, headers: Headers) -> bool:
+    def by_haproxy(self, scope: Scope) -> bool:
         """Whether our own HAProxy passed the request on."""
+        return self._by_haproxy(Headers(scope=scope))
+
+    def _by_haproxy(self, headers: Headers) -> bool:
         proof = headers.get(_INGRESS, "").encode("latin-1")
         return bool(self._ingress_secret) and hmac.compare_digest(proof, self._ingress_secret)
 
@@ -137,6 +142,7 @@ class _EdgePolicyMiddleware:
             return
         address = self._policy.address(scope)
         scope["scheme"] = self._policy.scheme(scope)
+        by_haproxy = self._policy.by_haproxy(scope)
         # Nothing behind this may repeat it.
         scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
@@ -146,6 +152,11 @@ class _EdgePolicyMiddleware:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
                 present = {name.lower() for name, _ in given}
+                if _RAW_ELSEWHERE in present:
+                    given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
+                    if by_haproxy:
+                        # It tries another replica if it may (ops/ingress/repeatable.cfg).
+                        message["status"] = HTTPStatus.TOO_EARLY
                 message["headers"] = given + [one for one in headers if one[0] not in present]
             await send(message)
 

@@ -15,6 +15,7 @@ __all__ = [
     "NotOnWhatsApp",
     "NotOwner",
     "NotPermitted",
+    "NotReached",
     "NotSupported",
     "RateLimited",
     "SessionNotFound",
@@ -145,6 +146,12 @@ class TooSlow(Unavailable):
     """A store did not finish in time."""
 
     code = "too_slow"
+
+
+class NotReached(Unavailable):
+    """The network between this machine and a store is cut: another machine may reach it."""
+
+    code = "not_reached"
 
 
 class NotOwner(Unavailable):

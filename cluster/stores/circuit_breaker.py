@@ -2,14 +2,16 @@
 
 A network that swallows them says nothing: each call would wait for its whole time-out, and callers
 of the front with it, while other machines serve. So a call that was not answered for a moment has a
-TCP connection tried. A server that is slow, or stands still, has a kernel that takes it; where none
-comes to be, calls under way end, and further ones are refused at once until one does.
+TCP connection tried, sooner when the kernel has no acknowledgement of what was asked. A server that
+is slow, or stands still, has a kernel that takes it; where none comes to be, calls under way end,
+and further ones are refused at once until one does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,15 +19,20 @@ from typing import Protocol
 
 import structlog
 
-from cluster.domain.errors import Unavailable
+from cluster.domain.errors import NotReached
 from cluster.reach import connects
 
 __all__ = ["CircuitBreaker"]
 
 log = structlog.get_logger(__name__)
 
-#: Seconds without an answer after which the way is tried; bound on a try; between tries.
-_STALLED, _TIMEOUT, _POLL_SECONDS = 0.4, 0.4, 0.3
+#: Seconds without an answer, without an acknowledgement, after which the way is tried; bound on a
+#: try.
+_STALLED, _UNACKNOWLEDGED, _TIMEOUT = 0.5, 0.25, 0.25
+#: Seconds between polls of calls under way; after a try.
+_POLL_SECONDS, _PAUSE = 0.1, 0.3
+#: Of `struct tcp_info` (linux/tcp.h): up to `tcpi_unacked`, segments.
+_INFO = struct.Struct("=24xI")
 
 
 class Wire(Protocol):
@@ -63,10 +70,15 @@ class CircuitBreaker:
         self._watch: asyncio.Task[None] | None = None
         self._open = False
 
+    @property
+    def is_open(self) -> bool:
+        """The server is not reached."""
+        return self._open
+
     def check(self) -> None:
-        """Raises `Unavailable` while the server is not reached."""
+        """Raises `NotReached` while the server is not reached."""
         if self._open:
-            raise Unavailable("PostgreSQL is not reached from here", retry_after=1)
+            raise NotReached("PostgreSQL is not reached from here", retry_after=1)
 
     @asynccontextmanager
     async def waits(self, seconds: float) -> AsyncIterator[None]:
@@ -102,13 +114,22 @@ class CircuitBreaker:
     async def _poll(self) -> None:
         """As long as calls are under way, or the server is not reached."""
         while self._open or self._under_way or self._waiting:
-            await asyncio.sleep(_POLL_SECONDS if self._open else _STALLED)
-            began = [*self._under_way.values(), *self._waiting.values()]
-            stalled = bool(began) and time.monotonic() - min(began) >= _STALLED
-            if (self._open or stalled) and self._where()[0]:
+            await asyncio.sleep(_POLL_SECONDS)
+            if (self._open or self._stalled()) and self._where()[0]:
                 # Refused calls get that answer, too.
                 reached = await connects(*self._address, seconds=_TIMEOUT, refused=True)
                 self._turn(not reached)
+                await asyncio.sleep(_PAUSE)
+
+    def _stalled(self) -> bool:
+        now = time.monotonic()
+        return any(
+            now - began >= _STALLED
+            for began in (*self._under_way.values(), *self._waiting.values())
+        ) or any(
+            now - began >= _UNACKNOWLEDGED and _unacknowledged(wire)
+            for wire, began in self._under_way.items()
+        )
 
     def _where(self) -> tuple[str, int]:
         if self._last is not None and not self._last.closed:
@@ -125,6 +146,19 @@ class CircuitBreaker:
             _hang_up(wire)
         for scope in self._waiting:
             scope.reschedule(0.0)
+
+
+def _unacknowledged(wire: Wire) -> bool:
+    """Whether the other machine's kernel has not taken all that was sent."""
+    if wire.closed:
+        return False
+    with socket.socket(fileno=socket.dup(wire.fileno())) as end:
+        try:
+            info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+            (segments,) = _INFO.unpack(info)
+        except (OSError, AttributeError, struct.error):  # a Unix socket, or no Linux
+            return False
+    return bool(segments)
 
 
 def _hang_up(wire: Wire) -> None:

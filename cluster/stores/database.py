@@ -16,7 +16,14 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from cluster.domain.errors import GatewayError, NotOwner, TooSlow, Unavailable, Unstorable
+from cluster.domain.errors import (
+    GatewayError,
+    NotOwner,
+    NotReached,
+    TooSlow,
+    Unavailable,
+    Unstorable,
+)
 from cluster.settings import StoreSettings
 from cluster.stores.circuit_breaker import CircuitBreaker
 from cluster.stores.group_commit import GroupCommit, RolledBackError
@@ -131,7 +138,7 @@ class Database:
             async with self._taken() as connection:
                 yield connection
         except (psycopg.Error, PoolTimeout, TimeoutError, UnicodeError) as error:
-            raise _named(error) from error
+            raise self._named(error) from error
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator[Connection]:
@@ -194,7 +201,7 @@ class Database:
                     "database.group_rolled_back", error=repr(error), statements=len(statements)
                 )
                 raise RolledBackError from error
-            raise _named(error) from error
+            raise self._named(error) from error
 
     async def run(self, query: LiteralString, values: Mapping[str, Any]) -> int:
         """Run one statement; returns how many rows it touched."""
@@ -204,6 +211,9 @@ class Database:
 
     async def ping(self) -> None:
         await self.one("SELECT 1 AS ok", {})
+
+    def _named(self, error: Exception) -> GatewayError:
+        return _named(error, reached=not self._breaker.is_open)
 
 
 async def _execute(
@@ -239,7 +249,7 @@ async def _try_on(pool: AsyncConnectionPool[Connection]) -> None:
         await pool.check()
 
 
-def _named(error: Exception) -> GatewayError:
+def _named(error: Exception, *, reached: bool) -> GatewayError:
     """An error of PostgreSQL, or of psycopg before it asked, in the gateway's terms: is it about
     these very values (`Unstorable`), or about the server, the way to it, or the statement
     (`Unavailable`: trying again may help)? By SQLSTATE class: PostgreSQL, appendix A."""
@@ -252,6 +262,8 @@ def _named(error: Exception) -> GatewayError:
     METER.count("store_errors", "postgresql")
     if sqlstate == _CANCELED:
         return TooSlow("PostgreSQL took too long", retry_after=2)
+    if not reached:
+        return NotReached("PostgreSQL is not reached from here", retry_after=1)
     return Unavailable("PostgreSQL is away", retry_after=2)
 
 

@@ -66,6 +66,8 @@ def environment(haproxy: str, folder: Path, *, fallback: int, token: str) -> dic
         # One carries more than all replicas of a node; and idle connections change no threads.
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "30",
+        # A repeatable request is tried at another replica: see haproxy.sh.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response 425",
         # A replica that stands still is left out within about five seconds, not fifteen.
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),

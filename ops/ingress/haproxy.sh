@@ -12,6 +12,11 @@
 # there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25 was seen to turn
 # in a circle between a connection and its stream, a whole processor of it.
 #
+# Replicas of this machine are preferred (near.awk): what stays here no other machine can lose, and
+# who asks this front whether it is ready hears of this machine. A request that may be repeated (it only reads, or has a key on a path where
+# keys count) and whose replica died under it, or says that it does not reach PostgreSQL (425, between
+# replica and HAProxy only), is tried at another one (repeatable.cfg).
+#
 # Its admin socket hands out listeners to whoever connects, callers' keys with them: it is its
 # owner's alone (Ray's is everybody's), in a folder that nobody else can change.
 umask 077
@@ -35,10 +40,13 @@ for argument; do
             -e "s#^\( *errorfile 50[24]\) .*#\1 $here/interrupted.http#" \
             -e "s#^\( *errorfile 503\) .*#\1 $here/unavailable.http#" \
             -e 's/^\( *http-request return status\) 404 .*$/\1 503 default-errorfiles/' \
+            -e "/^frontend http_frontend\$/r $here/repeatable.cfg" \
             -e "s/^frontend http_frontend\$/&\n    http-request set-header X-Gateway-Ingress $GATEWAY_INGRESS_SECRET/" \
             -e '/^ *option splice-/d' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1
+        near=$(awk -v own="$(hostname -I 2>/dev/null)" -f "$here/near.awk" "$argument") || exit 1
+        printf '%s\n' "$near" >"$argument"
     fi
     previous=$argument
 done

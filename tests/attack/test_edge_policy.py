@@ -14,9 +14,10 @@ from attack_front import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from api import problems
 from api.security.edge_policy import EdgePolicy
 from api.security.rate_limits import RateLimits
-from cluster.domain.errors import RateLimited
+from cluster.domain.errors import NotReached, RateLimited
 from cluster.domain.session import SessionRecord
 from cluster.security import keys
 from cluster.settings import FrontSettings, LimitSettings, Settings, StoreSettings
@@ -302,3 +303,25 @@ def test_the_scheme_is_that_of_our_own_proxies() -> None:
     assert scheme("10.1.2.3", "https") == "https"
     assert scheme("192.0.2.7", "https") == scheme("127.0.0.1", "https", "guessed") == "http"
     assert scheme("10.1.2.3", "javascript") == "http"
+
+
+@pytest.mark.parametrize(("proof", "status"), [("proof", 425), ("guessed", 503), ("", 503)])
+async def test_only_our_own_haproxy_learns_that_another_replica_may_do(
+    proof: str, status: int
+) -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    async def not_reached() -> None:
+        raise NotReached("PostgreSQL is not reached from here", retry_after=1)
+
+    EdgePolicy(FrontSettings(_env_file=os.devnull), ingress_secret="proof").install(app)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://front"
+    ) as client:
+        answer = await client.get("/", headers={"X-Gateway-Ingress": proof})
+    assert answer.status_code == status
+    assert answer.json()["status"] == answer.json()["statusCode"] == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert not [name for name in answer.headers if name.startswith("x-gateway")]
