@@ -68,9 +68,10 @@ R = TypeVar("R")
 MAX_TEXT = 65_536
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
 _RECORD_TTL = 0.25
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; between polls
-#: whether the owner that it waits for still lives; and that its process may take for an answer.
-_SEND_WAIT, _POLL_SECONDS, _SILENT = 20.0, 0.2, 0.5
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; before the first
+#: poll whether the owner that it waits for still lives, and between polls; and that its process may
+#: take for an answer.
+_SEND_WAIT, _PATIENCE, _POLL_SECONDS, _SILENT = 20.0, 0.3, 0.2, 0.5
 #: An owner renews its lease once in a while; seconds that it may be late.
 _LATE = 0.3
 #: Messages before a new one that are counted for the answer.
@@ -351,7 +352,7 @@ class SessionClient(Subjects):
         row.raise_failure()
         state, timestamp, place = row.state, row.accepted_at, None
         if state is OutboxState.ACCEPTED:
-            followed = await self._followed(stores, record, row)
+            followed = await self._followed(stores, record, row, replayed=replayed)
             place = followed.place
             if followed.sent_at is not None:
                 state, timestamp = OutboxState.SENT, followed.sent_at
@@ -385,13 +386,17 @@ class SessionClient(Subjects):
         accepted = await stores.outbox.accept(record.id, sender=_account(record), **message)
         return record, *accepted
 
-    async def _followed(self, stores: Stores, record: SessionRecord, row: OutboxRow) -> Followed:
+    async def _followed(
+        self, stores: Stores, record: SessionRecord, row: OutboxRow, *, replayed: bool
+    ) -> Followed:
         """Notify the owner of an accepted message; what became of it. It may be gone, or stand
         still: then it, or the next one, finds the message by itself, and nobody waits for that.
         Raises what the message failed with."""
         call = asyncio.ensure_future(self._ask_to_follow(record, row))
         try:
-            if await self._answered_by_owner(stores, record, call):
+            # Who asks again has waited already.
+            patience = 0.0 if replayed else _PATIENCE
+            if await self._answered_by_owner(stores, record, call, patience):
                 answer: Followed | SentMessage = call.result()
                 if isinstance(answer, Followed):
                     return answer
@@ -411,22 +416,24 @@ class SessionClient(Subjects):
         return Followed(place=await self._place(row))
 
     async def _answered_by_owner(
-        self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any]
+        self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any], patience: float
     ) -> bool:
-        """Wait for the call; False as soon as its owner seems to be gone, or to stand still."""
+        """Wait for the call; after `patience` seconds False as soon as its owner seems to be gone,
+        or to stand still."""
         lease = self._gateway.settings.lease
         recent = lease.renew_seconds + _LATE
         began = time.monotonic()
-        if (await asyncio.wait({call}, timeout=_POLL_SECONDS))[0]:
+        if (await asyncio.wait({call}, timeout=patience))[0]:
             return True
         alive = asyncio.ensure_future(self._gateway.router.answers(record))
         try:
-            while not (await asyncio.wait({call}, timeout=_POLL_SECONDS))[0]:
+            while not call.done():
                 heard = alive.done() and alive.result()
                 if not heard and time.monotonic() - began >= _SILENT:
                     return False
                 if not await stores.ownership.renewed_within(record.id, recent, lease.ttl):
                     return False
+                await asyncio.wait({call}, timeout=_POLL_SECONDS)
         finally:
             alive.cancel()
         return True
