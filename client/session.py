@@ -68,9 +68,9 @@ R = TypeVar("R")
 MAX_TEXT = 65_536
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
 _RECORD_TTL = 0.25
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; before the first
-#: poll whether the owner that it waits for still lives, and between polls; and that its process may
-#: take for an answer.
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; before it polls
+#: whether the owner that it waits for still lives, and between polls; and that its process may take
+#: for an answer.
 _SEND_WAIT, _PATIENCE, _POLL_SECONDS, _SILENT = 20.0, 0.3, 0.2, 0.5
 #: An owner renews its lease once in a while; seconds that it may be late.
 _LATE = 0.3
