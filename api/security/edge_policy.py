@@ -95,7 +95,7 @@ class EdgePolicy:
         address = str(client[0]) if client else ""
         headers = Headers(scope=scope)
         forwarded = ",".join(headers.getlist("X-Forwarded-For")).split(",")
-        if self._by_haproxy(headers) and _is_address(forwarded[-1].strip()):
+        if self.by_haproxy(headers) and _is_address(forwarded[-1].strip()):
             address = forwarded.pop().strip()
         while self._proxies and _within(address, self._proxies) and forwarded:
             nearest = forwarded.pop().strip()
@@ -109,18 +109,15 @@ class EdgePolicy:
         headers = Headers(scope=scope)
         client = scope.get("client")
         scheme = headers.get("X-Forwarded-Proto", "").strip()
-        known = self._by_haproxy(headers) or (
+        known = self.by_haproxy(headers) or (
             bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
         )
         if not known or scheme not in {"http", "https", "ws", "wss"}:
             return str(scope.get("scheme", "http"))
         return scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
-    def by_haproxy(self, scope: Scope) -> bool:
-        """Whether our own HAProxy passed the request on."""
-        return self._by_haproxy(Headers(scope=scope))
-
-    def _by_haproxy(self, headers: Headers) -> bool:
+    def by_haproxy(self, headers: Headers) -> bool:
+        """Whether our own HAProxy passed the request with these headers on."""
         proof = headers.get(_INGRESS, "").encode("latin-1")
         return bool(self._ingress_secret) and hmac.compare_digest(proof, self._ingress_secret)
 
@@ -142,9 +139,9 @@ class _EdgePolicyMiddleware:
             return
         address = self._policy.address(scope)
         scope["scheme"] = self._policy.scheme(scope)
-        by_haproxy = self._policy.by_haproxy(scope)
+        given_headers = scope["headers"]
         # Nothing behind this may repeat it.
-        scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
+        scope["headers"] = [one for one in given_headers if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
         headers = self._policy.headers(scope["path"])
 
@@ -154,7 +151,7 @@ class _EdgePolicyMiddleware:
                 present = {name.lower() for name, _ in given}
                 if _RAW_ELSEWHERE in present:
                     given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
-                    if by_haproxy:
+                    if self._policy.by_haproxy(Headers(raw=given_headers)):
                         # It tries another replica if it may (ops/ingress/repeatable.cfg).
                         message["status"] = HTTPStatus.TOO_EARLY
                 message["headers"] = given + [one for one in headers if one[0] not in present]

@@ -13,9 +13,10 @@
 # in a circle between a connection and its stream, a whole processor of it.
 #
 # Replicas of this machine are preferred (near.awk): what stays here no other machine can lose, and
-# who asks this front whether it is ready hears of this machine. A request that may be repeated (it only reads, or has a key on a path where
-# keys count) and whose replica died under it, or says that it does not reach PostgreSQL (425, between
-# replica and HAProxy only), is tried at another one (repeatable.cfg).
+# who asks this front whether it is ready hears of this machine. A request that may be repeated (it
+# only reads, or has a key on a path where keys count) and whose replica died under it, or says that
+# it does not reach PostgreSQL (425, between replica and HAProxy only), is tried at another one
+# (repeatable.cfg).
 #
 # Its admin socket hands out listeners to whoever connects, callers' keys with them: it is its
 # owner's alone (Ray's is everybody's), in a folder that nobody else can change.
@@ -45,8 +46,10 @@ for argument; do
             -e '/^ *option splice-/d' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1
-        near=$(awk -v own="$(hostname -I 2>/dev/null)" -f "$here/near.awk" "$argument") || exit 1
-        printf '%s\n' "$near" >"$argument"
+        # Without awk none is preferred.
+        if near=$(awk -v own="$(hostname -I 2>/dev/null)" -f "$here/near.awk" "$argument"); then
+            printf '%s\n' "$near" >"$argument"
+        fi
     fi
     previous=$argument
 done

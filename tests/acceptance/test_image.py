@@ -1,26 +1,33 @@
 """The image as it is shipped: the Dockerfile built without an engine (buildah, chroot isolation),
-and its container started: health check, `up --sandbox`, a text both ways.
+and its container started: health check, `up --sandbox`, a text both ways; then as the Compose file
+starts it, beside stores of this machine in the place of the images of others.
 
 The base image's place is taken by a Debian of the same release (debootstrap): no registry is asked.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+import yaml
 from running_gateway import Phone, until
 
 from ops.embedded.process import free_ports
+from ops.embedded.valkey import EmbeddedValkey
 from ops.local.layout import ROOT
 
 _DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -92,24 +99,82 @@ def images(tmp_path: Path) -> Iterator[Images]:
     or not all(shutil.which(name) for name in _NEEDED),
     reason="ten minutes, root, buildah and debootstrap: GATEWAY_SLOW_TESTS",
 )
-def test_the_image_is_built_and_its_container_works(images: Images) -> None:
+def test_the_image_is_built_and_its_container_works(
+    images: Images, stores_env: dict[str, str]
+) -> None:
     container = images.build()
     configured = json.loads(images.run("inspect", "--type", "image", _TAG))["Docker"]["config"]
     assert configured["User"] == f"{_USER}:{_USER}"
-    data = images.folder / "data"
+    (port,) = free_ports(1)
+    with _started(images, container, configured, port, ["--sandbox"], {}) as data:
+        state = json.loads((data / "data" / "sandbox" / "state.json").read_text())
+        _talks(state, port)
+    valkey = EmbeddedValkey()
+    valkey.start(images.folder / "valkey")
+    try:
+        variables = {**stores_env, **valkey.env(), "HTTP_API_KEY": secrets.token_urlsafe(24)}
+        variables["CHECKPOINT_KEYS"] = f"k1:{base64.b64encode(os.urandom(32)).decode()}"
+        _is_as_composed(images, container, configured, variables)
+    finally:
+        valkey.stop()
+
+
+def _is_as_composed(
+    images: Images, container: str, configured: dict[str, Any], variables: dict[str, str]
+) -> None:
+    """The service `gateway`, and what docs/docker.md has one do."""
+    service = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]["gateway"]
+    assert "command" not in service
+    given = {name: variables[name] for name in service["environment"]}
+    (port,) = free_ports(1)
+    with _started(images, container, configured, port, [], given) as data:
+        api = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"X-Api-Key": given["HTTP_API_KEY"]},
+            timeout=60,
+        )
+        assert api.get("/health/ready").json()["status"] == "ready"
+        assert api.post("/api/sessions", json={"name": "composed"}).status_code == 201
+        listed = images.run(
+            *_isolated(data, port, container, given), "python", "-m", "ops.cli", "session", "ls"
+        )
+        assert "composed" in listed
+        assert api.delete("/api/sessions/composed").is_success
+
+
+def _isolated(data: Path, port: int, container: str, variables: dict[str, str]) -> list[str]:
+    environment = {**variables, "HTTP_PORT": str(port), "HTTP_HOST": "127.0.0.1"}
+    return [
+        *("run", "--isolation=chroot", "--user", f"{_USER}:{_USER}"),
+        *("--volume", f"{data}:/var/lib/gateway"),
+        *(word for name, value in environment.items() for word in ("--env", f"{name}={value}")),
+        *(container, "--"),
+    ]
+
+
+@contextmanager
+def _started(
+    images: Images,
+    container: str,
+    configured: dict[str, Any],
+    port: int,
+    arguments: list[str],
+    variables: dict[str, str],
+) -> Iterator[Path]:
+    """With what the image says is to run, until its own health check is content. Gives the folder
+    that is its volume."""
+    data = images.folder / f"data-{port}"
     data.mkdir()
     os.chown(data, _USER, _USER)
-    (port,) = free_ports(1)
-    isolated = ["run", "--isolation=chroot", "--user", f"{_USER}:{_USER}"]
-    isolated += ["--volume", f"{data}:/var/lib/gateway", "--env", f"HTTP_PORT={port}"]
-    isolated += ["--env", "HTTP_HOST=127.0.0.1", container, "--"]
-    log = (images.folder / "container.log").open("wb")
-    started = subprocess.Popen(
-        images.command(*isolated, *configured["Entrypoint"], *configured["Cmd"], "--sandbox"),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    isolated = _isolated(data, port, container, variables)
+    log = images.folder / f"container-{port}.log"
+    with log.open("wb") as out:
+        started = subprocess.Popen(
+            images.command(*isolated, *configured["Entrypoint"], *configured["Cmd"], *arguments),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         check = [
             word.replace("127.0.0.1:3000", f"127.0.0.1:{port}")
@@ -117,21 +182,19 @@ def test_the_image_is_built_and_its_container_works(images: Images) -> None:
         ]
 
         def well() -> bool:
-            assert started.poll() is None, (images.folder / "container.log").read_text()[-3000:]
+            assert started.poll() is None, log.read_text()[-3000:]
             done = subprocess.run(
                 images.command(*isolated, *check), capture_output=True, check=False
             )
             return done.returncode == 0
 
         until(well, 180, "the image's own health check")
-        state = json.loads((data / "data" / "sandbox" / "state.json").read_text())
-        _talks(state, port)
+        yield data
     finally:
         if started.poll() is None:
             for child in _children(started.pid):
                 os.kill(child, signal.SIGTERM)
         started.wait(120)
-        log.close()
 
 
 def _talks(state: dict[str, str], port: int) -> None:
