@@ -67,6 +67,8 @@ class CircuitBreaker:
         #: Calls under way, and those that wait for a connection; since when.
         self._under_way: dict[Wire, float] = {}
         self._waiting: dict[asyncio.Timeout, float] = {}
+        #: Begins the watch, unless the calls have ended by then.
+        self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._open = False
 
@@ -78,6 +80,7 @@ class CircuitBreaker:
     def check(self) -> None:
         """Raises `NotReached` while the server is not reached."""
         if self._open:
+            self._begun()
             raise NotReached("PostgreSQL is not reached from here", retry_after=1)
 
     @asynccontextmanager
@@ -85,41 +88,57 @@ class CircuitBreaker:
         """Around what waits for a connection, for so long. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds) as scope:
             self._waiting[scope] = time.monotonic()
-            self._watch_until_well()
+            self._begun()
             try:
                 yield
             finally:
                 del self._waiting[scope]
+                self._ended()
 
     @contextmanager
     def asks(self, wire: Wire) -> Iterator[None]:
         """Around what asks the server over this connection."""
         self._last = wire
         self._under_way[wire] = time.monotonic()
-        self._watch_until_well()
+        self._begun()
         try:
             yield
         finally:
             del self._under_way[wire]
+            self._ended()
 
     async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
-    def _watch_until_well(self) -> None:
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._poll(), name="circuit-breaker")
+    def _begun(self) -> None:
+        if self._timer is None and (self._watch is None or self._watch.done()):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_UNACKNOWLEDGED, self._begin_watch)
+
+    def _ended(self) -> None:
+        """A process that has nothing to do is not woken for what was answered."""
+        if self._timer is not None and not (self._under_way or self._waiting):
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin_watch(self) -> None:
+        self._timer = None
+        self._watch = asyncio.create_task(self._poll(), name="circuit-breaker")
 
     async def _poll(self) -> None:
         """As long as calls are under way, or the server is not reached."""
         while self._open or self._under_way or self._waiting:
-            await asyncio.sleep(_POLL_SECONDS)
             if (self._open or self._stalled()) and self._where()[0]:
                 # Refused calls get that answer, too.
                 reached = await connects(*self._address, seconds=_TIMEOUT, refused=True)
                 self._turn(not reached)
                 await asyncio.sleep(_PAUSE)
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
 
     def _stalled(self) -> bool:
         now = time.monotonic()

@@ -57,7 +57,7 @@ _KNOWN = {
     ("cluster/local_calls.py", "connected"): _CAUGHT,
     ("cluster/reach.py", "connects"): _AWAITED,
     ("cluster/stores/__init__.py", "open"): "catches and logs all",
-    ("cluster/stores/circuit_breaker.py", "_watch_until_well"): "the next call begins it again",
+    ("cluster/stores/circuit_breaker.py", "_begin_watch"): "the next call begins it again",
     ("cluster/stores/group_commit.py", "_begin_alone"): _PASSED_ON,
     ("cluster/stores/group_commit.py", "one"): _PASSED_ON,
     ("cluster/stores/notifier.py", "notify"): "catches all; the next notification begins it again",
