@@ -15,7 +15,7 @@ from actors.agent.agent import Node, WorkerAgent
 from actors.agent.lapsed import Lapsed
 from actors.agent.lost_nodes import HEARTBEAT_SECONDS, LostNodes
 from actors.agent.orphaned_spools import OrphanedSpools
-from actors.agent.raylets import Raylet, alive_raylets, call_dead, in_thread, probe
+from actors.agent.raylets import Probes, Raylet, alive_raylets, call_dead, in_thread
 from actors.agent.reach import PATIENCE, Reach
 from actors.agent.spares import Spares, needed
 from actors.endless import endless
@@ -137,7 +137,7 @@ class WorkerAgentActor:
             me.id,
             raylets=lambda: self._raylets,
             silence=stores.workers.silence,
-            probe=probe,
+            probe=Probes().probe,
             report=_unregister,
         )
         way = way_to_whatsapp(self._settings.whatsapp.proxy_url)

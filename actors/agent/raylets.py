@@ -9,6 +9,7 @@ restarts its actors elsewhere, and has its raylet end itself should it live.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from cluster.domain.errors import Unavailable
 
-__all__ = ["Found", "Raylet", "alive_raylets", "call_dead", "in_thread", "probe"]
+__all__ = ["Found", "Probes", "Raylet", "alive_raylets", "call_dead", "in_thread"]
 
 #: Bounds on one probe, and on a report to the GCS; seconds.
 _PROBE_SECONDS, _UNREGISTER_SECONDS = 1.0, 3.0
+#: A connection that was not used for so many seconds is closed.
+_UNUSED_SECONDS = 10.0
 _HEALTH = "/grpc.health.v1.Health/Check"
 #: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
 _UNEXPECTED = 2
@@ -81,29 +84,61 @@ async def in_thread(ask: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
 
 
-async def probe(raylet: Raylet) -> Found:
-    """Whether it answers within a second."""
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            _, writer = await asyncio.open_connection(raylet.address, raylet.port)
-            writer.close()
-    except ConnectionRefusedError:
-        return Found.REFUSES
-    except (TimeoutError, OSError):
+class Probes:
+    """Asks raylets whether they live, over connections that are kept: one for each question would
+    cost both sides more than all else that an agent does."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        #: By address, and when each was asked last.
+        self._channels: dict[str, tuple[Any, float]] = {}
+
+    async def probe(self, raylet: Raylet) -> Found:
+        """Whether it answers within a second."""
+        self._close_unused()
+        address = f"{raylet.address}:{raylet.port}"
+        channel, _ = self._channels.pop(address, (None, 0.0))
+        if channel is not None:
+            code = await in_thread(partial(_asked, channel))
+            if code is None:
+                self._channels[address] = channel, self._clock()
+                return Found.ANSWERS
+            channel.close()
+            if code is not grpc.StatusCode.UNAVAILABLE:
+                return Found.SILENT
+            # That connection is broken: another process may be there by now.
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                _, writer = await asyncio.open_connection(raylet.address, raylet.port)
+                writer.close()
+        except ConnectionRefusedError:
+            return Found.REFUSES
+        except (TimeoutError, OSError):
+            return Found.SILENT
+        # The kernel takes connections for a process that is stopped.
+        channel = init_grpc_channel(address)
+        if await in_thread(partial(_asked, channel)) is None:
+            self._channels[address] = channel, self._clock()
+            return Found.ANSWERS
+        channel.close()
         return Found.SILENT
-    return await in_thread(partial(_answers, f"{raylet.address}:{raylet.port}"))
+
+    def _close_unused(self) -> None:
+        """Of raylets that are asked no more."""
+        now = self._clock()
+        for address, (channel, asked) in list(self._channels.items()):
+            if now - asked > _UNUSED_SECONDS:
+                del self._channels[address]
+                channel.close()
 
 
-def _answers(address: str) -> Found:
-    # The kernel takes connections for a process that is stopped.
-    channel = init_grpc_channel(address)
+def _asked(channel: Any) -> Any:
+    """None when it answered, else gRPC's status."""
     try:
         channel.unary_unary(_HEALTH)(b"", timeout=_PROBE_SECONDS)
-    except grpc.RpcError:
-        return Found.SILENT
-    finally:
-        channel.close()
-    return Found.ANSWERS
+    except grpc.RpcError as error:
+        return error.code()
+    return None
 
 
 def call_dead(gcs: str, node: str, why: str) -> None:
