@@ -419,7 +419,7 @@ class SessionClient(Subjects):
         self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any], patience: float
     ) -> bool:
         """Wait for the call; after `patience` seconds False as soon as its owner seems to be gone,
-        or to stand still."""
+        to stand still, or to be opening the session."""
         lease = self._gateway.settings.lease
         recent = lease.renew_seconds + _LATE
         began = time.monotonic()
@@ -431,7 +431,7 @@ class SessionClient(Subjects):
                 heard = alive.done() and alive.result()
                 if not heard and time.monotonic() - began >= _SILENT:
                     return False
-                if not await stores.ownership.renewed_within(record.id, recent, lease.ttl):
+                if not await stores.ownership.is_served(record.id, recent, lease.ttl):
                     return False
                 await asyncio.wait({call}, timeout=_POLL_SECONDS)
         finally:

@@ -260,18 +260,19 @@ class OwnershipStore:
             row["session_id"]: Renewal(accepted=row["accepted"], alone=row["alone"]) for row in rows
         }
 
-    async def renewed_within(self, session_id: int, seconds: float, ttl: timedelta) -> bool:
-        """An owner has said so lately that it lives; a guess, for who waits for its answer.
-        `ttl`: of a lease that is not longer because its owner may stay."""
+    async def is_served(self, session_id: int, seconds: float, ttl: timedelta) -> bool:
+        """An owner has said in the last `seconds` that it lives, and that the session works; a
+        guess, for who waits for its answer. `ttl`: of a lease that is not longer because its owner
+        may stay."""
         row = await self._db.one(
             """
-            SELECT NOT released AND lease_until - %(ttl)s
-                   > clock_timestamp() - make_interval(secs => %(seconds)s) AS lately
-            FROM ownership WHERE session_id = %(id)s
+            SELECT s.status = 'WORKING' AND NOT o.released AND o.lease_until - %(ttl)s
+                   > clock_timestamp() - make_interval(secs => %(seconds)s) AS served
+            FROM ownership o JOIN sessions s ON s.id = o.session_id WHERE o.session_id = %(id)s
             """,
             {"id": session_id, "seconds": seconds, "ttl": ttl},
         )
-        return bool(row and row["lately"])
+        return bool(row and row["served"])
 
     async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
         """Let go. `clean`: the last checkpoint is the very latest store. Of an owner that had not

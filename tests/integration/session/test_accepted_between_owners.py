@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -320,14 +320,44 @@ async def test_an_owner_that_was_cut_off_a_moment_ago_is_not_waited_for(
     async def unknown(*_: Any) -> bool:
         return False
 
-    async def renewed(*_: Any) -> bool:
+    async def served(*_: Any) -> bool:
         return True
 
     monkeypatch.setattr(router, "call_once", hangs)
     monkeypatch.setattr(router, "answers", hangs if silent else unknown)
-    monkeypatch.setattr(stores.ownership, "renewed_within", renewed)
+    monkeypatch.setattr(stores.ownership, "is_served", served)
     began = time.monotonic()
     answer = await session.send_text(CHAT, "hello", link_preview=False)
+    assert answer.state is OutboxState.ACCEPTED
+    assert time.monotonic() - began < 4, "20 s is how long WhatsApp may take"
+
+
+async def test_an_owner_that_is_still_opening_the_session_is_not_waited_for(
+    record: SessionRecord,
+    stores: Stores,
+    session: SessionClient,
+    router: Direct,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next one after a takeover: its lease is fresh, its process answers, and it sends what it
+    is notified of once it is connected."""
+    await linked(stores, record, ALICE, "WORKING")
+    # Longer than any: to nobody it seems late.
+    claim = await stores.ownership.claim(record.id, "next", "next", timedelta(minutes=10))
+
+    async def opens(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(60)
+
+    async def lives(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(router, "call_once", opens)
+    monkeypatch.setattr(router, "answers", lives)
+    sending = asyncio.create_task(session.send_text(CHAT, "hello", link_preview=False))
+    await stays(lambda: not sending.done(), 1.5, "it is waited for as long as it works")
+    await stores.sessions.set_status(record.id, claim.epoch, SessionStatus.STARTING, me=ALICE)
+    began = time.monotonic()
+    answer = await sending
     assert answer.state is OutboxState.ACCEPTED
     assert time.monotonic() - began < 4, "20 s is how long WhatsApp may take"
 
