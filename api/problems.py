@@ -55,16 +55,14 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+#: Of an answer that another replica may have a better one than this: not for callers.
+ELSEWHERE = "X-Gateway-Elsewhere"
 
 
 class MalformedJson(Invalid):
     """The body is not JSON."""
 
     code = "malformed_json"
-
-
-#: Of an answer that another replica may have a better one than this: not for callers.
-ELSEWHERE = "X-Gateway-Elsewhere"
 
 
 class SessionExists(Conflict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +23,7 @@ from cluster.domain.reply import Reply
 from cluster.domain.session import SUPERVISOR, SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["OfHost", "Router", "ensure_ray"]
+__all__ = ["OfHost", "Ping", "Router", "ensure_ray"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,8 @@ _LOOKUPS = ThreadPoolExecutor(8, "lookups")
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
 _CARRY_SECONDS = 30.0
 _PAUSE = 0.25
+#: An answer is as good as that old.
+_PING_SECONDS = 0.25
 
 
 def ensure_ray(settings: Settings) -> None:
@@ -71,6 +74,21 @@ class _Method:
         return self._method.remote(*arguments, session_id=self._session_id, **named)
 
 
+class Ping:
+    """Whether a process lives, asked by a call of its actor."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        #: False: there is none, or it is not known; None: not yet.
+        self.answered: bool | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was asked."""
+        return time.monotonic() - self._began
+
+
 class Router:
     """Calls actors by session. One per process and loop."""
 
@@ -87,6 +105,8 @@ class Router:
         self._epochs: dict[str, int] = {}
         #: Under way; whoever gave up waiting finds the handle the next time.
         self._lookups: dict[str, asyncio.Future[Any]] = {}
+        #: The last one of each actor.
+        self._pings: dict[str, Ping] = {}
 
     def forget(self, record: SessionRecord) -> None:
         """The session's actor was ended or made anew on purpose: look it up for the next call."""
@@ -96,18 +116,30 @@ class Router:
         self._handles.pop(name, None)
         self._lookups.pop(name, None)
         self._epochs.pop(name, None)
+        self._pings.pop(name, None)
 
-    async def answers(self, record: SessionRecord) -> bool:
-        """Returns when the process that the session is in has answered: False where there is none,
-        or it is not known. Waits as long as it is silent."""
-        handle = self._handles.get(record.actor_name)
-        if handle is None:
-            return False
+    def ping(self, record: SessionRecord) -> Ping:
+        """Ask the process that the session is in whether it lives: once for all who want to know at
+        the same time, and as long as it is silent."""
+        name = record.actor_name
+        last = self._pings.get(name)
+        if last is not None and (last.answered is None or last.age < _PING_SECONDS):
+            return last
+        ping = self._pings[name] = Ping()
+        ping.task = asyncio.create_task(self._answers(name, ping), name="ping")
+        return ping
+
+    async def _answers(self, name: str, ping: Ping) -> None:
+        handle = self._handles.get(name)
+        answered = False
         try:
-            await _reference(handle.describe.remote())
-        except RayError:
-            return False
-        return True
+            if handle is not None:
+                await _reference(handle.describe.remote())
+                answered = True
+        except RayError as error:
+            log.debug("router.ping_failed", actor=name, error=str(error))
+        finally:
+            ping.answered = answered
 
     async def call(
         self,

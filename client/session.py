@@ -68,10 +68,9 @@ R = TypeVar("R")
 MAX_TEXT = 65_536
 #: A record that was read within so many seconds says where to ask; the owner knows the rest.
 _RECORD_TTL = 0.25
-#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; before it polls
-#: whether the owner that it waits for still lives, and between polls; and that its process may take
-#: for an answer.
-_SEND_WAIT, _PATIENCE, _POLL_SECONDS, _SILENT = 20.0, 0.3, 0.2, 0.5
+#: Seconds a send waits for WhatsApp's acknowledgement before it answers `accepted`; before it asks
+#: whether the owner that it waits for still lives, and again; that its process may take to answer.
+_SEND_WAIT, _PATIENCE, _ASK_SECONDS, _SILENT = 20.0, 0.2, 0.5, 0.2
 #: An owner renews its lease once in a while; seconds that it may be late.
 _LATE = 0.3
 #: Messages before a new one that are counted for the answer.
@@ -421,21 +420,17 @@ class SessionClient(Subjects):
         """Wait for the call; after `patience` seconds False as soon as its owner seems to be gone,
         to stand still, or to be opening the session."""
         lease = self._gateway.settings.lease
-        recent = lease.renew_seconds + _LATE
-        began = time.monotonic()
+        late = lease.renew_seconds + _LATE
         if (await asyncio.wait({call}, timeout=patience))[0]:
             return True
-        alive = asyncio.ensure_future(self._gateway.router.answers(record))
-        try:
-            while not call.done():
-                heard = alive.done() and alive.result()
-                if not heard and time.monotonic() - began >= _SILENT:
-                    return False
-                if not await stores.ownership.is_served(record.id, recent, lease.ttl):
-                    return False
-                await asyncio.wait({call}, timeout=_POLL_SECONDS)
-        finally:
-            alive.cancel()
+        ping = self._gateway.router.ping(record)
+        while not call.done():
+            left = await stores.ownership.served_for(record.id, late, lease.ttl)
+            if not ping.answered:
+                left = min(left, _SILENT - ping.age)
+            if left <= 0:
+                return False
+            await asyncio.wait({call}, timeout=min(left, _ASK_SECONDS))
         return True
 
     async def _ask_to_follow(self, record: SessionRecord, row: OutboxRow) -> Any:

@@ -3,24 +3,23 @@
 The library closes a connection by a handshake (whatsmeow's websocket, up to five seconds), which a
 network that swallows packets never answers. An owner that is fenced has less time than that. The
 kernel knows such connections: what was sent stays unacknowledged (`tx_queue` and `retrnsmt` in
-Linux Documentation/networking/proc_net_tcp.rst; `struct tcp_info` in linux/tcp.h).
+Linux Documentation/networking/proc_net_tcp.rst).
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
+
+from cluster.reach import acknowledged, shut_down
 
 __all__ = ["hang_up"]
 
 _ESTABLISHED = "01"
 #: Milliseconds without an acknowledgement, and round trips.
 _SILENT_MS, _ROUND_TRIPS = 200, 3
-#: Of `struct tcp_info`: up to `tcpi_rtt`; that is microseconds.
-_INFO = struct.Struct("=44xI8xI8xI")
 
 
 def hang_up(port: int) -> int:
@@ -30,9 +29,9 @@ def hang_up(port: int) -> int:
     if not waiting:
         return 0
     return sum(
-        _shut_down(fd, port, sent_again=waiting[inode])
+        shut_down(fd)
         for fd, inode in _sockets()
-        if inode in waiting
+        if inode in waiting and _goes_to(fd, port) and (waiting[inode] or _is_silent(fd))
     )
 
 
@@ -64,20 +63,19 @@ def _sockets() -> Iterator[tuple[int, str]]:
             yield int(entry.name), target[len("socket:[") : -1]
 
 
-def _shut_down(fd: int, port: int, *, sent_again: bool) -> bool:
+def _goes_to(fd: int, port: int) -> bool:
+    """Still: the descriptor may be another one's by now."""
     try:
         with socket.socket(fileno=os.dup(fd)) as end:
-            # Another one's by now, or the answer is on its way.
-            if end.getpeername()[1] != port or not (sent_again or _is_silent(end)):
-                return False
-            end.shutdown(socket.SHUT_RDWR)
-    except (OSError, IndexError, struct.error):
+            return bool(end.getpeername()[1] == port)
+    except (OSError, IndexError):
         return False
-    return True
 
 
-def _is_silent(end: socket.socket) -> bool:
+def _is_silent(fd: int) -> bool:
     """Nothing was acknowledged for several round trips since the last byte was sent."""
-    info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    sent_ms, acknowledged_ms, round_trip = _INFO.unpack(info)
-    return bool(min(sent_ms, acknowledged_ms) > max(_SILENT_MS, _ROUND_TRIPS * round_trip / 1000))
+    state = acknowledged(fd)
+    if state is None:
+        return False
+    silent_ms = min(state.sent_ms, state.acknowledged_ms)
+    return silent_ms > max(_SILENT_MS, _ROUND_TRIPS * state.round_trip_us / 1000)

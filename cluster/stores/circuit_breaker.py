@@ -10,8 +10,6 @@ and further ones are refused at once until one does.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from cluster.domain.errors import NotReached
-from cluster.reach import connects
+from cluster.reach import acknowledged, connects, shut_down
 
 __all__ = ["CircuitBreaker"]
 
@@ -31,8 +29,6 @@ log = structlog.get_logger(__name__)
 _STALLED, _UNACKNOWLEDGED, _TIMEOUT = 0.5, 0.25, 0.25
 #: Seconds between polls of calls under way; after a try.
 _POLL_SECONDS, _PAUSE = 0.1, 0.3
-#: Of `struct tcp_info` (linux/tcp.h): up to `tcpi_unacked`, segments.
-_INFO = struct.Struct("=24xI")
 
 
 class Wire(Protocol):
@@ -162,31 +158,14 @@ class CircuitBreaker:
         if not is_open:
             return
         for wire in self._under_way:
-            _hang_up(wire)
+            # Their calls end as if the server had closed: a cancellation would wait for it as well.
+            if not wire.closed:
+                shut_down(wire.fileno())
         for scope in self._waiting:
             scope.reschedule(0.0)
 
 
 def _unacknowledged(wire: Wire) -> bool:
     """Whether the other machine's kernel has not taken all that was sent."""
-    if wire.closed:
-        return False
-    with socket.socket(fileno=socket.dup(wire.fileno())) as end:
-        try:
-            info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-            (segments,) = _INFO.unpack(info)
-        except (OSError, AttributeError, struct.error):  # a Unix socket, or no Linux
-            return False
-    return bool(segments)
-
-
-def _hang_up(wire: Wire) -> None:
-    """The call on it ends as if the server had closed the connection: it cannot be cancelled, which
-    would wait for the server as well."""
-    if wire.closed:
-        return
-    with socket.socket(fileno=socket.dup(wire.fileno())) as end:
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
+    state = None if wire.closed else acknowledged(wire.fileno())
+    return state is not None and state.missing > 0

@@ -260,19 +260,20 @@ class OwnershipStore:
             row["session_id"]: Renewal(accepted=row["accepted"], alone=row["alone"]) for row in rows
         }
 
-    async def is_served(self, session_id: int, seconds: float, ttl: timedelta) -> bool:
-        """An owner has said in the last `seconds` that it lives, and that the session works; a
-        guess, for who waits for its answer. `ttl`: of a lease that is not longer because its owner
-        may stay."""
+    async def served_for(self, session_id: int, late: float, ttl: timedelta) -> float:
+        """Seconds from now for which the session's owner counts as one that lives and works, unless
+        it renews its lease meanwhile: a guess, for who waits for its answer. 0: no more. `late`:
+        seconds after a renewal at which the next one is; `ttl`: of a lease that is not longer
+        because its owner may stay."""
         row = await self._db.one(
             """
-            SELECT s.status = 'WORKING' AND NOT o.released AND o.lease_until - %(ttl)s
-                   > clock_timestamp() - make_interval(secs => %(seconds)s) AS served
+            SELECT extract(epoch FROM o.lease_until - %(ttl)s - clock_timestamp())::float8 AS ahead,
+                   s.status = 'WORKING' AND NOT o.released AS works
             FROM ownership o JOIN sessions s ON s.id = o.session_id WHERE o.session_id = %(id)s
             """,
-            {"id": session_id, "seconds": seconds, "ttl": ttl},
+            {"id": session_id, "ttl": ttl},
         )
-        return bool(row and row["served"])
+        return max(0.0, row["ahead"] + late) if row and row["works"] else 0.0
 
     async def release(self, session_id: int, epoch: int, *, clean: bool) -> bool:
         """Let go. `clean`: the last checkpoint is the very latest store. Of an owner that had not

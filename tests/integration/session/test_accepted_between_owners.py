@@ -18,6 +18,7 @@ from waiting import stays
 
 from client.gateway import Gateway
 from client.known_sessions import KnownSessions
+from client.routing import Ping
 from client.session import SessionClient
 from cluster.domain.errors import NotOwner, SessionNotFound, SessionNotWorking, Unavailable
 from cluster.domain.message import Followed, OutboxState, SentMessage
@@ -37,8 +38,10 @@ class Direct:
     running: Running | None = None
     notified: list[str] = field(default_factory=list)
 
-    async def answers(self, record: SessionRecord) -> bool:
-        return self.running is not None
+    def ping(self, record: SessionRecord) -> Ping:
+        ping = Ping()
+        ping.answered = self.running is not None
+        return ping
 
     async def call_once(self, record: SessionRecord, invoke: Any, *, timeout: float) -> Any:
         owner = self.running
@@ -317,15 +320,14 @@ async def test_an_owner_that_was_cut_off_a_moment_ago_is_not_waited_for(
     async def hangs(*_: Any, **__: Any) -> Any:
         await asyncio.sleep(60)
 
-    async def unknown(*_: Any) -> bool:
-        return False
-
-    async def served(*_: Any) -> bool:
-        return True
+    async def served(*_: Any) -> float:
+        return 60.0
 
     monkeypatch.setattr(router, "call_once", hangs)
-    monkeypatch.setattr(router, "answers", hangs if silent else unknown)
-    monkeypatch.setattr(stores.ownership, "is_served", served)
+    unanswered = Ping()
+    unanswered.answered = None if silent else False
+    monkeypatch.setattr(router, "ping", lambda _: unanswered)
+    monkeypatch.setattr(stores.ownership, "served_for", served)
     began = time.monotonic()
     answer = await session.send_text(CHAT, "hello", link_preview=False)
     assert answer.state is OutboxState.ACCEPTED
@@ -348,11 +350,10 @@ async def test_an_owner_that_is_still_opening_the_session_is_not_waited_for(
     async def opens(*_: Any, **__: Any) -> Any:
         await asyncio.sleep(60)
 
-    async def lives(*_: Any) -> bool:
-        return True
-
+    alive = Ping()
+    alive.answered = True
     monkeypatch.setattr(router, "call_once", opens)
-    monkeypatch.setattr(router, "answers", lives)
+    monkeypatch.setattr(router, "ping", lambda _: alive)
     sending = asyncio.create_task(session.send_text(CHAT, "hello", link_preview=False))
     await stays(lambda: not sending.done(), 1.5, "it is waited for as long as it works")
     await stores.sessions.set_status(record.id, claim.epoch, SessionStatus.STARTING, me=ALICE)

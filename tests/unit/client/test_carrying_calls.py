@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from waiting import idle
 
 from client import routing
-from client.routing import Router
+from client.routing import Ping, Router
 from cluster.domain.errors import NotOwner, Unavailable
 from cluster.domain.reply import Reply
 from cluster.domain.session import DesiredState, SessionRecord, SessionStatus
@@ -145,3 +148,41 @@ async def test_another_epoch_may_have_another_actor(monkeypatch: pytest.MonkeyPa
         await router.call(replace(RECORD, epoch=epoch, host=7), invoke, timeout=5)
     assert len(called) == 6
     assert len(looked_up) == 3
+
+
+async def test_a_process_is_asked_once_by_all_who_wait_and_not_again_while_it_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routing, "_PING_SECONDS", 0.0)
+    asked: list[asyncio.Future[None]] = []
+
+    class Described:
+        def remote(self) -> asyncio.Future[None]:
+            asked.append(asyncio.get_running_loop().create_future())
+            return asked[-1]
+
+    monkeypatch.setattr(
+        "client.routing.ray.get_actor", lambda *_, **__: SimpleNamespace(describe=Described())
+    )
+    router = Router(Settings())
+    assert (await _ended(router.ping(RECORD))).answered is False, "nobody spoke to it yet"
+    assert not asked
+    await router.call(RECORD, lambda _: _done(), timeout=5)
+    first = router.ping(RECORD)
+    await idle()
+    assert router.ping(RECORD) is first
+    assert len(asked) == 1
+    assert first.answered is None
+    asked[0].set_result(None)
+    assert (await _ended(first)).answered
+    assert router.ping(RECORD) is not first
+
+
+async def _done() -> Reply:
+    return DONE
+
+
+async def _ended(ping: Ping) -> Ping:
+    assert ping.task is not None
+    await ping.task
+    return ping

@@ -51,7 +51,7 @@ _KNOWN = {
     ("api/routers/live.py", "events_over_websocket"): _AWAITED,
     ("api/security/middleware.py", "_watched"): _AWAITED,
     ("client/live.py", "changed"): "readers poll, and begin it again when it has ended",
-    ("client/session.py", "_answered_by_owner"): _AWAITED,
+    ("client/routing.py", "ping"): "says that it ended; the next one is made anew",
     ("client/session.py", "_followed"): _AWAITED,
     ("cluster/local_calls.py", "__init__"): _PASSED_ON,
     ("cluster/local_calls.py", "connected"): _CAUGHT,
