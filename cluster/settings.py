@@ -376,6 +376,11 @@ class HttpSettings(BaseSettings):
     def scheme(self) -> str:
         return "https" if self.tls_cert_file else "http"
 
+    def own_url(self, port: int) -> str:
+        """Of the front at that port, from its own machine."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
 
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:
     return [ip_network(part.strip()) for part in text.split(",") if part.strip()]

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "nodes": ("drain", "nodes", {}),
     "drain": ("drain", "drain", {}),
     "undrain": ("drain", "undrain", {}),
+    "migrate": ("migrate", "migrate", {}),
     "config": ("show_config", "config", {}),
     "version": ("version", "version", {}),
     "lock": ("lock", "lock", {}),

@@ -15,8 +15,10 @@ __all__ = ["down", "take_down"]
 
 
 def down(data: DataOption = None) -> None:
-    """End everything cleanly: sessions, front, Ray, sandbox, stores. Data stays."""
-    layout, state = present_state(data)
+    """End everything cleanly: sessions, front, Ray, sandbox, stores. Data stays.
+
+    A service of the machine is ended by `systemctl stop`."""
+    layout, state = present_state(data, services=False)
     if state is None:
         console.print("nothing is up")
         return

@@ -13,19 +13,34 @@ from cluster.stores import Stores
 from ops.cli.console import fail
 from ops.cli.data_folder import DataOption, present_state
 from ops.cli.run import gateway_environment
+from ops.local.node_settings import MACHINE_SETTINGS, take_settings
+from ops.local.user_settings import UserSettings
 
-__all__ = ["with_stores"]
+__all__ = ["settings_here", "with_stores"]
 
 T = TypeVar("T")
 
 
-def with_stores(data: DataOption, work: Callable[[Stores], Awaitable[T]]) -> T:
-    """Run `work` on the gateway that is up on this machine, else on that of the environment."""
+def settings_here(data: DataOption) -> None:
+    """Take the settings of the gateway that is up on this machine; else those of the environment
+    and of the machine's file."""
     _, state = present_state(data)
     if state is not None and state.alive:
         os.environ.update(gateway_environment(state))
     elif data is not None:
         fail("no gateway is up")
+    else:
+        try:
+            take_settings()
+        except GatewayError as error:
+            fail(error.detail)
+    if not UserSettings.read().has_database:
+        fail(f"no gateway is up here, and neither {MACHINE_SETTINGS} nor DATABASE_URL names one")
+
+
+def with_stores(data: DataOption, work: Callable[[Stores], Awaitable[T]]) -> T:
+    """Run `work` on the stores of the gateway that `settings_here` finds."""
+    settings_here(data)
 
     async def run() -> T:
         stores = await Stores.open(Settings())

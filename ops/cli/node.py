@@ -19,16 +19,14 @@ from cluster.settings import PlacementSettings, Settings
 from cluster.telemetry.configure import configure_telemetry
 from ops.cli.console import console, fail
 from ops.local.background import end
-from ops.local.layout import Layout
+from ops.local.layout import SERVICE, Layout
 from ops.local.machine import Machine, NodeOptions
-from ops.local.node_settings import problems, read_settings
+from ops.local.node_settings import MACHINE_SETTINGS, problems, take_settings
 from ops.local.ray_node import GCS_PORT
 from ops.local.state import Phase, State
 
 __all__ = ["node"]
 
-_SETTINGS = Path("/etc/gateway.env")
-_DATA = Path("/var/lib/gateway")
 _START_SECONDS = 300.0
 
 
@@ -42,7 +40,7 @@ def node(
         str, typer.Option(metavar="HEAD", help="Join the one of this head: its name or address.")
     ] = "",
     settings: Annotated[
-        Path | None, typer.Option(help=f"Settings file; {_SETTINGS} where there is one.")
+        Path | None, typer.Option(help=f"Settings file; {MACHINE_SETTINGS} where there is one.")
     ] = None,
     name: Annotated[str, typer.Option(help="Of this node; the machine's name.")] = "",
     address: Annotated[
@@ -54,7 +52,9 @@ def node(
             min=0, help="Sessions it takes; PLACEMENT_SESSION_SLOTS_PER_NODE, the head none."
         ),
     ] = None,
-    data: Annotated[Path, typer.Option(help="Data folder; the same path on all machines.")] = _DATA,
+    data: Annotated[
+        Path, typer.Option(help="Data folder; the same path on all machines.")
+    ] = SERVICE,
     drain: Annotated[
         float, typer.Option(min=0, help="Seconds to hand sessions over when it is stopped.")
     ] = 240.0,
@@ -72,7 +72,7 @@ def node(
     if head == bool(join):
         fail("either --head, or --join HEAD")
     try:
-        _take(settings)
+        take_settings(settings)
         reach = _with_port(join, port) if join else ""
         host = address or _own_address(reach)
         wrong = problems(os.environ, own_machine=not host.startswith("127."))
@@ -123,15 +123,6 @@ def _run(options: NodeOptions) -> int:
         _on_signals(signal.SIG_IGN)
         machine.stop()
     return code
-
-
-def _take(path: Path | None) -> None:
-    """The settings file into the environment, which goes before it."""
-    # systemd has read it as root, and given it on.
-    if path is None and not os.access(_SETTINGS, os.R_OK):
-        return
-    for name, value in read_settings(path or _SETTINGS).items():
-        os.environ.setdefault(name, value)
 
 
 def _with_port(join: str, port: int) -> str:

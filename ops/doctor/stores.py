@@ -91,7 +91,7 @@ def judged(facts: ServerFacts, settings: Settings) -> list[Check]:
             "schema",
             Verdict.OK if migrated else Verdict.WARNING,
             f"{facts.migrations} of {_KNOWN_MIGRATIONS} migrations",
-            "python -m cluster.stores.migrate (`up` does it)",
+            "gateway migrate (`up` does it)",
         ),
         _check(
             "restores",

@@ -15,10 +15,12 @@ from cluster.security.exposure import Exposure, exposures, private_folder
 from ops.embedded.postgres import POSTGRES_UID
 from ops.embedded.process import private_file
 
-__all__ = ["ROOT", "Layout"]
+__all__ = ["ROOT", "SERVICE", "Layout"]
 
 #: The checkout (or the folder of the installed packages): `actors` and `serve_app` are found here.
 ROOT = Path(__file__).resolve().parents[2]
+#: Data folder of a gateway, or a node, that is a service of the machine.
+SERVICE = Path("/var/lib/gateway")
 
 #: A Unix socket's path ends at 107 bytes. Behind this folder come up to 76 of Ray's
 #: (`/r/session_<time>_<pid>/sockets/plasma_store.node-16.1`) or HAProxy's

@@ -179,10 +179,7 @@ class LocalGateway:
             **{name: os.environ.get(name, value) for name, value in RAY_SETTINGS.items()},
             **self._ingress(own, token),
         }
-        host = own.settings.http.host
-        reachable = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
-        scheme = own.settings.http.scheme
-        self._state.url = f"{scheme}://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
+        self._state.url = own.settings.http.own_url(port)
         self._state.api_key = found["HTTP_API_KEY"]
         return found
 

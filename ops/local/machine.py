@@ -257,6 +257,10 @@ class Machine:
             **self._autoscaler(),
         }
         http = HttpSettings()
+        self._state.url, self._state.api_key = (
+            http.own_url(http.port),
+            http.api_key.get_secret_value(),
+        )
         binary = "" if http.ingress == "serve" or http.tls_cert_file else haproxy.binary()
         if not binary:
             return found | {"RAY_SERVE_ENABLE_HA_PROXY": "0"}

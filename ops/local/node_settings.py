@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
@@ -17,8 +18,10 @@ from cluster.security.cluster_token import cluster_token
 from cluster.settings import Settings
 from ops.local.user_settings import variables
 
-__all__ = ["problems", "read_settings"]
+__all__ = ["MACHINE_SETTINGS", "problems", "read_settings", "take_settings"]
 
+#: Settings of a gateway, or a node, that is a service of the machine.
+MACHINE_SETTINGS = Path("/etc/gateway.env")
 #: What a node cannot be without, and what it is.
 _NEEDED = {
     "DATABASE_URL": "PostgreSQL: postgresql://USER:PASSWORD@HOST:5432/NAME",
@@ -46,6 +49,16 @@ def read_settings(path: Path) -> dict[str, str]:
     if stat.S_ISREG(mode) and mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise Invalid(f"{path} has secrets, and others can read or change it: chmod 640 {path}")
     return {name: value for name, value in found.items() if value}
+
+
+def take_settings(path: Path | None = None) -> None:
+    """The file's settings into the environment, which goes before it; without `path` the machine's,
+    where there are such and we may read them. Raises `Invalid` as `read_settings`."""
+    # systemd has read it as root, and given it on.
+    if path is None and not os.access(MACHINE_SETTINGS, os.R_OK):
+        return
+    for name, value in read_settings(path or MACHINE_SETTINGS).items():
+        os.environ.setdefault(name, value)
 
 
 def problems(environment: Mapping[str, str], *, own_machine: bool) -> list[str]:

@@ -86,8 +86,8 @@ class State(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> State | None:
-        """The state, or None where there is none, or one of another version."""
+        """The state, or None where there is none, one of another version, or another user's."""
         try:
             return cls.model_validate_json(path.read_text())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, PermissionError, ValidationError):
             return None

@@ -88,6 +88,49 @@ def test_pods_hand_their_sessions_over_and_need_no_head(tmp_path: Path, debian: 
 
 
 @_NEEDS_DEBIAN
+def test_an_operators_commands_find_the_cluster_on_any_machine(
+    tmp_path: Path, debian: Path
+) -> None:
+    """As docs/operations.md names them: without options, and without settings in the shell."""
+    tmp_path.chmod(0o711)
+    image = Debian(debian)
+    image.make()
+    bed = Bed(tmp_path, 2, start=Start.SYSTEMD, debian=image)
+    head, worker = bed.head, bed.workers[0]
+    assert isinstance(head, SystemdHost)
+    assert isinstance(worker, SystemdHost)
+
+    def ask(host: SystemdHost, *arguments: str) -> str:
+        return host.shell(" ".join(["/opt/gateway/gateway", *arguments]))
+
+    try:
+        bed.start({})
+        for host in (head, worker):
+            assert {"head", "w1", "w2"} <= set(ask(host, "nodes").split())
+            bed.wait(
+                lambda host=host: json.loads(ask(host, "status", "--json", "|| true"))["up"],
+                f"the front of {host.name} does not answer",
+            )
+            assert json.loads(ask(host, "session", "ls", "--json")) == []
+            found = json.loads(ask(host, "doctor", "--json", "|| true"))
+            assert found["ok"], [one for one in found["checks"] if one["verdict"] == "error"]
+            assert "the newest schema; 0" in ask(host, "migrate")
+            assert ask(host, "logs").strip()
+            ask(host, "config", "check")
+        ask(head, "node", "--head", "--check")
+        ask(worker, "node", "--join", "head", "--check")
+        assert "w1 is empty" in ask(head, "drain", "w1")
+        assert "drained" in ask(worker, "nodes")
+        assert "w1 takes sessions" in ask(worker, "undrain", "w1")
+        for line in documented("systemctl stop gateway-worker"):
+            worker.shell(line)
+        bed.wait(worker.is_up, "w1 does not come back")
+        assert "drained" not in ask(head, "nodes")
+    finally:
+        bed.stop()
+
+
+@_NEEDS_DEBIAN
 def test_one_machine_as_a_service(tmp_path: Path, debian: Path) -> None:
     tmp_path.chmod(0o711)
     image = Debian(debian)
