@@ -33,7 +33,7 @@ _LOOKUPS = ThreadPoolExecutor(8, "lookups")
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
 _CARRY_SECONDS = 30.0
 _PAUSE = 0.25
-#: An answer is as good as that old.
+#: What every call to another machine may ask for is not asked more often.
 _PING_SECONDS = 0.25
 
 
@@ -118,14 +118,17 @@ class Router:
         self._epochs.pop(name, None)
         self._pings.pop(name, None)
 
-    def ping(self, record: SessionRecord) -> Ping:
+    def ping(self, record: SessionRecord, age: float = _PING_SECONDS) -> Ping:
         """Ask the process that the session is in whether it lives: once for all who want to know at
-        the same time, and as long as it is silent."""
+        the same time, and as long as it is silent. `age`: how old a ping that was answered may be,
+        seconds."""
         name = record.actor_name
         last = self._pings.get(name)
-        if last is not None and (last.answered is None or last.age < _PING_SECONDS):
+        if last is not None and (last.answered is None or last.age <= age):
             return last
-        ping = self._pings[name] = Ping()
+        ping = Ping()
+        if name in self._handles:
+            self._pings[name] = ping
         ping.task = asyncio.create_task(self._answers(name, ping), name="ping")
         return ping
 

@@ -423,7 +423,7 @@ class SessionClient(Subjects):
         late = lease.renew_seconds + _LATE
         if (await asyncio.wait({call}, timeout=patience))[0]:
             return True
-        ping = self._gateway.router.ping(record)
+        ping = self._gateway.router.ping(record, patience)
         while not call.done():
             left = await stores.ownership.served_for(record.id, late, lease.ttl)
             if not ping.answered:
@@ -453,6 +453,8 @@ class SessionClient(Subjects):
         except (NoWayError, NotOwner, Unavailable) as error:
             if isinstance(error, NotOwner):
                 self._gateway.known.forget(record.tenant, record.name)
+            # Of another machine nobody hears when it is gone.
+            self._gateway.router.ping(record)
             return await self._gateway.router.call_once(
                 record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
             )

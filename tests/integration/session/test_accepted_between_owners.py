@@ -38,7 +38,7 @@ class Direct:
     running: Running | None = None
     notified: list[str] = field(default_factory=list)
 
-    def ping(self, record: SessionRecord) -> Ping:
+    def ping(self, record: SessionRecord, age: float = 0.0) -> Ping:
         ping = Ping()
         ping.answered = self.running is not None
         return ping
@@ -326,7 +326,7 @@ async def test_an_owner_that_was_cut_off_a_moment_ago_is_not_waited_for(
     monkeypatch.setattr(router, "call_once", hangs)
     unanswered = Ping()
     unanswered.answered = None if silent else False
-    monkeypatch.setattr(router, "ping", lambda _: unanswered)
+    monkeypatch.setattr(router, "ping", lambda *_: unanswered)
     monkeypatch.setattr(stores.ownership, "served_for", served)
     began = time.monotonic()
     answer = await session.send_text(CHAT, "hello", link_preview=False)
@@ -353,7 +353,7 @@ async def test_an_owner_that_is_still_opening_the_session_is_not_waited_for(
     alive = Ping()
     alive.answered = True
     monkeypatch.setattr(router, "call_once", opens)
-    monkeypatch.setattr(router, "ping", lambda _: alive)
+    monkeypatch.setattr(router, "ping", lambda *_: alive)
     sending = asyncio.create_task(session.send_text(CHAT, "hello", link_preview=False))
     await stays(lambda: not sending.done(), 1.5, "it is waited for as long as it works")
     await stores.sessions.set_status(record.id, claim.epoch, SessionStatus.STARTING, me=ALICE)
