@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ from machines.hosts import SystemdHost
 
 from ops.local.layout import ROOT
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("GATEWAY_SLOW_TESTS") or os.geteuid() != 0,
-    reason="minutes, and root on Linux: GATEWAY_SLOW_TESTS",
-)
+pytestmark = [
+    pytest.mark.timeout(3000),
+    pytest.mark.skipif(
+        not os.environ.get("GATEWAY_SLOW_TESTS") or os.geteuid() != 0,
+        reason="minutes, and root on Linux: GATEWAY_SLOW_TESTS",
+    ),
+]
 _NEEDS_DEBIAN = pytest.mark.skipif(not shutil.which("debootstrap"), reason="needs debootstrap")
 
 
@@ -33,6 +37,15 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder / "base"
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """That the users of servers, who are not root, may pass through."""
+    made = Path(tempfile.mkdtemp(prefix="gw-machines-", dir="/var/tmp"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def _rounds(tmp_path: Path, *arguments: str) -> list[dict[str, Any]]:
@@ -88,14 +101,11 @@ def test_pods_hand_their_sessions_over_and_need_no_head(tmp_path: Path, debian: 
 
 
 @_NEEDS_DEBIAN
-def test_an_operators_commands_find_the_cluster_on_any_machine(
-    tmp_path: Path, debian: Path
-) -> None:
+def test_an_operators_commands_find_the_cluster_on_any_machine(folder: Path, debian: Path) -> None:
     """As docs/operations.md names them: without options, and without settings in the shell."""
-    tmp_path.chmod(0o711)
     image = Debian(debian)
     image.make()
-    bed = Bed(tmp_path, 2, start=Start.SYSTEMD, debian=image)
+    bed = Bed(folder, 2, start=Start.SYSTEMD, debian=image)
     head, worker = bed.head, bed.workers[0]
     assert isinstance(head, SystemdHost)
     assert isinstance(worker, SystemdHost)
@@ -131,11 +141,10 @@ def test_an_operators_commands_find_the_cluster_on_any_machine(
 
 
 @_NEEDS_DEBIAN
-def test_one_machine_as_a_service(tmp_path: Path, debian: Path) -> None:
-    tmp_path.chmod(0o711)
+def test_one_machine_as_a_service(folder: Path, debian: Path) -> None:
     image = Debian(debian)
     image.make()
-    bed = Bed(tmp_path, 0, start=Start.SYSTEMD, debian=image)
+    bed = Bed(folder, 0, start=Start.SYSTEMD, debian=image)
     host = bed.head
     assert isinstance(host, SystemdHost)
     ask = (
