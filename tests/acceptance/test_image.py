@@ -93,6 +93,7 @@ def images(tmp_path: Path) -> Iterator[Images]:
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     not os.environ.get("GATEWAY_SLOW_TESTS")
     or os.geteuid() != 0
