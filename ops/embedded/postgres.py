@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cluster.domain.errors import Unavailable
-from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
+from ops.embedded.process import EmbeddedServer, ServerProcess, free_ports, private_file, secret_of
 
 __all__ = ["POSTGRES_UID", "EmbeddedPostgres", "postgres_binary"]
 
@@ -21,7 +21,7 @@ _DATABASE = "gateway"
 POSTGRES_UID = 65534
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """TCP at one address of this machine, scram passwords. Data in `<data_dir>/cluster`."""
 
     def __init__(
@@ -29,23 +29,12 @@ class EmbeddedPostgres:
     ) -> None:
         """`environment`: what the server gets besides this process's. Beside loopback it lets in
         the networks of `host`, by password."""
+        super().__init__()
         self._environment = environment or {}
         self._host = host
-        self._process: ServerProcess | None = None
         self._password = ""
-        self._port = 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def start(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Make the cluster on first use, start it, wait until it answers. Raises `Unavailable`."""
-        self.begin(data_dir, port=port)
-        self.wait()
 
     def begin(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Make the cluster on first use and start it. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         # That user must pass through; it need not look around.
@@ -76,14 +65,9 @@ class EmbeddedPostgres:
         )
 
     def wait(self) -> None:
-        """Wait until it answers and has the database. Raises `Unavailable`."""
+        super().wait()
         if self._process:
-            self._process.wait(self.healthy)
             self._ensure_database()
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.stop()
 
     def env(self) -> dict[str, str]:
         url = {"DATABASE_URL": self._url(_DATABASE)}

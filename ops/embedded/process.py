@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ import structlog
 
 from cluster.domain.errors import Unavailable
 
-__all__ = ["ServerProcess", "free_ports", "private_file", "secret_of"]
+__all__ = ["EmbeddedServer", "ServerProcess", "free_ports", "private_file", "secret_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -137,6 +138,47 @@ class ServerProcess:
                     process.kill()
                     _ends(process, reaped=self._reaped)
         self._pid_file.unlink(missing_ok=True)
+
+
+class EmbeddedServer(ABC):
+    """A server that the gateway brings along, with its data in one folder."""
+
+    def __init__(self) -> None:
+        self._process: ServerProcess | None = None
+        self._port = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Start it and wait until it can be used. Raises `Unavailable`."""
+        self.begin(data_dir, port=port)
+        self.wait()
+
+    @abstractmethod
+    def begin(self, data_dir: Path, *, port: int | None = None) -> None:
+        """Start it; what it needs is made on first use. `port`: of TCP. Raises `Unavailable`."""
+
+    def wait(self) -> None:
+        """Wait until it can be used. Raises `Unavailable`."""
+        if self._process:
+            self._process.wait(self._ready)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+
+    @abstractmethod
+    def env(self) -> dict[str, str]:
+        """The settings that lead to it."""
+
+    @abstractmethod
+    def healthy(self) -> bool:
+        """Whether it answers, to who has our secret."""
+
+    def _ready(self) -> bool:
+        return self.healthy()
 
 
 def _ends(process: psutil.Process, *, reaped: bool) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.domain.errors import Unavailable
-from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
+from ops.embedded.process import EmbeddedServer, ServerProcess, free_ports, private_file, secret_of
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -31,26 +31,15 @@ _GRPC_DISTANCE = 10_000
 _TRIES = 100
 
 
-class EmbeddedSeaweed:
+class EmbeddedSeaweed(EmbeddedServer):
     """`weed mini` on loopback, the bucket made. S3 wants signatures, every other port a client's
     certificate that nobody else has."""
 
     def __init__(self) -> None:
-        self._process: ServerProcess | None = None
+        super().__init__()
         self._secret = ""
-        self._port = 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def start(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Start it, wait until S3 answers, make the bucket. Raises `Unavailable`."""
-        self.begin(data_dir, port=port)
-        self.wait()
 
     def begin(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Start it. Raises `Unavailable`."""
         from ops.embedded.certificates import make_certificates
 
         (data_dir / "objects").mkdir(parents=True, exist_ok=True)
@@ -88,15 +77,6 @@ class EmbeddedSeaweed:
                 "GOGC": os.environ.get("GOGC", "50"),
             },
         )
-
-    def wait(self) -> None:
-        """Wait until S3 answers, make the bucket. Raises `Unavailable`."""
-        if self._process:
-            self._process.wait(self._ready)
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.stop()
 
     def env(self) -> dict[str, str]:
         return {

@@ -8,35 +8,24 @@ from urllib.parse import quote
 
 from cluster.domain.errors import Unavailable
 from cluster.security.exposure import private_folder
-from ops.embedded.process import ServerProcess, free_ports, private_file, secret_of
+from ops.embedded.process import EmbeddedServer, ServerProcess, free_ports, private_file, secret_of
 
 __all__ = ["EmbeddedValkey"]
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(EmbeddedServer):
     """Password, append-only file in `data_dir`; TCP at one address of this machine, or a socket."""
 
     def __init__(self, host: str = "127.0.0.1", *, sockets: Path | None = None) -> None:
         """`sockets`: a folder for its Unix socket (107 bytes at most, with `/valkey.sock`), closed
         to others here. It listens there alone: a port is anybody's while it is down, and its
         protocol shows the password to whoever answers. Without: TCP, for who needs that."""
+        super().__init__()
         self._host = host
         self._socket = sockets.absolute() / "valkey.sock" if sockets is not None else None
-        self._process: ServerProcess | None = None
         self._password = ""
-        self._port = 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def start(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Start it and wait until it answers. `port`: of TCP. Raises `Unavailable`."""
-        self.begin(data_dir, port=port)
-        self.wait()
 
     def begin(self, data_dir: Path, *, port: int | None = None) -> None:
-        """Start it. Raises `Unavailable`."""
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
         data_dir.chmod(0o700)
@@ -57,15 +46,6 @@ class EmbeddedValkey:
         )
         self._process = ServerProcess("valkey", data_dir)
         self._process.begin([str(_binary()), str(settings)])
-
-    def wait(self) -> None:
-        """Wait until it answers. Raises `Unavailable`."""
-        if self._process:
-            self._process.wait(self.healthy)
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.stop()
 
     def env(self) -> dict[str, str]:
         if self._socket is not None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
-from ops.embedded.process import free_ports
+from ops.embedded.process import EmbeddedServer, free_ports
 from ops.local.layout import Layout
 from ops.local.part import Part
 from ops.local.processes import ProcessId, descendants
@@ -16,20 +15,17 @@ from ops.local.user_settings import UserSettings
 __all__ = ["StorePart", "needed_stores"]
 
 
-class _Server(Protocol):
-    @property
-    def pid(self) -> int | None: ...
-    def begin(self, data_dir: Path, *, port: int | None = None) -> None: ...
-    def wait(self) -> None: ...
-    def stop(self) -> None: ...
-    def env(self) -> dict[str, str]: ...
-
-
 class StorePart(Part):
     """One embedded server; it keeps its port for as long as the host lives."""
 
     def __init__(
-        self, name: str, log_name: str, server: _Server, folder: Path, *, on_port: bool = True
+        self,
+        name: str,
+        log_name: str,
+        server: EmbeddedServer,
+        folder: Path,
+        *,
+        on_port: bool = True,
     ) -> None:
         self._name = name
         self._server = server

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psutil
@@ -22,6 +22,7 @@ from chaos.network import Cable
 from cluster.domain.errors import Unavailable
 from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
 from ops.embedded.postgres import POSTGRES_UID, postgres_binary
+from ops.embedded.process import EmbeddedServer
 from ops.local.layout import ROOT
 from ops.local.processes import ProcessId, descendants
 from ops.local.sandbox import SandboxAddresses, SandboxPart
@@ -34,14 +35,6 @@ _SYNCHRONOUS_SECONDS = 30.0
 NOBODY: dict[str, Any] = (
     {"user": POSTGRES_UID, "group": POSTGRES_UID, "extra_groups": []} if os.geteuid() == 0 else {}
 )
-
-
-class _Server(Protocol):
-    @property
-    def pid(self) -> int | None: ...
-    def start(self, data_dir: Path, *, port: int | None = None) -> None: ...
-    def stop(self) -> None: ...
-    def env(self) -> dict[str, str]: ...
 
 
 def family(pid: int) -> set[int]:
@@ -70,7 +63,7 @@ class _Keeper:
 class Store:
     """One embedded server that can be killed, frozen and started again at the same port."""
 
-    def __init__(self, name: str, server: _Server, folder: Path, keeper: _Keeper) -> None:
+    def __init__(self, name: str, server: EmbeddedServer, folder: Path, keeper: _Keeper) -> None:
         self.name = name
         self.cable: Cable | None = None
         self.port = 0
@@ -107,7 +100,7 @@ class Store:
     async def stop(self) -> None:
         await self._keeper(self._server.stop)
 
-    async def replaced_by(self, server: _Server, folder: Path) -> None:
+    async def replaced_by(self, server: EmbeddedServer, folder: Path) -> None:
         """Another server, which runs, takes its place and its cable."""
         self._server, self._folder = server, folder
         self.port = _port_of(server.env())
