@@ -127,7 +127,8 @@ class ServerProcess:
         self._pid_file.unlink(missing_ok=True)
 
     def end_stale(self) -> None:
-        """End the server that an earlier process left on this folder, if it is still that one."""
+        """End the server that an earlier process left on this folder, if it is still that one.
+        Raises `Unavailable` when it does not end."""
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
             noted = json.loads(self._pid_file.read_text())
             process = psutil.Process(int(noted["pid"]))
@@ -136,7 +137,8 @@ class ServerProcess:
                 process.send_signal(self._stop_signal)
                 if not _ends(process, reaped=self._reaped):
                     process.kill()
-                    _ends(process, reaped=self._reaped)
+                    if not _ends(process, reaped=self._reaped):
+                        raise Unavailable(f"an earlier {self._name} ({process.pid}) does not end")
         self._pid_file.unlink(missing_ok=True)
 
 
