@@ -54,7 +54,7 @@ from cluster.domain.verbs.verb import Verb, plain
 from cluster.local_calls import NoWayError
 from cluster.stores import Stores
 from cluster.stores.outbox import OutboxRow
-from cluster.telemetry.tracing import Carried, carried, with_call
+from cluster.telemetry.tracing import carried, with_call
 
 if TYPE_CHECKING:
     from client.gateway import Gateway
@@ -396,11 +396,7 @@ class SessionClient(Subjects):
             # Who asks again has waited already.
             patience = 0.0 if replayed else _PATIENCE
             if await self._answered_by_owner(stores, record, call, patience):
-                answer: Followed | SentMessage = call.result()
-                if isinstance(answer, Followed):
-                    return answer
-                sent = answer.state is not OutboxState.ACCEPTED
-                return Followed(sent_at=answer.timestamp if sent else None, place=answer.place)
+                return call.result()
         except Unavailable as error:
             log.info("session.not_told", session=self.name, error=error.detail)
         except GatewayError:
@@ -415,7 +411,7 @@ class SessionClient(Subjects):
         return Followed(place=await self._place(row))
 
     async def _answered_by_owner(
-        self, stores: Stores, record: SessionRecord, call: asyncio.Future[Any], patience: float
+        self, stores: Stores, record: SessionRecord, call: asyncio.Future[Followed], patience: float
     ) -> bool:
         """Wait for the call; after `patience` seconds False as soon as its owner seems to be gone,
         to stand still, or to be opening the session."""
@@ -433,7 +429,7 @@ class SessionClient(Subjects):
             await asyncio.wait({call}, timeout=min(left, _ASK_SECONDS))
         return True
 
-    async def _ask_to_follow(self, record: SessionRecord, row: OutboxRow) -> Any:
+    async def _ask_to_follow(self, record: SessionRecord, row: OutboxRow) -> Followed:
         """By the short way, where the owner is on this node; else, or when it is not the owner any
         more, by Ray: to be notified of a message twice does no harm."""
         carrier = with_call()
@@ -455,9 +451,12 @@ class SessionClient(Subjects):
                 self._gateway.known.forget(record.tenant, record.name)
             # Of another machine nobody hears when it is gone.
             self._gateway.router.ping(record)
-            return await self._gateway.router.call_once(
-                record, lambda a: _follow(a, carrier, row), timeout=_SEND_WAIT + 10
+            followed: Followed = await self._gateway.router.call_once(
+                record,
+                lambda a: a.follow.remote(carrier, row, _SEND_WAIT),
+                timeout=_SEND_WAIT + 10,
             )
+            return followed
 
     async def _place(self, row: OutboxRow) -> Place | None:
         """Where an accepted message stands, as far as the stores know."""
@@ -600,17 +599,3 @@ def _sends(record: SessionRecord) -> bool:
 
 def _account(record: SessionRecord) -> str:
     return record.me.account if record.me else ""
-
-
-def _follow(actor: Any, carrier: Carried, row: OutboxRow) -> Any:
-    if hasattr(actor, "follow"):
-        return actor.follow.remote(carrier, row, _SEND_WAIT)
-    # An owner of the version before accepts by itself: by the id it is the same message.
-    return actor.send.remote(
-        carrier,
-        chat=row.chat,
-        content=row.content,
-        message_id=row.message_id,
-        idempotency_key=None,
-        wait=_SEND_WAIT,
-    )

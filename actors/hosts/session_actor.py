@@ -121,15 +121,6 @@ class SessionActor:
         )
 
     @ray.method(concurrency_group="send")
-    async def send(self, carrier: Carried, /, *, session_id: int = 0, **request: Any) -> Reply:
-        """See `Calls.send`."""
-        return await self._of(
-            session_id,
-            lambda session: _traced("session.send", carrier, session.calls.send(**request)),
-            turn="sends",
-        )
-
-    @ray.method(concurrency_group="send")
     async def request(
         self, carrier: Carried, verb: str, arguments: dict[str, Any], *, session_id: int = 0
     ) -> Reply:
@@ -166,11 +157,6 @@ class SessionActor:
     @ray.method(concurrency_group="control")
     async def wake(self) -> Reply:
         """What is to run here has changed."""
-        return await self._cross(self._host.wake)
-
-    @ray.method(concurrency_group="control")
-    async def look(self) -> Reply:
-        """As `wake`; what supervisors of the version before call in a rolling upgrade."""
         return await self._cross(self._host.wake)
 
     @ray.method(concurrency_group="control")

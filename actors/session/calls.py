@@ -14,7 +14,6 @@ from actors.session.outbox import Outbox, OutboxEntry, SendOutcome
 from actors.session.owner import Connected, Owner, SessionEnded
 from actors.session.pacing import SessionPacing
 from actors.session.reach import WhatsAppReach
-from cluster.domain.content import body_of
 from cluster.domain.errors import (
     Conflict,
     GatewayError,
@@ -22,7 +21,7 @@ from cluster.domain.errors import (
     SessionNotWorking,
     Unavailable,
 )
-from cluster.domain.message import Followed, OutboxState, SentMessage
+from cluster.domain.message import Followed, OutboxState
 from cluster.domain.pacing import Place
 from cluster.domain.session import SessionStatus
 from cluster.domain.session_config import IgnoreConfig
@@ -31,7 +30,7 @@ from cluster.domain.verbs.verb import plain, verb_of
 from cluster.reach import connects, way_to_whatsapp
 from cluster.stores.outbox import OutboxRow
 from cluster.telemetry.metrics.meter import METER
-from cluster.telemetry.tracing import carried, span
+from cluster.telemetry.tracing import span
 
 __all__ = ["Calls"]
 
@@ -189,44 +188,6 @@ class Calls:
         if not ours or now is None or now.state is not OutboxState.ACCEPTED:
             return None
         return self._add(now)
-
-    async def send(
-        self,
-        *,
-        chat: str,
-        content: dict[str, Any],
-        message_id: str,
-        idempotency_key: str | None,
-        wait: float,
-    ) -> SentMessage:
-        """Accept a message here, then `follow` it: for callers of the version before, during an
-        upgrade."""
-        owner = self._owner
-        await self._working()
-        row, replayed = await owner.stores.outbox.accept(
-            owner.id,
-            message_id=message_id,
-            chat=chat,
-            sender=owner.own_jid,
-            kind=str(content["kind"]),
-            content=content,
-            body=body_of(content),
-            idempotency_key=idempotency_key,
-            trace=carried().get("traceparent", ""),
-        )
-        row.raise_failure()
-        followed = Followed()
-        if row.state is OutboxState.ACCEPTED:
-            followed = await self.follow(row, wait)
-        return SentMessage(
-            message_id=row.message_id,
-            chat=row.kept_in,
-            state=OutboxState.SENT if followed.sent_at else row.state,
-            timestamp=followed.sent_at or row.accepted_at,
-            replayed=replayed,
-            content=row.content,
-            place=followed.place,
-        )
 
     async def request_code(self, number: str) -> str:
         """A pairing code for a phone's number (digits)."""
