@@ -258,6 +258,8 @@ class RayNode(Part):
             # It reads every process's log, each node all of the machine's, for drivers that print
             # them; the gateway's do not.
             "--include-log-monitor=false",
+            # Else a node that joins takes the head's path, which may be anybody's on this machine.
+            f"--temp-dir={self._layout.ray}",
         ]
         if self._joins:
             return [*command, f"--address={self.address}"]
@@ -266,7 +268,6 @@ class RayNode(Part):
             *("--head", f"--port={self._gcs_port}"),
             f"--include-dashboard={str(self._dashboard).lower()}",
             *(f"--dashboard-host={_LOOPBACK}", f"--dashboard-port={self._dashboard_port}"),
-            f"--temp-dir={self._layout.ray}",
             # The autoscaler's monitor: without machines to add it has nothing to do.
             f"--autoscaling-config={self._autoscaling}" if self._autoscaling else "--no-monitor",
         ]
