@@ -16,8 +16,6 @@ from ops.local.state import State
 
 __all__ = ["gateway_environment", "run"]
 
-_NODE = "node-"
-
 
 def run(
     command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
@@ -39,7 +37,7 @@ def run(
 
 def gateway_environment(state: State) -> dict[str, str]:
     """What the gateway's own programs have: no file holds all of it, their environment does."""
-    nodes = (part.process for part in state.parts if part.name.startswith(_NODE))
+    nodes = (part.process for part in state.parts if part.node_id is not None)
     alive = next((process for process in nodes if process is not None and process.alive), None)
     if alive is None:
         fail("the gateway's Ray node does not run")

@@ -57,7 +57,7 @@ def _print_state(state: State | None) -> NoReturn:
                 "name": part.name,
                 "pid": part.process.pid if part.process else None,
                 "port": part.port,
-                "healthy": _health(part) == _OK,
+                "healthy": _health(part, state) == _OK,
                 "restarts": part.restarts,
             }
             for part in state.parts
@@ -80,7 +80,7 @@ def _parts(state: State) -> Table:
         table.add_row(
             part.name,
             str(part.process.pid) if part.process else "–",
-            _health(part),
+            _health(part, state),
             str(part.port or ""),
             str(part.restarts or ""),
         )
@@ -92,15 +92,17 @@ def _parts(state: State) -> Table:
     return table
 
 
-def _health(part: PartState) -> str:
+def _health(part: PartState, state: State) -> str:
+    # A head is reached where the other machines reach it.
+    host = state.ray_address.rpartition(":")[0] if part.node_id is not None else "127.0.0.1"
     if part.process is None or not part.process.alive:
         return _BAD
-    return _OK if part.port is None or _answers(part.port) else "[red]silent[/]"
+    return _OK if part.port is None or _answers(host, part.port) else "[red]silent[/]"
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
+        with socket.create_connection((host, port), timeout=2):
             return True
     except OSError:
         return False

@@ -66,9 +66,9 @@ def running(state: State, environment: Mapping[str, str]) -> Iterator[Check]:
 
 def _ports(processes: list[psutil.Process], state: State) -> Iterator[Check]:
     """Whatever listens on more than loopback; of the gateway's that is the front, where it was
-    asked to."""
+    asked to, and Ray where there are other machines."""
     front = httpx.URL(state.url).port
-    count = 0
+    count, beyond = 0, 0
     for process in processes:
         for ip, port in _listening(process):
             count += 1
@@ -76,13 +76,22 @@ def _ports(processes: list[psutil.Process], state: State) -> Iterator[Check]:
             mapped = getattr(address, "ipv4_mapped", None)
             if (mapped or address).is_loopback or port == front:
                 continue
+            if state.of_many:
+                beyond += 1
+                continue
             yield _check(
                 f"port {port}",
                 Verdict.ERROR,
                 f"{_name(process)} listens on {ip}",
                 "close it to everything but the cluster; HTTP_HOST=127.0.0.1 on one machine",
             )
-    yield _check("ports", Verdict.OK, f"{count} looked at, of {len(processes)} processes", "")
+    found = f"{count} looked at, of {len(processes)} processes"
+    yield _check(
+        "ports",
+        Verdict.WARNING if beyond else Verdict.OK,
+        f"{found}; {beyond} are there for the other machines" if beyond else found,
+        "nobody but the cluster's nodes may reach them: docs/operations.md, many machines",
+    )
 
 
 def _command_lines(processes: list[psutil.Process], secrets: Collection[str]) -> Check:

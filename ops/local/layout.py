@@ -111,7 +111,9 @@ class Layout:
 
     def exposures(self) -> list[Exposure]:
         """What other users of this machine can reach of this gateway's files; should be nothing."""
-        owners = {POSTGRES_UID} if os.geteuid() == 0 else set()
+        # Root looks at what is a service's as well.
+        root = os.geteuid() == 0 and self.data.exists()
+        owners = {POSTGRES_UID, self.data.stat().st_uid} if root else set()
         return [one for root in (self.short, self.data) for one in exposures(root, owners=owners)]
 
     def check_postgres_can_reach(self) -> None:

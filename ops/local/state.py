@@ -47,8 +47,8 @@ class PartState(BaseModel):
     restarts: int = 0
     #: The process and everything it started, so that a later run can end them.
     family: list[ProcessId] = Field(default_factory=list)
-    #: Of a Ray node: Ray's id of it, once the cluster has it.
-    node_id: str = ""
+    #: Of a Ray node: Ray's id of it, empty until the cluster has it.
+    node_id: str | None = None
 
 
 class State(BaseModel):
@@ -77,6 +77,12 @@ class State(BaseModel):
     def alive(self) -> bool:
         """Whether the host runs, in whatever phase."""
         return self.host.alive
+
+    @property
+    def of_many(self) -> bool:
+        """Whether the cluster has other machines: Ray listens for them."""
+        host = self.ray_address.rpartition(":")[0]
+        return host not in ("", "127.0.0.1")
 
     def write(self, path: Path) -> None:
         """Replace the file in one step."""
