@@ -116,7 +116,10 @@ def test_an_operators_commands_find_the_cluster_on_any_machine(folder: Path, deb
     try:
         bed.start({})
         for host in (head, worker):
-            assert {"head", "w1", "w2"} <= set(ask(host, "nodes").split())
+            bed.wait(
+                lambda host=host: {"head", "w1", "w2"} <= set(ask(host, "nodes").split()),
+                f"{host.name} does not know all nodes",
+            )
             bed.wait(
                 lambda host=host: json.loads(ask(host, "status", "--json", "|| true"))["up"],
                 f"the front of {host.name} does not answer",
