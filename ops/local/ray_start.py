@@ -130,7 +130,6 @@ class _Node(node.Node):
             "processes": {name: process.pid for name, process in became.items()},
             "control_store": control_store.args if control_store else [],
         }
-        # Not on its command line: there may be a password in the control store's. A pipe holds it.
         there, here = os.pipe()
         os.write(here, json.dumps(handed).encode())
         os.close(here)
@@ -140,28 +139,43 @@ class _Node(node.Node):
 
 
 _start_process: Any = services.start_ray_process
+_start_raylet: Any = services.start_raylet
+#: gflags' way to say "the value is in the environment", and the name it has there.
+_PASSWORD, _FROM_ENVIRONMENT = "--redis_password=", "--fromenv=redis_password"
+_VARIABLE = "FLAGS_redis_password"
 
 
 def _start_trimmed(command: list[str], *args: Any, **options: Any) -> Any:
     """Start a process of Ray's: a raylet without workers that wait for tasks, of which we have
-    none, and without a dashboard with an agent that does nothing."""
+    none, and without a dashboard with an agent that does nothing; a control store without the
+    password of its Redis on its command line, which every user of the machine can read."""
     instead = {"--num_prestart_python_workers=": "0"}
     if NO_DASHBOARD in os.environ:
         idle = subprocess.list2cmdline([*_WATCH, ray_watch.AGENT])
         instead["--dashboard_agent_command="] = idle
     trimmed = [
-        next((name + value for name, value in instead.items() if one.startswith(name)), one)
+        _FROM_ENVIRONMENT
+        if one.startswith(_PASSWORD)
+        else next((name + value for name, value in instead.items() if one.startswith(name)), one)
         for one in command
     ]
     return _start_process(trimmed, *args, **options)
 
 
+def _start_raylet_alone(*args: Any, **options: Any) -> Any:
+    """Without that password for the workers' command line: they ask no Redis."""
+    return _start_raylet(*args, **{**options, "redis_password": None})
+
+
 def _arguments() -> list[str]:
     """With the password of the control store's Redis, which `ray start` does not read from the
-    environment; others of this machine see command lines."""
+    environment. Nothing of it is on the command line of a process."""
     password = os.environ.get("RAY_REDIS_PASSWORD")
-    head = "--head" in sys.argv and bool(os.environ.get("RAY_REDIS_ADDRESS"))
-    return [*sys.argv[1:], *([f"--redis-password={password}"] if head and password else [])]
+    if not password or "--head" not in sys.argv or not os.environ.get("RAY_REDIS_ADDRESS"):
+        return sys.argv[1:]
+    # Of who starts the control store again, too (ray_watch.py).
+    os.environ[_VARIABLE] = password
+    return [*sys.argv[1:], f"--redis-password={password}"]
 
 
 def _same(host: str) -> str:
@@ -184,5 +198,6 @@ if __name__ == "__main__":
     setattr(scripts, "get_ray_client_dependency_error", _without_client)  # noqa: B010
     node.Node = _Node  # type: ignore[misc]
     services.start_ray_process = _start_trimmed
+    services.start_raylet = _start_raylet_alone
     _adopt_orphans()
     start(_arguments())

@@ -5,6 +5,7 @@ What the launcher and the machines would bring is put in its place: addresses, n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -74,6 +75,16 @@ class LaunchedCluster:
                 return
             assert time.monotonic() < deadline, spread
             time.sleep(0.5)
+
+    def shows(self, secret: str) -> list[str]:
+        """Programs of the nodes that have it on their command lines, for every user to read."""
+        found = []
+        for node in self._nodes.values():
+            for one in (node, *node.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if secret in " ".join(one.cmdline()):
+                        found.append(one.name())
+        return found
 
     def kill(self, name: str) -> None:
         """SIGKILL every process of a node, by the ids that are under what was started."""

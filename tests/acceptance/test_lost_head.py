@@ -94,6 +94,7 @@ def launched() -> Iterator[_Running]:
                 for worker in ("worker-1", "worker-2"):
                     cluster.start_worker(worker)
                 cluster.until_spread()
+                assert not cluster.shows(str(redis.password))
                 yield _Running(cluster, api, control)
             finally:
                 cluster.stop()
