@@ -10,6 +10,7 @@ import typer
 
 from ops.cli.console import fail, tail
 from ops.cli.data_folder import DataOption, present_state
+from ops.local.layout import SERVICE
 
 __all__ = ["logs"]
 
@@ -33,6 +34,8 @@ def logs(
             files[one.name] = [one.log]
     if part not in files:
         fail(f"no part {part}; there are {', '.join(sorted(files))}")
+    if layout.data == SERVICE and part == "gateway" and not tail(layout.log, 1):
+        fail("systemd has it: journalctl -u 'gateway*'")
     positions = {}
     for path in files[part]:
         _show(path, part, tail(path, lines))

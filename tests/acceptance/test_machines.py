@@ -128,7 +128,7 @@ def test_an_operators_commands_find_the_cluster_on_any_machine(folder: Path, deb
             found = json.loads(ask(host, "doctor", "--json", "|| true"))
             assert found["ok"], [one for one in found["checks"] if one["verdict"] == "error"]
             assert "the newest schema; 0" in ask(host, "migrate")
-            assert ask(host, "logs").strip()
+            assert ask(host, "logs", "actors").strip()
             # By the machine's file, which leads to the sandbox.
             assert "not the real WhatsApp" in ask(host, "config", "check", "|| true")
         ask(head, "node", "--head", "--check")
