@@ -79,7 +79,7 @@ class Ping:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        #: False: there is none, or it is not known; None: not yet.
+        #: False: there is none, or it ended; None: not yet.
         self.answered: bool | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -126,20 +126,18 @@ class Router:
         last = self._pings.get(name)
         if last is not None and (last.answered is None or last.age <= age):
             return last
-        ping = Ping()
-        if name in self._handles:
-            self._pings[name] = ping
+        ping = self._pings[name] = Ping()
         ping.task = asyncio.create_task(self._answers(name, ping), name="ping")
         return ping
 
     async def _answers(self, name: str, ping: Ping) -> None:
-        handle = self._handles.get(name)
         answered = False
         try:
-            if handle is not None:
-                await _reference(handle.describe.remote())
-                answered = True
-        except RayError as error:
+            # Unknown as long as it was called by the short way only.
+            handle = await self._handle(name)
+            await _reference(handle.describe.remote())
+            answered = True
+        except (_NoActorError, Unavailable, RayError) as error:
             log.debug("router.ping_failed", actor=name, error=str(error))
         finally:
             ping.answered = answered

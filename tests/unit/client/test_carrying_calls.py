@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from waiting import idle
+from waiting import until
 
 from client import routing
 from client.routing import Ping, Router
@@ -160,16 +160,15 @@ async def test_a_process_is_asked_once_by_all_who_wait_and_not_again_while_it_is
             asked.append(asyncio.get_running_loop().create_future())
             return asked[-1]
 
-    monkeypatch.setattr(
-        "client.routing.ray.get_actor", lambda *_, **__: SimpleNamespace(describe=Described())
-    )
+    actors: dict[str, Any] = {}
+    # Raises what Ray does for one that is not there.
+    monkeypatch.setattr("client.routing.ray.get_actor", lambda name, _: _found(actors, name))
     router = Router(Settings())
-    assert (await _ended(router.ping(RECORD))).answered is False, "nobody spoke to it yet"
-    assert not asked
-    await router.call(RECORD, lambda _: _done(), timeout=5)
-    first = router.ping(RECORD)
-    await idle()
-    assert router.ping(RECORD) is first
+    assert (await _ended(router.ping(RECORD))).answered is False
+    actors[RECORD.actor_name] = SimpleNamespace(describe=Described())
+    first = router.ping(RECORD, 0.0)
+    await until(lambda: bool(asked))
+    assert router.ping(RECORD, 0.0) is first
     assert len(asked) == 1
     assert first.answered is None
     asked[0].set_result(None)
@@ -178,8 +177,10 @@ async def test_a_process_is_asked_once_by_all_who_wait_and_not_again_while_it_is
     assert router.ping(RECORD, 0.0) is not first
 
 
-async def _done() -> Reply:
-    return DONE
+def _found(actors: dict[str, Any], name: str) -> Any:
+    if name not in actors:
+        raise ValueError(name)
+    return actors[name]
 
 
 async def _ended(ping: Ping) -> Ping:
