@@ -24,7 +24,8 @@ T = TypeVar("T")
 def settings_here(data: DataOption) -> None:
     """Take the settings of the gateway that is up on this machine; else those of the environment
     and of the machine's file."""
-    _, state = present_state(data)
+    # A node runs such commands itself, also before its Ray does: it has given them its settings.
+    _, state = present_state(data, services="DATABASE_URL" not in os.environ)
     if state is not None and state.alive:
         os.environ.update(gateway_environment(state))
     elif data is not None:
