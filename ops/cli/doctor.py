@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from cluster.domain.errors import GatewayError, Unavailable
+from cluster.domain.errors import Unavailable
 from cluster.settings import Settings
-from ops.cli.console import console, fail
+from ops.cli.console import console
 from ops.cli.data_folder import DataOption, default_folder, present_state
 from ops.cli.exit_codes import ExitCode
 from ops.cli.http import gateway_api
-from ops.cli.run import gateway_environment
+from ops.cli.run import gateway_environment, machine_environment
 from ops.cli.session.connection import JsonOption, print_json
 from ops.config_check import findings
 from ops.doctor.check import Check, Verdict
@@ -28,7 +28,6 @@ from ops.doctor.security import decoders, files
 from ops.doctor.security import running as what_runs
 from ops.doctor.stores import stores
 from ops.local.layout import ROOT, Layout
-from ops.local.node_settings import take_settings
 from ops.local.ports import is_free
 from ops.local.state import State
 from ops.local.user_settings import UserSettings
@@ -64,10 +63,7 @@ def doctor(
         strangers = list(what_runs(state, environment))
     elif data is None:
         layout = Layout.at(default_folder(sandbox=False))
-        try:
-            take_settings()
-        except GatewayError as error:
-            fail(error.detail)
+        machine_environment()
     checks = [*files(layout), decoders(), *strangers]
     if not security:
         checks = [

@@ -12,8 +12,8 @@ from cluster.settings import Settings
 from cluster.stores import Stores
 from ops.cli.console import fail
 from ops.cli.data_folder import DataOption, present_state
-from ops.cli.run import gateway_environment
-from ops.local.node_settings import MACHINE_SETTINGS, take_settings
+from ops.cli.run import gateway_environment, machine_environment
+from ops.local.node_settings import MACHINE_SETTINGS
 from ops.local.user_settings import UserSettings
 
 __all__ = ["settings_here", "with_stores"]
@@ -31,10 +31,7 @@ def settings_here(data: DataOption) -> None:
     elif data is not None:
         fail("no gateway is up")
     else:
-        try:
-            take_settings()
-        except GatewayError as error:
-            fail(error.detail)
+        machine_environment()
     if not UserSettings.read().has_database:
         fail(f"no gateway is up here, and neither {MACHINE_SETTINGS} nor DATABASE_URL names one")
 

@@ -10,11 +10,13 @@ from typing import Annotated
 import psutil
 import typer
 
+from cluster.domain.errors import GatewayError
 from ops.cli.console import fail
 from ops.cli.data_folder import DataOption, present_state
+from ops.local.node_settings import take_settings
 from ops.local.state import State
 
-__all__ = ["gateway_environment", "run"]
+__all__ = ["gateway_environment", "machine_environment", "run"]
 
 
 def run(
@@ -33,6 +35,14 @@ def run(
         os.execvp(command[0], command)  # noqa: S606 - what the user asked for
     except OSError as error:
         fail(f"{command[0]}: {error.strerror}")
+
+
+def machine_environment() -> None:
+    """Take the machine's settings into the environment, or say what is wrong with their file."""
+    try:
+        take_settings()
+    except GatewayError as error:
+        fail(error.detail)
 
 
 def gateway_environment(state: State) -> dict[str, str]:

@@ -11,11 +11,10 @@ import typer
 from pydantic import SecretStr
 from rich.table import Column, Table
 
-from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
-from ops.cli.console import console, fail
+from ops.cli.console import console
+from ops.cli.run import machine_environment
 from ops.config_check import database_findings, findings
-from ops.local.node_settings import take_settings
 from ops.local.user_settings import UserSettings, groups, variable_of
 
 __all__ = ["config"]
@@ -37,10 +36,7 @@ def config(
 
     Those of the machine's file count where there is one (docs/operations.md, many machines).
     `check` ends with 1 when something must not meet the internet as it is."""
-    try:
-        take_settings()
-    except GatewayError as error:
-        fail(error.detail)
+    machine_environment()
     if what is What.CHECK:
         check(Settings())
     else:
