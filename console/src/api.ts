@@ -50,10 +50,10 @@ export async function request(method: string, path: string, options: {
     throw new ApiError(0, "The gateway does not answer. Is it up?");
   }
   if (response.ok) return response;
-  const told = await response.json().catch(() => ({})) as { detail?: unknown; message?: unknown; code?: unknown };
+  const problem = await response.json().catch(() => ({})) as { detail?: unknown; message?: unknown; code?: unknown };
   if (response.status === 401) refused();
-  const words = [told.detail, told.message].find((one): one is string => typeof one === "string");
-  throw new ApiError(response.status, words ?? `HTTP ${response.status}`, String(told.code ?? ""));
+  const words = [problem.detail, problem.message].find((one): one is string => typeof one === "string");
+  throw new ApiError(response.status, words ?? `HTTP ${response.status}`, String(problem.code ?? ""));
 }
 
 async function json<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -17,8 +17,8 @@ import { applyTheme, type Theme } from "./theme";
 import type { Access } from "./types";
 import { say, Toasts } from "./ui/toast";
 
-const LIVE_WORDS = { live: "Live", connecting: "Connecting", away: "Reconnecting" } as const;
-const LIVE_TONES = { live: "ok", connecting: "warn", away: "bad" } as const;
+const LIVE_WORDS = { live: "Live", connecting: "Connecting", unreachable: "Reconnecting" } as const;
+const LIVE_TONES = { live: "ok", connecting: "warn", unreachable: "bad" } as const;
 const NEXT_THEME = { system: "light", light: "dark", dark: "system" } as const;
 const THEME_ICONS = { system: SunMoon, light: Sun, dark: Moon } as const;
 const THEME_WORDS = { system: "System theme", light: "Light theme", dark: "Dark theme" } as const;

@@ -4,11 +4,11 @@ import { request } from "./api";
 import type { GatewayEvent } from "./types";
 
 type Listener = (event: GatewayEvent) => void;
-export type Connection = "connecting" | "live" | "away";
+export type Connection = "connecting" | "live" | "unreachable";
 
 const listeners = new Set<Listener>();
 const watchers = new Set<(state: Connection) => void>();
-/** Told when the stream is back after a gap: what was missed must be asked for. */
+/** Called when the stream is back after a gap: what was missed must be asked for. */
 const returners = new Set<() => void>();
 let running: AbortController | null = null;
 let state: Connection = "connecting";
@@ -65,7 +65,7 @@ async function keep(signal: AbortSignal): Promise<void> {
       // Whatever it was: the loop tries again, and the indicator says that it does.
       if (signal.aborted) return;
     }
-    become("away");
+    become("unreachable");
     await new Promise((resolve) => setTimeout(resolve, pause));
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
@@ -81,11 +81,11 @@ async function read(body: ReadableStream<Uint8Array>): Promise<void> {
     rest += decoder.decode(value, { stream: true });
     const parts = rest.split("\n\n");
     rest = parts.pop() ?? "";
-    for (const part of parts) tell(part);
+    for (const part of parts) emit(part);
   }
 }
 
-function tell(part: string): void {
+function emit(part: string): void {
   const data = part.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
   if (!data.length) return;
   const event = JSON.parse(data.join("\n")) as GatewayEvent;

@@ -37,7 +37,7 @@ export function ClusterPage() {
       {nodes.error && <Trouble error={nodes.error} retry={nodes.reload} />}
       {nodes.loading && <Bones count={2} height={190} />}
       {nodes.data && !all.length && (
-        <Empty icon={Network} title="No node has told of itself yet"><p>The supervisor lists nodes a moment after it starts.</p></Empty>
+        <Empty icon={Network} title="No node has reported yet"><p>The supervisor lists nodes a moment after it starts.</p></Empty>
       )}
       <div class="grid nodes">
         {all.map((one) => (
@@ -116,7 +116,7 @@ function NodeCard({ node, drain, undrain }: { node: ClusterNode; drain: () => vo
   );
 }
 
-/** A node that has just started has not told yet. */
+/** A node that has just started has not reported yet. */
 function Share({ name, percent }: { name: string; percent: number | undefined }) {
   return <Meter name={name} value={percent ?? 0} most={100} words={percent === undefined ? "–" : `${Math.round(percent)} %`} />;
 }

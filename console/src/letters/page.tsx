@@ -98,7 +98,7 @@ export function LettersPage() {
       {leaving && (
         <Confirm
           title={`Give ${meant.length} ${meant.length === 1 ? "event" : "events"} up?`}
-          text="Their receivers will never be told of them. They stay in the sessions' events."
+          text="They will never be delivered. They stay in the sessions' events."
           verb="Give up"
           close={() => setLeaving(false)}
           act={() => void giveUp()}

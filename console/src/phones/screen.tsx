@@ -42,7 +42,7 @@ function useInbox(number: string): InboxEntry[] {
           if (found.length) setEntries((before) => [...before, ...found]);
           after = found.at(-1)?.seq ?? (after || 1);
         } catch {
-          // The gateway or the sandbox is away: the next look finds what was missed.
+          // The gateway or the sandbox is unreachable: the next poll finds what was missed.
           await new Promise((resolve) => setTimeout(resolve, 2_000));
         }
       }
@@ -79,7 +79,7 @@ export function PhoneScreen({ phone, phones }: { phone: Phone; phones: Phone[] }
   const unread = received.filter((one) => !one.from_me).map((one) => one.id);
   const newest = unread.at(-1);
   useEffect(() => {
-    // The phone is looked at: it tells the sender that its messages are read.
+    // The phone is open: the sender gets read receipts.
     if (newest) post(at`api/sandbox/phones/${phone.number}/read`, { message_ids: unread.slice(-20) }).catch(() => undefined);
   }, [newest]);
 

@@ -95,7 +95,7 @@ export function AppsTab({ name }: { name: string }) {
   );
 }
 
-/** Without what is told only. */
+/** Without what is only shown. */
 function given(app: string, config: App["config"]): App["config"] {
   const { key, key_id, webhook, ...rest } = config;
   void key, key_id, webhook;

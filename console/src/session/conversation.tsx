@@ -42,12 +42,12 @@ export function Conversation({ session, chat, title, working }: { session: strin
   useEvents((event) => {
     if (event.session !== session) return;
     if (event.event.startsWith("message.ack")) {
-      const told = event.payload as { id: string; ack: number };
-      setAcks((before) => ({ ...before, [bare(told.id)]: Math.max(told.ack, before[bare(told.id)] ?? 0) }));
+      const receipt = event.payload as { id: string; ack: number };
+      setAcks((before) => ({ ...before, [bare(receipt.id)]: Math.max(receipt.ack, before[bare(receipt.id)] ?? 0) }));
     } else if (event.event === "message.any" || event.event === "message") {
-      const told = event.payload as unknown as Message;
-      if (told.from !== chat && told.to !== chat) return;
-      setMore((before) => [...before.filter((one) => one.id !== told.id), told]);
+      const message = event.payload as unknown as Message;
+      if (message.from !== chat && message.to !== chat) return;
+      setMore((before) => [...before.filter((one) => one.id !== message.id), message]);
     } else if (event.event.startsWith("message.")) {
       refresh();
     }
@@ -183,7 +183,7 @@ function Composer({ send, working }: { send: (body: string, file: File | null) =
         pick(event.dataTransfer?.files[0]);
       }}
     >
-      {!working && <p class="away" role="status">The session is not connected at the moment. What you send is accepted as soon as it is back.</p>}
+      {!working && <p class="disconnected" role="status">The session is not connected at the moment. What you send is accepted as soon as it is back.</p>}
       {file && (
         <p class="attached">
           <Paperclip size={14} /><span class="cut">{file.name}</span>

@@ -7,7 +7,7 @@ import { useEvents, useQuery } from "../hooks";
 import type { GatewayEvent } from "../types";
 import { Button, Empty, Trouble } from "../ui/parts";
 import { clockSeconds } from "../words";
-import { told } from "./told";
+import { summaryOf } from "./event-summary";
 
 const KEPT = 300;
 const PAGE = 100;
@@ -34,7 +34,7 @@ export function EventsTab({ name }: { name: string }) {
   });
   const all = [...new Map([...fresh, ...(history.data ?? [])].map((one) => [one.gateway.seq, one])).values()]
     .sort((a, b) => b.gateway.seq - a.gateway.seq);
-  const listed = (paused ?? all).filter((one) => `${one.event} ${told(one)}`.toLowerCase().includes(only.trim().toLowerCase()));
+  const listed = (paused ?? all).filter((one) => `${one.event} ${summaryOf(one)}`.toLowerCase().includes(only.trim().toLowerCase()));
   return (
     <div class="page">
       <div class="row wrap bar">
@@ -65,7 +65,7 @@ function Line({ event }: { event: GatewayEvent }) {
         <span class="mono seq">{event.gateway.seq}</span>
         <time class="mono" dateTime={new Date(event.timestamp).toISOString()}>{clockSeconds(event.timestamp)}</time>
         <span class={`mono name ${tone(event.event)}`}>{event.event}</span>
-        <span class="cut words">{told(event)}</span>
+        <span class="cut words">{summaryOf(event)}</span>
       </summary>
       <pre class="mono">{JSON.stringify(event, null, 2)}</pre>
     </details>

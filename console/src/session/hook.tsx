@@ -67,7 +67,7 @@ export function HookDialog({ session, hooks, index, close, saved }: {
         </label>
         <label class="field"><span>Key of the signature</span>
           <input class="input mono" type="password" autoComplete="off" placeholder="unsigned" value={key} onInput={(event) => setKey(event.currentTarget.value)} />
-          <small>{before?.hmac ? "*** stands for the one that is set." : "Receivers tell forgeries by it."}</small>
+          <small>{before?.hmac ? "*** stands for the one that is set." : "Receivers recognise forgeries by it."}</small>
         </label>
         <div class="dialog-end">
           {before && (

@@ -69,7 +69,7 @@ export function SettingsTab({ session, saved }: { session: Session; saved: () =>
           <fieldset class="card part">
             <legend class="out-of-sight">Ignore</legend>
             <h2>Ignore</h2>
-            <p class="muted small">Events of such chats are not told.</p>
+            <p class="muted small">Events of such chats are not emitted.</p>
             {IGNORABLE.map(([key, words]) => (
               <label class="check" key={key}>
                 <input

@@ -12,7 +12,7 @@ import { CreateDialog } from "./create";
 import { LinkDialog } from "./link";
 import { isOwnerless } from "./owner";
 import { type Row, sorted, SessionTable, type Sorting } from "./table";
-import { Together } from "./together";
+import { BulkActions } from "./bulk-actions";
 import { Traffic } from "./traffic";
 
 const ORDER: Status[] = ["WORKING", "SCAN_QR_CODE", "STARTING", "FAILED", "STOPPED"];
@@ -127,7 +127,7 @@ export function SessionsPage({ access }: { access: Access }) {
       {shown.length > 0 && (asTable
         ? <SessionTable rows={shown} now={now} sorting={sorting} sort={setSorting} chosen={chosen} choose={choose} />
         : <Cards rows={shown} link={setLinking} />)}
-      {names.length > 0 && <Together names={names} admin={access.admin} clear={() => setChosen(new Set())} changed={refresh} />}
+      {names.length > 0 && <BulkActions names={names} admin={access.admin} clear={() => setChosen(new Set())} changed={refresh} />}
       {creating && (
         <CreateDialog
           taken={new Set(known.map((one) => one.name))}

@@ -1,4 +1,4 @@
-/** Sessions as a table, for those who have hundreds: sorted, selected, acted upon together. */
+/** Sessions as a table, for those who have hundreds: sorted, selected, acted upon at once. */
 
 import { ChevronDown, ChevronUp } from "lucide-preact";
 import { sessionPath } from "../route";

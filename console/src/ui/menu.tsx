@@ -14,12 +14,12 @@ export function Menu({ items, label }: { items: MenuItem[]; label: string }) {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!open) return undefined;
-    const away = (event: Event): void => {
+    const closeOutside = (event: Event): void => {
       if (!box.current?.contains(event.target as Node)) setOpen(false);
     };
-    document.addEventListener("pointerdown", away);
+    document.addEventListener("pointerdown", closeOutside);
     box.current?.querySelector<HTMLButtonElement>("li button")?.focus();
-    return () => document.removeEventListener("pointerdown", away);
+    return () => document.removeEventListener("pointerdown", closeOutside);
   }, [open]);
   const keys = (event: KeyboardEvent): void => {
     if (event.key === "Escape") {

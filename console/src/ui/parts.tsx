@@ -68,7 +68,7 @@ export function Notice({ children, tone = "" }: { children: ComponentChildren; t
   );
 }
 
-/** What is told when a page cannot be loaded. */
+/** What is shown when a page cannot be loaded. */
 export function Trouble({ error, retry }: { error: Error; retry: () => void }) {
   return (
     <Notice>

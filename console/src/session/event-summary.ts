@@ -42,7 +42,7 @@ function said(payload: Payload): string {
 }
 
 /** Empty for events that it does not know. */
-export function told({ event, payload }: GatewayEvent): string {
+export function summaryOf({ event, payload }: GatewayEvent): string {
   switch (event) {
     case "session.status": {
       const status = text(payload["status"]);

@@ -19,7 +19,7 @@ const DEEDS = {
 } as const;
 type Deed = keyof typeof DEEDS;
 
-export function Together({ names, admin, clear, changed }: {
+export function BulkActions({ names, admin, clear, changed }: {
   names: string[];
   admin: boolean;
   clear: () => void;
@@ -48,7 +48,7 @@ export function Together({ names, admin, clear, changed }: {
     changed();
   };
   return (
-    <div class="together card" role="toolbar" aria-label="Chosen sessions">
+    <div class="bulk-actions card" role="toolbar" aria-label="Chosen sessions">
       <b>{progress || `${names.length} chosen`}</b>
       <span class="push" />
       <Button compact icon={Play} disabled={Boolean(progress)} onClick={() => void run("start")}>Start</Button>
