@@ -23,7 +23,7 @@ from cluster.domain.reply import Reply
 from cluster.domain.session import SUPERVISOR, SessionRecord
 from cluster.settings import Settings
 
-__all__ = ["OfHost", "Ping", "Router", "ensure_ray"]
+__all__ = ["Ping", "Router", "ensure_ray"]
 
 log = structlog.get_logger(__name__)
 
@@ -49,29 +49,6 @@ def ensure_ray(settings: Settings) -> None:
 
 class _NoActorError(Exception):
     """There is no actor of that name: nothing was asked."""
-
-
-class OfHost:
-    """A session in a process with others, with the methods as of a session's own actor."""
-
-    def __init__(self, host: Any, session_id: int) -> None:
-        self._host = host
-        self._session_id = session_id
-
-    def __getattr__(self, method: str) -> _Method:
-        return _Method(getattr(self._host, method), self._session_id)
-
-
-class _Method:
-    """What a handle's method is: `remote` calls it."""
-
-    def __init__(self, method: Any, session_id: int) -> None:
-        self._method = method
-        self._session_id = session_id
-
-    def remote(self, *arguments: Any, **named: Any) -> Any:
-        """Call it for the session."""
-        return self._method.remote(*arguments, session_id=self._session_id, **named)
 
 
 class Ping:
@@ -152,10 +129,10 @@ class Router:
     ) -> Any:
         """Call the session's actor, without a record the supervisor, and unwrap its reply.
 
-        `invoke` gets the handle and returns the object reference. While the session changes owner
-        a call is tried again when it is certain that nothing was done, and a `repeatable` one in
-        any case. Raises `Unavailable` when there is no actor, it does not answer in `timeout`
-        seconds, or it died; otherwise what the actor raised.
+        `invoke` gets the handle, whose methods take `session_id`, and returns the object reference.
+        While the session changes owner a call is tried again when it is certain that nothing was
+        done, and a `repeatable` one in any case. Raises `Unavailable` when there is no actor, it
+        does not answer in `timeout` seconds, or it died; otherwise what the actor raised.
         """
         deadline = asyncio.get_running_loop().time() + min(timeout, _CARRY_SECONDS)
         while True:
@@ -216,8 +193,6 @@ class Router:
             self._forget(name)
             self._epochs[name] = record.epoch
         handle = await self._handle(name)
-        if record is not None and record.host:
-            handle = OfHost(handle, record.id)
         try:
             reply: Reply = await asyncio.wait_for(_reference(invoke(handle)), timeout)
         except ActorUnavailableError as error:

@@ -202,7 +202,10 @@ class SessionClient(Subjects):
         if record.desired is DesiredState.RUNNING and record.status is not SessionStatus.FAILED:
             try:
                 await self._gateway.router.call(
-                    record, lambda a: a.logout.remote(), timeout=_CONTROL_TIMEOUT, repeatable=True
+                    record,
+                    lambda a: a.logout.remote(session_id=record.id),
+                    timeout=_CONTROL_TIMEOUT,
+                    repeatable=True,
                 )
             except Unavailable:
                 # Where no device is linked there is nothing to notify WhatsApp of.
@@ -274,7 +277,9 @@ class SessionClient(Subjects):
             raise self._unexpected(record, SessionStatus.SCAN_QR_CODE)
         return str(
             await self._gateway.router.call(
-                record, lambda a: a.request_code.remote(chat.user), timeout=_CONTROL_TIMEOUT
+                record,
+                lambda a: a.request_code.remote(chat.user, session_id=record.id),
+                timeout=_CONTROL_TIMEOUT,
             )
         )
 
@@ -453,7 +458,7 @@ class SessionClient(Subjects):
             self._gateway.router.ping(record)
             followed: Followed = await self._gateway.router.call_once(
                 record,
-                lambda a: a.follow.remote(carrier, row, _SEND_WAIT),
+                lambda a: a.follow.remote(carrier, row, _SEND_WAIT, session_id=record.id),
                 timeout=_SEND_WAIT + 10,
             )
             return followed
@@ -478,7 +483,7 @@ class SessionClient(Subjects):
         carrier = with_call()
         answer = await self._gateway.router.call(
             record,
-            lambda a: a.request.remote(carrier, verb.wire_name, plain(verb)),
+            lambda a: a.request.remote(carrier, verb.wire_name, plain(verb), session_id=record.id),
             timeout=timeout,
             repeatable=verb.repeatable,
         )

@@ -201,7 +201,9 @@ class WorkerAgentActor:
 
     async def _adopt(self, record: SessionRecord, entries: list[bytes]) -> None:
         await self._router.call(
-            record, lambda actor: actor.adopt.remote(entries), timeout=_ADOPT_SECONDS
+            record,
+            lambda actor: actor.adopt.remote(entries, session_id=record.id),
+            timeout=_ADOPT_SECONDS,
         )
 
     async def _see_to_all(self) -> list[Node] | None:

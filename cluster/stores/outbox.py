@@ -340,9 +340,27 @@ _ACCEPT = """
     FROM stream LEFT JOIN entry ON true
 """
 
+#: The end of a statement about one `entry`: the two events that are `emitted`, if any, by the owner
+#: that `fence` found.
+_TWO_EVENTS = """
+    ), stream AS (
+        UPDATE session_streams SET event_seq = event_seq + 2
+        WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
+          AND EXISTS (SELECT 1 FROM emitted)
+        RETURNING event_seq - 2 AS before
+    ), event AS (
+        INSERT INTO events (session_id, seq, id, type, payload, trace)
+        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
+               (SELECT trace FROM entry)
+        FROM emitted, stream
+    )
+    SELECT EXISTS (SELECT 1 FROM fence) AS owner,
+           (SELECT array_agg(type) FROM emitted) AS emitted
+"""
 
 #: What `history` returns is the message as `cluster.events.stored_message` reads it.
-_MARK_SENT = """
+_MARK_SENT = (
+    """
     WITH fence AS (
         SELECT session_id FROM session_streams
         WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
@@ -370,22 +388,12 @@ _MARK_SENT = """
         SELECT 2, 'message.status', jsonb_build_object(
                    'id', message_id, 'chat', chat, 'status', (SELECT state FROM entry))
         FROM history WHERE %(emit)s AND EXISTS (SELECT 1 FROM before WHERE sent_at IS NULL)
-    ), stream AS (
-        UPDATE session_streams SET event_seq = event_seq + 2
-        WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
-          AND EXISTS (SELECT 1 FROM emitted)
-        RETURNING event_seq - 2 AS before
-    ), event AS (
-        INSERT INTO events (session_id, seq, id, type, payload, trace)
-        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
-               (SELECT trace FROM entry)
-        FROM emitted, stream
-    )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner,
-           (SELECT array_agg(type) FROM emitted) AS emitted
-"""
+"""  # noqa: S608 - of constants
+    + _TWO_EVENTS
+)
 
-_MARK_FAILED = """
+_MARK_FAILED = (
+    """
     WITH fence AS (
         SELECT session_id FROM session_streams
         WHERE session_id = %(id)s AND epoch = %(epoch)s FOR UPDATE
@@ -414,19 +422,9 @@ _MARK_FAILED = """
         UNION ALL
         SELECT 2, 'message.status', jsonb_build_object('id', %(message)s::text, 'chat', chat,
                    'status', 'failed', 'error', %(error)s::text) FROM entry WHERE %(emit)s
-    ), stream AS (
-        UPDATE session_streams SET event_seq = event_seq + 2
-        WHERE session_id IN (SELECT session_id FROM fence) AND EXISTS (SELECT 1 FROM emitted)
-        RETURNING event_seq - 2 AS before
-    ), event AS (
-        INSERT INTO events (session_id, seq, id, type, payload, trace)
-        SELECT %(id)s, stream.before + n, (%(events)s::text[])[n], type, payload,
-               (SELECT trace FROM entry)
-        FROM emitted, stream
-    )
-    SELECT EXISTS (SELECT 1 FROM fence) AS owner,
-           (SELECT array_agg(type) FROM emitted) AS emitted
-"""
+"""  # noqa: S608 - of constants
+    + _TWO_EVENTS
+)
 
 
 _DISOWN = """

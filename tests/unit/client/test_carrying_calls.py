@@ -116,7 +116,9 @@ async def test_a_session_that_moved_is_asked_in_its_new_process(
         return replace(RECORD, host=2)
 
     router = Router(Settings(), find)
-    call = router.call(replace(RECORD, host=1), lambda a: a.greet.remote("hello"), timeout=5)
+    call = router.call(
+        replace(RECORD, host=1), lambda a: a.greet.remote("hello", session_id=RECORD.id), timeout=5
+    )
     assert await call == "done"
     assert asked == [("host:1", 1, "hello"), ("host:2", 1, "hello")]
 
