@@ -42,6 +42,7 @@ from cluster.telemetry.configure import configure_telemetry
 from ops.client_tls import client_tls
 from ops.config_check import database_findings, findings
 from ops.ingress import haproxy
+from ops.ingress.direct_requests import answer_directly
 from ops.ingress.replica import (
     close_replica,
     drain_by_need,
@@ -83,6 +84,7 @@ def build() -> FastAPI:
 
     settings = Settings()
     close_replica()
+    answer_directly()
     drain_by_need(_going_down())
     configure_telemetry(settings, "ingress")
     return create_app(

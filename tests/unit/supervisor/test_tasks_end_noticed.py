@@ -61,6 +61,8 @@ _KNOWN = {
     ("cluster/stores/group_commit.py", "_begin_alone"): _PASSED_ON,
     ("cluster/stores/group_commit.py", "one"): _PASSED_ON,
     ("cluster/stores/notifier.py", "notify"): "catches all; the next notification begins it again",
+    ("ops/ingress/direct_requests.py", "_call"): _CALLBACK,
+    ("ops/ingress/direct_requests.py", "begin"): _CALLBACK,
 }
 
 

@@ -1,0 +1,147 @@
+"""Requests that a replica takes at once go to the application without Serve's part around them.
+
+Serve looks the route of each request up among all of ours, gives it two ids, and runs it in a task
+of its own beside another one that waits for its client to leave (Ray 2.60, `_direct_ingress_asgi`
+in serve/_private/replica.py): more than the application's own part of a request that computes
+nothing. Its slots, its counts and its metrics stay as they are; what has to wait for a slot, its
+own health checks and WebSockets go Serve's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+import structlog
+from ray.serve._private import replica
+from ray.serve._private.common import RequestMetadata, RequestProtocol
+from starlette.types import Message, Receive, Scope, Send
+
+__all__ = ["Body", "answer_directly"]
+
+log = structlog.get_logger(__name__)
+
+#: Seconds from which on a request is ended when its client leaves.
+_LONG = 1.0
+_HAS_BODY = {b"content-length", b"transfer-encoding"}
+_LEFT = "499"
+
+
+class Body:
+    """A request's messages, which the application reads, and whether its client is still there."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._kept: deque[Message] = deque()
+        #: All of the body was received, so that the next message is that the client has left.
+        self._ended = asyncio.Event()
+        if not any(name in _HAS_BODY and value != b"0" for name, value in scope["headers"]):
+            self._ended.set()
+
+    async def receive(self) -> Message:
+        """The next message, for the application."""
+        if self._kept:
+            return self._kept.popleft()
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._ended.set()
+        return message
+
+    async def disconnected(self) -> None:
+        """Until the client leaves. Takes nothing from the application."""
+        await self._ended.wait()
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._kept.append(message)
+
+
+def answer_directly() -> None:
+    """In a replica, before it serves."""
+    replicas: Any = replica.Replica
+    if (usual := getattr(replicas, "_direct_ingress_asgi", None)) is None:
+        log.warning("ingress.answers_indirectly", reason="this version of Ray serves otherwise")
+        return
+    counted = RequestMetadata(
+        request_id="",
+        internal_request_id="",
+        is_direct_ingress=True,
+        _request_protocol=RequestProtocol.HTTP,
+    )
+
+    async def direct(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["path"].startswith("/-/")
+            or self._semaphore.locked()
+            or self._user_callable_asgi_app is None
+        ):
+            await usual(self, scope, receive, send)
+            return
+        await self._semaphore.acquire()
+        metrics = self._metrics_manager
+        metrics.inc_num_ongoing_requests(counted)
+        begun, status = time.perf_counter(), ""
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            if await _call(self._user_callable_asgi_app, scope, Body(scope, receive), sent):
+                status = status or _LEFT
+        finally:
+            metrics.dec_num_ongoing_requests(counted)
+            self._semaphore.release()
+            failed = status[:1] in ("4", "5", "")
+            route = getattr(scope.get("route"), "path", "/")
+            took = (time.perf_counter() - begun) * 1000
+            metrics.record_request_metrics(route=route, latency_ms=took, is_error=not status)
+            metrics.record_ingress_request_metrics(
+                protocol=RequestProtocol.HTTP,
+                method=scope["method"],
+                route=route,
+                app_name=self._deployment_id.app_name,
+                deployment_name=self._deployment_id.name,
+                latency_ms=took,
+                is_error=failed,
+                status_code=status,
+            )
+
+    replicas._direct_ingress_asgi = direct
+
+
+async def _call(app: Any, scope: Scope, body: Body, send: Send) -> bool:
+    """Call the application, and cancel it when its client leaves, which is watched of long requests
+    only. Whether it did."""
+    loop = asyncio.get_running_loop()
+    caller = asyncio.current_task()
+    assert caller is not None  # noqa: S101 - a server's task
+    left = False
+    watch: asyncio.Task[None] | None = None
+
+    def end(done: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not done.cancelled() and done.exception() is None:
+            left = caller.cancel()
+
+    def begin() -> None:
+        nonlocal watch
+        watch = loop.create_task(body.disconnected(), name="client of a request")
+        watch.add_done_callback(end)
+
+    timer = loop.call_later(_LONG, begin)
+    try:
+        await app(scope, body.receive, send)
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        caller.uncancel()
+    finally:
+        timer.cancel()
+        if watch is not None:
+            watch.remove_done_callback(end)
+            watch.cancel()
+    return left

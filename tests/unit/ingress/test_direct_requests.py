@@ -1,0 +1,177 @@
+"""Requests that go from a replica's server straight to the application."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from ray.serve._private import replica
+from starlette.types import Receive, Scope, Send
+from waiting import until
+
+from ops.embedded.process import free_ports
+from ops.ingress import direct_requests
+from ops.ingress.direct_requests import answer_directly
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Metrics:
+    """Of a replica, as far as requests are counted there."""
+
+    def __init__(self) -> None:
+        self.ongoing = 0
+        self.recorded: list[dict[str, Any]] = []
+
+    def inc_num_ongoing_requests(self, _: object) -> None:
+        self.ongoing += 1
+
+    def dec_num_ongoing_requests(self, _: object) -> None:
+        self.ongoing -= 1
+
+    def record_request_metrics(self, **figures: object) -> None: ...
+
+    def record_ingress_request_metrics(self, **figures: object) -> None:
+        self.recorded.append(figures)
+
+
+@asynccontextmanager
+async def served(
+    monkeypatch: pytest.MonkeyPatch, app: App, slots: int = 4
+) -> AsyncIterator[tuple[str, Any]]:
+    """The URL of a server that answers by a replica, and that replica."""
+
+    async def usual(_: object, __: Scope, ___: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 418, "headers": []})
+        await send({"type": "http.response.body"})
+
+    replicas: Any = type("Replicas", (), {"_direct_ingress_asgi": usual})
+    monkeypatch.setattr(replica, "Replica", replicas)
+    answer_directly()
+    one = replicas()
+    one._semaphore = asyncio.Semaphore(slots)
+    one._metrics_manager = Metrics()
+    one._user_callable_asgi_app = app
+    one._deployment_id = SimpleNamespace(name="ingress", app_name="gateway")
+    (port,) = free_ports(1)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            one._direct_ingress_asgi,
+            port=port,
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{port}", one
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(serving, 30)
+
+
+async def echo(_: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 201, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def test_ray_has_what_is_replaced() -> None:
+    assert inspect.iscoroutinefunction(replica.Replica._direct_ingress_asgi), "as Ray 2.60 has it"
+
+
+async def test_the_application_answers_and_it_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch, echo) as (url, one), httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(url, content=b"x" * 300_000)
+        assert (answer.status_code, answer.content) == (201, b"x" * 300_000)
+        metrics = one._metrics_manager
+        assert metrics.ongoing == 0
+        assert not one._semaphore.locked()
+        (figures,) = metrics.recorded
+        assert (figures["status_code"], figures["is_error"]) == ("201", False)
+
+
+async def test_what_has_to_wait_and_health_checks_go_the_usual_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    going = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await going.wait()
+        await echo(scope, receive, send)
+
+    async with (
+        served(monkeypatch, slow, slots=1) as (url, one),
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        assert (await http.get(f"{url}/-/healthz")).status_code == 418
+        first = asyncio.create_task(http.get(url))
+        await until(one._semaphore.locked)
+        assert (await http.get(url)).status_code == 418
+        going.set()
+        assert (await first).status_code == 201
+
+
+@pytest.mark.parametrize("body", [b"", b"read"])
+async def test_a_long_request_ends_when_its_client_leaves(
+    monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(direct_requests, "_LONG", 0.05)
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: Scope, receive: Receive, __: Send) -> None:
+        if body:
+            await receive()
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with served(monkeypatch, endless) as (url, one):
+        async with httpx.AsyncClient(trust_env=False) as http:
+            asked = asyncio.create_task(http.post(url, content=body))
+            async with asyncio.timeout(30):
+                await began.wait()
+            asked.cancel()
+        async with asyncio.timeout(30):
+            await ended.wait()
+        await until(lambda: bool(one._metrics_manager.recorded))
+        assert one._metrics_manager.ongoing == 0
+        assert one._metrics_manager.recorded[0]["status_code"] == "499"
+
+
+async def test_a_body_that_is_read_late_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_requests, "_LONG", 0.01)
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        await echo(scope, receive, send)
+
+    async with served(monkeypatch, late) as (url, _), httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.post(url, content=b"late")).content == b"late"
+        assert (await http.get(url)).status_code == 201
+
+
+async def test_a_failure_of_the_application_gives_its_slot_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise RuntimeError("as tests want it")
+
+    async with served(monkeypatch, fails) as (url, one), httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(url)).status_code == 500
+        assert one._metrics_manager.ongoing == 0
+        assert one._semaphore._value == 4
