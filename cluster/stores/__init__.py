@@ -52,7 +52,8 @@ class Stores:
         self.db = db
         self.cache = cache
         self.objects = objects
-        self.sessions = SessionStore(db)
+        self._notifier = EventNotifier(db)
+        self.sessions = SessionStore(db, self._notifier)
         self.ownership = OwnershipStore(db)
         self.messages = MessageStore(db)
         self.chats = ChatStore(db)
@@ -60,7 +61,6 @@ class Stores:
         self.people = PeopleStore(db)
         self.groups = GroupStore(db)
         self.history = HistoryStore(db)
-        self._notifier = EventNotifier(db)
         self.outbox = OutboxStore(db, self._notifier)
         self.pacing = PacingStore(db)
         self.events = EventStore(db, self._notifier)
@@ -76,7 +76,7 @@ class Stores:
         self.hosts = HostStore(db)
         self.api_keys = ApiKeyStore(db)
         self.audit = AuditStore(db)
-        self.apps = AppStore(db)
+        self.apps = AppStore(db, self._notifier)
         self.chatwoot = ChatwootStore(db)
         self.metrics = MetricsStore(db)
         #: Writes down what this process counts.

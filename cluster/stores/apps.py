@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.domain.errors import Conflict, NotFound
 from cluster.stores.database import Database, Row, jsonb
+from cluster.stores.notifier import EventNotifier
 
 __all__ = ["AppRecord", "AppStore"]
 
@@ -38,8 +39,9 @@ class AppRecord:
 class AppStore:
     """Table `apps`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
+        self._notifier = notifier
 
     async def create(
         self,
@@ -76,6 +78,7 @@ class AppStore:
             if app != "mcp" and any(one.app == app for one in present):
                 raise Conflict(f"the session has a {app} app already", field="app")
             raise Conflict("there is an app with this id already", field="id")
+        self._notifier.endpoints_changed(session_id)
         return await self.get(tenant, app_id)
 
     async def get(self, tenant: str, app_id: str) -> AppRecord:
@@ -107,7 +110,9 @@ class AppStore:
             """,
             {"tenant": tenant, "id": app_id, "enabled": enabled, "config": jsonb(config)},
         )
-        return await self.get(tenant, app_id)
+        found = await self.get(tenant, app_id)
+        self._notifier.endpoints_changed(found.session_id)
+        return found
 
     async def set_key(self, tenant: str, app_id: str, key_id: str) -> bool:
         """Note the key that was made for it; False when the app is gone."""

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 #: Yielded after a pause or a broken connection: any session may have something new.
 EVERY: frozenset[int] | None = None
 _RECONNECT_SECONDS = 1.0
+#: Seconds that the rest of a notification may take.
+_PARTIAL = 0.1
 
 
 class EventListener:
@@ -40,17 +42,27 @@ class EventListener:
                     await connection.execute(f"LISTEN {self._channel}")
                     yield EVERY
                     while True:
-                        heard = False
-                        async for notice in connection.notifies(
-                            timeout=at_least_every, stop_after=1
-                        ):
-                            heard = True
-                            yield _sessions(notice.payload)
-                        if not heard:
+                        if not await _readable(connection.fileno(), at_least_every):
                             yield EVERY
+                            continue
+                        async for notice in connection.notifies(timeout=_PARTIAL, stop_after=1):
+                            yield _sessions(notice.payload)
             log.warning("events.listener_away")
             yield EVERY
             await asyncio.sleep(_RECONNECT_SECONDS)
+
+
+async def _readable(socket: int, seconds: float) -> bool:
+    """Whether something comes within so long. psycopg looks ten times a second by itself."""
+    loop, comes = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(socket, comes.set)
+    try:
+        async with asyncio.timeout(seconds):
+            return await comes.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(socket)
 
 
 def _sessions(payload: str) -> frozenset[int] | None:

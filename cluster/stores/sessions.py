@@ -12,6 +12,7 @@ from psycopg.errors import UniqueViolation
 from cluster.domain.errors import Conflict, SessionNotFound, Unstorable
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
 from cluster.stores.database import Database, Row, fenced, hold_fence, jsonb, printable
+from cluster.stores.notifier import EventNotifier
 from cluster.stores.ownership import Lease
 
 __all__ = ["SessionStore", "me_of"]
@@ -20,8 +21,9 @@ __all__ = ["SessionStore", "me_of"]
 class SessionStore:
     """Table `sessions` (with its rows in `ownership` and `session_streams`)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notifier: EventNotifier) -> None:
         self._db = database
+        self._notifier = notifier
 
     async def create(
         self, tenant: str, name: str, config: dict[str, Any], desired: DesiredState
@@ -123,6 +125,7 @@ class SessionStore:
         )
         if not touched:
             raise SessionNotFound(str(session_id))
+        self._notifier.endpoints_changed(session_id)
 
     async def set_desired(self, session_id: int, desired: DesiredState) -> None:
         """Say what the supervisor shall bring the session to. RUNNING lifts FAILED and STOPPED;
