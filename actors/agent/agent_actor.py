@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.agent.agent import Node, WorkerAgent
 from actors.agent.lapsed import Lapsed
-from actors.agent.lost_nodes import HEARTBEAT_SECONDS, LostNodes
+from actors.agent.lost_nodes import ALONE_SECONDS, HEARTBEAT_SECONDS, LostNodes
 from actors.agent.orphaned_spools import OrphanedSpools
 from actors.agent.raylets import Probes, Raylet, alive_raylets, call_dead, in_thread
 from actors.agent.reach import PATIENCE, Reach
@@ -24,6 +24,7 @@ from actors.peers import agent_name, agents_present
 from actors.process_identity import host_id
 from actors.retry import retry_until_available
 from actors.session.seen_leases import SeenLeases
+from actors.ticks import until_tick
 from actors.zygote.options import become_control, control_options, forks, own_cert_file, start_spare
 from actors.zygote.spares import preloads
 from client.routing import Router
@@ -46,8 +47,6 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 5.0
 #: From one look at which nodes Ray counts as alive to the next.
 _RAYLETS_SECONDS = 1.0
-#: Between beats, and looks for others, of the only node: one that joins is known after that.
-_ALONE_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
 
@@ -174,7 +173,7 @@ class WorkerAgentActor:
                 await self._stores.workers.report_alive(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
-            await asyncio.sleep(_ALONE_SECONDS if self._alone else HEARTBEAT_SECONDS)
+            await asyncio.sleep(until_tick(ALONE_SECONDS) if self._alone else HEARTBEAT_SECONDS)
 
     async def _know_raylets(self) -> None:
         """While the GCS is away those that it knew last are looked at."""
@@ -185,7 +184,7 @@ class WorkerAgentActor:
                 self._alone = nodes == 1
             except RayError as error:
                 log.warning("worker.nodes_unknown", error=str(error))
-            await asyncio.sleep(_ALONE_SECONDS if self._alone else _RAYLETS_SECONDS)
+            await asyncio.sleep(until_tick(ALONE_SECONDS) if self._alone else _RAYLETS_SECONDS)
 
     async def _wanted_spares(self, stores: Stores) -> int:
         placement = self._settings.placement

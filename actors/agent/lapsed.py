@@ -17,6 +17,7 @@ from collections.abc import Callable
 import structlog
 
 from actors.session.seen_leases import SeenLeases
+from actors.ticks import until_tick
 from cluster.domain.errors import GatewayError, SessionNotFound
 from cluster.domain.session import SessionStatus
 from cluster.stores import Stores
@@ -59,7 +60,7 @@ class Lapsed:
                 # What was seen before counts on: nobody can have renewed meanwhile either, and
                 # the row is looked at again when it is changed.
                 log.debug("worker.leases_unknown", error=error.detail)
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(until_tick(_POLL_SECONDS))
 
     async def once(self) -> None:
         """Look once. Raises `GatewayError`."""

@@ -17,6 +17,7 @@ import structlog
 
 from actors.session.device_store import abandoned
 from actors.session.spool import Spool
+from actors.ticks import until_tick
 from cluster.domain.errors import GatewayError, SessionNotFound
 from cluster.domain.session import SessionRecord
 from cluster.stores import Stores
@@ -49,7 +50,7 @@ class OrphanedSpools:
                 await self.poll()
             except (GatewayError, OSError) as error:
                 log.info("orphaned_spools.later", error=str(error))
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(until_tick(_EVERY))
 
     async def poll(self) -> None:
         """Give away what can be given away now. Raises `GatewayError`, `OSError`."""

@@ -18,6 +18,7 @@ from datetime import timedelta
 import structlog
 
 from actors.session.dead_man import Switch
+from actors.ticks import until_tick
 from cluster.settings import LeaseSettings
 from cluster.stores.ownership import Standing
 
@@ -123,7 +124,7 @@ class LeaseKeeper:
     async def _run(self) -> None:
         while True:
             left = self._runs(time.monotonic())
-            await asyncio.sleep(max(0.0, min(self._settings.renew_seconds, left)))
+            await asyncio.sleep(max(0.0, min(until_tick(self._settings.renew_seconds), left)))
             sent_at = time.monotonic()
             left = self._runs(sent_at)
             if left <= 0:

@@ -16,6 +16,7 @@ from actors.session.lease import LeaseKeeper
 from actors.session.opening import Opening
 from actors.session.owner import Owner, SessionEnded
 from actors.session.serving import ClientFactory, Serving
+from actors.ticks import until_tick
 from cluster.domain.errors import NotOwner
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
@@ -219,6 +220,6 @@ class Session:
             if await self._disk.seen(within=_DISK_POLL / 2):
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._disk_refused.wait(), _DISK_POLL)
+                await asyncio.wait_for(self._disk_refused.wait(), until_tick(_DISK_POLL))
         owner.log.error("session.disk_full", folder=str(owner.settings.data_dir))
         owner.end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from actors.ticks import until_tick
+
 __all__ = ["CutOff"]
 
 #: Seconds from one look to the next, and that an answer may take.
@@ -38,7 +40,7 @@ class CutOff(Generic[T]):
         """Return an agent that is better off, once this process is cut off."""
         missed = 0
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(until_tick(_EVERY))
             missed = 0 if await self._answered() else missed + 1
             if missed >= _MISSED and (other := await self._others()) is not None:
                 return other

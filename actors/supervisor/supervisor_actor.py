@@ -18,6 +18,7 @@ from actors.supervisor.going_down import GoingDown
 from actors.supervisor.host_actors import HostActors
 from actors.supervisor.reconcile import Reconciler
 from actors.supervisor.retention import Retention
+from actors.ticks import until_tick
 from actors.transfer.device_moves import DeviceMoves
 from actors.zygote.options import become_control
 from cluster.domain.device_source import DeviceSource
@@ -178,4 +179,4 @@ class Supervisor:
             except Exception:
                 # These loops are what brings sessions back: they must outlive any surprise.
                 log.exception("supervisor.tick_failed", part=name)
-            await asyncio.sleep(self._settings.placement.reconcile_seconds)
+            await asyncio.sleep(until_tick(self._settings.placement.reconcile_seconds))

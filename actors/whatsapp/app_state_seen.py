@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 from neonize.proto.waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionData
 
+from actors.ticks import until_tick
 from actors.whatsapp.library.app_state_ring import Ring
 from actors.whatsapp.port import ChatArchived, ChatLabeled, LabelChanged
 from cluster.domain.errors import Unavailable
@@ -86,7 +87,7 @@ class AppStateSeen:
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(_POLL_SECONDS if self._waiting else _IDLE_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS if self._waiting else until_tick(_IDLE_SECONDS))
             await self.poll()
 
     async def poll(self) -> None:

@@ -61,6 +61,8 @@ def environment(haproxy: str, folder: Path, *, fallback: int, token: str) -> dic
         "RAY_SERVE_HAPROXY_METRICS_PORT": "9101",
         # The gateway has its own metrics of requests.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        # A replica and a proxy pass what they counted on ten times a second, whether there is any.
+        "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
         # HAProxy hears well before then that a replica leaves; refused requests it tries elsewhere.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
         # One carries more than all replicas of a node; and idle connections change no threads.
