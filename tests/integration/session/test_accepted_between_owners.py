@@ -48,7 +48,8 @@ class Direct:
         if owner is None:
             raise Unavailable("the session has no owner yet", retry_after=1)
 
-        def follow(carrier: Any, row: Any, wait: float) -> Awaitable[Any]:
+        def follow(carrier: Any, row: Any, wait: float, *, session_id: int) -> Awaitable[Any]:
+            assert session_id == record.id
             self.notified.append(row.message_id)
             return owner.session.calls.follow(row, wait)
 
