@@ -89,7 +89,7 @@ class EventNotifier:
             self._urgent.clear()
             changed, self._changed = sorted(self._changed), set()
             try:
-                unknown = {one for one, _type in changed if self._delivers(one, _type) is None}
+                unknown = {one for one, kind in changed if self._delivers(one, kind) is None}
                 if unknown:
                     await self._learn(unknown)
                 await self._db.run(
@@ -100,7 +100,7 @@ class EventNotifier:
                         "all": _payload({one for one, _ in changed}),
                         "deliveries": DELIVERIES,
                         "due": _payload(
-                            {one for one, _type in changed if self._delivers(one, _type)}
+                            {one for one, kind in changed if self._delivers(one, kind)}
                         ),
                     },
                 )
