@@ -35,6 +35,8 @@ class Body:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self._kept: deque[Message] = deque()
+        #: The answer is complete: from then on the server says that the client has left.
+        self.answered = False
         #: All of the body was received, so that the next message is that the client has left.
         self._ended = asyncio.Event()
         if not any(name in _HAS_BODY and value != b"0" for name, value in scope["headers"]):
@@ -81,16 +83,18 @@ def answer_directly() -> None:
         await self._semaphore.acquire()
         metrics = self._metrics_manager
         metrics.inc_num_ongoing_requests(counted)
-        begun, status = time.perf_counter(), ""
+        begun, status, body = time.perf_counter(), "", Body(scope, receive)
 
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
+            elif not message.get("more_body", False):
+                body.answered = True
             await send(message)
 
         try:
-            if await _call(self._user_callable_asgi_app, scope, Body(scope, receive), sent):
+            if await _call(self._user_callable_asgi_app, scope, body, sent):
                 status = status or _LEFT
         finally:
             metrics.dec_num_ongoing_requests(counted)
@@ -124,7 +128,7 @@ async def _call(app: Any, scope: Scope, body: Body, send: Send) -> bool:
 
     def end(done: asyncio.Task[None]) -> None:
         nonlocal left
-        if not done.cancelled() and done.exception() is None:
+        if not body.answered and not done.cancelled() and done.exception() is None:
             left = caller.cancel()
 
     def begin() -> None:

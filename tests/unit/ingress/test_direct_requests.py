@@ -153,6 +153,24 @@ async def test_a_long_request_ends_when_its_client_leaves(
         assert one._metrics_manager.recorded[0]["status_code"] == "499"
 
 
+async def test_what_follows_a_long_requests_answer_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_requests, "_LONG", 0.01)
+    done = asyncio.Event()
+
+    async def audited(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        await echo(scope, receive, send)
+        await asyncio.sleep(0.1)
+        done.set()
+
+    async with served(monkeypatch, audited) as (url, one):
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.post(url, content=b"x")).status_code == 201
+        await until(lambda: bool(one._metrics_manager.recorded))
+        assert done.is_set()
+        assert one._metrics_manager.recorded[0]["status_code"] == "201"
+
+
 async def test_a_body_that_is_read_late_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct_requests, "_LONG", 0.01)
 
