@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.agent.agent import Node, WorkerAgent
 from actors.agent.lapsed import Lapsed
-from actors.agent.lost_nodes import ALONE_SECONDS, HEARTBEAT_SECONDS, LostNodes
+from actors.agent.lost_nodes import HEARTBEAT_SECONDS, LostNodes
 from actors.agent.orphaned_spools import OrphanedSpools
 from actors.agent.raylets import Probes, Raylet, alive_raylets, call_dead, in_thread
 from actors.agent.reach import PATIENCE, Reach
@@ -47,6 +47,8 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 5.0
 #: From one look at which nodes Ray counts as alive to the next.
 _RAYLETS_SECONDS = 1.0
+#: Between beats, and looks for others, of the only node: one that joins is known after that.
+_ALONE_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
 
@@ -132,6 +134,7 @@ class WorkerAgentActor:
             self._spare,
             after=self._settings.placement.spares_after_seconds,
         )
+        pause = partial(self._pause, HEARTBEAT_SECONDS)
         lost = LostNodes(
             me.id,
             raylets=lambda: self._raylets,
@@ -152,7 +155,7 @@ class WorkerAgentActor:
         beside = [
             asyncio.create_task(endless("beat", self._heartbeat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),
-            asyncio.create_task(endless("lost nodes", lost.run)),
+            asyncio.create_task(endless("lost nodes", partial(lost.run, pause))),
             asyncio.create_task(endless("lapsed leases", lapsed.run)),
             asyncio.create_task(endless("reach", reach.run)),
             asyncio.create_task(endless("orphaned-spools", orphaned_spools.run)),
@@ -173,7 +176,11 @@ class WorkerAgentActor:
                 await self._stores.workers.report_alive(self._id, host_id())
             except GatewayError as error:
                 log.debug("worker.no_beat", error=error.detail)
-            await asyncio.sleep(until_tick(ALONE_SECONDS) if self._alone else HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._pause(HEARTBEAT_SECONDS))
+
+    def _pause(self, seconds: float) -> float:
+        """Until what concerns other nodes is done again, which is every so many seconds."""
+        return until_tick(_ALONE_SECONDS) if self._alone else seconds
 
     async def _know_raylets(self) -> None:
         """While the GCS is away those that it knew last are looked at."""
@@ -184,7 +191,7 @@ class WorkerAgentActor:
                 self._alone = nodes == 1
             except RayError as error:
                 log.warning("worker.nodes_unknown", error=str(error))
-            await asyncio.sleep(until_tick(ALONE_SECONDS) if self._alone else _RAYLETS_SECONDS)
+            await asyncio.sleep(self._pause(_RAYLETS_SECONDS))
 
     async def _wanted_spares(self, stores: Stores) -> int:
         placement = self._settings.placement

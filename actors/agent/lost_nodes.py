@@ -13,17 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 
 from actors.agent.raylets import Found, Raylet
-from actors.ticks import until_tick
 from cluster.domain.errors import GatewayError
 
-__all__ = ["ALONE_SECONDS", "HEARTBEAT_SECONDS", "LostNodes"]
+__all__ = ["HEARTBEAT_SECONDS", "LostNodes"]
 
 log = structlog.get_logger(__name__)
 
 #: An agent says that its node lives this often, and looks at its neighbours; seconds.
 HEARTBEAT_SECONDS = 0.4
-#: The same of the only node: one that joins is known after that.
-ALONE_SECONDS = 3.0
 #: Silence of a node in PostgreSQL that counts where its raylet refuses (its process is gone), and
 #: where it is silent as well; seconds.
 _QUIET_REFUSED, _QUIET = 1.2, 2.0
@@ -57,14 +54,14 @@ class LostNodes:
         #: Failed looks in a row.
         self._failed: dict[str, int] = {}
 
-    async def run(self) -> None:
-        """Until it is cancelled."""
+    async def run(self, pause: Callable[[], float]) -> None:
+        """Until it is cancelled, with `pause()` seconds in between."""
         while True:
-            neighbours = await self.once()
-            await asyncio.sleep(HEARTBEAT_SECONDS if neighbours else until_tick(ALONE_SECONDS))
+            await self.once()
+            await asyncio.sleep(pause())
 
-    async def once(self) -> int:
-        """Probe the neighbours once, and report those that are lost; returns how many there are."""
+    async def once(self) -> None:
+        """Look at the neighbours once, and report those that are lost."""
         neighbours = _neighbours(self._me, self._raylets())
         found = dict(
             zip(
@@ -78,7 +75,7 @@ class LostNodes:
             for node, what in found.items()
         }
         if not any(count >= _PROBES for count in self._failed.values()):
-            return len(neighbours)
+            return
         # Asked after the looks: what is silent was so all the while.
         silence = await self._known_silence()
         for one in neighbours:
@@ -91,7 +88,6 @@ class LostNodes:
                     await self._report(one, why)
                 except GatewayError as error:
                     log.warning("worker.loss_not_reported", node=one.node, error=error.detail)
-        return len(neighbours)
 
     async def _known_silence(self) -> Mapping[str, float]:
         """Nobody is silent for who does not reach PostgreSQL."""
