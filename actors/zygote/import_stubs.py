@@ -14,7 +14,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-__all__ = ["SESSION_PROCESS", "leave_out"]
+__all__ = ["SESSION_PROCESS", "leave_out", "leave_out_optional"]
 
 #: In the environment of processes that host sessions.
 SESSION_PROCESS = "GATEWAY_SESSION_PROCESS"
@@ -53,7 +53,12 @@ def leave_out() -> None:
     """In a process that hosts sessions, before anything else is imported."""
     if not os.environ.get(SESSION_PROCESS):
         return
-    for name in _OPTIONAL:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    leave_out_optional()
     for name in _NEVER_USED:
         sys.modules.setdefault(name, _Absent(name))
+
+
+def leave_out_optional() -> None:
+    """What nobody misses, in a process that shows nothing to anybody; as early."""
+    for name in _OPTIONAL:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]

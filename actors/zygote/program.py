@@ -45,6 +45,22 @@ class ForkedProgram:
             if zygotes >= 0:
                 os.close(zygotes)
 
+    def hand_over(self, timeout: float) -> int:
+        """Once it is there: a descriptor for a program that this process becomes, which reads an
+        end when that one ends. Raises `NoZygote`."""
+        self._connection.settimeout(timeout)
+        try:
+            while b"\n" not in self._received:
+                part = self._connection.recv(100)
+                if not part:
+                    raise NoZygote("it ended")
+                self._received += part
+        except OSError as error:
+            raise NoZygote(str(error)) from error
+        self._connection.setblocking(True)
+        os.set_inheritable(self._connection.fileno(), True)
+        return self._connection.detach()
+
     def wait(self, timeout: float) -> int:
         """Its exit code; -9 when it was killed. Raises `NoZygote`, and `subprocess.TimeoutExpired`
         after `timeout` seconds."""

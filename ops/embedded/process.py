@@ -50,12 +50,20 @@ class ServerProcess:
         self._pid_file = data_dir / f"{name}.pid"
         self._reaped = reaped
         self._child: subprocess.Popen[bytes] | None = None
+        self._parent = os.getpid()
         self._stop_signal = signal.SIGTERM
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
-        return self._child.pid if self._child is not None and self._child.poll() is None else None
+        """Process id while it runs; a fork of its parent may ask as well."""
+        if self._child is None:
+            return None
+        if self._parent == os.getpid():
+            return self._child.pid if self._child.poll() is None else None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(self._child.pid).status() != psutil.STATUS_ZOMBIE:
+                return self._child.pid
+        return None
 
     @property
     def log_file(self) -> Path:
@@ -73,7 +81,7 @@ class ServerProcess:
         needed."""
         self.end_stale()
         self._stop_signal = stop_signal
-        parent = os.getpid()
+        parent = self._parent = os.getpid()
 
         def bind_life() -> None:
             if _LIBC is not None:
@@ -113,7 +121,9 @@ class ServerProcess:
         log.info("embedded.started", server=self._name, pid=self.pid)
 
     def stop(self) -> None:
-        """End the server: asked first, killed after 15 s."""
+        """End the server: asked first, killed after 15 s. Nothing in a fork: it is the parent's."""
+        if self._parent != os.getpid():
+            return
         child, self._child = self._child, None
         if child is not None:
             if child.poll() is None:

@@ -1,19 +1,25 @@
 """The host process of a local gateway: `python -m ops.local.host --data DIR`.
 
-It owns all parts as its children. `gateway up` starts it in the background.
+It owns all parts as its children. `gateway up` starts it in the background. It waits for as long as
+the gateway is up: what it does not import nobody has to keep.
 """
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from actors.zygote.import_stubs import leave_out_optional
+
+    leave_out_optional()
+
+import argparse
 import fcntl
 import os
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import structlog
-import typer
 
 from cluster.domain.errors import GatewayError
 from cluster.settings import Settings
@@ -32,16 +38,11 @@ class Stop(BaseException):
     """SIGTERM or SIGINT came: not an error, and nothing may swallow it."""
 
 
-def main(
-    data: Annotated[Path, typer.Option(help="Data folder.")],
-    nodes: Annotated[int, typer.Option(min=1, help="Ray nodes.")] = 1,
-    sandbox: Annotated[bool, typer.Option(help="The local WhatsApp in place of the real.")] = False,
-    http_port: Annotated[int, typer.Option(help="0: any; HTTP_PORT comes first.")] = 0,
-    dashboard: Annotated[bool, typer.Option(help="Ray's dashboard.")] = False,
-) -> None:
-    """Run the gateway until SIGTERM."""
+def main() -> int:
+    """Run the gateway until SIGTERM; answers the exit code."""
+    options = _options()
     configure_telemetry(Settings(), "host")
-    layout = Layout.at(data)
+    layout = Layout.at(options.data)
     layout.prepare()
     # Whatever this process and its children write is its user's alone.
     os.umask(0o077)
@@ -50,10 +51,7 @@ def main(
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         log.warning("local.taken", data=str(layout.data))
-        raise typer.Exit(TAKEN) from None
-    options = HostOptions(
-        data=data, nodes=nodes, sandbox=sandbox, http_port=http_port, dashboard=dashboard
-    )
+        return TAKEN
     gateway = LocalGateway(options)
     _on_signals(_raise_stop)
     code = 0
@@ -73,7 +71,18 @@ def main(
     finally:
         _on_signals(signal.SIG_IGN)
         gateway.stop()
-    raise typer.Exit(code)
+    return code
+
+
+def _options() -> HostOptions:
+    """As `ops.local.background.host_command` writes them."""
+    parser = argparse.ArgumentParser(prog="ops.local.host", allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--http-port", type=int, default=0)
+    parser.add_argument("--sandbox", action="store_true")
+    parser.add_argument("--dashboard", action="store_true")
+    return HostOptions(**vars(parser.parse_args()))
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:
@@ -87,4 +96,4 @@ def _on_signals(handler: signal.Handlers | signal._HANDLER) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main())

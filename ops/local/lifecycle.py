@@ -17,6 +17,7 @@ from cluster.domain.errors import Conflict, GatewayError, Invalid
 from cluster.settings import StoreSettings
 from ops.embedded.process import free_ports
 from ops.ingress import haproxy
+from ops.local.apart import apart
 from ops.local.background import HostOptions
 from ops.local.generated_secrets import ray_token
 from ops.local.layout import ROOT, Layout
@@ -95,12 +96,7 @@ class LocalGateway:
         self._ray = self._cluster(own)
         self._ray.begin()
         with self._phase(Phase.MIGRATING):
-            for store in self._stores:
-                store.wait()
-            # Loaded while Ray and the front are.
-            from cluster.stores.migrate import migrate
-
-            migrate(StoreSettings().database_url.get_secret_value())
+            apart(self._migrate)
         with self._phase(Phase.RAY):
             self._ray.wait()
         self._start_application()
@@ -149,6 +145,14 @@ class LocalGateway:
         self._state.error = reason
         self._state.phase = Phase.FAILED
         self._record()
+
+    def _migrate(self) -> None:
+        """Once the stores answer."""
+        for store in self._stores:
+            store.wait()
+        from cluster.stores.migrate import migrate
+
+        migrate(StoreSettings().database_url.get_secret_value())
 
     def _cluster(self, own: UserSettings) -> RayCluster:
         found = RayCluster(

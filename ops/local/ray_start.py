@@ -14,6 +14,9 @@ Ray starts a dashboard server for usage statistics also where none is configured
 agent of it for each node: without a dashboard there is neither. A raylet must have an agent, and
 ends with it: one that only waits.
 
+A raylet has another one, for its workers' environments. Where there is a zygote that is a fork of
+it (forked_agent.py).
+
 On a node where Serve's processes will be forked their zygote begins first of all, and imports while
 Ray starts.
 
@@ -37,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.zygote import launch
-from ops.local import ray_watch
+from ops.local import forked_agent, ray_watch
 from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -67,7 +70,10 @@ from ray.scripts import scripts
 from ray.scripts.scripts import start
 
 #: Without anything of Python's that would be more than the program.
-_WATCH = [sys.executable, "-I", "-S", str(Path(ray_watch.__file__))]
+_PROGRAM = [sys.executable, "-I", "-S"]
+_WATCH = [*_PROGRAM, str(Path(ray_watch.__file__))]
+_FORKED_AGENT = [*_PROGRAM, str(Path(forked_agent.__file__))]
+_AGENT = "--runtime_env_agent_command="
 
 _raylet: Any = ray._raylet
 _PORTS_OF_AGENT = (
@@ -159,6 +165,9 @@ def _start_trimmed(command: list[str], *args: Any, **options: Any) -> Any:
         else next((name + value for name, value in instead.items() if one.startswith(name)), one)
         for one in command
     ]
+    if FRONT_FORKED in os.environ:
+        forked = subprocess.list2cmdline([*_FORKED_AGENT, os.environ["GATEWAY_DATA_DIR"]])
+        trimmed = [one.replace(_AGENT, f"{_AGENT}{forked} ", 1) for one in trimmed]
     return _start_process(trimmed, *args, **options)
 
 

@@ -6,8 +6,9 @@ it does (Linux), and so does its name in the host's records. Ray asks each secon
 
 `python -I -S ray_watch.py N`: at descriptor N is a JSON object, `processes` (process id by what Ray
 calls it) and `control_store` (the command line of the head's, else empty). `… ray_watch.py agent`
-is what a raylet without a dashboard has for its agent: it waits for the raylet's end. Stands alone:
-imports of others would be most of its memory.
+is what a raylet without a dashboard has for its agent: it waits for the raylet's end.
+`… ray_watch.py forked-agent N` stands for a fork at the other end of descriptor N (forked_agent.py)
+and ends with it as well. Stands alone: imports of others would be most of its memory.
 
 * A node without its raylet is none, and ends.
 * Any other process that ends unasked ends the node, as `ray start --block` has it, but for one:
@@ -33,7 +34,7 @@ REGISTERED = "GATEWAY_NODE_REGISTERED"
 FRONT_FORKED = "GATEWAY_FRONT_FORKED"
 """There too: the file that gets Ray's id of the node once the cluster has it."""
 
-AGENT = "agent"
+AGENT, FORKED_AGENT = "agent", "forked-agent"
 CONTROL_STORE, RAYLET = "gcs_server", "raylet"
 #: The control store is started again so often within so many seconds.
 _STARTS, _WINDOW_SECONDS = 5, 60.0
@@ -95,27 +96,34 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def wait_for_raylet() -> None:
-    """Returns when it has ended. Ray passes its agents who it is."""
+def wait_for_raylet(agent: int | None) -> bool:
+    """Returns when it has ended, or the agent at the other end of that connection: whether it was
+    the raylet. Ray passes its agents who it is."""
     raylet = int(os.environ["RAY_RAYLET_PID"])
     if sys.platform == "linux":
         poll = select.poll()
         try:
             poll.register(os.pidfd_open(raylet), select.POLLIN)
         except ProcessLookupError:
-            return
+            return True
+        if agent is not None:
+            poll.register(agent, select.POLLIN)
         # Not the one that has its number now.
-        if os.getppid() == raylet:
-            poll.poll()
+        if os.getppid() == raylet and agent in dict(poll.poll()):
+            return False
     while os.getppid() == raylet:
         time.sleep(1)
+    return True
 
 
 def main() -> None:
     """Ends with 1, when the node is to end."""
     if sys.argv[1] == AGENT:
-        wait_for_raylet()
+        # Beside what the raylet says to an agent.
+        wait_for_raylet(None)
         return
+    if sys.argv[1] == FORKED_AGENT:
+        sys.exit(not wait_for_raylet(int(sys.argv[2])))
     with os.fdopen(int(sys.argv[1])) as handed:
         found = json.load(handed)
     # Ray's connections of before.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.domain.errors import Unavailable
 from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
 from ops.embedded.process import EmbeddedServer, free_ports
+from ops.local.apart import apart
 from ops.local.layout import Layout
 from ops.local.part import Part
 from ops.local.processes import ProcessId, descendants
@@ -46,7 +48,11 @@ class StorePart(Part):
 
     def start(self) -> None:
         self.begin()
-        self.wait()
+        try:
+            apart(self.wait)
+        except Unavailable:
+            self._server.stop()
+            raise
 
     def begin(self) -> None:
         """Start it; from then on its address is known."""

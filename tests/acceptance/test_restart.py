@@ -13,6 +13,9 @@ from actors.zygote.launch import zygotes
 from ops.local.layout import Layout
 from ops.local.state import State
 
+#: Serve's own, and the raylet's agent.
+_FORKED = "ray::(Serve|Proxy|RuntimeEnvAgent)"
+
 
 def _is_lean(gateway: RunningGateway) -> None:
     """Unasked there is no dashboard, nothing of Ray's that has nothing to do, and what can be a
@@ -31,7 +34,7 @@ def _is_lean(gateway: RunningGateway) -> None:
     assert len([one for one in titles if "WebhookDispatcher" in one]) == 1, titles
     raylets = {pid for pid, (name, _, _) in running.items() if name == "raylet"}
     # A fork is not the raylet's child.
-    serve = [by for _, title, by in running.values() if re.match("ray::(Serve|Proxy)", title)]
+    serve = [by for _, title, by in running.values() if re.match(_FORKED, title)]
     assert len(serve) >= 3, titles
     assert raylets, titles
     assert raylets.isdisjoint(serve), titles

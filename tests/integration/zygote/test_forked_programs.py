@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +16,7 @@ from waiting import until
 
 from actors.zygote import launch
 from actors.zygote.program import ForkedProgram, NoZygote
+from ops.local import forked_agent, ray_watch
 from ops.local.layout import ROOT
 from ops.local.steps import Step
 
@@ -132,6 +135,56 @@ def test_a_folder_that_others_may_write_to_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "zygote").chmod(0o777)
     with pytest.raises(NoZygote, match="not this user's alone"):
         _fork(tmp_path, "nothing")
+
+
+@contextlib.contextmanager
+def _lasting_as_long_as(program: ForkedProgram) -> Iterator[subprocess.Popen[bytes]]:
+    """What a raylet has in the place of an agent that is a fork; this process is the raylet."""
+    fork = program.hand_over(_SECONDS)
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", ray_watch.__file__, "forked-agent", str(fork)],
+        env={**os.environ, "RAY_RAYLET_PID": str(os.getpid())},
+        pass_fds=[fork],
+    ) as process:
+        os.close(fork)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_an_agent_that_is_a_fork_is_a_process_of_its_raylet(node: _Node) -> None:
+    """The raylet ends with its agents: so it does when a fork ends, and no earlier."""
+    data, _ = node
+    code = "import os, sys; print(os.getpid(), flush=True); sys.stdin.readline()"
+    there, here = os.pipe()
+    output = data / "agent.out"
+    with output.open("wb") as sink:
+        program = ForkedProgram(
+            data, _program(data, "agent", code), folder=data, stdin=there, output=sink.fileno()
+        )
+    os.close(there)
+    with _lasting_as_long_as(program) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        os.close(here)
+        assert process.wait(_SECONDS) == 1
+
+
+def test_without_a_zygote_the_agent_is_the_program_that_ray_would_start(tmp_path: Path) -> None:
+    script = tmp_path / "ray/_private/runtime_env/agent/main.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import sys; print(sys.argv[1:])")
+    command = [sys.executable, str(script), "--node-id=1"]
+    started = subprocess.run(
+        [sys.executable, "-I", "-S", forked_agent.__file__, str(tmp_path), *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_SECONDS,
+    )
+    assert started.stdout == "['--node-id=1']\n"
+    assert "not forked" in started.stderr
 
 
 async def test_z_it_ends_with_its_node(node: _Node) -> None:
