@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
+from api.security.caller import header_of
 from cluster.domain.errors import BodyTooLarge
 
 __all__ = ["BodyLimitMiddleware"]
@@ -31,7 +31,7 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         seen = 0
-        limit = self._limit(scope["path"], Headers(scope=scope).get("content-type", ""))
+        limit = self._limit(scope["path"], header_of(scope, b"content-type") or "")
         exceeded = started = False
 
         async def counted() -> Message:
@@ -65,5 +65,5 @@ class BodyLimitMiddleware:
 
 
 def _declares_more(scope: Scope, limit: int) -> bool:
-    declared = Headers(scope=scope).get("content-length", "")
+    declared = header_of(scope, b"content-length") or ""
     return declared.isascii() and declared.isdigit() and int(declared[:20]) > limit

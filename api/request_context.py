@@ -9,21 +9,22 @@ import uuid
 from datetime import timedelta
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import console
 from api.problems import problem_response, unforeseen
 from api.routers import observability
+from api.security.caller import header_of
 from cluster.domain.errors import Unavailable
-from cluster.telemetry.tracing import carried, span
+from cluster.telemetry.tracing import carried, enabled, span
 
 __all__ = ["RequestContextMiddleware"]
 
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-Id"
-_STREAM = "text/event-stream"
+_RAW = HEADER.lower().encode()
+_STREAM = b"text/event-stream"
 _OK = 200
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
@@ -46,7 +47,7 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         scope["query_string"] = _without_empty(scope["query_string"])
-        given = Headers(scope=scope).get(HEADER)
+        given = header_of(scope, _RAW)
         request_id = given if given and _SAFE_ID.match(given) else str(uuid.uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         if len(scope["path"]) > 1 and scope["path"] != console.PAGE:
@@ -59,20 +60,23 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if MutableHeaders(scope=message).get("content-type", "").startswith(_STREAM):
+                said = list(message.get("headers", ()))
+                if any(
+                    name == b"content-type" and value.startswith(_STREAM) for name, value in said
+                ):
                     # It lasts as long as its reader wants.
                     deadline.reschedule(None)
-                if given is None:
-                    MutableHeaders(scope=message)[HEADER] = request_id
-                for name, value in trace.items():
-                    MutableHeaders(scope=message)[name] = value
+                own = dict(trace) if given is not None else {HEADER: request_id, **trace}
+                if own:
+                    raw = {name.lower().encode(): value.encode() for name, value in own.items()}
+                    said = [one for one in said if one[0] not in raw] + list(raw.items())
+                    message["headers"] = said
             await send(message)
 
         begun = time.perf_counter()
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            span(f"HTTP {scope['method']}", _trace_of(scope), kind="server") as here,
-        ):
+        came = _trace_of(scope) if enabled() else None
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        with span(f"HTTP {scope['method']}", came, kind="server") as here:
             trace = carried()
             try:
                 async with asyncio.timeout(self._timeout.total_seconds()) as deadline:
@@ -106,6 +110,7 @@ class RequestContextMiddleware:
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
                 emit = log.debug if quiet else log.info
                 emit("http.request", status=status, ms=milliseconds, **_facts(scope))
+                structlog.contextvars.reset_contextvars(**bound)
 
 
 def _without_empty(query: bytes) -> bytes:
@@ -117,9 +122,10 @@ def _without_empty(query: bytes) -> bytes:
 
 def _trace_of(scope: Scope) -> dict[str, str] | None:
     """W3C Trace Context that came along."""
-    headers = Headers(scope=scope)
     return {
-        name: value for name in ("traceparent", "tracestate") if (value := headers.get(name))
+        name: value
+        for name in ("traceparent", "tracestate")
+        if (value := header_of(scope, name.encode()))
     } or None
 
 

@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
-from fastapi import APIRouter, params
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, params
 from starlette.routing import BaseRoute
+
+from api.security.authorization import AuthorizedRoute, authorize
 
 __all__ = ["Router"]
 
 
 class Router(APIRouter):
     """Keeps what is declared and included; `made` makes routes of it. It has none itself, so it
-    cannot be mounted or included in a router of FastAPI's."""
+    cannot be mounted or included in a router of FastAPI's. Each of its routes is authorized."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class Router(APIRouter):
         tags: list[str | Enum] | None = None,
         dependencies: Sequence[params.Depends] | None = None,
         responses: dict[int | str, dict[str, Any]] | None = None,
-        route_class: type[APIRoute] = APIRoute,
+        route_class: type[AuthorizedRoute] = AuthorizedRoute,
     ) -> None:
         super().__init__(
             prefix=prefix,
@@ -45,10 +46,16 @@ class Router(APIRouter):
         self._declared.append(lambda into: into.add_api_route(path, endpoint, **options))
 
     def add_api_websocket_route(
-        self, path: str, endpoint: Callable[..., Any], *args: Any, **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        name: str | None = None,
+        *,
+        dependencies: Sequence[params.Depends] | None = None,
     ) -> None:
+        needed = [Depends(authorize), *(dependencies or ())]
         self._declared.append(
-            lambda into: into.add_api_websocket_route(path, endpoint, *args, **options)
+            lambda into: into.add_api_websocket_route(path, endpoint, name, dependencies=needed)
         )
 
     def include_router(self, router: APIRouter, **options: Any) -> None:

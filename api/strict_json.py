@@ -15,11 +15,11 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.problems import MalformedJson
+from api.security.authorization import AuthorizedRoute
 from api.security.caller import count_session
 from cluster.domain.errors import Invalid
 
@@ -33,11 +33,11 @@ _MAX_NESTING = 6
 _NAME = re.compile(r"([^\[\]]{1,64})((?:\[[^\[\]]{0,64}\])*)\Z")
 
 
-class StrictJsonRoute(APIRoute):
+class StrictJsonRoute(AuthorizedRoute):
     """A route whose JSON body went through `parse_json`."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+    def handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().handler()
         if self.body_field is None:
             return handle
 

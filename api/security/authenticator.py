@@ -6,10 +6,11 @@ import time
 from collections import OrderedDict
 
 from pydantic import SecretStr
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from api.gateway import Gateway
+from api.security.caller import header_of
 from cluster.domain.errors import Unauthorized, Unavailable
 from cluster.domain.principal import OPERATOR_TENANT, Principal
 from cluster.security.keys import ConfiguredKey, digest_of, is_issued
@@ -20,6 +21,7 @@ from cluster.stores.api_keys import ApiKeyRecord
 __all__ = ["Authenticator"]
 
 HEADER = "X-Api-Key"
+_RAW = HEADER.lower().encode()
 _CHATWOOT = "/webhooks/chatwoot/"
 #: A key that was taken back is refused everywhere after this long.
 KEPT_SECONDS = 2.0
@@ -43,7 +45,7 @@ class Authenticator:
 
     def configured(self, scope: Scope) -> Principal | None:
         """The operator, if it is the one; asks nobody."""
-        return _OPERATOR if self._configured.admits(Headers(scope=scope).get(HEADER)) else None
+        return _OPERATOR if self._configured.admits(header_of(scope, _RAW)) else None
 
     async def principal(self, scope: Scope, gateway: Gateway) -> tuple[Principal, float | None]:
         """The caller, and when its token ends (seconds since the epoch; None: it does not).
@@ -110,9 +112,8 @@ def _credentials(scope: Scope) -> tuple[str | None, str | None]:
     """(key, token). Browsers cannot set headers of websockets and event streams; elsewhere a
     secret does not belong into an address, which ends up in logs, unless it is a narrow one
     (`Principal.narrow`)."""
-    headers = Headers(scope=scope)
-    key = headers.get(HEADER)
-    kind, _, token = headers.get("Authorization", "").partition(" ")
+    key = header_of(scope, _RAW)
+    kind, _, token = (header_of(scope, b"authorization") or "").partition(" ")
     if key is not None or kind.lower() == "bearer":
         return key, token.strip() or None if kind.lower() == "bearer" else None
     if scope["path"].startswith(_CHATWOOT):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Coroutine
+from functools import cache
+from typing import Any
 
-from starlette.requests import HTTPConnection
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 from starlette.types import Scope
 
 from api.security.caller import address_of, known_principal
@@ -12,7 +17,7 @@ from api.security.edge_policy import EdgePolicy
 from cluster.domain.errors import Forbidden
 from cluster.domain.principal import Action
 
-__all__ = ["PUBLIC_TEMPLATES", "authorize", "needs", "template_of"]
+__all__ = ["PUBLIC_TEMPLATES", "AuthorizedRoute", "authorize", "needs", "template_of"]
 
 PUBLIC_TEMPLATES = frozenset(
     {"/", "/ping", "/health", "/health/live", "/health/ready", "/docs", "/openapi.json", "/console"}
@@ -58,6 +63,7 @@ _TABLE: list[tuple[str, str, tuple[Action, ...] | str]] = [
 _RULES = [(re.compile(methods), re.compile(path), takes) for methods, path, takes in _TABLE]
 
 
+@cache
 def needs(method: str, template: str) -> tuple[Action, ...] | str:
     """What a route takes. A route that nobody thought of takes the operator."""
     for methods, path, takes in _RULES:
@@ -91,3 +97,20 @@ async def authorize(connection: HTTPConnection) -> None:
     if not allowed:
         what = takes if isinstance(takes, str) else ", ".join(takes) or "a key"
         raise Forbidden(f"The key or token does not allow that: it takes {what}", takes=what)
+
+
+class AuthorizedRoute(APIRoute):
+    """A route that is refused whom it is not for before anything of the request is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = self.handler()
+
+        async def handle_authorized(request: Request) -> Response:
+            await authorize(request)
+            return await handle(request)
+
+        return handle_authorized
+
+    def handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers whom it is for."""
+        return super().get_route_handler()

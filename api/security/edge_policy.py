@@ -8,12 +8,12 @@ from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.console import CONTENT_SECURITY_POLICY
 from api.problems import ELSEWHERE, problem_response
+from api.security.caller import header_of
 from cluster.domain.errors import Forbidden
 from cluster.settings import FrontSettings
 
@@ -38,8 +38,7 @@ _DOCS = {
     "Cache-Control": "no-cache",
 }
 _CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-_INGRESS = "X-Gateway-Ingress"
-_RAW_INGRESS = _INGRESS.lower().encode()
+_RAW_INGRESS = b"x-gateway-ingress"
 _RAW_ELSEWHERE = ELSEWHERE.lower().encode()
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -93,9 +92,10 @@ class EdgePolicy:
         """The caller's: of those in `X-Forwarded-For` the last that is no proxy of ours."""
         client = scope.get("client")
         address = str(client[0]) if client else ""
-        headers = Headers(scope=scope)
-        forwarded = ",".join(headers.getlist("X-Forwarded-For")).split(",")
-        if self.by_haproxy(headers) and _is_address(forwarded[-1].strip()):
+        forwarded = ",".join(
+            str(value, "latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"
+        ).split(",")
+        if self.by_haproxy(scope) and _is_address(forwarded[-1].strip()):
             address = forwarded.pop().strip()
         while self._proxies and _within(address, self._proxies) and forwarded:
             nearest = forwarded.pop().strip()
@@ -106,20 +106,24 @@ class EdgePolicy:
 
     def scheme(self, scope: Scope) -> str:
         """By which the caller came: that of `X-Forwarded-Proto` from proxies of ours."""
-        headers = Headers(scope=scope)
-        client = scope.get("client")
-        scheme = headers.get("X-Forwarded-Proto", "").strip()
-        known = self.by_haproxy(headers) or (
-            bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
-        )
-        if not known or scheme not in {"http", "https", "ws", "wss"}:
+        scheme = (header_of(scope, b"x-forwarded-proto") or "").strip()
+        if scheme not in {"http", "https", "ws", "wss"} or not self._passed_on(scope):
             return str(scope.get("scheme", "http"))
         return scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
-    def by_haproxy(self, headers: Headers) -> bool:
-        """Whether our own HAProxy passed the request with these headers on."""
-        proof = headers.get(_INGRESS, "").encode("latin-1")
-        return bool(self._ingress_secret) and hmac.compare_digest(proof, self._ingress_secret)
+    def _passed_on(self, scope: Scope) -> bool:
+        """By a proxy of ours."""
+        client = scope.get("client")
+        return self.by_haproxy(scope) or (
+            bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
+        )
+
+    def by_haproxy(self, scope: Scope) -> bool:
+        """Whether our own HAProxy passed the request on."""
+        if not self._ingress_secret:
+            return False
+        proof = (header_of(scope, _RAW_INGRESS) or "").encode("latin-1")
+        return hmac.compare_digest(proof, self._ingress_secret)
 
     def headers(self, path: str) -> RawHeaders:
         """What an answer has besides its own, as ASGI has it."""
@@ -139,9 +143,9 @@ class _EdgePolicyMiddleware:
             return
         address = self._policy.address(scope)
         scope["scheme"] = self._policy.scheme(scope)
-        given_headers = scope["headers"]
+        by_haproxy = self._policy.by_haproxy(scope)
         # Nothing behind this may repeat it.
-        scope["headers"] = [one for one in given_headers if one[0] != _RAW_INGRESS]
+        scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
         headers = self._policy.headers(scope["path"])
 
@@ -151,7 +155,7 @@ class _EdgePolicyMiddleware:
                 present = {name.lower() for name, _ in given}
                 if _RAW_ELSEWHERE in present:
                     given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
-                    if self._policy.by_haproxy(Headers(raw=given_headers)):
+                    if by_haproxy:
                         # It tries another replica if it may (ops/ingress/repeatable.cfg).
                         message["status"] = HTTPStatus.TOO_EARLY
                 message["headers"] = given + [one for one in headers if one[0] not in present]

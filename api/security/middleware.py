@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import cast
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway import Gateway
 from api.problems import problem_response
 from api.security.audit import audited
 from api.security.authenticator import Authenticator
-from api.security.caller import address_of, known_principal, remember, tool_of
+from api.security.caller import address_of, header_of, known_principal, remember, tool_of
 from api.security.rate_limits import RateLimits, Standing, sessions_of
 from cluster.domain.errors import GatewayError, Unauthorized, Unavailable
 from cluster.domain.principal import Principal
@@ -159,6 +159,6 @@ async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Sen
         await send({"type": "websocket.close", "code": code, "reason": "Unauthorized"})
         return
     response = problem_response(error, scope.get("state", {}).get("request_id", ""))
-    if Headers(scope=scope).get("content-length", "0") != "0":
+    if (header_of(scope, b"content-length") or "0") != "0":
         response.headers["Connection"] = "close"
     await response(scope, receive, send)

@@ -3,13 +3,14 @@
 Serve looks the route of each request up among all of ours, gives it two ids, and runs it in a task
 of its own beside another one that waits for its client to leave (Ray 2.60, `_direct_ingress_asgi`
 in serve/_private/replica.py): more than the application's own part of a request that computes
-nothing. Its slots, its counts and its metrics stay as they are; what has to wait for a slot, its
-own health checks and WebSockets go Serve's way.
+nothing. Its slots, its counts and its metrics stay as they are, these where somebody collects them;
+what has to wait for a slot, its own health checks and WebSockets go Serve's way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from typing import Any
@@ -71,6 +72,9 @@ def answer_directly() -> None:
         _request_protocol=RequestProtocol.HTTP,
     )
 
+    # Without a dashboard there is nobody who would pass Ray's figures on (ops/local/ray_node.py).
+    collected = os.environ.get("RAY_enable_metrics_collection") != "0"  # noqa: SIM112
+
     async def direct(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         if (
             scope["type"] != "http"
@@ -99,22 +103,29 @@ def answer_directly() -> None:
         finally:
             metrics.dec_num_ongoing_requests(counted)
             self._semaphore.release()
-            failed = status[:1] in ("4", "5", "")
-            route = getattr(scope.get("route"), "path", "/")
-            took = (time.perf_counter() - begun) * 1000
-            metrics.record_request_metrics(route=route, latency_ms=took, is_error=not status)
-            metrics.record_ingress_request_metrics(
-                protocol=RequestProtocol.HTTP,
-                method=scope["method"],
-                route=route,
-                app_name=self._deployment_id.app_name,
-                deployment_name=self._deployment_id.name,
-                latency_ms=took,
-                is_error=failed,
-                status_code=status,
-            )
+            if collected:
+                _observe(self, scope, status, time.perf_counter() - begun)
 
     replicas._direct_ingress_asgi = direct
+
+
+def _observe(of: Any, scope: Scope, status: str, seconds: float) -> None:
+    """Serve's own figures of a request of the replica `of`."""
+    metrics = of._metrics_manager
+    failed = status[:1] in ("4", "5", "")
+    route = getattr(scope.get("route"), "path", "/")
+    took = seconds * 1000
+    metrics.record_request_metrics(route=route, latency_ms=took, is_error=not status)
+    metrics.record_ingress_request_metrics(
+        protocol=RequestProtocol.HTTP,
+        method=scope["method"],
+        route=route,
+        app_name=of._deployment_id.app_name,
+        deployment_name=of._deployment_id.name,
+        latency_ms=took,
+        is_error=failed,
+        status_code=status,
+    )
 
 
 async def _call(app: Any, scope: Scope, body: Body, send: Send) -> bool:

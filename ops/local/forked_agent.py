@@ -3,7 +3,7 @@
 `python -I -S forked_agent.py DATA COMMAND…`: `DATA` is the node's data folder, `COMMAND` what Ray
 would have started, 45 MB; that it becomes when there is no zygote. A raylet ends with what it
 started, so this process becomes a small one that lasts as long as the fork (ray_watch.py). The fork
-learns of the raylet's end by its standard input (`RAY_SETTINGS`).
+learns of the raylet's end by its standard input (ray_node.py).
 """
 
 # ruff: noqa: E402

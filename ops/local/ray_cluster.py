@@ -38,8 +38,6 @@ RAY_SETTINGS = {
     "RAY_object_manager_timer_freq_ms": "1000",
     "RAY_kill_idle_workers_interval_ms": "1000",
     "RAY_memory_monitor_refresh_ms": "1000",
-    # Agents that are forks have another parent than their raylet, and learn of its end by a pipe.
-    "RAY_enable_pipe_based_agent_to_parent_health_check": "1",
     # A count and two clocks for everything that any of its event loops does.
     "RAY_event_stats": "0",
     # Spare processes have loaded what a session needs: see actors/hosts/preload.py.

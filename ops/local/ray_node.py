@@ -36,6 +36,11 @@ _WITHOUT_DASHBOARD = {
     "RAY_enable_metrics_collection": "0",
     "RAY_task_events_report_interval_ms": "0",
 }
+#: An agent that is a fork has another parent than its raylet, and learns of its end by a pipe.
+_FORKING_FRONT = {
+    FRONT_FORKED: "1",
+    "RAY_enable_pipe_based_agent_to_parent_health_check": "1",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +195,7 @@ class RayNode(Part):
             "GATEWAY_DATA_DIR": str(self._folder),
             REGISTERED: str(self._registered),
             **({} if self._dashboard else _WITHOUT_DASHBOARD),
-            **({FRONT_FORKED: "1"} if self._forks_front else {}),
+            **(_FORKING_FRONT if self._forks_front else {}),
         }
         if not self._joins and not os.environ.get("RAY_REDIS_ADDRESS"):
             # The control store can be killed: what it knows is here, for as long as the head lives.

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
+from known_caller import application
+from starlette.types import Message
 
-from api import problems
 from api.file_route import FileRoute
 from api.inline_files import Base64Decoder, FileTaker
 from api.models.chatting import VideoRequest
@@ -84,7 +85,7 @@ def test_a_remainder_that_is_too_large_is_refused() -> None:
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    app = FastAPI()
+    app = application()
     app.state.media = MediaSettings(max_bytes=1_000_000)
     router = APIRouter(route_class=FileRoute)
 
@@ -104,9 +105,35 @@ def client() -> Iterator[TestClient]:
         }
 
     app.include_router(router)
-    problems.install(app)
     with TestClient(app) as found:
         yield found
+
+
+async def test_nothing_is_read_of_a_caller_who_may_not_send() -> None:
+    app = application(None)
+    router = APIRouter(route_class=FileRoute)
+
+    @router.post("/api/sendVideo")
+    async def send(request: VideoRequest) -> None: ...
+
+    app.include_router(router)
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
+
+    async def heard(message: Message) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/sendVideo",
+        "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
+    }
+    await app(scope, receive, heard)
+    assert said[0]["status"] == 403
 
 
 def test_json_and_forms_give_the_same(client: TestClient) -> None:

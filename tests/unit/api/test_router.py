@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, WebSocket
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from fastapi.testclient import TestClient
+from known_caller import application
+from starlette.websockets import WebSocketDisconnect
 
 from api.app import create_app
 from api.router import Router
+from api.security.authorization import authorize
 from cluster.settings import HttpSettings
 
 
@@ -60,18 +63,33 @@ def test_a_route_has_what_the_routers_around_it_say() -> None:
     assert [one.dependency for one in route.dependencies] == [_outer, _inner]
     assert route.responses == {404: {"description": "none"}}
     assert isinstance(socket, APIWebSocketRoute)
-    assert [one.dependency for one in socket.dependencies] == [_outer, _inner]
+    # Routes of HTTP are authorized by their class.
+    assert [one.dependency for one in socket.dependencies] == [_outer, _inner, authorize]
 
 
 def test_they_answer() -> None:
     router, asked = _routers()
-    app = FastAPI()
+    app = application()
     app.router.routes.extend(router.made())
     with TestClient(app) as client:
         assert client.get("/outer/inner/x").json() == "x"
         with client.websocket_connect("/outer/inner/ws"):
             pass
     assert asked == ["x"]
+
+
+def test_they_refuse_whom_they_are_not_for() -> None:
+    router, asked = _routers()
+    app = application(None)
+    app.router.routes.extend(router.made())
+    with TestClient(app) as client:
+        assert client.get("/outer/inner/x").status_code == 403
+        with (
+            pytest.raises(WebSocketDisconnect),
+            client.websocket_connect("/outer/inner/ws"),
+        ):
+            pass
+    assert not asked
 
 
 def test_a_router_of_another_kind_is_refused() -> None:

@@ -51,7 +51,7 @@ def _is_killed() -> None:
         (_is_killed, "^it ended with -9$"),
     ],
 )
-def test_why_it_failed_is_told(work: Callable[[], None], reason: str) -> None:
+def test_the_reason_of_a_failure_is_known(work: Callable[[], None], reason: str) -> None:
     with pytest.raises(Unavailable, match=reason):
         apart(work)
 
