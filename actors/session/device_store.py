@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from actors.process_identity import boot_id
+from actors.session.spool import Spool
 
 __all__ = ["DeviceFolder", "DeviceStoreBusy", "abandoned"]
 
@@ -90,7 +91,7 @@ class DeviceFolder:
         for other in self.path.parent.iterdir():
             if other != self.path and (lock := _lock(other)) is not None:
                 spool = other / "received.spool"
-                if spool in self.spools_taken or not (spool.exists() and spool.stat().st_size):
+                if spool in self.spools_taken or not Spool.read(spool):
                     shutil.rmtree(other, ignore_errors=True)
                 lock.close()
 

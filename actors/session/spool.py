@@ -3,7 +3,10 @@
 The library acknowledges to WhatsApp by itself, as soon as it has decrypted: from then on nobody
 else has the message. It is written here in the very callback, and stays until its commit. Entries
 are opaque bytes; replaying one that was committed does no harm, because messages are known by id.
-A line is an entry in base64 and its CRC-32: one that is torn differs from one that is whole.
+A line is an entry in base64 and its CRC-32: one that is torn differs from one that is whole. A
+line of a dash says that all above it is done: emptying the file each time would change what the
+file system knows of it, which the next fdatasync would have to write as well, and whoever empties
+it waits for those that are under way.
 A write alone survives the process; `flush` waits until the entry survives the machine as well, or
 is committed and needs not: one fdatasync for all that wait (group commit).
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import errno
 import itertools
 import os
@@ -32,12 +36,16 @@ log = structlog.get_logger(__name__)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Data and size; macOS has no such call.
 _to_disk = getattr(os, "fdatasync", os.fsync)
+_ALL_DONE = b"-"
+#: A file of more bytes, or more than a quarter of its limit, is emptied when all of it is done.
+_KEPT = 64 << 10
 #: Seconds that a disk may take for one group before it is reported.
 _SLOW = 1.0
 
 
 class Spool:
-    """An append-only file that empties itself whenever everything in it is done. Thread-safe."""
+    """An append-only file that empties itself now and then when everything in it is done.
+    Thread-safe."""
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Spool:
         anything."""
         self._path = path
         self._limit = limit
+        self._kept = min(_KEPT, limit // 4)
         self._on_full = on_full
         self._fsync = fsync
         self._lock = threading.Lock()
@@ -158,8 +167,16 @@ class Spool:
             if self._flushing:
                 self._flushed.notify_all()
             if not self._pending and self._size and not self._file.closed:
-                self._file.truncate(0)
-                self._size = 0
+                self._forget(keep=self._size <= self._kept)
+
+    def _forget(self, *, keep: bool) -> None:
+        """All of it is done. `keep`: the file may stay as long as it is. With the lock held."""
+        if keep:
+            with contextlib.suppress(OSError):
+                self._write(_ALL_DONE + b"\n")
+                return
+        self._file.truncate(0)
+        self._size = 0
 
     def pending(self) -> dict[int, bytes]:
         """Entries that are not committed by ticket, in their order."""
@@ -182,6 +199,8 @@ class Spool:
     def close(self) -> bool:
         """Take in nothing more. True: entries are left that are not committed."""
         with self._flushed:
+            if not self._pending and not self._file.closed:
+                self._forget(keep=False)
             self._file.close()
             self._flushed.notify_all()
             return bool(self._pending)
@@ -191,8 +210,11 @@ class Spool:
         """The entries of a spool that nobody holds; a torn last line is left out."""
         if not path.exists():
             return []
-        entries = []
+        entries: list[bytes] = []
         for line in path.read_bytes().split(b"\n"):
+            if line == _ALL_DONE:
+                entries = []
+                continue
             text, _, checksum = line.partition(b" ")
             try:
                 entry = base64.b64decode(text, validate=True)

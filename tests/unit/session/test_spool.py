@@ -60,8 +60,38 @@ def test_only_what_is_not_done_is_read_again(tmp_path: Path) -> None:
     assert set(spool.pending().values()) <= set(Spool.read(path))
     spool.done(tickets[0])
     spool.done(tickets[2])
-    assert path.stat().st_size == 0
     assert Spool.read(path) == []
+    spool.add(b"entry 3\n")
+    assert Spool.read(path) == [b"entry 3\n"]
+    assert list(Spool(path, limit=1 << 20).pending().values()) == [b"entry 3\n"]
+
+
+def test_what_is_done_does_not_pile_up(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 12)
+    sizes = set()
+    for _ in range(100):
+        spool.done(spool.add(b"x" * 100))
+        sizes.add(path.stat().st_size)
+    assert max(sizes) <= 1 << 11
+    assert len(sizes) > 5, "nor is it emptied each time"
+    assert Spool.read(path) == []
+    spool.close()
+    assert path.stat().st_size == 0
+
+
+def test_a_disk_that_has_no_room_for_the_mark_gets_back_what_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    spool = Spool(path, limit=1 << 20)
+    ticket = spool.add(b"entry")
+
+    class Full(io.FileIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "no room")
+
+    spool._file = Full(path, "ab")
+    spool.done(ticket)
+    assert path.stat().st_size == 0
 
 
 def test_a_torn_last_line_costs_that_entry_alone(tmp_path: Path) -> None:
@@ -99,6 +129,8 @@ def test_a_successors_spool_is_never_without_what_was_in_it(tmp_path: Path) -> N
     assert [entry for _, entry in taken if entry != b"tor"] == [b"mine", b"new", b"left elsewhere"]
     for ticket, _ in taken:
         again.done(ticket)
+    assert Spool.read(path) == []
+    again.close()
     assert path.stat().st_size == 0
 
 
