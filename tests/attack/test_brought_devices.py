@@ -20,7 +20,7 @@ import pytest
 import zstandard
 from pydantic import SecretStr
 
-from actors.transfer import archive
+from actors.transfer import archive, library_store
 from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.baileys import fill_from_baileys
 from actors.transfer.device_moves import DeviceMoves
@@ -87,6 +87,24 @@ def make_store(tmp_path: Path) -> MakeStore:
         return path
 
     return made
+
+
+async def test_the_library_makes_an_empty_store_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a second of a processor, and whoever may import may do so often."""
+    await make_empty(tmp_path / "first.db")
+
+    async def never(store: Path) -> None:
+        raise AssertionError(f"again, for {store}")
+
+    monkeypatch.setattr(library_store, "_have_it_made", never)
+    await make_empty(tmp_path / "second.db")
+    first, second = (
+        closing(sqlite3.connect(tmp_path / f"{name}.db")) for name in ("first", "second")
+    )
+    with first as one, second as other:
+        assert list(one.iterdump()) == list(other.iterdump())
 
 
 def _sealed(facts: bytes, image: bytes, *, plain: bytes | None = None) -> bytes:
