@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from cluster.domain.errors import Conflict, NotFound
@@ -26,12 +27,23 @@ class Nodes:
         """Nodes that are alive, by name."""
         return await (await self._stores()).workers.list()
 
-    async def drain(self, node: str) -> Worker:
+    async def drain(self, node: str, *, patience: float = 0.0) -> Worker:
         """Take no more sessions on `node` and have those it has handed over, one after the other,
         which the supervisor does; see `leaving`. Stays so over restarts of the node.
 
-        Raises `NotFound`, and `Conflict` when the other nodes have no room.
+        Raises `NotFound`, and `Conflict` when the other nodes have no room, and have got none
+        `patience` seconds later: one that was started a moment ago may be about to.
         """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return await self._drain(node)
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _drain(self, node: str) -> Worker:
         stores = await self._stores()
         everyone = await stores.workers.list()
         chosen = _find(everyone, node)

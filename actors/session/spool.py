@@ -200,7 +200,9 @@ class Spool:
         """Take in nothing more. True: entries are left that are not committed."""
         with self._flushed:
             if not self._pending and not self._file.closed:
-                self._forget(keep=False)
+                # Who reads it finds nothing in it, one way or the other.
+                with contextlib.suppress(OSError):
+                    self._forget(keep=False)
             self._file.close()
             self._flushed.notify_all()
             return bool(self._pending)

@@ -45,6 +45,9 @@ def drain(
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait until the node is empty.")
     ] = 3600.0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for other nodes that have room.")
+    ] = 0.0,
 ) -> None:
     """Hand the sessions of a node over to the others and take no more there, until `undrain`.
 
@@ -53,7 +56,7 @@ def drain(
     began = time.monotonic()
 
     async def run(found: Nodes) -> Worker:
-        worker = await found.drain(node)
+        worker = await found.drain(node, patience=patience)
         async with asyncio.timeout(timeout):
             async for sessions in found.remaining(worker):
                 console.print(f"{worker.name}: {sessions} sessions left")

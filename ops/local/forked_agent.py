@@ -21,7 +21,7 @@ from actors.zygote.program import ForkedProgram, NoZygote
 
 _MODULE = "ray._private.runtime_env.agent.main"
 #: Seconds that the zygote may still import.
-_IMPORTS = 60.0
+_IMPORTS = 40.0
 
 
 def main() -> None:

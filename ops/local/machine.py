@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.5
 _RECORD_SECONDS = 3.0
+#: A node that is stopped waits so long for another one that takes sessions: the one that was
+#: stopped before it, in an upgrade, may have come back a moment ago.
+_PATIENCE_SECONDS = 15.0
 _STEP_SECONDS = 180.0
 #: A head's raylet is there after so long.
 _START_SECONDS = 45.0
@@ -139,7 +142,8 @@ class Machine:
             self._try(
                 *(COMMANDS, "drain", node.name),
                 *("--timeout", str(self._options.drain_seconds)),
-                timeout=self._options.drain_seconds + 30,
+                *("--patience", str(_PATIENCE_SECONDS)),
+                timeout=self._options.drain_seconds + _PATIENCE_SECONDS + 30,
             )
         if node is not None:
             node.stop()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 from fake_actors import TTL, FakeActors
+from waiting import stays
 
 from actors.hosts.create_actor import HostActor
 from actors.supervisor.host_actors import ProbeResult
@@ -259,6 +260,24 @@ async def test_a_hung_process_without_a_lease_is_replaced(
     killed = ("kill", hung.actor_name) in actors.log
     assert killed is replaced
     assert ("kill", well.actor_name) not in actors.log
+
+
+async def test_a_drain_may_wait_for_a_node_that_comes_up(
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    nodes: Nodes,
+    session_name: Callable[[], str],
+) -> None:
+    """In an upgrade the one that was stopped before is back, and not known yet."""
+    await _sessions(stores, session_name, 2)
+    late = actors.cluster.pop(0)
+    await reconciler.tick()
+    drained = asyncio.create_task(nodes.drain("node-2", patience=30))
+    await stays(lambda: not drained.done(), seconds=0.6)
+    actors.cluster.insert(0, late)
+    await reconciler.tick()
+    assert (await drained).name == "node-2"
 
 
 async def test_a_drain_without_room_is_refused(
