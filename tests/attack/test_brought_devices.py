@@ -20,7 +20,7 @@ import pytest
 import zstandard
 from pydantic import SecretStr
 
-from actors.transfer import archive, library_store
+from actors.transfer import archive
 from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.baileys import fill_from_baileys
 from actors.transfer.device_moves import DeviceMoves
@@ -95,10 +95,10 @@ async def test_the_library_makes_an_empty_store_once(
     """It takes a second of a processor, and whoever may import may do so often."""
     await make_empty(tmp_path / "first.db")
 
-    async def never(store: Path) -> None:
-        raise AssertionError(f"again, for {store}")
+    async def never(*command: str, **options: Any) -> None:
+        raise AssertionError(f"again: {command}")
 
-    monkeypatch.setattr(library_store, "_have_it_made", never)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", never)
     await make_empty(tmp_path / "second.db")
     first, second = (
         closing(sqlite3.connect(tmp_path / f"{name}.db")) for name in ("first", "second")
