@@ -143,9 +143,9 @@ class _EdgePolicyMiddleware:
             return
         address = self._policy.address(scope)
         scope["scheme"] = self._policy.scheme(scope)
-        by_haproxy = self._policy.by_haproxy(scope)
+        given_headers = scope["headers"]
         # Nothing behind this may repeat it.
-        scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
+        scope["headers"] = [one for one in given_headers if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
         headers = self._policy.headers(scope["path"])
 
@@ -155,7 +155,7 @@ class _EdgePolicyMiddleware:
                 present = {name.lower() for name, _ in given}
                 if _RAW_ELSEWHERE in present:
                     given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
-                    if by_haproxy:
+                    if self._policy.by_haproxy({"headers": given_headers}):
                         # It tries another replica if it may (ops/ingress/repeatable.cfg).
                         message["status"] = HTTPStatus.TOO_EARLY
                 message["headers"] = given + [one for one in headers if one[0] not in present]

@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,7 @@ import structlog
 
 from cluster.domain.errors import Unavailable
 
-__all__ = ["EmbeddedServer", "ServerProcess", "free_ports", "private_file", "secret_of"]
+__all__ = ["EmbeddedServer", "ServerProcess", "end_with", "free_ports", "private_file", "secret_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -83,12 +84,6 @@ class ServerProcess:
         self._stop_signal = stop_signal
         parent = self._parent = os.getpid()
 
-        def bind_life() -> None:
-            if _LIBC is not None:
-                _LIBC.prctl(_PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
-                if os.getppid() != parent:
-                    os._exit(1)
-
         with self.log_file.open("ab") as output:
             os.fchmod(output.fileno(), 0o600)
             # Popen changes the user first and runs the hook after it: a change of credentials
@@ -101,7 +96,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=bind_life,
+                preexec_fn=partial(end_with, parent, stop_signal),
                 user=uid,
                 group=uid,
                 extra_groups=None if uid is None else [],
@@ -191,6 +186,14 @@ class EmbeddedServer(ABC):
 
     def _ready(self) -> bool:
         return self.healthy()
+
+
+def end_with(parent: int, number: signal.Signals) -> None:
+    """In a process that `parent` forked: it gets this signal when that ends. Linux only."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _ends(process: psutil.Process, *, reaped: bool) -> bool:

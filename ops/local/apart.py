@@ -5,7 +5,6 @@ The clients of the stores and the migrations are 29 MB, and the host has no use 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -15,12 +14,11 @@ from typing import NoReturn
 import structlog
 
 from cluster.domain.errors import GatewayError, Unavailable
+from ops.embedded.process import end_with
 
 __all__ = ["apart"]
 
 log = structlog.get_logger(__name__)
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def apart(work: Callable[[], object]) -> None:
@@ -54,10 +52,9 @@ def _do(work: Callable[[], object], answer: int, parent: int) -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() == parent:
-            work()
-            code = 0
+        end_with(parent, signal.SIGKILL)
+        work()
+        code = 0
     except GatewayError as error:
         os.write(answer, error.detail.encode())
     except Exception as error:
