@@ -154,9 +154,11 @@ def _import_all() -> Any:
 def _warm_up() -> None:
     """What is made at the first use of something, and kept, is made once for all forks: 5 MB of
     each. Each process looks whether the settings are still these."""
+    from actors.zygote.ray_waits import wait_longer
     from cluster.settings import Settings
     from cluster.stores import cache, objects
 
+    wait_longer()
     level = logging.INFO
     try:
         settings = Settings.current()

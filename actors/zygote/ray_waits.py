@@ -1,0 +1,158 @@
+"""Ray's worker processes wait longer where they wait for nothing.
+
+In each of them, and an idle gateway has eight, threads wake again and again to find that there is
+nothing to do:
+
+* the main one, every 10 ms, takes Python's lock and asks whether a signal has come (Ray,
+  core_worker.cc, `RunTaskExecutionLoop`: "CoreWorker.CheckSignal")
+* one of the core worker's, every 100 ms, looks for lost objects to make anew (its constructor:
+  "CoreWorker.RecoverObjects")
+* those that wait for what comes by gRPC, three or four of them, look every 250 ms whether the
+  process ends; what comes wakes them at once (`PollEventsFromCompletionQueue`, of
+  client_call_manager.h and of grpc_server.cc)
+
+Of the last that is a sixth of all that an idle gateway takes. No setting changes it. Each pause is
+the operand of an instruction: it is changed in this process's memory, before Ray's worker is made,
+if that instruction is where it is known to be. Where one differs, that one stays as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import platform
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import ray._raylet
+import structlog
+
+__all__ = ["WAITS", "Code", "Wait", "wait_longer"]
+
+log = structlog.get_logger(__name__)
+
+#: `mov edx, …`; of a call's arguments it is the period of what is repeated.
+_PERIOD = b"\xba"
+#: `lea rsi, [rip + name]`, at most so many bytes before that.
+_LOADS, _WITHIN = b"\x48\x8d\x35", 64
+#: `mov esi, GPR_TIMESPAN`, `mov edi, …`, `call gpr_time_from_millis`.
+_SPAN, _MILLIS, _CALL = b"\xbe\x03\x00\x00\x00", b"\xbf", b"\xe8"
+
+
+class Code(Protocol):
+    """The library's file, or a part of one; offsets are those of its addresses."""
+
+    def find(self, sought: bytes, start: int, end: int, /) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """One pause of Ray's, milliseconds."""
+
+    now: int
+    then: int
+    #: What is repeated is called so.
+    name: str = ""
+    #: How many places there are.
+    places: int = 1
+
+    def found(self, code: Code) -> list[int]:
+        """Where the pause is written; empty: this is not the code that is known."""
+        places = list(self._periods(code) if self.name else self._polls(code))
+        return places if len(places) == self.places else []
+
+    def _periods(self, code: Code) -> Iterator[int]:
+        named = next(_all(code, self.name.encode() + b"\0", len(code)), 0)
+        # Texts follow what uses them.
+        for at in _all(code, _PERIOD + struct.pack("<i", self.now), named):
+            start = max(0, at - _WITHIN)
+            loads = code[start:at].rfind(_LOADS)
+            if loads >= 0 and _target(code, start + loads + len(_LOADS)) == named:
+                yield at + len(_PERIOD)
+
+    def _polls(self, code: Code) -> Iterator[int]:
+        sought = _SPAN + _MILLIS + struct.pack("<i", self.now) + _CALL
+        places = list(_all(code, sought, len(code)))
+        # All of them measure time by the same function.
+        if len({_target(code, at + len(sought)) for at in places}) == 1:
+            yield from (at + len(_SPAN) + len(_MILLIS) for at in places)
+
+
+#: A process that ends may take as long as the last.
+WAITS = (
+    Wait(name="CoreWorker.CheckSignal", now=10, then=250),
+    Wait(name="CoreWorker.RecoverObjects", now=100, then=1000),
+    Wait(now=250, then=2000, places=2),
+)
+
+
+@cache
+def wait_longer() -> tuple[Wait, ...]:
+    """Call it before Ray's worker is made; forks need not again. Returns which pauses are longer
+    now. Takes a tenth of a second."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return ()
+    file = Path(ray._raylet.__file__)
+    changed: list[Wait] = []
+    try:
+        base, last = _mapped(file)
+        # Not what is mapped already: what is read of that would count as this process's memory.
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as code:
+            for wait in WAITS:
+                places = wait.found(code)
+                if places and all(base + at + 4 <= last for at in places):
+                    for at in places:
+                        _write(base + at, wait.now, wait.then)
+                    changed.append(wait)
+    except (OSError, ValueError) as error:
+        log.info("ray.waits_stay", reason=str(error))
+    else:
+        if len(changed) < len(WAITS):
+            log.info("ray.waits_stay", changed=[wait.name for wait in changed])
+    return tuple(changed)
+
+
+def _all(code: Code, sought: bytes, end: int) -> Iterator[int]:
+    at = code.find(sought, 0, end)
+    while at >= 0:
+        yield at
+        at = code.find(sought, at + 1, end)
+
+
+def _target(code: Code, at: int) -> int:
+    """What an operand at the end of its instruction leads to."""
+    (distance,) = struct.unpack("<i", code[at : at + 4])
+    return int(at + 4 + distance)
+
+
+def _mapped(file: Path) -> tuple[int, int]:
+    """(first, end) of the memory that the file's code is in. Raises `ValueError`."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, rights, offset, *rest = line.split(None, 5)
+        if "x" in rights and int(offset, 16) == 0 and rest[-1] == str(file):
+            first, end = place.split("-")
+            return int(first, 16), int(end, 16)
+    raise ValueError("its library is mapped in another way")
+
+
+def _write(address: int, now: int, then: int) -> None:
+    """The operand of an instruction, while other threads may run what is beside it."""
+    operand = ctypes.c_uint32.from_address(address)
+    if operand.value != now:
+        raise ValueError("its library was changed")
+    libc = ctypes.CDLL(None, use_errno=True)
+    page = address & -mmap.PAGESIZE
+    size = ctypes.c_size_t(address + ctypes.sizeof(operand) - page)
+    runs = mmap.PROT_READ | mmap.PROT_EXEC
+    for rights in (runs | mmap.PROT_WRITE, runs):
+        if libc.mprotect(ctypes.c_void_p(page), size, rights):
+            raise OSError(ctypes.get_errno(), "mprotect")
+        if rights & mmap.PROT_WRITE:
+            operand.value = then
