@@ -50,21 +50,15 @@ def session_memory(root: Path) -> float:
     """Bytes that the session processes of this node, whose data folder `root` is, have for
     themselves: what they share with others (libraries, what they were forked with) is left out.
     They are children of the raylet, as this process is, or of one of the node's zygotes."""
+    parents = {os.getppid(), *zygotes(root)}
     total = 0
-    for parent in (os.getppid(), *zygotes(root)):
-        for process in _children(parent):
-            try:
-                # Ray names a worker after its actor's class.
-                if "SessionActor" in "".join(process.cmdline()[:1]):
-                    total += process.memory_full_info().uss
-            except psutil.Error:
-                # It ended meanwhile.
-                continue
+    # One walk through all processes, however many parents there are.
+    for process in psutil.process_iter():
+        try:
+            # Ray names a worker after its actor's class.
+            if process.ppid() in parents and "SessionActor" in "".join(process.cmdline()[:1]):
+                total += process.memory_full_info().uss
+        except psutil.Error:
+            # It ended meanwhile.
+            continue
     return float(total)
-
-
-def _children(parent: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(parent).children()
-    except psutil.NoSuchProcess:
-        return []

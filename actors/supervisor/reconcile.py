@@ -112,6 +112,8 @@ class Reconciler:
         self._cordoned: dict[str, float] = {}
         #: There is one node, and no host that is to become empty: nothing can be moved.
         self._settled = False
+        #: And all is as it should be.
+        self._quiet = False
         self.paused = False
 
     # -- asked for ------------------------------------------------------------------------------
@@ -119,6 +121,11 @@ class Reconciler:
     @property
     def stores(self) -> Stores:
         return self._stores
+
+    @property
+    def quiet(self) -> bool:
+        """At the last look there was nothing to do, and no other node to lose or to move to."""
+        return self._quiet
 
     async def start(self, session_id: int) -> None:
         """See to it now that the session has a host."""
@@ -204,6 +211,7 @@ class Reconciler:
 
     async def tick(self) -> None:
         """Look at everything once, and act on what is not as it should be."""
+        self._quiet = False
         if self.paused:
             return
         try:
@@ -231,6 +239,7 @@ class Reconciler:
         self._settled = len(view.nodes) == 1 and not any(
             host.retired for host in view.hosts.values()
         )
+        self._quiet = self._settled and _as_it_should_be(view, records)
         hosts = {host_name(host) for host in view.hosts}
         await self._actors.keep_only(hosts | {r.own_actor_name for r in records.values()})
 
@@ -615,6 +624,16 @@ def _node_of(start: Start | None) -> str:
     if start.held_on:
         return start.held_on
     return start.owner_node if not start.released and start.lapsed <= 0 else ""
+
+
+def _as_it_should_be(view: _View, records: dict[int, SessionRecord]) -> bool:
+    """Each session that is to run has a place and an owner, and the others have ended."""
+    wanted = {record.id for record in records.values() if _wanted(record)}
+    owned = {s.session_id for s in view.starts.values() if not s.released and s.lapsed < 0}
+    ended = (SessionStatus.STOPPED, SessionStatus.FAILED)
+    return wanted == view.places.keys() == wanted & owned and all(
+        record.id in wanted or record.status in ended for record in records.values()
+    )
 
 
 def _wanted(record: SessionRecord) -> bool:

@@ -38,6 +38,9 @@ _ASK_SECONDS = 4.0
 _TAKE_SECONDS = 10.0
 #: Exit code of a supervisor on a node that is cut off from it.
 _CUT_OFF = 72
+#: So many times less often it looks while all is well on the only node. What users ask for is done
+#: when they ask.
+_SELDOM = 3
 
 
 class Supervisor:
@@ -156,7 +159,9 @@ class Supervisor:
 
         async def ping() -> bool:
             try:
-                await (await self._ready()).stores.db.ping()
+                reconciler = await self._ready()
+                if not reconciler.quiet:
+                    await reconciler.stores.db.ping()
             except GatewayError:
                 return False
             return True
@@ -179,4 +184,6 @@ class Supervisor:
             except Exception:
                 # These loops are what brings sessions back: they must outlive any surprise.
                 log.exception("supervisor.tick_failed", part=name)
-            await asyncio.sleep(until_tick(self._settings.placement.reconcile_seconds))
+            quiet = self._reconciler is not None and self._reconciler.quiet
+            seconds = self._settings.placement.reconcile_seconds
+            await asyncio.sleep(until_tick(seconds * _SELDOM if quiet else seconds))

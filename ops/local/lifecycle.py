@@ -44,7 +44,7 @@ _POLL_SECONDS = 0.5
 #: How much it yields to others what is loaded before its time (nice(2)).
 _BESIDE = 19
 #: Families are recorded this often: looking costs a walk through all processes.
-_RECORD_SECONDS = 10.0
+_RECORD_SECONDS = 30.0
 
 
 class LocalGateway:

@@ -17,9 +17,9 @@ RAY_SETTINGS = {
     # Lost nodes are found by the agents of the others (actors/agent/lost_nodes.py). The GCS,
     # whose own machine may be the one that is cut off, waits for an hour, and so do raylets for it.
     "RAY_health_check_initial_delay_ms": "5000",
-    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_period_ms": "10000",
     "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "3600",
+    "RAY_health_check_failure_threshold": "360",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
     # The host has stopped the sessions before it ends a node; a node whose host died ends at once.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
@@ -38,6 +38,17 @@ RAY_SETTINGS = {
     "RAY_object_manager_timer_freq_ms": "1000",
     "RAY_kill_idle_workers_interval_ms": "1000",
     "RAY_memory_monitor_refresh_ms": "1000",
+    # The same: whether the disk has room for objects, whether there are objects to free or to put
+    # on that disk.
+    "RAY_local_fs_monitor_interval_ms": "10000",
+    "RAY_free_objects_period_milliseconds": "5000",
+    # What an autoscaler would want to know, of each node and of each worker; and whether Ray's
+    # event loops turn, ten of them in the GCS.
+    "RAY_gcs_pull_resource_loads_period_milliseconds": "10000",
+    "RAY_report_worker_backlog_interval_ms": "10000",
+    "RAY_io_context_monitor_probe_interval_ms": "10000",
+    # Of each of three kinds of threads that carry objects between nodes: there are hardly any.
+    "RAY_object_manager_rpc_threads_num": "1",
     # A count and two clocks for everything that any of its event loops does.
     "RAY_event_stats": "0",
     # Spare processes have loaded what a session needs: see actors/hosts/preload.py.

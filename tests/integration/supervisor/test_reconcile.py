@@ -113,6 +113,39 @@ async def test_what_is_missing_starts_and_what_is_not_wanted_stops(
     assert set(actors.made) == {records[2].actor_name}
 
 
+async def test_it_is_quiet_while_all_is_well_on_the_only_node(
+    stores: Stores,
+    reconciler: Reconciler,
+    actors: FakeActors,
+    session_name: Callable[[], str],
+) -> None:
+    both, actors.cluster = actors.cluster, actors.cluster[:1]
+    one, other = await _sessions(stores, session_name, 2)
+    await reconciler.tick()
+    assert not reconciler.quiet, "there was something to do"
+    await reconciler.tick()
+    assert reconciler.quiet
+
+    await stores.sessions.set_desired(one.id, DesiredState.STOPPED)
+    await reconciler.tick()
+    assert not reconciler.quiet, "one is to end"
+    async with asyncio.timeout(10):
+        while not reconciler.quiet:
+            await reconciler.tick()
+    assert (await stores.sessions.get_by_id(one.id)).status is SessionStatus.STOPPED
+
+    epoch = await stores.ownership.newest_epoch(other.id)
+    await stores.ownership.release(other.id, epoch, clean=False)
+    await reconciler.tick()
+    assert not reconciler.quiet, "nobody owns it"
+
+    actors.cluster = both
+    await actors.kill(other.actor_name)
+    for _ in range(3):
+        await reconciler.tick()
+    assert not reconciler.quiet, "another node may be lost"
+
+
 async def test_stops_that_hang_hold_up_no_start(
     stores: Stores,
     reconciler: Reconciler,
