@@ -167,7 +167,7 @@ def application(http: HttpSettings | dict[str, str]) -> Application:
         max_queued_requests=_QUEUED,
         # Serve asks whether the replica's loop answers. Stores are left out on purpose: a restart
         # would not bring them back, and `/health/ready` reports them.
-        health_check_period_s=5,
+        health_check_period_s=4,
         # On many machines it may be the asking one, the head, that is cut off. HAProxy leaves out
         # who stands still within seconds either way.
         health_check_timeout_s=_PATIENT if len(_machines()) > 1 or declared else 15,

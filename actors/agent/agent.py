@@ -32,6 +32,9 @@ __all__ = ["Node", "WorkerAgent"]
 
 log = structlog.get_logger(__name__)
 
+#: Seconds between readings of what sessions' processes have of memory: the kernel walks through all
+#: of it, ten milliseconds each.
+_MEMORY_SECONDS = 60.0
 #: Beats that may be missed before a node counts as silent.
 _HEARTBEATS = 3
 
@@ -68,6 +71,8 @@ class WorkerAgent:
         self._known: dict[str, Node] = {}
         self._stop = asyncio.Event()
         self._started_at = int(time.time() * 1000)
+        self._memory = 0.0
+        self._memory_at = float("-inf")
 
     def stop(self) -> None:
         """Say that this node's worker ends; `run` returns then."""
@@ -92,14 +97,20 @@ class WorkerAgent:
     async def _heartbeat(self) -> None:
         sessions = await self._sessions()
         health = self._health.read(sessions=sessions)
-        memory = await asyncio.to_thread(session_memory, self._settings.data_dir)
-        METER.gauge("session_memory", self._node.name, lambda: memory)
+        await self._read_memory()
         lifetime = _HEARTBEATS * self._settings.backend.heartbeat_seconds
         await self._stores.cache.worker_put(
             self._node.id, health | {"at": int(time.time() * 1000)}, lifetime
         )
         await self._emit("worker.heartbeat", self._node, health=health)
         await self._miss_others()
+
+    async def _read_memory(self) -> None:
+        if self._memory and time.monotonic() - self._memory_at < _MEMORY_SECONDS:
+            return
+        self._memory_at = time.monotonic()
+        self._memory = await asyncio.to_thread(session_memory, self._settings.data_dir)
+        METER.gauge("session_memory", self._node.name, lambda: self._memory)
 
     async def _sessions(self) -> int:
         try:

@@ -50,15 +50,27 @@ def session_memory(root: Path) -> float:
     """Bytes that the session processes of this node, whose data folder `root` is, have for
     themselves: what they share with others (libraries, what they were forked with) is left out.
     They are children of the raylet, as this process is, or of one of the node's zygotes."""
-    parents = {os.getppid(), *zygotes(root)}
     total = 0
-    # One walk through all processes, however many parents there are.
-    for process in psutil.process_iter():
-        try:
-            # Ray names a worker after its actor's class.
-            if process.ppid() in parents and "SessionActor" in "".join(process.cmdline()[:1]):
-                total += process.memory_full_info().uss
-        except psutil.Error:
-            # It ended meanwhile.
-            continue
+    for parent in (os.getppid(), *zygotes(root)):
+        for pid in _children(parent):
+            try:
+                process = psutil.Process(pid)
+                # Ray names a worker after its actor's class.
+                if "SessionActor" in "".join(process.cmdline()[:1]):
+                    total += process.memory_full_info().uss
+            except psutil.Error:
+                # It ended meanwhile.
+                continue
     return float(total)
+
+
+def _children(parent: int) -> list[int]:
+    """Process ids. The kernel lists them by thread; elsewhere all processes are walked through,
+    which costs a hundred times as much."""
+    try:
+        listed = list(Path(f"/proc/{parent}/task").glob("*/children"))
+        if listed:
+            return [int(pid) for file in listed for pid in file.read_text().split()]
+        return [child.pid for child in psutil.Process(parent).children()]
+    except (OSError, psutil.NoSuchProcess):
+        return []

@@ -47,7 +47,7 @@ _POLL_SECONDS, _POLL_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
 #: Renewals that are asked for within so many seconds go in one statement.
-_RENEWAL_WINDOW = 0.2
+_RENEWAL_WINDOW = 0.05
 #: Threads besides those that devices and their calls may hold, each for as long as the library
 #: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64

@@ -7,7 +7,12 @@ import os
 import time
 from pathlib import Path
 
+from actors.ticks import until_tick
+
 __all__ = ["FullDisk", "nearly_full"]
+
+#: Seconds between looks for those who wait.
+_POLL_SECONDS = 1.0
 
 
 def nearly_full(folder: Path, least: int) -> bool:
@@ -27,6 +32,8 @@ class FullDisk:
         self._seen_at = float("-inf")
         self._full = False
         self._turn = asyncio.Lock()
+        self._watch: asyncio.Task[None] | None = None
+        self._waiting = 0
 
     async def seen(self, within: float) -> bool:
         """Whether it was nearly full, at some moment of the last `within` seconds."""
@@ -35,3 +42,21 @@ class FullDisk:
                 self._full = await asyncio.to_thread(nearly_full, self._folder, self._least)
                 self._seen_at = time.monotonic()
             return self._full
+
+    async def becomes_full(self) -> None:
+        """Return when it is nearly full. However many wait, there is one look a second; what it
+        raises (`OSError`) is raised to all."""
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look(), name="disk")
+        self._waiting += 1
+        try:
+            await asyncio.shield(self._watch)
+        finally:
+            self._waiting -= 1
+
+    async def _look(self) -> None:
+        """Until it is full, or nobody waits any more."""
+        while self._waiting:
+            if await self.seen(within=_POLL_SECONDS / 2):
+                return
+            await asyncio.sleep(until_tick(_POLL_SECONDS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from actors.session.lease import LeaseKeeper
 from actors.session.opening import Opening
 from actors.session.owner import Owner, SessionEnded
 from actors.session.serving import ClientFactory, Serving
-from actors.ticks import until_tick
 from cluster.domain.errors import NotOwner
 from cluster.domain.session import SessionRecord, SessionStatus
 from cluster.settings import Settings
@@ -27,8 +25,6 @@ __all__ = ["DISK_FULL", "Session"]
 #: The reason of a session that waits for room.
 DISK_FULL = "the disk of the session's node is full"
 
-#: Seconds between looks at the free disk space.
-_DISK_POLL = 1.0
 #: Seconds between looks whether it stays connected without PostgreSQL, and requests to be moved
 #: then.
 _LEASE_POLL, _ASK_TO_MOVE = 0.5, 3.0
@@ -72,7 +68,6 @@ class Session:
         self._disk = disk or FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         self._loop = asyncio.get_running_loop()
         #: The spool could not be written.
-        self._disk_refused = asyncio.Event()
         #: After `run`: nothing of the session is under way any more, and no connection follows.
         self.has_let_go = False
         self._attachments = EagerDownloads(
@@ -193,7 +188,7 @@ class Session:
         await self._closing.fence(why)
 
     def _on_disk_refused(self) -> None:
-        self._loop.call_soon_threadsafe(self._disk_refused.set)
+        self._loop.call_soon_threadsafe(self._leave_full_disk)
 
     async def _watch_lease(self, keeper: LeaseKeeper) -> None:
         """While it stays connected without PostgreSQL: ask whether it is the only one who does not
@@ -215,11 +210,11 @@ class Session:
         """Let go while there is still room to do it cleanly: with a full disk the library can store
         no key, and would have to refuse what arrives. One that is full already is left at once: a
         few refusals, and the library asks for that message no more (whatsmeow retry.go)."""
+        await self._disk.becomes_full()
+        self._leave_full_disk()
+
+    def _leave_full_disk(self) -> None:
         owner = self._owner
-        while not self._disk_refused.is_set():
-            if await self._disk.seen(within=_DISK_POLL / 2):
-                break
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._disk_refused.wait(), until_tick(_DISK_POLL))
-        owner.log.error("session.disk_full", folder=str(owner.settings.data_dir))
+        if not owner.ended.done():
+            owner.log.error("session.disk_full", folder=str(owner.settings.data_dir))
         owner.end(SessionEnded(how="stopped", reason=DISK_FULL, disk_full=True))

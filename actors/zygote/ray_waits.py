@@ -85,9 +85,10 @@ class Wait:
             yield from (at + len(_SPAN) + len(_MILLIS) for at in places)
 
 
-#: A process that ends may take as long as the last.
+#: A process that is asked to end by a signal may take as long as the first more, one that ends by
+#: itself as long as the last.
 WAITS = (
-    Wait(name="CoreWorker.CheckSignal", now=10, then=250),
+    Wait(name="CoreWorker.CheckSignal", now=10, then=500),
     Wait(name="CoreWorker.RecoverObjects", now=100, then=1000),
     Wait(now=250, then=2000, places=2),
 )

@@ -27,9 +27,10 @@ RAY_SETTINGS = {
     "RAY_raylet_start_wait_time_s": "120",
     # Owners of leases are not the ones to wait when the machine is busy (Ray's default is 15).
     "RAY_worker_niceness": "0",
-    # Serve looks at its replicas once a second instead of ten times: half of its controller's time
-    # and of the GCS's on an idle gateway. HAProxy leaves out a replica that is gone by itself.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1.0",
+    # Serve looks at its replicas every two seconds instead of ten times a second, and as often as
+    # ever while something changes (ops/ingress/replica.py): two thirds of its controller's time
+    # and half of the GCS's on an idle gateway. HAProxy leaves out a replica that is gone by itself.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "2.0",
     # What a raylet does ten, five or four times a second unasked: report what changed of its
     # resources (actors ask for slots, and few at a time), look for objects to collect (there are
     # none), for idle workers, and at the machine's memory.

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from actors.session.disk import FullDisk, nearly_full
 
@@ -33,3 +34,26 @@ async def test_many_who_ask_read_it_once_and_see_a_change(
     free[0] = 4
     assert not await disk.seen(60)
     assert await disk.seen(0)
+
+
+async def test_many_who_wait_until_it_is_full_share_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, free = [], [10]
+
+    def statvfs(folder: Path) -> os.statvfs_result:
+        reads.append(folder)
+        return os.statvfs_result((1, 1, 100, free[0], free[0], 0, 0, 0, 0, 255))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    disk = FullDisk(tmp_path, least=5)
+    waiting = [asyncio.create_task(disk.becomes_full()) for _ in range(50)]
+    await until(lambda: len(reads) >= 2)
+    assert not any(task.done() for task in waiting)
+    waiting.pop().cancel()
+    free[0] = 4
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+    assert len(reads) <= 4
+    async with asyncio.timeout(10):
+        await disk.becomes_full()

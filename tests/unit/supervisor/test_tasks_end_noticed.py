@@ -22,6 +22,7 @@ _KNOWN = {
     ("actors/hosts/slot.py", "_after_cut_off"): _AWAITED,
     ("actors/hosts/slot.py", "_back_or_elsewhere"): _AWAITED,
     ("actors/hosts/slot.py", "_run_session"): _AWAITED,
+    ("actors/session/disk.py", "becomes_full"): _PASSED_ON,
     ("actors/session/eager_downloads.py", "arrived"): _CAUGHT,
     ("actors/hosts/relocation.py", "reaches_postgresql"): _AWAITED,
     ("actors/supervisor/coalescer.py", "do"): _PASSED_ON,
