@@ -79,12 +79,13 @@ def build() -> FastAPI:
     """The application of one replica. Called there; connects on its first request."""
     # A second of processor time that who deploys it, and Serve's controller, have no use for.
     from api.app import create_app
+    from api.request_context import ANSWERED_DIRECTLY
     from api.security.rate_limits import RateLimits
     from client import connect
 
     settings = Settings()
     close_replica()
-    answer_directly()
+    answer_directly(ANSWERED_DIRECTLY)
     drain_by_need(_going_down())
     configure_telemetry(settings, "ingress")
     return create_app(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import re
 import time
-import uuid
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,14 +21,17 @@ from api.security.caller import header_of
 from cluster.domain.errors import Unavailable
 from cluster.telemetry.tracing import carried, enabled, span
 
-__all__ = ["RequestContextMiddleware"]
+__all__ = ["ANSWERED_DIRECTLY", "RequestContextMiddleware"]
 
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-Id"
+#: In the state of a request that comes from its client without a part of Ray Serve's in between.
+ANSWERED_DIRECTLY = "answered_directly"
 _RAW = HEADER.lower().encode()
 _STREAM = b"text/event-stream"
 _OK = 200
+_NO_SPAN: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
 
@@ -34,13 +40,15 @@ class RequestContextMiddleware:
     logs and its answer; ends within `timeout`; and gets a problem body whatever happens.
 
     Ray Serve's proxy sets the header on the request and on the answer itself
-    (ray/serve/_private/http_util.py, RequestIdMiddleware), so an id that came in is not sent
-    back twice.
+    (ray/serve/_private/http_util.py, RequestIdMiddleware), so an id that came in through it is not
+    sent back twice.
     """
 
     def __init__(self, app: ASGIApp, *, timeout: timedelta) -> None:
         self._app = app
-        self._timeout = timeout
+        self._seconds = timeout.total_seconds()
+        # Bound once: a logger that is looked up costs as much as a line that is not logged.
+        self._log = log.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,8 +56,9 @@ class RequestContextMiddleware:
             return
         scope["query_string"] = _without_empty(scope["query_string"])
         given = header_of(scope, _RAW)
-        request_id = given if given and _SAFE_ID.match(given) else str(uuid.uuid4())
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = given if given and _SAFE_ID.match(given) else f"{random.getrandbits(128):032x}"
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         if len(scope["path"]) > 1 and scope["path"] != console.PAGE:
             # WAHA's documentation writes some paths with a slash at the end, Express ignores it.
             # The console's page is below its slash, as what it loads is relative to it.
@@ -61,32 +70,31 @@ class RequestContextMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 said = list(message.get("headers", ()))
-                if any(
-                    name == b"content-type" and value.startswith(_STREAM) for name, value in said
-                ):
-                    # It lasts as long as its reader wants.
-                    deadline.reschedule(None)
-                own = dict(trace) if given is not None else {HEADER: request_id, **trace}
+                for name, value in said:
+                    if name == b"content-type" and value.startswith(_STREAM):
+                        # It lasts as long as its reader wants.
+                        deadline.reschedule(None)
                 if own:
-                    raw = {name.lower().encode(): value.encode() for name, value in own.items()}
-                    said = [one for one in said if one[0] not in raw] + list(raw.items())
-                    message["headers"] = said
+                    said = [one for one in said if one[0] not in own]
+                    message["headers"] = said + list(own.items())
             await send(message)
 
         begun = time.perf_counter()
-        came = _trace_of(scope) if enabled() else None
+        traced = enabled()
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
-        with span(f"HTTP {scope['method']}", came, kind="server") as here:
-            trace = carried()
+        with _span_of(scope) if traced else _NO_SPAN as here:
+            own = _raw(carried()) if traced else {}
+            if given is None or ANSWERED_DIRECTLY in state:
+                own[_RAW] = request_id.encode()
             try:
-                async with asyncio.timeout(self._timeout.total_seconds()) as deadline:
+                async with asyncio.timeout(self._seconds) as deadline:
                     await self._app(scope, receive, tracked)
             except Exception as error:
                 if status:
                     raise
                 if isinstance(error, TimeoutError) and deadline.expired():
                     late = Unavailable(
-                        f"not done within {self._timeout.total_seconds():g} s; whether it was "
+                        f"not done within {self._seconds:g} s; whether it was "
                         "done is unknown: repeat it under the same Idempotency-Key",
                         retry_after=1,
                     )
@@ -108,7 +116,7 @@ class RequestContextMiddleware:
                 milliseconds = round((time.perf_counter() - begun) * 1000, 1)
                 # Probes that succeed, every few seconds, are nobody's news.
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
-                emit = log.debug if quiet else log.info
+                emit = self._log.debug if quiet else self._log.info
                 emit("http.request", status=status, ms=milliseconds, **_facts(scope))
                 structlog.contextvars.reset_contextvars(**bound)
 
@@ -118,6 +126,14 @@ def _without_empty(query: bytes) -> bytes:
     if not (b"=&" in query or query.endswith(b"=")):
         return query
     return b"&".join(part for part in query.split(b"&") if part.partition(b"=")[2])
+
+
+def _raw(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.lower().encode(): value.encode() for name, value in headers.items()}
+
+
+def _span_of(scope: Scope) -> contextlib.AbstractContextManager[Any]:
+    return span(f"HTTP {scope['method']}", _trace_of(scope), kind="server")
 
 
 def _trace_of(scope: Scope) -> dict[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -39,6 +40,8 @@ _DOCS = {
 }
 _CONSOLE = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
 _RAW_INGRESS = b"x-gateway-ingress"
+#: Characters of an address: IPv6 with the name of an interface (RFC 4007).
+_LONGEST = 64
 _RAW_ELSEWHERE = ELSEWHERE.lower().encode()
 _EXPOSED = ["X-Request-Id", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining"]
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -151,14 +154,14 @@ class _EdgePolicyMiddleware:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))
+                given = message.get("headers", ())
                 present = {name.lower() for name, _ in given}
                 if _RAW_ELSEWHERE in present:
                     given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
                     if self._policy.by_haproxy({"headers": given_headers}):
                         # It tries another replica if it may (ops/ingress/repeatable.cfg).
                         message["status"] = HTTPStatus.TOO_EARLY
-                message["headers"] = given + [one for one in headers if one[0] not in present]
+                message["headers"] = [*given, *(one for one in headers if one[0] not in present)]
             await send(message)
 
         if self._policy.admits(address):
@@ -176,6 +179,12 @@ def _raw(headers: dict[str, str]) -> RawHeaders:
 
 
 def _is_address(text: str) -> bool:
+    # What is kept of what strangers write is small.
+    return len(text) <= _LONGEST and _parses(text)
+
+
+@lru_cache(1024)
+def _parses(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:

@@ -5,6 +5,11 @@ of its own beside another one that waits for its client to leave (Ray 2.60, `_di
 in serve/_private/replica.py): more than the application's own part of a request that computes
 nothing. Its slots, its counts and its metrics stay as they are, these where somebody collects them;
 what has to wait for a slot, its own health checks and WebSockets go Serve's way.
+
+Around that Serve gives each request an id, and the answer the same (`RequestIdMiddleware` in
+serve/_private/http_util.py): only what goes its way needs it, the application has ids of its own.
+And uvicorn writes the head of an answer and its body one after the other, each a system call here
+and a wake of HAProxy: what is there in the same turn of the loop goes together.
 """
 
 from __future__ import annotations
@@ -13,14 +18,15 @@ import asyncio
 import os
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
 import structlog
-from ray.serve._private import replica
+from ray.serve._private import http_util, replica
 from ray.serve._private.common import RequestMetadata, RequestProtocol
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Body", "answer_directly"]
+__all__ = ["Body", "Joined", "answer_directly"]
 
 log = structlog.get_logger(__name__)
 
@@ -59,10 +65,46 @@ class Body:
             self._kept.append(message)
 
 
-def answer_directly() -> None:
-    """In a replica, before it serves."""
+class Joined:
+    """An answer's transport: what is written in one turn of the loop is sent at once."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._kept: list[bytes] = []
+        self._later: asyncio.Handle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it by the next turn of the loop."""
+        if self._later is None:
+            self._later = self._loop.call_soon(self.flush)
+        self._kept.append(data)
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+            kept, self._kept = self._kept, []
+            self._transport.writelines(kept)
+
+    def close(self) -> None:
+        """Send what is kept, and close the connection."""
+        self.flush()
+        self._transport.close()
+
+
+def answer_directly(mark: str) -> None:
+    """In a replica, before it serves. The application finds `mark` in the state of a request that
+    comes to it directly."""
     replicas: Any = replica.Replica
-    if (usual := getattr(replicas, "_direct_ingress_asgi", None)) is None:
+    module: Any = http_util
+    with_id = getattr(module, "RequestIdMiddleware", None)
+    usual = getattr(replicas, "_direct_ingress_asgi", None)
+    if usual is None or with_id is None:
         log.warning("ingress.answers_indirectly", reason="this version of Ray serves otherwise")
         return
     counted = RequestMetadata(
@@ -82,20 +124,27 @@ def answer_directly() -> None:
             or self._semaphore.locked()
             or self._user_callable_asgi_app is None
         ):
-            await usual(self, scope, receive, send)
+            await with_id(partial(usual, self))(scope, receive, send)
             return
         await self._semaphore.acquire()
         metrics = self._metrics_manager
         metrics.inc_num_ongoing_requests(counted)
         begun, status, body = time.perf_counter(), "", Body(scope, receive)
+        scope.setdefault("state", {})[mark] = True
+        joined = _joined(send)
 
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
-            elif not message.get("more_body", False):
+                await send(message)
+                return
+            ends = not message.get("more_body", False)
+            if ends:
                 body.answered = True
             await send(message)
+            if ends and joined is not None:
+                joined.flush()
 
         try:
             if await _call(self._user_callable_asgi_app, scope, body, sent):
@@ -107,6 +156,28 @@ def answer_directly() -> None:
                 _observe(self, scope, status, time.perf_counter() - begun)
 
     replicas._direct_ingress_asgi = direct
+    module.RequestIdMiddleware = _AsItIs
+
+
+class _AsItIs:
+    """In place of Serve's middleware around all requests. uvicorn takes a method that is not in a
+    class of its own for an application of ASGI 2."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _joined(send: Send) -> Joined | None:
+    """The transport of an answer that uvicorn sends, if it is one."""
+    cycle: Any = getattr(send, "__self__", None)
+    transport = getattr(cycle, "transport", None)
+    if transport is None:
+        return None
+    cycle.transport = Joined(transport, asyncio.get_running_loop())
+    return cycle.transport  # type: ignore[no-any-return]
 
 
 def _observe(of: Any, scope: Scope, status: str, seconds: float) -> None:

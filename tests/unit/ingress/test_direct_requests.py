@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from ray.serve._private import replica
+from ray.serve._private import http_util, replica
 from starlette.types import Receive, Scope, Send
 from waiting import until
 
@@ -54,7 +55,8 @@ async def served(
 
     replicas: Any = type("Replicas", (), {"_direct_ingress_asgi": usual})
     monkeypatch.setattr(replica, "Replica", replicas)
-    answer_directly()
+    monkeypatch.setattr(http_util, "RequestIdMiddleware", http_util.RequestIdMiddleware)
+    answer_directly("direct")
     one = replicas()
     one._semaphore = asyncio.Semaphore(slots)
     one._metrics_manager = Metrics()
@@ -63,10 +65,10 @@ async def served(
     (port,) = free_ports(1)
     server = uvicorn.Server(
         uvicorn.Config(
-            one._direct_ingress_asgi,
+            # As Serve does it, in http_util.py.
+            http_util._apply_middlewares(one._direct_ingress_asgi, []),
             port=port,
             lifespan="off",
-            interface="asgi3",
             log_config=None,
         )
     )
@@ -86,6 +88,64 @@ async def echo(_: Scope, receive: Receive, send: Send) -> None:
         body, more = body + message.get("body", b""), message.get("more_body", False)
     await send({"type": "http.response.start", "status": 201, "headers": []})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _answers(url: str, request: bytes, pieces: int) -> list[bytes]:
+    """What comes on one connection, piece by piece as the kernel has them."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    loop = asyncio.get_running_loop()
+    with socket.create_connection((host, int(port))) as connection:
+        connection.setblocking(False)
+        await loop.sock_sendall(connection, request)
+        async with asyncio.timeout(10):
+            return [await loop.sock_recv(connection, 1 << 20) for _ in range(pieces)]
+
+
+async def test_head_and_body_are_sent_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pong(scope: Scope, _: Receive, send: Send) -> None:
+        assert scope["state"]["direct"]
+        body = scope["path"].encode()
+        head = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    ask = "GET {} HTTP/1.1\r\nHost: a\r\n{}\r\n"
+    async with served(monkeypatch, pong) as (url, _):
+        (answer,) = await _answers(url, ask.format("/one", "").encode(), 1)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\n/one")
+        both = ask.format("/one", "") + ask.format("/two", "Connection: close\r\n")
+        answers = b"".join(await _answers(url, both.encode(), 2))
+        assert answers.index(b"/one") < answers.index(b"/two"), "each after the one before"
+        closed = await _answers(url, ask.format("/a", "Connection: close\r\n").encode(), 2)
+        assert closed[0].endswith(b"/a")
+        assert closed[1] == b"", "the server has closed it"
+
+
+async def test_a_head_does_not_wait_for_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    going = asyncio.Event()
+
+    async def live(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await going.wait()
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await send({"type": "http.response.body", "body": b"last"})
+
+    async with (
+        asyncio.timeout(10),
+        served(monkeypatch, live) as (url, _),
+        httpx.AsyncClient(trust_env=False) as http,
+        http.stream("GET", url) as answer,
+    ):
+        assert answer.status_code == 200
+        going.set()
+        assert await answer.aread() == b"firstlast"
+
+
+async def test_only_what_goes_the_usual_way_gets_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served(monkeypatch, echo) as (url, _), httpx.AsyncClient(trust_env=False) as http:
+        assert "x-request-id" not in (await http.get(url)).headers
+        assert (await http.get(f"{url}/-/healthz")).headers.get_list("x-request-id") != []
 
 
 def test_ray_has_what_is_replaced() -> None:
