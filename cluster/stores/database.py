@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import select
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Self, TypeAlias
@@ -103,7 +104,7 @@ class Database:
             "application_name": "gateway",
         }
         first = await _connected(url, options, timeout)
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        pool = _Pool(
             url,
             connection_class=_beginning_with(first),
             min_size=1,
@@ -214,6 +215,22 @@ class Database:
 
     def _named(self, error: Exception) -> GatewayError:
         return _named(error, reached=not self._breaker.is_open)
+
+
+class _Pool(AsyncConnectionPool[Connection]):
+    """One that gives out the connection that was used last: it, and its process at the server, have
+    what they need at hand. psycopg's gives out the one that has rested longest."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pool = _Stack(self._pool)
+
+
+class _Stack(deque[Connection]):
+    """A queue whose last is its first."""
+
+    def append(self, one: Connection, /) -> None:
+        self.appendleft(one)
 
 
 async def _execute(

@@ -38,6 +38,24 @@ async def test_connections_lost_while_idle_are_replaced_unnoticed(
         await database.close()
 
 
+async def test_the_connection_that_was_used_last_is_used_next(store_settings: Settings) -> None:
+    database = await Database.open(store_settings.stores)
+    try:
+
+        async def who(seconds: float = 0.0) -> int:
+            row = await database.one(
+                "SELECT pg_backend_pid() AS pid, pg_sleep(%(seconds)s)", {"seconds": seconds}
+            )
+            assert row is not None
+            return int(row["pid"])
+
+        several = set(await asyncio.gather(*(who(0.1) for _ in range(4))))
+        assert len(several) > 1
+        assert len({await who() for _ in range(10)}) == 1
+    finally:
+        await database.close()
+
+
 async def test_the_server_lets_go_of_machines_that_are_gone(store_settings: Settings) -> None:
     """A transaction whose client says nothing more holds its rows for no longer than a statement
     may take."""
