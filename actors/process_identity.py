@@ -7,7 +7,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["boot_id", "end", "holder_id", "host_id", "is_dead"]
+__all__ = ["began", "boot_id", "end", "holder_id", "host_id", "is_dead"]
+
+#: Of the fields that `_stat` has: clock ticks between boot and the start.
+_STARTED = 19
 
 
 def holder_id() -> str:
@@ -46,6 +49,14 @@ def end(holder: str) -> bool:
     return False
 
 
+def began(pid: int) -> str:
+    """When the process with this pid, dead ones that nobody has asked about included, began, by a
+    clock that nobody sets: `boot id/clock ticks`. Empty when there is none, and where the kernel is
+    not Linux."""
+    fields = _stat(pid)
+    return f"{boot_id()}/{fields[_STARTED]}" if fields else ""
+
+
 def boot_id() -> str:
     """Changes with every boot of the host."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -58,12 +69,19 @@ def host_id() -> str:
 
 def _start_time(pid: int) -> str:
     """Clock ticks between boot and the start of `pid`; empty when it is gone or only a zombie."""
+    if not (fields := _stat(pid)):
+        return ""
+    # Of a process that is being killed the first thread may be gone and others not yet: they hold
+    # its sockets.
+    state, threads = fields[0], int(fields[17])
+    return "" if state in {"Z", "X"} and threads <= 1 else fields[_STARTED]
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on (proc(5)); empty when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
-    # The command name may hold anything, so count from the closing bracket (proc(5)). Of a process
-    # that is being killed the first thread may be gone and others not yet: they hold its sockets.
-    fields = stat.rpartition(")")[2].split()
-    state, threads, started = fields[0], int(fields[17]), fields[19]
-    return "" if state in {"Z", "X"} and threads <= 1 else started
+        return []
+    # The command name may hold anything, so count from the closing bracket.
+    return stat.rpartition(")")[2].split()

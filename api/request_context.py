@@ -47,8 +47,6 @@ class RequestContextMiddleware:
     def __init__(self, app: ASGIApp, *, timeout: timedelta) -> None:
         self._app = app
         self._seconds = timeout.total_seconds()
-        # Bound once: a logger that is looked up costs as much as a line that is not logged.
-        self._log = log.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,8 +114,8 @@ class RequestContextMiddleware:
                 milliseconds = round((time.perf_counter() - begun) * 1000, 1)
                 # Probes that succeed, every few seconds, are nobody's news.
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
-                emit = self._log.debug if quiet else self._log.info
-                emit("http.request", status=status, ms=milliseconds, **_facts(scope))
+                if not quiet:
+                    log.info("http.request", status=status, ms=milliseconds, **_facts(scope))
                 structlog.contextvars.reset_contextvars(**bound)
 
 

@@ -26,8 +26,9 @@ from benchmarks.contest.load import Load, each, percentile
 from benchmarks.contest.receiver import Receiver
 from benchmarks.contest.stacks import Stack, the_gateway
 from benchmarks.shared.folder import working_folder
+from ops.embedded.process import ProcessId
 from ops.local.layout import ROOT, Layout
-from ops.local.processes import ProcessId, descendants
+from ops.local.processes import descendants
 from ops.local.state import State
 
 _PACKED = 200

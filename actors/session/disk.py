@@ -47,14 +47,14 @@ class FullDisk:
         """Return when it is nearly full. However many wait, there is one look a second; what it
         raises (`OSError`) is raised to all."""
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look(), name="disk")
+            self._watch = asyncio.create_task(self._poll(), name="disk")
         self._waiting += 1
         try:
             await asyncio.shield(self._watch)
         finally:
             self._waiting -= 1
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Until it is full, or nobody waits any more."""
         while self._waiting:
             if await self.seen(within=_POLL_SECONDS / 2):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import random
 import secrets
@@ -21,10 +20,20 @@ from pathlib import Path
 
 import psutil
 import structlog
+from pydantic import BaseModel
 
+from actors.process_identity import began
 from cluster.domain.errors import Unavailable
 
-__all__ = ["EmbeddedServer", "ServerProcess", "end_with", "free_ports", "private_file", "secret_of"]
+__all__ = [
+    "EmbeddedServer",
+    "ProcessId",
+    "ServerProcess",
+    "end_with",
+    "free_ports",
+    "private_file",
+    "secret_of",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +44,48 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ProcessId(BaseModel, frozen=True):
+    """A process: its pid, which alone may be somebody else's by now, and when it began."""
+
+    pid: int
+    #: See `began`: the wall clock may be set while the process runs. Where there is no such clock,
+    #: and in files of the version before: seconds since the epoch, as psutil gives it.
+    created: str | float
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId | None:
+        """The process with this pid, if there is one."""
+        try:
+            return cls(pid=pid, created=began(pid) or psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def find(self) -> psutil.Process | None:
+        """The same process, unless it ended."""
+        process = self.present()
+        try:
+            ended = process is None or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return None if ended else process
+
+    def present(self) -> psutil.Process | None:
+        """The same process; also one that has ended, and that nobody has asked about."""
+        try:
+            process = psutil.Process(self.pid)
+            if isinstance(self.created, str):
+                same = began(self.pid) == self.created
+            else:
+                same = abs(process.create_time() - self.created) < 1
+        except psutil.NoSuchProcess:
+            return None
+        return process if same else None
+
+    @property
+    def alive(self) -> bool:
+        return self.find() is not None
 
 
 class ServerProcess:
@@ -101,8 +152,8 @@ class ServerProcess:
                 group=uid,
                 extra_groups=None if uid is None else [],
             )
-        created = psutil.Process(self._child.pid).create_time()
-        private_file(self._pid_file, json.dumps({"pid": self._child.pid, "created": created}))
+        if started := ProcessId.of(self._child.pid):
+            private_file(self._pid_file, started.model_dump_json())
 
     def wait(self, answers: Callable[[], bool]) -> None:
         """Wait until `answers()`. Raises `Unavailable` when the server ends or stays silent for
@@ -134,10 +185,9 @@ class ServerProcess:
     def end_stale(self) -> None:
         """End the server that an earlier process left on this folder, if it is still that one.
         Raises `Unavailable` when it does not end."""
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
-            noted = json.loads(self._pid_file.read_text())
-            process = psutil.Process(int(noted["pid"]))
-            if abs(process.create_time() - float(noted["created"])) < 1:
+        with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            noted = ProcessId.model_validate_json(self._pid_file.read_text())
+            if process := noted.present():
                 log.warning("embedded.stale", server=self._name, pid=process.pid)
                 process.send_signal(self._stop_signal)
                 if not _ends(process, reaped=self._reaped):

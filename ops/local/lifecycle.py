@@ -15,7 +15,7 @@ import structlog
 
 from cluster.domain.errors import Conflict, GatewayError, Invalid
 from cluster.settings import StoreSettings
-from ops.embedded.process import free_ports
+from ops.embedded.process import ProcessId, free_ports
 from ops.ingress import haproxy
 from ops.local.apart import apart
 from ops.local.background import HostOptions
@@ -24,7 +24,6 @@ from ops.local.layout import ROOT, Layout
 from ops.local.orphans import RUN_VARIABLE, end_orphans
 from ops.local.part import Part
 from ops.local.ports import is_free
-from ops.local.processes import ProcessId
 from ops.local.ray_cluster import RAY_SETTINGS, RayCluster, access
 from ops.local.restarts import Restarts
 from ops.local.sandbox import SandboxAddresses, SandboxPart

@@ -21,11 +21,10 @@ from cluster.domain.errors import Conflict, GatewayError, Invalid, Unavailable
 from cluster.security.cluster_token import cluster_token
 from cluster.settings import HttpSettings, StoreSettings
 from cluster.stores.migrate import migrate
-from ops.embedded.process import free_ports, private_file
+from ops.embedded.process import ProcessId, free_ports, private_file
 from ops.ingress import haproxy
 from ops.local.layout import ROOT, Layout
 from ops.local.orphans import RUN_VARIABLE, end_orphans
-from ops.local.processes import ProcessId
 from ops.local.ray_cluster import RAY_SETTINGS
 from ops.local.ray_node import RayNode
 from ops.local.ray_state import node_names

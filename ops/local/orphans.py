@@ -5,7 +5,8 @@ from __future__ import annotations
 import psutil
 import structlog
 
-from ops.local.processes import ProcessId, end_all
+from ops.embedded.process import ProcessId
+from ops.local.processes import end_all
 from ops.local.state import State
 
 __all__ = ["RUN_VARIABLE", "end_orphans"]
@@ -32,11 +33,11 @@ def end_orphans(state: State) -> int:
 
 def _carriers(run: str) -> set[ProcessId]:
     found = set()
-    for process in psutil.process_iter(["pid", "create_time"]):
+    for process in psutil.process_iter():
         try:
             environment = process.environ()
         except (psutil.Error, OSError):
             continue
-        if environment.get(RUN_VARIABLE) == run:
-            found.add(ProcessId(pid=process.pid, created=process.create_time()))
+        if environment.get(RUN_VARIABLE) == run and (one := ProcessId.of(process.pid)):
+            found.add(one)
     return found

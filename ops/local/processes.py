@@ -1,4 +1,4 @@
-"""Processes by identity: a pid alone may be somebody else's by now."""
+"""Processes with all that is under them."""
 
 from __future__ import annotations
 
@@ -7,41 +7,13 @@ import time
 from collections.abc import Iterable
 
 import psutil
-from pydantic import BaseModel
 
-__all__ = ["ProcessId", "descendants", "end_all"]
+from ops.embedded.process import ProcessId
+
+__all__ = ["descendants", "end_all"]
 
 _KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-
-
-class ProcessId(BaseModel, frozen=True):
-    """A process: its pid and when it began."""
-
-    pid: int
-    #: Seconds since the epoch, as psutil gives it.
-    created: float
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessId | None:
-        """The process with this pid, if there is one."""
-        try:
-            return cls(pid=pid, created=psutil.Process(pid).create_time())
-        except psutil.NoSuchProcess:
-            return None
-
-    def find(self) -> psutil.Process | None:
-        """The same process, unless it ended."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
-
-    @property
-    def alive(self) -> bool:
-        return self.find() is not None
 
 
 def descendants(root: ProcessId) -> frozenset[ProcessId]:
@@ -52,8 +24,8 @@ def descendants(root: ProcessId) -> frozenset[ProcessId]:
     family = {root}
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in found.children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                family.add(ProcessId(pid=child.pid, created=child.create_time()))
+            if one := ProcessId.of(child.pid):
+                family.add(one)
     return frozenset(family)
 
 

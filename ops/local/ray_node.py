@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 from actors.zygote.launch import BEGUN
-from ops.embedded.process import ServerProcess, free_ports
+from ops.embedded.process import ProcessId, ServerProcess, free_ports
 from ops.local.layout import Layout
 from ops.local.part import Part
-from ops.local.processes import ProcessId, descendants, end_all
+from ops.local.processes import descendants, end_all
 from ops.local.ray_watch import FRONT_FORKED, NO_DASHBOARD, REGISTERED
 from ops.local.state import PartState
 

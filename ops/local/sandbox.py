@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from ops.embedded.process import ServerProcess, free_ports
+from ops.embedded.process import ProcessId, ServerProcess, free_ports
 from ops.local.part import Part
-from ops.local.processes import ProcessId, descendants
+from ops.local.processes import descendants
 from ops.local.state import PartState
 
 __all__ = ["SandboxAddresses", "SandboxPart", "sandbox_command"]

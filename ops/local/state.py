@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ops.embedded.process import private_file
-from ops.local.processes import ProcessId
+from ops.embedded.process import ProcessId, private_file
 
 __all__ = ["PartState", "Phase", "State"]
 

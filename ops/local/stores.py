@@ -6,11 +6,11 @@ from pathlib import Path
 
 from cluster.domain.errors import Unavailable
 from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
-from ops.embedded.process import EmbeddedServer, free_ports
+from ops.embedded.process import EmbeddedServer, ProcessId, free_ports
 from ops.local.apart import apart
 from ops.local.layout import Layout
 from ops.local.part import Part
-from ops.local.processes import ProcessId, descendants
+from ops.local.processes import descendants
 from ops.local.state import PartState
 from ops.local.user_settings import UserSettings
 

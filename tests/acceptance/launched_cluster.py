@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import yaml
 
-from ops.embedded.process import free_ports
+from ops.embedded.process import ProcessId, free_ports
 from ops.local.layout import ROOT
-from ops.local.processes import ProcessId, descendants
+from ops.local.processes import descendants
 from ops.local.state import Phase, State
 
 __all__ = ["LaunchedCluster"]

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 from running_gateway import RunningGateway, until
 
+from ops.embedded.process import ProcessId
 from ops.local.layout import Layout
-from ops.local.processes import ProcessId
 from ops.local.state import State
 
 HEAD = "node-1"

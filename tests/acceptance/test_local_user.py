@@ -18,8 +18,8 @@ import psutil
 import pytest
 from running_gateway import RunningGateway
 
+from ops.embedded.process import ProcessId
 from ops.local.layout import ROOT, Layout
-from ops.local.processes import ProcessId
 
 pytestmark = pytest.mark.attack
 

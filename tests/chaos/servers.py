@@ -22,9 +22,9 @@ from chaos.network import Cable
 from cluster.domain.errors import Unavailable
 from ops.embedded import EmbeddedPostgres, EmbeddedSeaweed, EmbeddedValkey
 from ops.embedded.postgres import POSTGRES_UID, postgres_binary
-from ops.embedded.process import EmbeddedServer
+from ops.embedded.process import EmbeddedServer, ProcessId
 from ops.local.layout import ROOT
-from ops.local.processes import ProcessId, descendants
+from ops.local.processes import descendants
 from ops.local.sandbox import SandboxAddresses, SandboxPart
 
 __all__ = ["NOBODY", "Servers", "Store", "family", "signal_all"]

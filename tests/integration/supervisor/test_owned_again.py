@@ -468,9 +468,7 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
 
 
 async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
-    hosting: Hosting,
-    exits: list[int],
-    monkeypatch: pytest.MonkeyPatch,
+    hosting: Hosting, exits: list[int]
 ) -> None:
     asked: list[bool] = []
 
@@ -478,13 +476,12 @@ async def test_a_disk_that_refuses_what_was_received_is_left_at_once(
         asked.append(cut_off)
         return True
 
-    # Nobody polls the disk: its refusal alone is noticed.
-    monkeypatch.setattr(actors.session.session, "_DISK_POLL", 60.0)
     host = hosting(move_away=move)
     await _until(lambda: Unlinked.open == 1)
     device = host.session._owner.device
     assert device is not None
     spool = device.spool
+    # Whoever looks sees room on the disk: the refusal alone is noticed.
     with io.FileIO("/dev/full", "a") as full:
         spool._file = full
         # As the library's own thread does.

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cluster.domain.errors import Unavailable
+from ops.embedded.process import ProcessId
 from ops.local.background import HostOptions, host_command, wait_until_up
 from ops.local.layout import Layout
-from ops.local.processes import ProcessId
 from ops.local.state import Phase, State
 
 

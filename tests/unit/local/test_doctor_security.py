@@ -13,7 +13,7 @@ import pytest
 
 from ops.doctor.check import Check, Verdict
 from ops.doctor.security import running
-from ops.local.processes import ProcessId
+from ops.embedded.process import ProcessId
 from ops.local.state import State
 
 pytestmark = pytest.mark.attack

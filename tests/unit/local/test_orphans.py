@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from ops.embedded.process import ProcessId
 from ops.local.orphans import RUN_VARIABLE, end_orphans
-from ops.local.processes import ProcessId
 from ops.local.state import PartState, State
 
 _CODE = 'import time; print("ready", flush=True); time.sleep(60)'

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
-from ops.local.processes import ProcessId, descendants, end_all
+from ops.embedded.process import ProcessId
+from ops.local.processes import descendants, end_all
 
 _STUBBORN = """
 import signal, time
@@ -49,10 +51,35 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(
     spawned: list[subprocess.Popen[str]],
 ) -> None:
     present = _spawn(spawned, _PARENT)
-    earlier = ProcessId(pid=present.pid, created=present.created - 100)
-    assert not earlier.alive
-    assert end_all([earlier], patience=1) == []
+    for other in (
+        # Of a boot before, of an earlier moment, and as the version before wrote it down.
+        ProcessId(pid=present.pid, created="another" + str(present.created)[7:]),
+        ProcessId(pid=present.pid, created=str(present.created)[:-1]),
+        ProcessId(pid=present.pid, created=psutil.Process(present.pid).create_time() - 100),
+    ):
+        assert not other.alive
+        assert end_all([other], patience=1) == []
     assert present.alive
+
+
+def test_it_is_the_same_process_when_the_clock_is_set(
+    spawned: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = _spawn(spawned, _PARENT)
+    written = present.model_dump_json()
+    began = psutil.Process.create_time
+    # What psutil says of a process that began before the clock was set by an hour.
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) - 3600)
+    assert ProcessId.model_validate_json(written).alive
+    assert ProcessId.of(present.pid) == present
+
+
+def test_what_the_version_before_wrote_down_is_found(
+    spawned: list[subprocess.Popen[str]],
+) -> None:
+    present = _spawn(spawned, _PARENT)
+    created = psutil.Process(present.pid).create_time()
+    assert ProcessId.model_validate({"pid": present.pid, "created": created}).alive
 
 
 def test_what_ignores_sigterm_is_killed(spawned: list[subprocess.Popen[str]]) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ops.local.processes import ProcessId
+from ops.embedded.process import ProcessId
 from ops.local.state import Phase, State
 
 

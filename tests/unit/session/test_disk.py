@@ -54,6 +54,6 @@ async def test_many_who_wait_until_it_is_full_share_a_look(
     free[0] = 4
     async with asyncio.timeout(10):
         await asyncio.gather(*waiting)
-    assert len(reads) <= 4
+    assert len(reads) < 10, "one a second, and not one for each"
     async with asyncio.timeout(10):
         await disk.becomes_full()
