@@ -113,7 +113,7 @@ class Checkpointer:
         """The store changed: checkpoint it soon. `trace`: `traceparent` of what changed it; of
         several the first is kept, a checkpoint is for all of them."""
         self._trace = self._trace or trace
-        self._wanted_at = self._wanted_at or time.time()
+        self._wanted_at = self._wanted_at or time.monotonic()
         self._wanted.set()
 
     async def stop(self) -> None:
@@ -143,15 +143,15 @@ class Checkpointer:
             ):
                 await self._write(reason)
             if wanted_at:
-                METER.observe("checkpoint_lag", time.time() - wanted_at)
+                METER.observe("checkpoint_lag", time.monotonic() - wanted_at)
             if self._wanted_at == wanted_at and not self._wanted.is_set():
                 self._wanted_at = 0.0
             else:
-                self._wanted_at = time.time()
+                self._wanted_at = time.monotonic()
 
     def _lag(self) -> float:
         """Seconds since the oldest change that no checkpoint has."""
-        return time.time() - self._wanted_at if self._wanted_at else 0.0
+        return time.monotonic() - self._wanted_at if self._wanted_at else 0.0
 
     async def erase(self) -> None:
         """Remove every checkpoint of the session. Raises `NotOwner`."""

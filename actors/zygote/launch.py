@@ -165,8 +165,8 @@ def _refuse_after_failure(folder: str, name: str) -> None:
 
     try:
         with open(os.path.join(folder, name + ".failed")) as file:
-            failed = time.time() - os.fstat(file.fileno()).st_mtime < _PAUSE
-            if failed:
+            # Not what will have failed: the clock was set back.
+            if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < _PAUSE:
                 raise NotForked(f"the zygote could not get ready: {file.read(500).strip()}")
     except FileNotFoundError:
         return
