@@ -742,7 +742,12 @@ class PlacementSettings(BaseSettings):
 
     namespace: str = Field("gateway", description="Ray namespace of every actor of the gateway.")
     session_slots_per_node: int = Field(100, ge=1, description="`session_slots` a node offers.")
-    reconcile_seconds: float = Field(1.0, gt=0, description="The supervisor looks this often.")
+    reconcile_seconds: float = Field(
+        1.0,
+        gt=0,
+        description="The supervisor looks this often; on the only node, while all is well, a third "
+        "as often.",
+    )
     starts_per_second: float = Field(10.0, gt=0, description="Pace of mass recovery.")
     spare_processes: int | None = Field(
         None,

@@ -89,7 +89,9 @@ class Joined:
             self._later.cancel()
             self._later = None
             kept, self._kept = self._kept, []
-            self._transport.writelines(kept)
+            # Its client may have left meanwhile.
+            if not self._transport.is_closing():
+                self._transport.writelines(kept)
 
     def close(self) -> None:
         """Send what is kept, and close the connection."""
