@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds from which on a request is ended when its client leaves.
 _LONG = 1.0
+#: Of an answer, at most so much is kept until the loop turns.
+_KEPT_BYTES = 65_536
 _HAS_BODY = {b"content-length", b"transfer-encoding"}
 _LEFT = "499"
 
@@ -66,12 +68,14 @@ class Body:
 
 
 class Joined:
-    """An answer's transport: what is written in one turn of the loop is sent at once."""
+    """An answer's transport: what is written in one turn of the loop is sent at once. Of much it
+    keeps nothing: its writer is to wait for the client."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._kept: list[bytes] = []
+        self._size = 0
         self._later: asyncio.Handle | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -82,13 +86,16 @@ class Joined:
         if self._later is None:
             self._later = self._loop.call_soon(self.flush)
         self._kept.append(data)
+        self._size += len(data)
+        if self._size > _KEPT_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is kept."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-            kept, self._kept = self._kept, []
+            kept, self._kept, self._size = self._kept, [], 0
             # Its client may have left meanwhile.
             if not self._transport.is_closing():
                 self._transport.writelines(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from waiting import until
 
 from ops.embedded.process import free_ports
 from ops.ingress import direct_requests
-from ops.ingress.direct_requests import answer_directly
+from ops.ingress.direct_requests import Joined, answer_directly
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -140,6 +140,35 @@ async def test_a_head_does_not_wait_for_its_body(monkeypatch: pytest.MonkeyPatch
         assert answer.status_code == 200
         going.set()
         assert await answer.aread() == b"firstlast"
+
+
+async def test_of_much_nothing_is_kept() -> None:
+    class Sent(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[bytes] = []
+            self.left = False
+
+        def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+            self.writes.append(b"".join(pieces))
+
+        def is_closing(self) -> bool:
+            return self.left
+
+    sent = Sent()
+    joined = Joined(sent, asyncio.get_running_loop())
+    joined.write(b"head")
+    assert sent.writes == []
+    joined.write(b"x" * 100_000)
+    assert sent.writes == [b"head" + b"x" * 100_000], "whoever writes more waits for the client"
+    joined.write(b"one")
+    joined.write(b"two")
+    await asyncio.sleep(0)
+    assert sent.writes[1:] == [b"onetwo"]
+    joined.write(b"nobody reads it")
+    sent.left = True
+    await asyncio.sleep(0)
+    assert len(sent.writes) == 2
 
 
 async def test_only_what_goes_the_usual_way_gets_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
