@@ -11,7 +11,7 @@ nothing to do:
   process ends; what comes wakes them at once (`PollEventsFromCompletionQueue`, of
   client_call_manager.h and of grpc_server.cc)
 
-Of the last that is a sixth of all that an idle gateway takes. No setting changes it. Each pause is
+Together they are a sixth of what an idle gateway takes. No setting changes it. Each pause is
 the operand of an instruction: it is changed in this process's memory, before Ray's worker is made,
 if that instruction is where it is known to be. Where one differs, that one stays as it is.
 """
@@ -112,7 +112,7 @@ def wait_longer() -> tuple[Wait, ...]:
                     for at in places:
                         _write(base + at, wait.now, wait.then)
                     changed.append(wait)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, struct.error) as error:
         log.info("ray.waits_stay", reason=str(error))
     else:
         if len(changed) < len(WAITS):
