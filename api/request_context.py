@@ -7,7 +7,6 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,10 +24,9 @@ __all__ = ["ANSWERED_DIRECTLY", "RequestContextMiddleware"]
 
 log = structlog.get_logger(__name__)
 
-HEADER = "X-Request-Id"
 #: In the state of a request that comes from its client without a part of Ray Serve's in between.
 ANSWERED_DIRECTLY = "answered_directly"
-_RAW = HEADER.lower().encode()
+_HEADER = b"x-request-id"
 _STREAM = b"text/event-stream"
 _OK = 200
 _NO_SPAN: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
@@ -53,7 +51,7 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         scope["query_string"] = _without_empty(scope["query_string"])
-        given = header_of(scope, _RAW)
+        given = header_of(scope, _HEADER)
         request_id = given if given and _SAFE_ID.match(given) else f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
@@ -78,12 +76,11 @@ class RequestContextMiddleware:
             await send(message)
 
         begun = time.perf_counter()
-        traced = enabled()
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
-        with _span_of(scope) if traced else _NO_SPAN as here:
-            own = _raw(carried()) if traced else {}
+        with _span_of(scope) if enabled() else _NO_SPAN as here:
+            own = {name.encode(): value.encode() for name, value in carried().items()}
             if given is None or ANSWERED_DIRECTLY in state:
-                own[_RAW] = request_id.encode()
+                own[_HEADER] = request_id.encode()
             try:
                 async with asyncio.timeout(self._seconds) as deadline:
                     await self._app(scope, receive, tracked)
@@ -124,10 +121,6 @@ def _without_empty(query: bytes) -> bytes:
     if not (b"=&" in query or query.endswith(b"=")):
         return query
     return b"&".join(part for part in query.split(b"&") if part.partition(b"=")[2])
-
-
-def _raw(headers: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {name.lower().encode(): value.encode() for name, value in headers.items()}
 
 
 def _span_of(scope: Scope) -> contextlib.AbstractContextManager[Any]:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -179,25 +179,28 @@ def _raw(headers: dict[str, str]) -> RawHeaders:
 
 
 def _is_address(text: str) -> bool:
+    return _parsed(text) is not None
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     # What is kept of what strangers write is small.
-    return len(text) <= _LONGEST and _parses(text)
+    return _kept(text) if len(text) <= _LONGEST else None
 
 
 @lru_cache(1024)
-def _parses(text: str) -> bool:
+def _kept(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(text)
+        return ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _within(address: str, networks: Networks) -> bool:
     """Without networks: everything."""
     if not networks:
         return True
-    if not _is_address(address):
+    found = _parsed(address)
+    if found is None:
         return False
-    found = ip_address(address)
     mapped = getattr(found, "ipv4_mapped", None)
     return any((mapped or found) in network for network in networks)

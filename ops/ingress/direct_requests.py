@@ -146,13 +146,10 @@ def answer_directly(mark: str) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
-                await send(message)
-                return
-            ends = not message.get("more_body", False)
-            if ends:
+            elif not message.get("more_body", False):
                 body.answered = True
             await send(message)
-            if ends and joined is not None:
+            if body.answered and joined is not None:
                 joined.flush()
 
         try:

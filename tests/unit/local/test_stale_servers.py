@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.embedded.process import ServerProcess
+from ops.embedded.process import ProcessId, ServerProcess
 
 #: Starts another that it never waits for, as some first processes of containers do.
 _PARENT = """
@@ -35,12 +35,18 @@ def parent() -> Iterator[subprocess.Popen[str]]:
         started.kill()
 
 
-@pytest.fixture
-def left(parent: subprocess.Popen[str], tmp_path: Path) -> Iterator[psutil.Process]:
+@pytest.fixture(params=["now", "by the version before"])
+def left(
+    parent: subprocess.Popen[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[psutil.Process]:
     assert parent.stdout is not None
     process = psutil.Process(int(parent.stdout.readline()))
-    noted = {"pid": process.pid, "created": process.create_time()}
-    (tmp_path / "store.pid").write_text(json.dumps(noted))
+    noted = json.dumps({"pid": process.pid, "created": process.create_time()})
+    if request.param == "now":
+        found = ProcessId.of(process.pid)
+        assert found is not None
+        noted = found.model_dump_json()
+    (tmp_path / "store.pid").write_text(noted)
     yield process
     with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
