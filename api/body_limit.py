@@ -13,6 +13,9 @@ from cluster.domain.errors import BodyTooLarge
 __all__ = ["BodyLimitMiddleware"]
 
 
+_OF_A_BODY = {b"content-length", b"transfer-encoding"}
+
+
 class _Exceeded(Exception):
     """Ends the reading inside the application; the answer is given outside."""
 
@@ -27,7 +30,7 @@ class BodyLimitMiddleware:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
         seen = 0
@@ -62,6 +65,11 @@ class BodyLimitMiddleware:
             response = problem_response(error, scope.get("state", {}).get("request_id", ""))
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    """By its headers (RFC 9112, 6.3): a server of HTTP/1 reads none without one of these."""
+    return any(name in _OF_A_BODY for name, _ in scope["headers"])
 
 
 def _declares_more(scope: Scope, limit: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import re
@@ -18,7 +17,9 @@ from api.problems import problem_response, unforeseen
 from api.routers import observability
 from api.security.caller import header_of
 from cluster.domain.errors import Unavailable
+from cluster.telemetry.request_id import REQUEST_ID
 from cluster.telemetry.tracing import carried, enabled, span
+from cluster.timers import EqualTimers, Timeout
 
 __all__ = ["ANSWERED_DIRECTLY", "RequestContextMiddleware"]
 
@@ -45,6 +46,7 @@ class RequestContextMiddleware:
     def __init__(self, app: ASGIApp, *, timeout: timedelta) -> None:
         self._app = app
         self._seconds = timeout.total_seconds()
+        self._timers = EqualTimers(self._seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,25 +71,25 @@ class RequestContextMiddleware:
                 for name, value in said:
                     if name == b"content-type" and value.startswith(_STREAM):
                         # It lasts as long as its reader wants.
-                        deadline.reschedule(None)
+                        deadline.lift()
                 if own:
                     said = [one for one in said if one[0] not in own]
                     message["headers"] = said + list(own.items())
             await send(message)
 
         begun = time.perf_counter()
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        outside = REQUEST_ID.set(request_id)
         with _span_of(scope) if enabled() else _NO_SPAN as here:
             own = {name.encode(): value.encode() for name, value in carried().items()}
             if given is None or ANSWERED_DIRECTLY in state:
                 own[_HEADER] = request_id.encode()
             try:
-                async with asyncio.timeout(self._seconds) as deadline:
+                with Timeout(self._timers) as deadline:
                     await self._app(scope, receive, tracked)
             except Exception as error:
                 if status:
                     raise
-                if isinstance(error, TimeoutError) and deadline.expired():
+                if isinstance(error, TimeoutError) and deadline.expired:
                     late = Unavailable(
                         f"not done within {self._seconds:g} s; whether it was "
                         "done is unknown: repeat it under the same Idempotency-Key",
@@ -113,7 +115,7 @@ class RequestContextMiddleware:
                 quiet = status == _OK and scope["path"] in observability.PUBLIC
                 if not quiet:
                     log.info("http.request", status=status, ms=milliseconds, **_facts(scope))
-                structlog.contextvars.reset_contextvars(**bound)
+                REQUEST_ID.reset(outside)
 
 
 def _without_empty(query: bytes) -> bytes:

@@ -47,6 +47,8 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 5.0
 #: From one look at which nodes Ray counts as alive to the next.
 _RAYLETS_SECONDS = 1.0
+#: Between looks at the leases of all sessions.
+_LEASES_SECONDS = 1.0
 #: Between beats, and looks for others, of the only node: one that joins is known after that.
 _ALONE_SECONDS = 3.0
 _STOP_SECONDS = 10.0
@@ -156,7 +158,7 @@ class WorkerAgentActor:
             asyncio.create_task(endless("beat", self._heartbeat)),
             asyncio.create_task(endless("raylets", self._know_raylets)),
             asyncio.create_task(endless("lost nodes", partial(lost.run, pause))),
-            asyncio.create_task(endless("lapsed leases", lapsed.run)),
+            asyncio.create_task(endless("lapsed leases", partial(lapsed.run, self._until_leases))),
             asyncio.create_task(endless("reach", reach.run)),
             asyncio.create_task(endless("orphaned-spools", orphaned_spools.run)),
             asyncio.create_task(endless("spares", spares.run)),
@@ -181,6 +183,11 @@ class WorkerAgentActor:
     def _pause(self, seconds: float) -> float:
         """Until what concerns other nodes is done again, which is every so many seconds."""
         return until_tick(_ALONE_SECONDS) if self._alone else seconds
+
+    def _until_leases(self) -> float:
+        """Until leases are looked at again. Of the only node's owners one that takes over sees the
+        end: no node's loss is to be noticed."""
+        return until_tick(_ALONE_SECONDS if self._alone else _LEASES_SECONDS)
 
     async def _know_raylets(self) -> None:
         """While the GCS is away those that it knew last are looked at."""

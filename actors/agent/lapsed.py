@@ -17,7 +17,6 @@ from collections.abc import Callable
 import structlog
 
 from actors.session.seen_leases import SeenLeases
-from actors.ticks import until_tick
 from cluster.domain.errors import GatewayError, SessionNotFound
 from cluster.domain.session import SessionStatus
 from cluster.stores import Stores
@@ -27,7 +26,6 @@ __all__ = ["REASON", "Lapsed"]
 
 log = structlog.get_logger(__name__)
 
-_POLL_SECONDS = 1.0
 _MORE_SECONDS = 0.5
 REASON = "its owner is not heard of: it is taken over"
 
@@ -51,8 +49,8 @@ class Lapsed:
         #: The lease of each session as it was seen last, and since when.
         self._seen: dict[int, tuple[Lease, float]] = {}
 
-    async def run(self) -> None:
-        """Until it is cancelled."""
+    async def run(self, pause: Callable[[], float]) -> None:
+        """Until it is cancelled, with `pause()` seconds in between."""
         while True:
             try:
                 await self.once()
@@ -60,7 +58,7 @@ class Lapsed:
                 # What was seen before counts on: nobody can have renewed meanwhile either, and
                 # the row is looked at again when it is changed.
                 log.debug("worker.leases_unknown", error=error.detail)
-            await asyncio.sleep(until_tick(_POLL_SECONDS))
+            await asyncio.sleep(pause())
 
     async def once(self) -> None:
         """Look once. Raises `GatewayError`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from actors.ticks import until_tick
 from actors.zygote.spares import spares
 from cluster.domain.errors import GatewayError
 from cluster.stores.workers import Worker
@@ -17,7 +18,8 @@ __all__ = ["Spares", "needed"]
 
 log = structlog.get_logger(__name__)
 
-_EVERY = 1.0
+#: Seconds between looks: while there are too few, and else.
+_SOON, _EVERY = 1.0, 3.0
 #: From one question how many there shall be to the next: it costs the store a look at all sessions.
 _ASK_EVERY = 5.0
 #: However many sessions another node has.
@@ -65,7 +67,8 @@ class Spares:
         await asyncio.sleep(self._after)
         while in_vain < _IN_VAIN:
             there = await asyncio.to_thread(spares, self._root)
-            if there >= await self._how_many():
+            enough = there >= await self._how_many()
+            if enough:
                 few = in_vain = due = 0
             elif due and there >= due:
                 # The others need not wait: whoever needed the processor has it.
@@ -80,7 +83,7 @@ class Spares:
                     await self._start()
                 except GatewayError as error:
                     log.warning("spares.not_started", error=error.detail)
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(until_tick(_EVERY if enough else _SOON))
         # Else they would pile up, uncounted.
         log.error("spares.given_up", tries=in_vain)
 

@@ -31,6 +31,7 @@ from actors.session.dead_man import DeadMan, Switch
 from actors.session.disk import FullDisk
 from actors.session.serving import ClientFactory
 from actors.session.session import Session
+from actors.ticks import tick_apart
 from cluster.domain.errors import GatewayError, NotOwner, SessionNotFound, Unavailable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.settings import Settings
@@ -47,7 +48,7 @@ _POLL_SECONDS, _POLL_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
 #: Renewals that are asked for within so many seconds go in one statement.
-_RENEWAL_WINDOW = 0.05
+_RENEWAL_WINDOW = 0.005
 #: Threads besides those that devices and their calls may hold, each for as long as the library
 #: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64
@@ -144,6 +145,8 @@ class SessionHost:
         self._disk = FullDisk(settings.data_dir, settings.spool.min_free_bytes)
         if capacity > 1:
             sys.setswitchinterval(_SWITCH_SECONDS)
+        if assigned.alone:
+            tick_apart()
         # As Ray's own loops are; asyncio's takes a tenth more of the process's time.
         loop = uvloop.new_event_loop()
         loop.set_default_executor(ThreadPoolExecutor(threads(capacity), thread_name_prefix="wa"))

@@ -4,16 +4,20 @@ dashboards and probes, and no truth."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 
 import psutil
 
+from actors.ticks import until_tick
 from actors.whatsapp.library import promises
 from cluster.stores.cache import Cache
 
 __all__ = ["private_memory", "publish_vitals"]
 
 _SECONDS = 10.0
+#: Between two looks at the memory: the kernel walks through all of it, five milliseconds.
+_MEMORY_SECONDS = 60.0
 
 
 def private_memory() -> int:
@@ -24,9 +28,13 @@ def private_memory() -> int:
 async def publish_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) -> None:
     """Publish every few seconds, until cancelled: each of the process's sessions with its share."""
     facts = await asyncio.to_thread(promises.facts)
+    memory, read_at, had = 0, float("-inf"), 0
     while True:
         found = list(sessions())
-        share = private_memory() // max(1, len(found))
+        if len(found) != had or time.monotonic() - read_at >= _MEMORY_SECONDS:
+            memory = await asyncio.to_thread(private_memory)
+            read_at, had = time.monotonic(), len(found)
+        share = memory // max(1, len(found))
         await asyncio.gather(
             *(
                 cache.status_put(one, {"memory": share, "smaller": facts["smaller"]}, 3 * _SECONDS)
@@ -34,4 +42,4 @@ async def publish_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) 
             ),
             cache.library_put(facts),
         )
-        await asyncio.sleep(_SECONDS)
+        await asyncio.sleep(until_tick(_SECONDS))

@@ -115,11 +115,20 @@ class DeviceFolder:
 def abandoned(root: Path) -> list[tuple[int, Path]]:
     """(session id, folder) of every epoch on this node whose process is gone, oldest first."""
     found = []
-    for folder in (root / "devices").glob("*/*"):
-        if folder.name.isdigit() and (lock := _lock(folder)) is not None:
-            lock.close()
-            found.append((int(folder.parent.name), folder))
+    for session in _within(root / "devices"):
+        for folder in _within(session):
+            if folder.name.isdigit() and (lock := _lock(folder)) is not None:
+                lock.close()
+                found.append((int(session.name), folder))
     return sorted(found, key=lambda one: (one[0], int(one[1].name)))
+
+
+def _within(folder: Path) -> list[Path]:
+    """What is in it; a file has nothing."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _trustworthy(folder: Path) -> bool:

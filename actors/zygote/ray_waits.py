@@ -88,8 +88,8 @@ class Wait:
 #: A process that is asked to end by a signal may take as long as the first more, one that ends by
 #: itself as long as the last.
 WAITS = (
-    Wait(name="CoreWorker.CheckSignal", now=10, then=500),
-    Wait(name="CoreWorker.RecoverObjects", now=100, then=1000),
+    Wait(name="CoreWorker.CheckSignal", now=10, then=1000),
+    Wait(name="CoreWorker.RecoverObjects", now=100, then=5000),
     Wait(now=250, then=2000, places=2),
 )
 

@@ -33,7 +33,11 @@ def taken() -> None:
 def spares(root: Path) -> int:
     """How many there are on the node with this data folder."""
     count = 0
-    for file in _folder(root).glob("*"):
+    try:
+        files = list(_folder(root).iterdir())
+    except FileNotFoundError:
+        return 0
+    for file in files:
         try:
             holder = file.read_text()
         except FileNotFoundError:

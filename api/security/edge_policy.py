@@ -91,14 +91,14 @@ class EdgePolicy:
         """Whether the control plane may be used from there."""
         return _within(address, self._control)
 
-    def address(self, scope: Scope) -> str:
-        """The caller's: of those in `X-Forwarded-For` the last that is no proxy of ours."""
+    def address(self, scope: Scope, *, by_haproxy: bool) -> str:
+        """The caller's: of those in `X-Forwarded-For` the last that is no proxy of ours.
+        `by_haproxy`: see there."""
         client = scope.get("client")
         address = str(client[0]) if client else ""
-        forwarded = ",".join(
-            str(value, "latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"
-        ).split(",")
-        if self.by_haproxy(scope) and _is_address(forwarded[-1].strip()):
+        given = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        forwarded = str(b",".join(given), "latin-1").split(",")
+        if by_haproxy and _is_address(forwarded[-1].strip()):
             address = forwarded.pop().strip()
         while self._proxies and _within(address, self._proxies) and forwarded:
             nearest = forwarded.pop().strip()
@@ -107,26 +107,25 @@ class EdgePolicy:
             address = nearest
         return address
 
-    def scheme(self, scope: Scope) -> str:
+    def scheme(self, scope: Scope, *, by_haproxy: bool) -> str:
         """By which the caller came: that of `X-Forwarded-Proto` from proxies of ours."""
         scheme = (header_of(scope, b"x-forwarded-proto") or "").strip()
-        if scheme not in {"http", "https", "ws", "wss"} or not self._passed_on(scope):
+        passed_on = by_haproxy or self._by_proxy(scope)
+        if scheme not in {"http", "https", "ws", "wss"} or not passed_on:
             return str(scope.get("scheme", "http"))
         return scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
 
-    def _passed_on(self, scope: Scope) -> bool:
-        """By a proxy of ours."""
+    def _by_proxy(self, scope: Scope) -> bool:
+        """Whether one of those that the settings name passed it on."""
         client = scope.get("client")
-        return self.by_haproxy(scope) or (
-            bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
-        )
+        return bool(self._proxies) and client is not None and _within(str(client[0]), self._proxies)
 
     def by_haproxy(self, scope: Scope) -> bool:
         """Whether our own HAProxy passed the request on."""
         if not self._ingress_secret:
             return False
-        proof = (header_of(scope, _RAW_INGRESS) or "").encode("latin-1")
-        return hmac.compare_digest(proof, self._ingress_secret)
+        proofs = [value for name, value in scope["headers"] if name == _RAW_INGRESS]
+        return hmac.compare_digest(proofs[0] if proofs else b"", self._ingress_secret)
 
     def headers(self, path: str) -> RawHeaders:
         """What an answer has besides its own, as ASGI has it."""
@@ -144,11 +143,11 @@ class _EdgePolicyMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        address = self._policy.address(scope)
-        scope["scheme"] = self._policy.scheme(scope)
-        given_headers = scope["headers"]
+        by_haproxy = self._policy.by_haproxy(scope)
+        address = self._policy.address(scope, by_haproxy=by_haproxy)
+        scope["scheme"] = self._policy.scheme(scope, by_haproxy=by_haproxy)
         # Nothing behind this may repeat it.
-        scope["headers"] = [one for one in given_headers if one[0] != _RAW_INGRESS]
+        scope["headers"] = [one for one in scope["headers"] if one[0] != _RAW_INGRESS]
         scope.setdefault("state", {})["address"] = address
         headers = self._policy.headers(scope["path"])
 
@@ -158,7 +157,7 @@ class _EdgePolicyMiddleware:
                 present = {name.lower() for name, _ in given}
                 if _RAW_ELSEWHERE in present:
                     given = [one for one in given if one[0].lower() != _RAW_ELSEWHERE]
-                    if self._policy.by_haproxy({"headers": given_headers}):
+                    if by_haproxy:
                         # It tries another replica if it may (ops/ingress/repeatable.cfg).
                         message["status"] = HTTPStatus.TOO_EARLY
                 message["headers"] = [*given, *(one for one in headers if one[0] not in present)]

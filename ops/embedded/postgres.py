@@ -57,6 +57,9 @@ class EmbeddedPostgres(EmbeddedServer):
                 *("-c", "unix_socket_directories="),
                 *("-c", "max_connections=200"),
                 *("-c", "timezone=UTC"),
+                # Every commit writes its own: else a process looks five times a second whether
+                # there is something to write for those that do not wait.
+                *("-c", "wal_writer_delay=5s"),
             ],
             environment=self._environment,
             # Fast shutdown; SIGTERM would wait for clients.

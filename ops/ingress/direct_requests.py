@@ -26,12 +26,14 @@ from ray.serve._private import http_util, replica
 from ray.serve._private.common import RequestMetadata, RequestProtocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cluster.timers import EqualTimers
+
 __all__ = ["Body", "Joined", "answer_directly"]
 
 log = structlog.get_logger(__name__)
 
-#: Seconds from which on a request is ended when its client leaves.
-_LONG = 1.0
+#: A request that takes so many seconds is ended when its client leaves.
+_LONG_ONES = EqualTimers(1.0)
 #: Of an answer, at most so much is kept until the loop turns.
 _KEPT_BYTES = 65_536
 _HAS_BODY = {b"content-length", b"transfer-encoding"}
@@ -47,9 +49,11 @@ class Body:
         #: The answer is complete: from then on the server says that the client has left.
         self.answered = False
         #: All of the body was received, so that the next message is that the client has left.
-        self._ended = asyncio.Event()
-        if not any(name in _HAS_BODY and value != b"0" for name, value in scope["headers"]):
-            self._ended.set()
+        self._ended = not [
+            name for name, value in scope["headers"] if name in _HAS_BODY and value != b"0"
+        ]
+        #: Whoever waits for that.
+        self._waiting: asyncio.Event | None = None
 
     async def receive(self) -> Message:
         """The next message, for the application."""
@@ -57,12 +61,16 @@ class Body:
             return self._kept.popleft()
         message = await self._receive()
         if not message.get("more_body", False):
-            self._ended.set()
+            self._ended = True
+            if self._waiting is not None:
+                self._waiting.set()
         return message
 
     async def disconnected(self) -> None:
         """Until the client leaves. Takes nothing from the application."""
-        await self._ended.wait()
+        if not self._ended:
+            self._waiting = asyncio.Event()
+            await self._waiting.wait()
         while (message := await self._receive())["type"] != "http.disconnect":
             self._kept.append(message)
 
@@ -224,7 +232,7 @@ async def _call(app: Any, scope: Scope, body: Body, send: Send) -> bool:
         watch = loop.create_task(body.disconnected(), name="client of a request")
         watch.add_done_callback(end)
 
-    timer = loop.call_later(_LONG, begin)
+    timer = _LONG_ONES.start(begin)
     try:
         await app(scope, body.receive, send)
     except asyncio.CancelledError:
@@ -232,7 +240,7 @@ async def _call(app: Any, scope: Scope, body: Body, send: Send) -> bool:
             raise
         caller.uncancel()
     finally:
-        timer.cancel()
+        _LONG_ONES.stop(timer)
         if watch is not None:
             watch.remove_done_callback(end)
             watch.cancel()

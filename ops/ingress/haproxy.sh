@@ -9,8 +9,9 @@
 # (Ray's setting is of whole seconds) is passed by for another, requests at a replica that is called
 # down are answered at once (they would wait as long as it stands still), and what HAProxy itself
 # answers is 502 or 503 with Retry-After (Ray's would be 500, and 404 until the first replica is
-# there). Bodies are copied, not spliced: while replicas stood still HAProxy 2.8.25 was seen to turn
-# in a circle between a connection and its stream, a whole processor of it.
+# there). Ray's own proxy, the last resort, is asked every ten seconds whether it lives: each of its
+# answers takes a millisecond. Bodies are copied, not spliced: while replicas stood still HAProxy
+# 2.8.25 was seen to turn in a circle between a connection and its stream, a whole processor of it.
 #
 # Replicas of this machine are preferred (near.awk): what stays here no other machine can lose, and
 # who asks this front whether it is ready hears of this machine. A request that may be repeated (it
@@ -43,6 +44,7 @@ for argument; do
             -e 's/^\( *http-request return status\) 404 .*$/\1 503 default-errorfiles/' \
             -e "/^frontend http_frontend\$/r $here/repeatable.cfg" \
             -e "s/^frontend http_frontend\$/&\n    http-request set-header X-Gateway-Ingress $GATEWAY_INGRESS_SECRET/" \
+            -e 's/^\( *server .* check backup\)$/\1 inter 10s/' \
             -e '/^ *option splice-/d' \
             -e '/^ *log [^g]/d' \
             "$argument" || exit 1

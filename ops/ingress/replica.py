@@ -31,6 +31,7 @@ from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
 
 from actors.supervisor.going_down import GoingDown
+from actors.ticks import until_tick
 
 __all__ = ["close_replica", "drain_by_need", "poll_at_once", "tick_by_need", "tick_seldom"]
 
@@ -118,4 +119,4 @@ async def _main_loop(server: uvicorn.Server) -> None:
     tick = 0
     while not await server.on_tick(tick):
         tick += _TICKS
-        await asyncio.sleep(_TICKS / 10)
+        await asyncio.sleep(until_tick(_TICKS / 10))

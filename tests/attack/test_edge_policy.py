@@ -13,6 +13,7 @@ import redis.asyncio
 from attack_front import OPERATOR_KEY, Front
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.types import Scope
 
 from api import problems
 from api.security.edge_policy import EdgePolicy
@@ -276,17 +277,20 @@ def test_our_own_haproxy_says_who_called_it_and_nobody_else_does(
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     scope = {"type": "http", "client": ("127.0.0.1", 4), "headers": headers}
     proven = scope | {"headers": [*headers, (b"x-gateway-ingress", b"of-the-cluster")]}
-    assert EdgePolicy(settings, ingress_secret="of-the-cluster").address(proven) == address
+    assert _address(EdgePolicy(settings, ingress_secret="of-the-cluster"), proven) == address
     for stranger in (
         scope,
         scope | {"headers": [*headers, (b"x-gateway-ingress", b"guessed")]},
         scope
         | {"headers": [*headers, (b"x-gateway-ingress", "of-the-clust\xe9r".encode("latin-1"))]},
     ):
-        assert (
-            EdgePolicy(settings, ingress_secret="of-the-cluster").address(stranger) == "127.0.0.1"
-        )
-    assert EdgePolicy(settings).address(proven) == "127.0.0.1"
+        policy = EdgePolicy(settings, ingress_secret="of-the-cluster")
+        assert _address(policy, stranger) == "127.0.0.1"
+    assert _address(EdgePolicy(settings), proven) == "127.0.0.1"
+
+
+def _address(policy: EdgePolicy, scope: Scope) -> str:
+    return policy.address(scope, by_haproxy=policy.by_haproxy(scope))
 
 
 def test_the_scheme_is_that_of_our_own_proxies() -> None:
@@ -296,7 +300,8 @@ def test_the_scheme_is_that_of_our_own_proxies() -> None:
 
     def scheme(client: str, claimed: str, proof: str = "", kind: str = "http") -> str:
         headers = [(b"x-forwarded-proto", claimed.encode()), (b"x-gateway-ingress", proof.encode())]
-        return policy.scheme({"type": kind, "client": (client, 4), "headers": headers})
+        scope = {"type": kind, "client": (client, 4), "headers": headers}
+        return policy.scheme(scope, by_haproxy=policy.by_haproxy(scope))
 
     assert scheme("192.0.2.7", "https", "proof") == "https"
     assert scheme("192.0.2.7", "https", "proof", "websocket") == "wss"

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 from cluster.settings import LogSettings
 from cluster.telemetry.logs.masking import Masker
+from cluster.telemetry.request_id import REQUEST_ID
 from cluster.telemetry.tracing import trace_id
 
 __all__ = ["bind_process", "configure", "secrets_of", "set_levels"]
@@ -48,6 +49,8 @@ def configure(settings: LogSettings, *, part: str, secrets: Iterator[str] = iter
     def with_process(_: Any, __: str, event: Any) -> Any:
         for name, value in _process.items():
             event.setdefault(name, value)
+        if found := REQUEST_ID.get():
+            event.setdefault("request_id", found)
         if found := trace_id():
             event.setdefault("trace_id", found)
         return event
@@ -56,7 +59,6 @@ def configure(settings: LogSettings, *, part: str, secrets: Iterator[str] = iter
         return masker.event(event)
 
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

@@ -8,8 +8,8 @@ import pytest
 from fake_gateway import FakeGateway
 
 from api.gateway import Gateway
-from api.models.observability import Health, Readiness
-from api.routers.observability import HealthProbe
+from api.models.observability import Health, Ping, Readiness
+from api.routers.observability import PUBLIC, HealthProbe, ProbeRoute
 from cluster.domain.errors import Unavailable
 
 
@@ -43,6 +43,12 @@ def test_a_promise_that_the_library_does_not_keep_degrades_a_replica() -> None:
     assert found.smallerPromises == smaller
     assert found.minimal().smallerPromises == {}
     assert Readiness.of(Health.of({"postgresql": {"ok": False}}), smaller).status == "unready"
+
+
+def test_a_probe_that_is_answered_at_once_is_open_to_all() -> None:
+    assert ProbeRoute("/ping", Ping).path in PUBLIC
+    with pytest.raises(ValueError, match="/api/server/version is not open to all"):
+        ProbeRoute("/api/server/version", Ping)
 
 
 def test_sessions_that_nobody_owns_degrade_it() -> None:

@@ -17,6 +17,7 @@ from ray.serve._private import http_util, replica
 from starlette.types import Receive, Scope, Send
 from waiting import until
 
+from cluster.timers import EqualTimers
 from ops.embedded.process import free_ports
 from ops.ingress import direct_requests
 from ops.ingress.direct_requests import Joined, answer_directly
@@ -217,7 +218,7 @@ async def test_what_has_to_wait_and_health_checks_go_the_usual_way(
 async def test_a_long_request_ends_when_its_client_leaves(
     monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    monkeypatch.setattr(direct_requests, "_LONG", 0.05)
+    monkeypatch.setattr(direct_requests, "_LONG_ONES", EqualTimers(0.05))
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Scope, receive: Receive, __: Send) -> None:
@@ -243,7 +244,7 @@ async def test_a_long_request_ends_when_its_client_leaves(
 
 
 async def test_what_follows_a_long_requests_answer_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_requests, "_LONG", 0.01)
+    monkeypatch.setattr(direct_requests, "_LONG_ONES", EqualTimers(0.01))
     done = asyncio.Event()
 
     async def audited(scope: Scope, receive: Receive, send: Send) -> None:
@@ -261,7 +262,7 @@ async def test_what_follows_a_long_requests_answer_is_done(monkeypatch: pytest.M
 
 
 async def test_a_body_that_is_read_late_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_requests, "_LONG", 0.01)
+    monkeypatch.setattr(direct_requests, "_LONG_ONES", EqualTimers(0.01))
 
     async def late(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0.1)

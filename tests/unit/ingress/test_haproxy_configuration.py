@@ -28,6 +28,8 @@ backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
 backend gateway
     default-server fall 2 check
+    server replica 127.0.0.1:30000 check observe layer4
+    server fallback 127.0.0.1:30001 check backup
 frontend prometheus
     bind :7001
 frontend stats
@@ -126,6 +128,11 @@ def test_unfinished_headers_end(changed: list[str]) -> None:
 def test_a_lost_machine_is_passed_by(changed: list[str]) -> None:
     found = {line for line in changed if line.startswith("timeout connect")}
     assert found == {"timeout connect 300ms"}
+
+
+def test_rays_own_proxy_is_asked_seldom_and_replicas_often(changed: list[str]) -> None:
+    servers = [line for line in changed if line.startswith("server ")]
+    assert ["inter 10s" in line for line in servers] == [False, True]
 
 
 def test_requests_at_a_replica_that_is_down_are_answered(changed: list[str]) -> None:

@@ -41,6 +41,7 @@ def _always(wanted: int) -> Callable[[], Awaitable[int]]:
 async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_first_poll(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keeper, "_SOON", 0.01)
     monkeypatch.setattr(keeper, "_EVERY", 0.01)
     there = polls = 0
     asked: list[tuple[int, int]] = []
@@ -72,7 +73,7 @@ async def test_missing_spares_are_started_one_after_the_other_and_not_at_the_fir
 async def test_starts_that_bring_nothing_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "_EVERY", 0.001)
+    monkeypatch.setattr(keeper, "_SOON", 0.001)
     monkeypatch.setattr(keeper, "_PATIENCE", 0.01)
     asked = 0
 

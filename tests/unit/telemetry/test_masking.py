@@ -14,6 +14,7 @@ import structlog
 
 from cluster.settings import LogSettings
 from cluster.telemetry.logs import Masker, bind_process, configure
+from cluster.telemetry.tracing import of_caller
 
 NUMBER = "4915112345678"
 KEY = "key_" + "a1B2c3D4" * 5 + "xyz"
@@ -134,7 +135,7 @@ def test_every_logger_of_a_process_logs_json_without_numbers(lines: io.StringIO)
     except RuntimeError:
         structlog.get_logger("a").exception("session.crashed")
         logging.getLogger("b").exception("crashed with %s", NUMBER)
-    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+    with of_caller("call", {"x-request-id": "r-1"}):
         structlog.get_logger("a").info("http.request")
     logged = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert len(logged) == 6
