@@ -185,7 +185,7 @@ async def _measure(
         await stores.objects.get(f"big/{number % 16}")
 
     async def cache(number: int) -> None:
-        await stores.cache.status_put(ids[number % sessions], {"status": "WORKING"}, 60)
+        await stores.cache.statuses_put({ids[number % sessions]: {"status": "WORKING"}}, 60)
 
     async def wal() -> int:
         row = await database.one("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes", {})

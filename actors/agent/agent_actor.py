@@ -207,6 +207,9 @@ class WorkerAgentActor:
             return 0
         if placement.spare_processes is not None or not forks(self._settings):
             return 1 if placement.spare_processes is None else placement.spare_processes
+        if self._alone:
+            # Nobody's loss is to be made up for.
+            return needed(self._id, (), placement.sessions_per_actor)
         return needed(self._id, await stores.workers.list(), placement.sessions_per_actor)
 
     async def _spare(self) -> None:

@@ -35,11 +35,7 @@ async def publish_vitals(cache: Cache, sessions: Callable[[], Collection[int]]) 
             memory = await asyncio.to_thread(private_memory)
             read_at, had = time.monotonic(), len(found)
         share = memory // max(1, len(found))
-        await asyncio.gather(
-            *(
-                cache.status_put(one, {"memory": share, "smaller": facts["smaller"]}, 3 * _SECONDS)
-                for one in found
-            ),
-            cache.library_put(facts),
-        )
+        status = {"memory": share, "smaller": facts["smaller"]}
+        await cache.statuses_put(dict.fromkeys(found, status), 3 * _SECONDS)
+        await cache.library_put(facts)
         await asyncio.sleep(until_tick(_SECONDS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -90,9 +90,19 @@ class Cache:
         with _translated():
             await self._redis.delete(f"qr:{session_id}")
 
-    async def status_put(self, session_id: int, status: dict[str, Any], seconds: float) -> None:
-        """Live status for dashboards; losing it harms nobody."""
-        await self._quiet_put(f"status:{session_id}", status, seconds)
+    async def statuses_put(self, statuses: Mapping[int, dict[str, Any]], seconds: float) -> None:
+        """Live status for dashboards, by session id; losing it harms nobody."""
+        if not statuses:
+            return
+        milliseconds = int(seconds * 1000)
+        try:
+            with _translated():
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for session_id, status in statuses.items():
+                        pipe.set(f"status:{session_id}", json.dumps(status), px=milliseconds)
+                    await pipe.execute()
+        except Unavailable as error:
+            log.warning("cache.away", error=type(error.__cause__).__name__)
 
     async def status_get(self, session_id: int) -> dict[str, Any] | None:
         """None when there is none, or Redis is away."""

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 _STEP_SECONDS = 120.0
 _STOP_SESSIONS_SECONDS = 60
 _STOP_STEP_SECONDS = 30.0
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 1.0
 #: How much it yields to others what is loaded before its time (nice(2)).
 _BESIDE = 19
 #: Families are recorded this often: looking costs a walk through all processes.

@@ -36,8 +36,8 @@ RAY_SETTINGS = {
     # none), for idle workers, and at the machine's memory.
     "RAY_raylet_report_resources_period_milliseconds": "500",
     "RAY_raylet_check_gc_period_milliseconds": "5000",
-    "RAY_object_manager_timer_freq_ms": "1000",
-    "RAY_kill_idle_workers_interval_ms": "1000",
+    "RAY_object_manager_timer_freq_ms": "5000",
+    "RAY_kill_idle_workers_interval_ms": "5000",
     "RAY_memory_monitor_refresh_ms": "1000",
     # The same: whether the disk has room for objects, whether there are objects to free or to put
     # on that disk.

@@ -6,17 +6,19 @@ import platform
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import ray
 
-from actors.zygote.ray_waits import WAITS, Wait
+from actors.zygote.ray_waits import WAITS, Wait, wait_longer_in
 
 _CHANGED = """
-import ctypes, ray._raylet
+import ctypes, os, ray._raylet
 from pathlib import Path
 from actors.zygote import ray_waits as one
 file = Path(ray._raylet.__file__)
-code, base = file.read_bytes(), one._mapped(file)[0]
+code, base = file.read_bytes(), one._mapped(file, os.getpid())[0]
 assert one.wait_longer() == one.WAITS
 for wait in one.WAITS:
     for place in wait.found(code):
@@ -32,6 +34,25 @@ assert one.wait_longer() == (), "there is nothing left to change"
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="Ray's code of other machines")
 def test_the_pauses_of_this_ray_are_found_and_changed() -> None:
     subprocess.run([sys.executable, "-c", _CHANGED], check=True, timeout=60)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Ray's code of other machines")
+def test_those_of_a_server_that_runs_are_changed_once_and_it_goes_on_and_ends(
+    tmp_path: Path,
+) -> None:
+    program = Path(ray.__file__).parent / "core/src/ray/gcs/gcs_server"
+    options = ["--gcs_server_port=0", "--node-ip-address=127.0.0.1", "--config_list=e30="]
+    folders = [f"--log_dir={tmp_path}", f"--session-dir={tmp_path}"]
+    with subprocess.Popen([program, *options, *folders], stdout=subprocess.DEVNULL) as server:
+        try:
+            assert wait_longer_in(server.pid) == WAITS[2:]
+            assert wait_longer_in(server.pid) == (), "there is nothing left to change"
+            assert server.poll() is None
+            server.terminate()
+            server.wait(20)
+        finally:
+            server.kill()
+    assert wait_longer_in(server.pid) == (), "it is gone"
 
 
 _REPEATED = WAITS[0]
