@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from waiting import until
 
 from actors.zygote.ray_waits import WAITS, Wait, wait_longer_in
 
@@ -37,7 +38,7 @@ def test_the_pauses_of_this_ray_are_found_and_changed() -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="Ray's code of other machines")
-def test_those_of_a_server_that_runs_are_changed_once_and_it_goes_on_and_ends(
+async def test_those_of_a_server_that_runs_are_changed_once_and_it_goes_on_and_ends(
     tmp_path: Path,
 ) -> None:
     program = Path(ray.__file__).parent / "core/src/ray/gcs/gcs_server"
@@ -45,6 +46,9 @@ def test_those_of_a_server_that_runs_are_changed_once_and_it_goes_on_and_ends(
     folders = [f"--log_dir={tmp_path}", f"--session-dir={tmp_path}"]
     with subprocess.Popen([program, *options, *folders], stdout=subprocess.DEVNULL) as server:
         try:
+            # It is begun before its program is mapped.
+            maps = Path(f"/proc/{server.pid}/maps")
+            await until(lambda: f"{program}\n" in maps.read_text())
             assert wait_longer_in(server.pid) == WAITS[2:]
             assert wait_longer_in(server.pid) == (), "there is nothing left to change"
             assert server.poll() is None
