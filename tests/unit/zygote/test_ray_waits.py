@@ -15,6 +15,8 @@ from waiting import until
 
 from actors.zygote.ray_waits import WAITS, Wait, wait_longer_in
 
+_GCS = Path(ray.__file__).resolve().parent / "core/src/ray/gcs/gcs_server"
+
 _CHANGED = """
 import ctypes, os, ray._raylet
 from pathlib import Path
@@ -42,16 +44,15 @@ def test_the_pauses_of_this_ray_are_found_and_changed() -> None:
 async def test_those_of_a_server_that_runs_are_changed_once_and_it_goes_on_and_ends(
     tmp_path: Path,
 ) -> None:
-    program = Path(ray.__file__).resolve().parent / "core/src/ray/gcs/gcs_server"
     options = ["--gcs_server_port=0", "--node-ip-address=127.0.0.1", "--config_list=e30="]
     folders = [f"--log_dir={tmp_path}", f"--session-dir={tmp_path}"]
     server = await asyncio.create_subprocess_exec(
-        program, *options, *folders, stdout=asyncio.subprocess.DEVNULL
+        _GCS, *options, *folders, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         # It is begun before its program is mapped.
         maps = Path(f"/proc/{server.pid}/maps")
-        await until(lambda: f"{program}\n" in maps.read_text())
+        await until(lambda: f"{_GCS}\n" in maps.read_text())
         assert wait_longer_in(server.pid) == WAITS[2:]
         assert wait_longer_in(server.pid) == (), "there is nothing left to change"
         assert server.returncode is None
