@@ -50,7 +50,7 @@ _RAYLETS_SECONDS = 1.0
 #: Between looks at the leases of all sessions.
 _LEASES_SECONDS = 1.0
 #: Between beats, and looks for others, of the only node: one that joins is known after that.
-_ALONE_SECONDS = 3.0
+_ALONE_SECONDS = 5.0
 _STOP_SECONDS = 10.0
 _ADOPT_SECONDS = 30.0
 

@@ -27,7 +27,7 @@ __all__ = ["OrphanedSpools"]
 log = structlog.get_logger(__name__)
 
 #: Seconds between two looks.
-_EVERY = 3.0
+_EVERY = 5.0
 
 #: Has the owner of a session take over entries of a spool. Raises `GatewayError`.
 Adopt = Callable[[SessionRecord, list[bytes]], Awaitable[None]]

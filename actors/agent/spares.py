@@ -19,7 +19,7 @@ __all__ = ["Spares", "needed"]
 log = structlog.get_logger(__name__)
 
 #: Seconds between looks: while there are too few, and else.
-_SOON, _EVERY = 1.0, 3.0
+_SOON, _EVERY = 1.0, 5.0
 #: From one question how many there shall be to the next: it costs the store a look at all sessions.
 _ASK_EVERY = 5.0
 #: However many sessions another node has.

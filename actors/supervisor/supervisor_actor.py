@@ -40,7 +40,7 @@ _TAKE_SECONDS = 10.0
 _CUT_OFF = 72
 #: So many times less often it looks while all is well on the only node. What users ask for is done
 #: when they ask.
-_SELDOM = 3
+_SELDOM = 5
 
 
 class Supervisor:
