@@ -1,4 +1,4 @@
-"""Ray's processes wait longer where they wait for nothing.
+"""Ray's worker processes wait longer where they wait for nothing.
 
 In each worker, and an idle gateway has eight, threads wake again and again to find that there is
 nothing to do:
@@ -13,30 +13,31 @@ nothing to do:
 * two of gRPC's own wait for a second, sleep for 100 ms, and wait again; what comes, and the end,
   wakes those that wait at once (`CallbackAlternativeCQ`, completion_queue_cc.cc)
 
-The last two are in Ray's servers, too. Together they are a sixth of what an idle gateway takes. No
-setting changes it. Each pause is the operand of an instruction: it is changed in the process's
-memory, a worker's before Ray's part of it is made, if that instruction is where it is known to be.
-Where one differs, that one stays as it is.
+The last two are in the raylet and the control store as well, and stay as they are there: with
+longer ones a lost machine's sessions were taken over a second later.
+
+Together they are a sixth of what an idle gateway takes. No setting changes it. Each pause is the
+operand of an instruction: it is changed in this process's memory, before Ray's worker is made, if
+that instruction is where it is known to be. Where one differs, that one stays as it is.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import platform
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import ray._raylet
 import structlog
 
-__all__ = ["WAITS", "Code", "Wait", "wait_longer", "wait_longer_in"]
+__all__ = ["WAITS", "Code", "Wait", "wait_longer"]
 
 log = structlog.get_logger(__name__)
 
@@ -89,13 +90,13 @@ class Wait:
             yield from (at + len(_SPAN) + len(_MILLIS) for at in places)
 
 
-#: Of all that speak gRPC. One that ends by itself may take as long as the first more.
-_OF_GRPC = (Wait(now=250, then=2000, places=2), Wait(now=1000, then=60_000))
-#: A worker that is asked to end by a signal may take as long as the first more.
+#: A process that is asked to end by a signal may take as long as the first more, one that ends by
+#: itself as long as the third.
 WAITS = (
     Wait(name="CoreWorker.CheckSignal", now=10, then=1000),
     Wait(name="CoreWorker.RecoverObjects", now=100, then=5000),
-    *_OF_GRPC,
+    Wait(now=250, then=2000, places=2),
+    Wait(now=1000, then=60_000),
 )
 
 
@@ -103,41 +104,24 @@ WAITS = (
 def wait_longer() -> tuple[Wait, ...]:
     """Call it before Ray's worker is made; forks need not again. Returns which pauses are longer
     now. Takes a tenth of a second."""
-    return _change(os.getpid(), Path(ray._raylet.__file__), WAITS, _write)
-
-
-def wait_longer_in(pid: int) -> tuple[Wait, ...]:
-    """The same in a server of Ray's that runs: it has the last ones."""
-    try:
-        with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
-            program = Path(f"/proc/{pid}/exe").readlink()
-            return _change(pid, program, _OF_GRPC, partial(_write_into, memory))
-    except OSError as error:
-        log.info("ray.waits_stay", reason=str(error))
-        return ()
-
-
-def _change(
-    pid: int, file: Path, waits: tuple[Wait, ...], write: Callable[[int, int, int], None]
-) -> tuple[Wait, ...]:
-    """Those of the waits in the code of `file`, as that process has it, that are longer now."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return ()
+    file = Path(ray._raylet.__file__)
     changed: list[Wait] = []
     try:
-        base, last = _mapped(file, pid)
+        base, last = _mapped(file)
         # Not what is mapped already: what is read of that would count as this process's memory.
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as code:
-            for wait in waits:
+            for wait in WAITS:
                 places = wait.found(code)
                 if places and all(base + at + 4 <= last for at in places):
                     for at in places:
-                        write(base + at, wait.now, wait.then)
+                        _write(base + at, wait.now, wait.then)
                     changed.append(wait)
     except (OSError, ValueError, struct.error) as error:
         log.info("ray.waits_stay", reason=str(error))
     else:
-        if len(changed) < len(waits):
+        if len(changed) < len(WAITS):
             log.info("ray.waits_stay", changed=[(wait.name, wait.now) for wait in changed])
     return tuple(changed)
 
@@ -155,24 +139,14 @@ def _target(code: Code, at: int) -> int:
     return int(at + 4 + distance)
 
 
-def _mapped(file: Path, pid: int) -> tuple[int, int]:
+def _mapped(file: Path) -> tuple[int, int]:
     """(first, end) of the memory that the file's code is in. Raises `ValueError`."""
-    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+    for line in Path("/proc/self/maps").read_text().splitlines():
         place, rights, offset, *rest = line.split(None, 5)
         if "x" in rights and int(offset, 16) == 0 and rest[-1] == str(file):
             first, end = place.split("-")
             return int(first, 16), int(end, 16)
     raise ValueError("its library is mapped in another way")
-
-
-def _write_into(memory: BinaryIO, address: int, now: int, then: int) -> None:
-    """The same in another process's memory. While it is written, byte by byte it may be, the pause
-    is of some length between 0.2 and 61 s."""
-    memory.seek(address)
-    if memory.read(4) != struct.pack("<i", now):
-        raise ValueError("its program was changed")
-    memory.seek(address)
-    memory.write(struct.pack("<i", then))
 
 
 def _write(address: int, now: int, then: int) -> None:
