@@ -44,13 +44,17 @@ class EqualTimers:
     def _fire(self) -> None:
         loop, self._handle = asyncio.get_running_loop(), None
         now = loop.time()
-        for timer, (due, call) in list(self._running.items()):
+        for timer, (due, _) in self._running.items():
             if due > now:
                 self._handle = loop.call_at(due, self._fire)
                 return
-            del self._running[timer]
             # By itself: what it raises is its own.
-            loop.call_soon(call)
+            loop.call_soon(self._call, timer)
+
+    def _call(self, timer: int) -> None:
+        # Until now it could be stopped.
+        if (found := self._running.pop(timer, None)) is not None:
+            found[1]()
 
 
 class Timeout:

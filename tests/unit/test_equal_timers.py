@@ -36,6 +36,20 @@ async def test_what_was_stopped_is_not_called() -> None:
     await stays(lambda: called == ["late"], 0.05)
 
 
+async def test_one_that_is_due_can_still_be_stopped() -> None:
+    timers = EqualTimers(0.01)
+    called: list[str] = []
+
+    def first() -> None:
+        called.append("first")
+        timers.stop(second)
+
+    timers.start(first)
+    second = timers.start(lambda: called.append("second"))
+    await until(lambda: bool(called))
+    await stays(lambda: called == ["first"], 0.05)
+
+
 async def test_one_that_fails_does_not_hold_up_the_others() -> None:
     timers = EqualTimers(0.01)
     called = asyncio.Event()
