@@ -47,8 +47,6 @@ T = TypeVar("T")
 _POLL_SECONDS, _POLL_WELL = 1.0, 10.0
 #: Seconds between tries to reach PostgreSQL at the start; and to be moved where it does.
 _AGAIN, _ASK = 0.5, 3.0
-#: Renewals that are asked for within so many seconds go in one statement.
-_RENEWAL_WINDOW = 0.005
 #: Threads besides those that devices and their calls may hold, each for as long as the library
 #: likes: S3, files, control. They are made when they are needed.
 _SPARE_THREADS = 64
@@ -256,7 +254,7 @@ class SessionHost:
             on_unavailable=self._stores_unreachable,
         )
         if not self._assigned.alone:
-            stores.ownership = BatchedOwnership(stores.db, window=_RENEWAL_WINDOW)
+            stores.ownership = BatchedOwnership(stores.db)
         self._stores = stores
         self._factory = self._make_factory(self._settings)
         return stores

@@ -1,8 +1,8 @@
 """Lease renewals of all sessions of a process, in one statement.
 
-Each session keeps its own time (`actors.session.lease`) and asks for itself; those that ask within
-a beat go together. Who was answered together asks together again, so that after a few rounds a
-process sends a statement or two a second, however many sessions it has.
+Each session keeps its own time (`actors.session.lease`) and asks for itself, at moments that are
+the same for all of a process (`actors.ticks`): who asks in the same turn of the loop goes together.
+So a process sends a statement or two a second, however many sessions it has.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ __all__ = ["BatchedOwnership"]
 
 
 class BatchedOwnership(OwnershipStore):
-    """`OwnershipStore` with `renew` gathered over `beat` seconds.
+    """`OwnershipStore` with `renew` gathered over a turn of the loop.
 
     Safe: the owner counts from before it asked, which is before the statement is sent.
     """
 
-    def __init__(self, database: Database, *, window: float) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._window = window
         self._asked: dict[int, _Asked] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -47,7 +46,7 @@ class BatchedOwnership(OwnershipStore):
         return await answer
 
     async def _gather(self, ttl: timedelta) -> None:
-        await asyncio.sleep(self._window)
+        await asyncio.sleep(0)
         asked, self._asked = self._asked, {}
         # All of them stay as long, but for those that were started among other machines.
         for grace in {one.grace for one in asked.values()}:
@@ -69,7 +68,7 @@ class BatchedOwnership(OwnershipStore):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A renewal that waits for its beat."""
+    """A renewal that waits for the others of its turn."""
 
     epoch: int
     grace: timedelta

@@ -12,7 +12,8 @@ They look ten times a second whether they are to end, and make a date once a sec
 `Server.main_loop`): a third of what a replica or a proxy does while nobody asks.
 
 Serve's controller looks at everything ten times a second, or as seldom as its setting says: then
-each step of a start, or of a lost replica's replacement, waits so long. Its proxy looks twice a
+each step of a start, or of a lost replica's replacement, waits so long. Each time it asks the GCS
+three questions, of which only the first matters where there is one node. Its proxy looks twice a
 second whether a new HAProxy has taken over from the one before, which takes a twentieth of that.
 
 A replica that is asked to end stays reachable for seconds, until every HAProxy has left it out.
@@ -29,6 +30,7 @@ import structlog
 import uvicorn
 from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
+from ray.serve._private.constants import RAY_GCS_RPC_TIMEOUT_S
 
 from actors.supervisor.going_down import GoingDown
 from actors.ticks import until_tick
@@ -81,7 +83,8 @@ def tick_seldom() -> None:
 
 def tick_by_need() -> None:
     """In Serve's controller, before its loop begins: it looks often while something changes, and
-    else as its setting says."""
+    else as its setting says, at the machine's moments. On the only node it does not ask meanwhile
+    what is free there, and whether it drains."""
     module: Any = controller
     usual: float = module.CONTROL_LOOP_INTERVAL_S
     step = module.ServeController.run_control_loop_step
@@ -89,13 +92,32 @@ def tick_by_need() -> None:
 
     async def run_control_loop_step(self: Any, *arguments: Any) -> None:
         nonlocal steady
+        nodes = self.cluster_node_info_cache
+        vars(nodes).pop("update", None)
+        if steady > _AFTER and _alone(nodes):
+            nodes.update = _up_to_date
         await step(self, *arguments)
         statuses = [one.status for one in self.deployment_state_manager.get_deployment_statuses()]
         settled = bool(statuses) and set(statuses) == {DeploymentStatus.HEALTHY}
         steady = steady + 1 if settled else 0
-        module.CONTROL_LOOP_INTERVAL_S = usual if steady > _AFTER else min(usual, _QUICK)
+        module.CONTROL_LOOP_INTERVAL_S = (
+            until_tick(usual) if steady > _AFTER else min(usual, _QUICK)
+        )
 
     module.ServeController.run_control_loop_step = run_control_loop_step
+
+
+def _alone(nodes: Any) -> bool:
+    """Whether the cluster still has one node, and never had another."""
+    try:
+        known = nodes._gcs_client.get_all_node_info(timeout=RAY_GCS_RPC_TIMEOUT_S)
+    except Exception:  # noqa: BLE001 - the update that follows fails as well, and reports it
+        return False
+    return len(known) == 1 == len(nodes.get_alive_node_ids())
+
+
+def _up_to_date() -> None:
+    """In place of an update of what is known of nodes."""
 
 
 def poll_at_once() -> None:

@@ -21,14 +21,17 @@ class Recorded(BatchedOwnership):
     """What would be sent; sessions above 100 have another owner by now."""
 
     def __init__(self) -> None:
-        super().__init__(cast(Database, None), window=0.02)
+        super().__init__(cast(Database, None))
         self.sent: list[dict[int, int]] = []
         self.away = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def renew_all(
         self, epochs: Mapping[int, int], ttl: timedelta, away: timedelta = timedelta()
     ) -> dict[int, Renewal]:
         self.sent.append(dict(epochs))
+        await self.answers.wait()
         if self.away:
             raise Unavailable("PostgreSQL is away")
         return {i: Renewal(accepted=7 * i, alone=False) for i in epochs if i <= 100}
@@ -54,10 +57,12 @@ async def test_everybody_hears_that_the_store_is_away() -> None:
 
 async def test_one_that_gives_up_waiting_does_not_take_the_others_along() -> None:
     ownership = Recorded()
+    ownership.answers.clear()
     patient = asyncio.create_task(ownership.renew(1, 1, TTL))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
             await ownership.renew(2, 1, TTL)
+    ownership.answers.set()
     assert await patient
     assert ownership.sent == [{1: 1, 2: 1}]
 

@@ -6,17 +6,24 @@ import asyncio
 import email.utils
 import inspect
 import time
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from ray import NodeID
+from ray.core.generated import gcs_pb2
+from ray.exceptions import RpcError
 from ray.serve._private import controller, haproxy, replica
 from ray.serve._private.common import DeploymentStatus
+from ray.serve._private.default_impl import create_cluster_node_info_cache
 
 from ops.embedded.process import free_ports
 from ops.ingress.replica import drain_by_need, poll_at_once, tick_by_need, tick_seldom
+
+_ALIVE: int = getattr(gcs_pb2, "GcsNodeInfo").ALIVE  # noqa: B009 - made when it is imported
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -59,14 +66,16 @@ async def test_the_controller_ticks_often_while_something_changes_and_for_a_whil
 ) -> None:
     async def nothing(*_: object) -> None: ...
 
-    monkeypatch.setattr(controller, "CONTROL_LOOP_INTERVAL_S", 1.0)
+    monkeypatch.setattr(controller, "CONTROL_LOOP_INTERVAL_S", 1000.0)
     monkeypatch.setattr(controller.ServeController, "run_control_loop_step", nothing)
     tick_by_need()
     step: Any = controller.ServeController.run_control_loop_step
     status = SimpleNamespace(status=DeploymentStatus.UPDATING)
     deployed: list[object] = []
     manager = SimpleNamespace(get_deployment_statuses=lambda: deployed)
-    serve = SimpleNamespace(deployment_state_manager=manager)
+    nodes = create_cluster_node_info_cache(Gcs())
+    nodes.update()
+    serve = SimpleNamespace(deployment_state_manager=manager, cluster_node_info_cache=nodes)
 
     async def interval(steps: int) -> float:
         for _ in range(steps):
@@ -80,10 +89,79 @@ async def test_the_controller_ticks_often_while_something_changes_and_for_a_whil
     assert await interval(50) == 0.1
     status.status = DeploymentStatus.HEALTHY
     assert await interval(20) == 0.1
-    assert await interval(10) == 1.0
+    # To the next of the machine's moments.
+    assert 0.1 < await interval(10) <= 1000.0
     # A replica is lost.
     status.status = DeploymentStatus.UNHEALTHY
     assert await interval(1) == 0.1
+
+
+class Gcs:
+    """What Serve asks the GCS about nodes, and how often it did."""
+
+    def __init__(self, nodes: int = 1) -> None:
+        self.nodes = {
+            NodeID.from_random(): SimpleNamespace(
+                node_name="", instance_id="", labels={}, resources_total={}, state=_ALIVE
+            )
+            for _ in range(nodes)
+        }
+        self.asked: Counter[str] = Counter()
+        self.away = False
+
+    def get_all_node_info(self, timeout: float) -> dict[NodeID, SimpleNamespace]:
+        self.asked["nodes"] += 1
+        if self.away:
+            raise RpcError("away")
+        return self.nodes
+
+    def get_all_resource_usage(self, timeout: float) -> Any:
+        self.asked["free"] += 1
+        return SimpleNamespace(resource_usage_data=SimpleNamespace(batch=[]))
+
+    def get_draining_nodes(self, timeout: float) -> dict[str, int]:
+        self.asked["draining"] += 1
+        return {}
+
+
+@pytest.mark.parametrize(("nodes", "asked"), [(1, 0), (2, 5)])
+async def test_what_only_matters_among_nodes_is_asked_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, nodes: int, asked: int
+) -> None:
+    async def updated(self: Any, *_: object) -> None:
+        self.cluster_node_info_cache.update()
+
+    monkeypatch.setattr(controller, "CONTROL_LOOP_INTERVAL_S", 2.0)
+    monkeypatch.setattr(controller.ServeController, "run_control_loop_step", updated)
+    tick_by_need()
+    step: Any = controller.ServeController.run_control_loop_step
+    gcs = Gcs(nodes)
+    status = SimpleNamespace(status=DeploymentStatus.HEALTHY)
+    serve = SimpleNamespace(
+        deployment_state_manager=SimpleNamespace(get_deployment_statuses=lambda: [status]),
+        cluster_node_info_cache=create_cluster_node_info_cache(gcs),
+    )
+    for _ in range(30):
+        await step(serve, 0.0, 0.0, 0)
+    gcs.asked.clear()
+    for _ in range(5):
+        await step(serve, 0.0, 0.0, 0)
+    assert gcs.asked["nodes"] >= 5
+    assert gcs.asked["free"] == gcs.asked["draining"] == asked
+    # Another joins: it is seen in the same look.
+    gcs.nodes |= Gcs().nodes
+    await step(serve, 0.0, 0.0, 0)
+    assert len(serve.cluster_node_info_cache.get_alive_node_ids()) == nodes + 1
+    # Something changes: all is asked, one node or not.
+    gcs.asked.clear()
+    status.status = DeploymentStatus.UPDATING
+    for _ in range(2):
+        await step(serve, 0.0, 0.0, 0)
+    assert gcs.asked["free"] == 2
+    # Serve hears itself that the GCS is away.
+    gcs.away = True
+    with pytest.raises(RpcError):
+        await step(serve, 0.0, 0.0, 0)
 
 
 @pytest.mark.parametrize(("goes", "stays"), [(False, 3.0), (True, 0.0)])
