@@ -69,6 +69,8 @@ from ray._private import node, ray_constants, services
 from ray.scripts import scripts
 from ray.scripts.scripts import start
 
+from actors.zygote.ray_waits import wait_longer_in
+
 #: Without anything of Python's that would be more than the program.
 _PROGRAM = [sys.executable, "-I", "-S"]
 _WATCH = [*_PROGRAM, str(Path(ray_watch.__file__))]
@@ -132,6 +134,9 @@ class _Node(node.Node):
         """Asked every second by `ray start --block`, once everything runs."""
         became = {name: found[0].process for name, found in self.all_processes.items()}
         control_store = became.get(ray_constants.PROCESS_TYPE_GCS_SERVER)
+        for name in (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET):
+            if name in became:
+                wait_longer_in(became[name].pid)
         handed = {
             "processes": {name: process.pid for name, process in became.items()},
             "control_store": control_store.args if control_store else [],
