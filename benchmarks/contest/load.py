@@ -20,8 +20,10 @@ _AT_ONCE = 4
 _READY_SECONDS = 120.0
 #: For what is under way when the time is over.
 _LATE_SECONDS = 20.0
-_SETTLED_SECONDS = 5.0
-_RESTING_SECONDS = 10.0
+#: A gateway makes its spare process a minute and a quarter after its start.
+_SETTLED_SECONDS = 100.0
+#: What comes once in ten seconds comes in it some times.
+_RESTING_SECONDS = 40.0
 _FRIENDS = 4
 
 
