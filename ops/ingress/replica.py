@@ -109,11 +109,13 @@ def tick_by_need() -> None:
 
 def _alone(nodes: Any) -> bool:
     """Whether the cluster still has one node, and never had another."""
+    if len(nodes.get_alive_node_ids()) != 1:
+        return False
     try:
         known = nodes._gcs_client.get_all_node_info(timeout=RAY_GCS_RPC_TIMEOUT_S)
     except Exception:  # noqa: BLE001 - the update that follows fails as well, and reports it
         return False
-    return len(known) == 1 == len(nodes.get_alive_node_ids())
+    return len(known) == 1
 
 
 def _up_to_date() -> None:
