@@ -15,7 +15,7 @@ from yarl import URL
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.domain.errors import Invalid
 from cluster.media.addresses import allowed_networks
-from cluster.webhooks.guarded_resolver import GuardedResolver
+from cluster.media.guarded_resolver import GuardedResolver
 
 __all__ = ["ITSELF", "SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootError", "Upload"]
 

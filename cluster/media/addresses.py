@@ -11,15 +11,11 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
-from typing import Any
 from urllib.parse import urlsplit
-
-import httpcore
 
 from cluster.domain.errors import Invalid
 
 __all__ = [
-    "GuardedBackend",
     "allowed_networks",
     "is_public",
     "permitted",
@@ -57,48 +53,6 @@ def permitted(address: Address, allowed: Iterable[Network]) -> bool:
     return is_public(address) or any(
         address in network for network in allowed if network.version == address.version
     )
-
-
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections to permitted addresses only. Raises `Invalid` for others."""
-
-    def __init__(self, allowed: Iterable[Network]) -> None:
-        self._allowed = list(allowed)
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        addresses = await resolved(host, port)
-        # All of them must be fine: a name that also points inside is not to be trusted.
-        for address in addresses:
-            if not permitted(address, self._allowed):
-                raise Invalid("the URL leads to an address that is not public", field="url")
-        last: Exception | None = None
-        for address in addresses[:4]:
-            try:
-                return await self._inner.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
-        raise last or httpcore.ConnectError(f"no address of {host} answers")
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        raise Invalid("the URL leads to a socket of this machine", field="url")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 async def resolved(host: str, port: int) -> list[Address]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,10 +11,12 @@ from email.message import EmailMessage
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
 
-import httpcore
+import aiohttp
+from yarl import URL
 
 from cluster.domain.errors import Invalid
-from cluster.media.addresses import GuardedBackend, allowed_networks
+from cluster.media.addresses import allowed_networks
+from cluster.media.guarded_resolver import GuardedResolver
 from cluster.media.spool import LocalFile, Spool
 from cluster.settings import MediaSettings
 
@@ -28,7 +29,7 @@ _CONNECT_SECONDS = 10.0
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _PIECE = 1 << 20
 _EXTENDED = re.compile(r";\s*filename\*\s*=\s*([\w-]+)'[^']*'([^;]+)", re.IGNORECASE)
-_AGENT = b"Mozilla/5.0 (compatible; whatsapp-session-gateway)"
+_AGENT = "Mozilla/5.0 (compatible; whatsapp-session-gateway)"
 
 
 class Fetcher:
@@ -37,8 +38,7 @@ class Fetcher:
     def __init__(self, settings: MediaSettings) -> None:
         """Raises `ValueError` when the allowed networks cannot be read."""
         self._settings = settings
-        self._allowed = allowed_networks(settings.fetch_allow)
-        self._tls: ssl.SSLContext | None = None
+        self._resolver = GuardedResolver(allowed_networks(settings.fetch_allow))
 
     async def fetch(
         self, url: str, spool: Spool, name: str = "file", *, seconds: float | None = None
@@ -51,15 +51,17 @@ class Fetcher:
                 return await self._follow(url, spool, name)
         except TimeoutError as error:
             raise Invalid(f"the URL did not answer within {limit:g} s", field="url") from error
-        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+        except aiohttp.ClientConnectorDNSError as error:
+            raise Invalid("the URL's host has no address", field="url") from error
+        except aiohttp.ClientOSError as error:
             raise Invalid("the URL's server cannot be reached", field="url") from error
-        except (httpcore.ProtocolError, ssl.SSLError, ValueError) as error:
+        except (aiohttp.ClientError, ValueError) as error:
             raise Invalid("the URL's server does not speak HTTP properly", field="url") from error
 
     async def _follow(self, url: str, spool: Spool, name: str) -> LocalFile:
         for _ in range(_REDIRECTS + 1):
             async with self._get(url) as response:
-                headers = {k.lower().decode(): v.decode("latin-1") for k, v in response.headers}
+                headers = {name.lower(): text for name, text in response.headers.items()}
                 if response.status in _MOVED and "location" in headers:
                     url = urljoin(url, headers["location"])
                     continue
@@ -67,45 +69,38 @@ class Fetcher:
                     raise Invalid(f"the URL answered {response.status}", field="url")
                 return await spool.take(
                     name,
-                    _plain(response.aiter_stream(), headers.get("content-encoding", "")),
+                    _plain(response.content.iter_any(), headers.get("content-encoding", "")),
                     mimetype=headers.get("content-type", "").partition(";")[0].strip().lower(),
                     filename=_filename(url, headers),
                 )
         raise Invalid("the URL redirects too often", field="url")
 
     @asynccontextmanager
-    async def _get(self, url: str) -> AsyncIterator[httpcore.Response]:
+    async def _get(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Invalid("the URL must begin with http:// or https://", field="url")
-        if self._tls is None:
-            self._tls = await asyncio.to_thread(ssl.create_default_context)
         host = parts.hostname.encode("idna").decode() if ":" not in parts.hostname else ""
         place = host or f"[{parts.hostname}]"
+        # An address in the URL itself, in whatever letters, is not asked of the resolver.
+        self._resolver.check(place)
         port = f":{parts.port}" if parts.port else ""
         target = parts.path or "/"
         clean = f"{parts.scheme}://{place}{port}{_quoted(target)}"
         if parts.query:
             clean += f"?{_quoted(parts.query)}"
         async with (
-            httpcore.AsyncConnectionPool(
-                ssl_context=self._tls, network_backend=GuardedBackend(self._allowed)
-            ) as pool,
-            pool.stream(
-                "GET",
-                clean,
-                headers=[
-                    (b"User-Agent", _AGENT),
-                    (b"Accept", b"*/*"),
-                    (b"Accept-Encoding", b"identity"),
-                ],
-                extensions={
-                    "timeout": {
-                        "connect": _CONNECT_SECONDS,
-                        "read": self._settings.fetch_timeout_seconds,
-                    }
-                },
-            ) as response,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=self._resolver, force_close=True),
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=_CONNECT_SECONDS, sock_read=self._settings.fetch_timeout_seconds
+                ),
+                headers={"User-Agent": _AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # A few bytes may unpack to gigabytes: see `_plain`.
+                auto_decompress=False,
+            ) as session,
+            session.get(URL(clean, encoded=True), allow_redirects=False) as response,
         ):
             yield response
 

@@ -12,7 +12,7 @@ from yarl import URL
 from cluster.domain.errors import Invalid
 from cluster.domain.outcome import Outcome
 from cluster.media.addresses import allowed_networks
-from cluster.webhooks.guarded_resolver import GuardedResolver
+from cluster.media.guarded_resolver import GuardedResolver
 
 __all__ = ["Poster"]
 

@@ -1,4 +1,4 @@
-"""Names to addresses for POSTs: only addresses that webhooks may lead to come out."""
+"""Names to addresses for requests to URLs of callers: only permitted addresses come out."""
 
 from __future__ import annotations
 
