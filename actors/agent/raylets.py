@@ -31,11 +31,14 @@ _PROBE_SECONDS, _UNREGISTER_SECONDS = 1.0, 3.0
 #: A connection that was not used for so many seconds is closed.
 _UNUSED_SECONDS = 10.0
 _HEALTH = "/grpc.health.v1.Health/Check"
+#: gRPC gives a channel the connection of another to the same address, which may be closing, broken
+#: or waiting to be tried again (grpc_types.h, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL).
+_OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 #: `NodeDeathInfo.UNEXPECTED_TERMINATION` (gcs.proto).
 _UNEXPECTED = 2
 #: A resource that Ray gives to the head.
 _HEAD = "node:__internal_head__"
-#: Of its own: Ray's calls hold the threads of others for a minute while the GCS is away.
+#: Of its own: Ray's calls hold the threads of others for a minute while the GCS is unreachable.
 _THREADS = ThreadPoolExecutor(8, "raylets")
 
 T = TypeVar("T")
@@ -63,8 +66,8 @@ class Raylet:
 
 def alive_raylets() -> tuple[list[Raylet], int]:
     """Of all nodes but the head, by Ray, and how many nodes there are with it; blocks while the GCS
-    is away. The head is lost with its GCS, to which nothing can be reported; the next head that
-    registers has it called dead."""
+    is unreachable. The head is lost with its GCS, to which nothing can be reported; the next head
+    that registers has it called dead."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     raylets = [
         Raylet(
@@ -116,7 +119,7 @@ class Probes:
         except (TimeoutError, OSError):
             return Found.SILENT
         # The kernel takes connections for a process that is stopped.
-        channel = init_grpc_channel(address)
+        channel = init_grpc_channel(address, _OWN_CONNECTION)
         if await in_thread(partial(_asked, channel)) is None:
             self._channels[address] = channel, self._clock()
             return Found.ANSWERS
