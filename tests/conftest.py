@@ -8,13 +8,14 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import pytest_asyncio
 import structlog
 
-from cluster.settings import Settings, StoreSettings
+from cluster.settings import HttpSettings, Settings, StoreSettings
 from cluster.stores import Stores
 from cluster.stores.migrate import migrate
 from ops.embedded import EmbeddedStores
@@ -35,11 +36,14 @@ hypothesis.settings.load_profile("gateway")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one worker runs when tests run side by side: a file, or all that shares the gateway of
-    the acceptance tests. And what belongs to the attack suite by its place."""
+    """What one worker runs when tests run side by side: a file, all that shares the gateway of the
+    acceptance tests, or a test whose code runs in a fresh process. And what belongs to the attack
+    suite by its place."""
     for item in items:
-        shared = "gateway" in getattr(item, "fixturenames", ()) and "acceptance" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("gateway" if shared else str(item.path)))
+        fixtures = getattr(item, "fixturenames", ())
+        shared = "gateway" in fixtures and "acceptance" in item.path.parts
+        alone = item.nodeid if "fresh" in fixtures else str(item.path)
+        item.add_marker(pytest.mark.xdist_group("gateway" if shared else alone))
         if item.path.is_relative_to(_ATTACKS):
             item.add_marker(pytest.mark.attack)
 
@@ -80,6 +84,14 @@ async def stores(store_settings: Settings) -> AsyncIterator[Stores]:
     opened = await Stores.open(store_settings)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def document() -> dict[str, Any]:
+    """The OpenAPI document. One for all: it takes seconds to make."""
+    from api.app import create_app
+
+    return create_app(lambda: None, HttpSettings()).openapi()  # type: ignore[arg-type, return-value]
 
 
 @pytest.fixture

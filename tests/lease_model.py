@@ -219,22 +219,17 @@ class Around(NamedTuple):
 
 #: Label, the process after it, the store after it, how far the peers are then, what is wrong.
 _Move: TypeAlias = tuple[str, Process, Store, int, str]
-#: Every process that came up: states have their places in it, which are compared at once.
+#: Every process and every store that came up: states have their places in these, which are compared
+#: at once.
 _known: list[Process] = []
+_known_stores: list[Store] = []
 
 
-class State(NamedTuple):
-    store: Store
-    #: in one order, as it does not matter which is which
-    processes: tuple[int, int]
-    #: how far the peers have followed the ratchet
-    used: int = 0
-    starts: int = 0
-    #: the device store of a dead process on the node's disk: (epoch, ratchet position)
-    disk: tuple[int, int] | None = None
-    #: no other machine is there; how often that changed
-    alone: bool = True
-    joins: int = 0
+#: Places of the store and of the processes, which are in one order as it does not matter which is
+#: which; how far the peers have followed the ratchet; starts; the device store of a dead process on
+#: the node's disk: (epoch, ratchet position); whether no other machine is there, and how often that
+#: changed. A plain tuple: most of a search is making them.
+State: TypeAlias = tuple[int, int, int, int, int, tuple[int, int] | None, bool, int]
 
 
 @dataclass(frozen=True)
@@ -258,31 +253,43 @@ def search(
 
 
 def _search(guards: frozenset[str], about: Question, limit: int) -> Violation | int:
-    first = State(Store(), (_place(Process()), _place(Process())))
+    store, processes = Store(), (_place(Process()), _place(Process()))
     if about == "staying":
         store, _, _ = Store().claim(AWAY)
         owner = Process(phase="connected", epoch=1, device="ready", grace=AWAY)
-        first = State(store, _pair(_place(Process()), _place(owner)))
-    seen: dict[State, tuple[State, str] | None] = {first: None}
+        processes = _pair(_place(Process()), _place(owner))
+    first: State = (_store_place(store), *processes, 0, 0, None, True, 0)
+    #: from where each was come to
+    seen: dict[State, State | None] = {first: None}
     queue = deque([first])
     while queue:
         state = queue.popleft()
-        for label, following, wrong in _steps(state, guards, about):
+        for place, label, following, wrong in _steps(state, guards, about):
             if wrong:
-                return Violation(wrong, (*_path(seen, state), label))
+                return Violation(
+                    wrong, (*_path(seen, state, guards, about), _step_of(place, label))
+                )
             if following not in seen:
-                seen[following] = (state, label)
+                seen[following] = state
                 queue.append(following)
         assert len(seen) < limit, "the model is too large"
     return len(seen)
 
 
-def _path(seen: dict[State, tuple[State, str] | None], state: State) -> tuple[str, ...]:
+def _path(
+    seen: dict[State, State | None], state: State, guards: frozenset[str], about: Question
+) -> tuple[str, ...]:
+    """The steps to it, each taken anew: to note them all takes as long as to find them."""
     steps: list[str] = []
-    while (came := seen[state]) is not None:
-        state = came[0]
-        steps.append(came[1])
+    while (before := seen[state]) is not None:
+        taken = next(step for step in _steps(before, guards, about) if step[2] == state)
+        steps.append(_step_of(*taken[:2]))
+        state = before
     return tuple(reversed(steps))
+
+
+def _step_of(place: int | None, label: str) -> str:
+    return label if place is None else f"{_known[place].phase}/{_known[place].epoch} {label}"
 
 
 @cache
@@ -291,51 +298,51 @@ def _place(process: Process) -> int:
     return len(_known) - 1
 
 
+@cache
+def _store_place(store: Store) -> int:
+    _known_stores.append(store)
+    return len(_known_stores) - 1
+
+
 def _pair(one: int, other: int) -> tuple[int, int]:
     return (one, other) if one <= other else (other, one)
 
 
 def _steps(
     state: State, guards: frozenset[str], about: Question
-) -> Iterator[tuple[str, State, str]]:
-    first, second = state.processes
+) -> Iterator[tuple[int | None, str, State, str]]:
+    """(the process that takes it, what it is, the state after it, what is wrong)"""
+    at, first, second, used, starts, disk, alone, joins = state
+    may_start = starts < STARTS[about]
     # Of two of a kind, one.
     for place, beside in ((first, second), (second, first))[: 1 + (first != second)]:
-        process, other = _known[place], _known[beside]
-        around = Around(
-            state.store,
-            state.used,
-            state.starts < STARTS[about],
-            state.disk,
-            state.alone,
-            other.is_of(process.epoch - 1),
-            other.phase in ("connecting", "connected"),
-        )
-        for label, following, store, used, wrong in _moves(around, place, guards, about):
-            disk = _left_behind(state.disk, process, label) if about == "stores" else None
-            starts = state.starts + (label == "starts")
-            connected = other.phase == _known[following].phase == "connected"
-            processes = _pair(following, beside)
-            yield (
-                f"{process.phase}/{process.epoch} {label}",
-                State(store, processes, used, starts, disk, state.alone, state.joins),
-                wrong or ("two connections at once" if connected else ""),
-            )
-    if about == "staying" and state.joins < _JOINS:
-        yield (
-            "a machine joins or leaves",
-            state._replace(alone=not state.alone, joins=state.joins + 1),
-            "",
-        )
+        predecessor, phase = _other(place, beside)
+        moves = _moves(place, at, used, may_start, disk, alone, predecessor, phase, guards, about)
+        for label, following, store, then_used, left, wrong in moves:
+            low, high = (following, beside) if following <= beside else (beside, following)
+            then_starts = starts + 1 if label == "starts" else starts
+            after = (store, low, high, then_used, then_starts, left, alone, joins)
+            yield place, label, after, wrong
+    if about == "staying" and joins < _JOINS:
+        after = (at, first, second, used, starts, disk, not alone, joins + 1)
+        yield None, "a machine joins or leaves", after, ""
     if about != "stores" and _may_wait(first, guards) and _may_wait(second, guards):
         longest = TTL + AWAY if about == "staying" else TTL
-        processes = _pair(_aged(first, longest, guards), _aged(second, longest, guards))
-        store, seen = state.store, state.store.seen
-        if seen >= 0:
-            store = store._replace(seen=min(seen + 1, TTL))
-        yield "time passes", state._replace(processes=processes, store=store), ""
-    if about == "seen" and state.store.seen < 0 and state.store.epoch:
-        yield "an agent reads leases", state._replace(store=state.store._replace(seen=0)), ""
+        low, high = _pair(_aged(first, longest, guards), _aged(second, longest, guards))
+        after = (_seen_longer(at), low, high, used, starts, disk, alone, joins)
+        yield None, "time passes", after, ""
+    if about == "seen" and _known_stores[at].seen < 0 and _known_stores[at].epoch:
+        read = _store_place(_known_stores[at]._replace(seen=0))
+        after = (read, first, second, used, starts, disk, alone, joins)
+        yield None, "an agent reads leases", after, ""
+
+
+@cache
+def _seen_longer(at: int) -> int:
+    store = _known_stores[at]
+    if store.seen < 0:
+        return at
+    return _store_place(store._replace(seen=min(store.seen + 1, TTL)))
 
 
 def _left_behind(
@@ -377,14 +384,46 @@ def _aged(place: int, longest: int, guards: frozenset[str]) -> int:
 
 
 @cache
+def _other(place: int, beside: int) -> tuple[bool, str]:
+    """Whether the other process is the owner before it, and lives; its phase, if it has a
+    connection or is about to."""
+    phase = _known[beside].phase
+    predecessor = _known[beside].is_of(_known[place].epoch - 1)
+    return predecessor, phase if phase in ("connecting", "connected") else ""
+
+
+@cache
 def _moves(
-    around: Around, place: int, guards: frozenset[str], about: Question
-) -> tuple[tuple[str, int, Store, int, str], ...]:
-    """What a process may do, and what may happen to it; most of it comes up in many states."""
-    return tuple(
-        (label, _place(following), store, used, wrong)
-        for label, following, store, used, wrong in _process(around, _known[place], guards, about)
+    place: int,
+    at: int,
+    used: int,
+    may_start: bool,
+    disk: tuple[int, int] | None,
+    alone: bool,
+    predecessor: bool,
+    other: str,
+    guards: frozenset[str],
+    about: Question,
+) -> tuple[tuple[str, int, int, int, tuple[int, int] | None, str], ...]:
+    """What a process may do, and what may happen to it, with what is on the disk then; most of it
+    comes up in many states. `other`: see `_other`."""
+    process = _known[place]
+    around = Around(
+        store=_known_stores[at],
+        used=used,
+        may_start=may_start,
+        disk=disk,
+        alone=alone,
+        predecessor=predecessor,
+        connected=bool(other),
     )
+    moves = []
+    for label, following, store, then_used, wrong in _process(around, process, guards, about):
+        left = _left_behind(disk, process, label) if about == "stores" else None
+        if not wrong and other == following.phase == "connected":
+            wrong = "two connections at once"
+        moves.append((label, _place(following), _store_place(store), then_used, left, wrong))
+    return tuple(moves)
 
 
 def _process(

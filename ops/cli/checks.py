@@ -41,6 +41,14 @@ _UNCHECKED = {"unit", "attack"}
 #: One file to a worker; the order stays, as the longest come first.
 _BESIDE = ["--dist", "loadgroup", "--no-loadscope-reorder"]
 _MOST_WORKERS = 4
+
+
+def _workers(tier: str | None) -> int:
+    """More than there are processors, as tests wait a third of their time; unit tests most."""
+    processors = os.cpu_count() or 1
+    return min(2 * processors if tier == "unit" else processors + 1, _MOST_WORKERS)
+
+
 #: Of the tests' own processes, workers too; not of Ray's and of other programs.
 _COVERAGE = [
     *(
@@ -70,13 +78,15 @@ def run_checks(
     tier = given.pop(0) if given and given[0] in _TIERS else None
     tests = [_PYTHON, "-m", "pytest"]
     if tier or not given:
-        tests += ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS)), *_BESIDE]
+        tests += ["-n", str(_workers(tier)), *_BESIDE]
     tests += _COVERAGE if coverage else []
     checks = {
         **({} if tier in _UNCHECKED else _CHECKS),
         "pytest": [*tests, *(_TIERS[tier] if tier else []), *given],
     }
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Tests start hundreds of processes: each would compile what it imports.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if tier == "all":
         environment["GATEWAY_SLOW_TESTS"] = "1"
     for name, command in checks.items():

@@ -4,6 +4,7 @@ tests/acceptance/test_any_request.py asks the same."""
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -22,8 +23,10 @@ _TEXTS = {
 
 
 @pytest.mark.parametrize("text", _TEXTS)
-async def test_any_text_in_a_query(front: Front, victim: SessionRecord, text: str) -> None:
-    document, operator = front.app.openapi(), front.operator()
+async def test_any_text_in_a_query(
+    front: Front, document: dict[str, Any], victim: SessionRecord, text: str
+) -> None:
+    operator = front.operator()
     failed, asked = dict[object, str](), 0
     for shot in shots(document, victim.name):
         if shot.method != "GET" or shot.template.endswith("/stream"):
@@ -42,8 +45,10 @@ async def test_any_text_in_a_query(front: Front, victim: SessionRecord, text: st
 
 
 @pytest.mark.parametrize("text", ["NUL", "no UTF-8"])
-async def test_any_text_in_a_path(front: Front, victim: SessionRecord, text: str) -> None:
-    document, operator = front.app.openapi(), front.operator()
+async def test_any_text_in_a_path(
+    front: Front, document: dict[str, Any], victim: SessionRecord, text: str
+) -> None:
+    operator = front.operator()
     failed, asked = dict[object, str](), 0
     for template, operations in document["paths"].items():
         if template.endswith("/stream"):

@@ -50,7 +50,7 @@ class Chatwoot:
     @contextmanager
     def running(cls, host: str = "127.0.0.1") -> Iterator[Chatwoot]:
         one = cls(host)
-        thread = threading.Thread(target=one._server.serve_forever, daemon=True)
+        thread = threading.Thread(target=one._server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield one

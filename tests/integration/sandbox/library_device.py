@@ -14,11 +14,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import actors  # noqa: F401 - before the library: as in a session's process, less of it is loaded
 from actors.zygote.import_stubs import SESSION_PROCESS
-from sandbox.app import Endpoints
+
+if TYPE_CHECKING:
+    # The whole sandbox, of which the device's process needs nothing.
+    from sandbox.app import Endpoints
 
 _ROOT = Path(__file__).parents[3]
 if str(_ROOT / "tests") not in sys.path:

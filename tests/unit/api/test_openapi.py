@@ -6,18 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from fake_gateway import FakeGateway, served
-
-from api.app import create_app
-from cluster.settings import HttpSettings
-
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return create_app(served(FakeGateway()), HttpSettings()).openapi()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -62,7 +62,7 @@ def test_sessions_that_nobody_owns_degrade_it() -> None:
 async def test_each_store_is_reported_while_owners_cannot_be_counted() -> None:
     class WithoutPostgresql(FakeGateway):
         async def ownerless(self) -> int:
-            raise Unavailable("PostgreSQL is away")
+            raise Unavailable("PostgreSQL is unreachable")
 
     probe = HealthProbe()
     health = await probe.take(cast(Gateway, WithoutPostgresql(store_ok=False)))

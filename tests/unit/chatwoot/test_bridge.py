@@ -150,7 +150,7 @@ def answering() -> Iterator[Any]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield Handler, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

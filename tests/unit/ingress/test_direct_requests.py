@@ -54,6 +54,12 @@ async def served(
         await send({"type": "http.response.start", "status": 418, "headers": []})
         await send({"type": "http.response.body"})
 
+    async def main_loop(server: uvicorn.Server) -> None:
+        await server.on_tick(0)
+        await until(lambda: server.should_exit, 60)
+
+    # The product's looks once a second whether it is to end.
+    monkeypatch.setattr(uvicorn.Server, "main_loop", main_loop)
     replicas: Any = type("Replicas", (), {"_direct_ingress_asgi": usual})
     monkeypatch.setattr(replica, "Replica", replicas)
     monkeypatch.setattr(http_util, "RequestIdMiddleware", http_util.RequestIdMiddleware)

@@ -51,7 +51,7 @@ def streaming(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(tail, "_PAUSE_SECONDS", 0.01)
     _Streams.parts = iter([EVENTS[:2], EVENTS[2:]])
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Streams)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

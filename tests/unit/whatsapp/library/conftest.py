@@ -16,6 +16,7 @@ from neonize._binder import gocode
 
 from actors.whatsapp.library.machines import Machine, this_machine
 from actors.whatsapp.library.patching import PAGE, map_near, write_code
+from actors.zygote.import_stubs import SESSION_PROCESS
 
 Fresh = Callable[..., str]
 #: Maps pages near the library; the first gets pieces of code, by offset.
@@ -36,18 +37,20 @@ def machine() -> Machine:
 
 @pytest.fixture
 def fresh() -> Fresh:
-    """What some code prints last in a new process: a changed library stays changed."""
+    """What some code prints last in a new process, as one that hosts sessions: a changed library
+    stays changed."""
 
     def run(code: str, *arguments: str, environment: dict[str, str] | None = None) -> str:
         root = str(Path(__file__).parents[4])
         paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [*_EMULATOR, sys.executable, "-c", code, *arguments],
+            [*_EMULATOR, sys.executable, "-c", f"import actors\n{code}", *arguments],
             capture_output=True,
             text=True,
             timeout=240 if _EMULATOR else 60,
             check=False,
-            env={"PYTHONPATH": paths, "PATH": "/usr/bin:/bin"} | (environment or {}),
+            env={"PYTHONPATH": paths, "PATH": "/usr/bin:/bin", SESSION_PROCESS: "1"}
+            | (environment or {}),
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return (done.stdout.splitlines() or [""])[-1]
