@@ -60,7 +60,7 @@ def _start(settings: Settings, timeout: float) -> None:
 
 
 def _make_bucket(settings: Settings) -> None:
-    """A new S3 server has none. One that is away, or keeps its buckets to itself, holds up
+    """A new S3 server has none. One that is unreachable, or keeps its buckets to itself, holds up
     nothing: checkpoints wait, and `/health/ready` says so."""
     try:
         asyncio.run(ObjectStore(settings.stores).ensure_bucket())

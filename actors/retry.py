@@ -1,4 +1,4 @@
-"""What cannot be done while a store is away is done when it is back."""
+"""What cannot be done while a store is unreachable is done when it is back."""
 
 from __future__ import annotations
 

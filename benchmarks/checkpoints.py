@@ -22,7 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from actors.checkpoint import Checkpointer, Sealer, pages
+from actors.checkpoint import pages
+from actors.checkpoint.checkpointer import Checkpointer
+from actors.checkpoint.sealer import Sealer
 from actors.checkpoint.snapshot import take_snapshot
 from benchmarks.shared.folder import working_folder
 from cluster.domain.session import DesiredState

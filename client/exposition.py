@@ -122,7 +122,7 @@ class _Read(Collector):
 
 
 async def exposition(stores: Stores) -> bytes:
-    """The text. While PostgreSQL is away it says that, and nothing else."""
+    """The text. While PostgreSQL is unreachable it says that, and nothing else."""
     found = await _stores(stores)
     try:
         found += await _cluster(stores)

@@ -85,7 +85,7 @@ class Gateway:
             self._stores = None
 
     async def stores(self) -> Stores:
-        """The open stores (for the verbs). Raises `Unavailable` when PostgreSQL is away."""
+        """The open stores (for the verbs). Raises `Unavailable` when PostgreSQL is unreachable."""
         if self._stores is None:
             async with self._opening:
                 if self._stores is None:

@@ -1,7 +1,7 @@
 """Session → actor: cached handles, looked up off the request path, dropped when they fail.
 
-`ray.get_actor` blocks while the control store is away, so it runs in a thread, with a bound, and
-only for sessions this process has not spoken to yet. A handle stays good across restarts of its
+`ray.get_actor` blocks while the control store is unreachable, so it runs in a thread, with a bound,
+and only for sessions this process has not spoken to yet. A handle stays good across restarts of its
 actor (Ray, "Actor fault tolerance").
 """
 
@@ -28,7 +28,7 @@ __all__ = ["Ping", "Router", "ensure_ray"]
 log = structlog.get_logger(__name__)
 
 _LOOKUP_SECONDS = 5.0
-#: Of its own: a lookup holds its thread for a minute while the control store is away.
+#: Of its own: a lookup holds its thread for a minute while the control store is unreachable.
 _LOOKUPS = ThreadPoolExecutor(8, "lookups")
 #: How long a call that may be repeated is carried across a takeover, and the pauses in between.
 _CARRY_SECONDS = 30.0
@@ -226,7 +226,7 @@ class Router:
         except ValueError as error:
             raise _NoActorError(name) from error
         except (TimeoutError, RayError) as error:
-            raise Unavailable("the cluster's directory is away", retry_after=2) from error
+            raise Unavailable("the cluster's directory is unreachable", retry_after=2) from error
 
     def _found(self, name: str, lookup: asyncio.Future[Any]) -> None:
         """Keep the handle, unless it was forgotten meanwhile."""

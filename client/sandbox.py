@@ -33,7 +33,7 @@ class SandboxControl:
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer's JSON; None without any. Raises `NotFound`, `Conflict`, `Invalid` as the
-        sandbox says, and `Unavailable` when it is away."""
+        sandbox says, and `Unavailable` when it is unreachable."""
         answer = await self._request(method, path, body)
         return answer.json() if answer.content else None
 

@@ -128,8 +128,8 @@ class LeaseSettings(BaseSettings):
         None,
         ge=0,
         description="Where all nodes are on one machine, owners stay connected for so long while "
-        "PostgreSQL is away (SPOOL_FSYNC must be on). 0: they fence themselves. Empty: 60 with "
-        "LEASE_ONE_MACHINE, else 0.",
+        "PostgreSQL is unreachable (SPOOL_FSYNC must be on). 0: they fence themselves. Empty: 60 "
+        "with LEASE_ONE_MACHINE, else 0.",
     )
     one_machine: bool = Field(
         False,
@@ -399,7 +399,7 @@ class LimitSettings(BaseSettings):
     )
     without_redis: Literal["memory", "refuse"] = Field(
         "memory",
-        description="While Redis is away: each replica counts by itself, or requests are refused.",
+        description="Without Redis: each replica counts by itself, or requests are refused.",
     )
 
     @field_validator("per_key", "per_tenant", "per_session", "per_stranger")

@@ -79,7 +79,7 @@ class WorkerAgent:
         self._stop.set()
 
     async def run(self) -> None:
-        """Beat until `stop`. What goes wrong in a beat is logged, and the next one is tried."""
+        """Send heartbeats until `stop`. One that fails is logged, and the next one is tried."""
         await self._emit("worker.registered", self._node)
         while not self._stop.is_set():
             try:

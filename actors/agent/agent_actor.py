@@ -190,7 +190,7 @@ class WorkerAgentActor:
         return until_tick(_ALONE_SECONDS if self._alone else _LEASES_SECONDS)
 
     async def _know_raylets(self) -> None:
-        """While the GCS is away those that it knew last are looked at."""
+        """While the GCS is unreachable those that it knew last are looked at."""
         while True:
             try:
                 # For as long as it takes: one that is given up would still hold its thread.

@@ -3,7 +3,7 @@
 An owner's status is as old as its lease. Each agent looks; the first changes the row and emits the
 event. A lease counts as lapsed when the same one was seen for its whole length, and half a second
 more, on this process's own clock: an owner without a renewal for so long has fenced itself, and
-says its status anew when it owns again. The server's clock decides nothing (fencing.md).
+publishes its status anew when it reacquires. The server's clock decides nothing (fencing.md).
 
 What is seen twice without a renewal is written down for successors on this node.
 """

@@ -96,7 +96,7 @@ class LostNodes:
                 silence = await self._silence()
         except (TimeoutError, GatewayError):
             return {}
-        # It was PostgreSQL that was away, from here or from everybody.
+        # It was PostgreSQL that was unreachable, from here or from everybody.
         return {} if silence.get(self._me, _QUIET) >= _QUIET_REFUSED else silence
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from actors.session.device_store import abandoned
+from actors.session.device_store import orphaned
 from actors.session.spool import Spool
 from actors.ticks import until_tick
 from cluster.domain.errors import GatewayError, SessionNotFound
@@ -54,7 +54,7 @@ class OrphanedSpools:
 
     async def poll(self) -> None:
         """Give away what can be given away now. Raises `GatewayError`, `OSError`."""
-        folders = await asyncio.to_thread(abandoned, self._root)
+        folders = await asyncio.to_thread(orphaned, self._root)
         if not folders:
             return
         starts = {start.session_id: start for start in await self._stores.starts.list()}
@@ -70,8 +70,8 @@ class OrphanedSpools:
         """Whether the owner, on this node, has its own folder by now, and so left this one: what
         it finds when it starts it looks after itself."""
         own = folder.parent / str(epoch)
-        abandoned_ones = [path for _, path in left]
-        return int(folder.name) < epoch and own.exists() and own not in abandoned_ones
+        orphaned_ones = [path for _, path in left]
+        return int(folder.name) < epoch and own.exists() and own not in orphaned_ones
 
     async def _give(self, session_id: int, folder: Path) -> None:
         spool = folder / "received.spool"

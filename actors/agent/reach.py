@@ -30,7 +30,7 @@ class Reach:
     def __init__(
         self, probe: Callable[[], Awaitable[bool]], report: Callable[[bool], Awaitable[None]]
     ) -> None:
-        """`report`: WhatsApp is away; may raise `GatewayError`."""
+        """`report`: WhatsApp is unreachable; may raise `GatewayError`."""
         self._probe = probe
         self._report = report
         self._unreachable = False

@@ -3,12 +3,3 @@
 PostgreSQL says which checkpoints exist (`cluster.stores.checkpoints`); S3 only holds bytes.
 See docs/decisions/checkpoints.md.
 """
-
-from __future__ import annotations
-
-from actors.checkpoint.checkpointer import Checkpointer
-from actors.checkpoint.forget import forget_sessions
-from actors.checkpoint.restore import RestoreReport, restore
-from actors.checkpoint.sealer import Sealer, SealError
-
-__all__ = ["Checkpointer", "RestoreReport", "SealError", "Sealer", "forget_sessions", "restore"]

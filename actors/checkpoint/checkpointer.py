@@ -129,7 +129,7 @@ class Checkpointer:
     async def checkpoint(self, reason: str) -> None:
         """Write one now, unless nothing changed since the last one of this epoch.
 
-        Raises `NotOwner`, or `Unavailable` when a store is away.
+        Raises `NotOwner`, or `Unavailable` when a store is unreachable.
         """
         async with self._lock:
             trace, self._trace = self._trace, ""

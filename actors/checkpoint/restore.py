@@ -55,8 +55,8 @@ async def restore(
     The ratchets of one that is not `trusted` to be the very latest are forgotten before the file
     has its name: whatever interrupts this, a store is finished or not there. `epoch`: as the owner,
     remember which were damaged; those are tried last. Raises `NotOwner`, `Unavailable` when a store
-    is away, or when there are checkpoints and none can be restored: linking anew then is for a
-    person to decide.
+    is unreachable, or when there are checkpoints and none can be restored: linking anew then is for
+    a person to decide.
     """
     rows = await store.rows(session_id)
     parts = _Parts(objects)

@@ -11,7 +11,7 @@ from cluster.stores import Stores
 
 
 async def main() -> None:
-    """Deliver until asked to end. Raises `Unavailable` when PostgreSQL is away at the start."""
+    """Deliver until asked to end. Raises `Unavailable` without PostgreSQL at the start."""
     settings = Settings()
     stores = await Stores.open(settings, plan_once=True)
     try:

@@ -41,7 +41,7 @@ T = TypeVar("T")
 _PAGE, _TURN = 50, 200
 #: Beyond the time of one POST, for writing down what became of it.
 _LEASE_MARGIN = timedelta(seconds=5)
-#: How long the outcome of a POST is tried to be written down while PostgreSQL is away.
+#: How long the outcome of a POST is tried to be written down while PostgreSQL is unreachable.
 _WRITE_PATIENCE = 120.0
 #: Characters of our own failure in the delivery log.
 _ERROR_CHARS = 200

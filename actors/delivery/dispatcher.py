@@ -77,7 +77,7 @@ class Dispatcher:
         #: When all sessions were looked at last; monotonic seconds.
         self._all_read_at = float("-inf")
         #: Sessions that were named; None: look at all.
-        self._hinted: set[int] | None = None
+        self._notified: set[int] | None = None
         #: Those that were looked at while an endpoint of theirs was held: that found nothing.
         self._missed: set[int] = set()
         #: When the next retry, batch or probe is due, monotonic seconds; None: PostgreSQL is asked.
@@ -126,23 +126,23 @@ class Dispatcher:
         self._wake.set()
 
     async def _round(self) -> None:
-        # A burst of hints is one look: each costs two statements.
+        # A burst of notifications is one poll: each costs two statements.
         await asyncio.sleep(max(0.0, self._next_round - time.monotonic()))
         if self._stopping:
             # Nobody would wake it once more.
             return
         self._next_round = time.monotonic() + _BETWEEN_ROUNDS
-        hinted, self._hinted = self._hinted, set()
+        notified, self._notified = self._notified, set()
         if time.monotonic() - self._all_read_at >= self._poll.total_seconds():
-            # Who is notified of a session all the time would never come to what is due elsewhere.
-            hinted = None
+            # Some notify all the time: without this, what is due elsewhere would never be polled.
+            notified = None
         self._wake.clear()
         try:
-            taken = await self._take(hinted)
+            taken = await self._take(notified)
             pause = await self._until_due() if not taken else None
         except GatewayError as error:
             log.warning("webhook.stores_unreachable", error=error.detail)
-            self._hinted = None
+            self._notified = None
             await asyncio.sleep(_UNREACHABLE_SECONDS)
             return
         if pause is None and self._free:
@@ -151,7 +151,7 @@ class Dispatcher:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
         except TimeoutError:
-            self._hinted = None
+            self._notified = None
 
     async def _until_due(self) -> float:
         """Seconds until anything is due that nobody will name; at most a poll's. What others put
@@ -174,18 +174,18 @@ class Dispatcher:
     def _free(self) -> int:
         return self._settings.webhooks.concurrency - len(self._under_way)
 
-    async def _take(self, hinted: set[int] | None) -> int:
-        if self._free <= 0 or hinted == set():
+    async def _take(self, notified: set[int] | None) -> int:
+        if self._free <= 0 or notified == set():
             return 0
         each = self._settings.webhooks.concurrency_per_endpoint
         busy = Counter(hook.target for hook in self._under_way.values())
         lease, asked_at = uuid.uuid4().hex, time.monotonic()
-        if hinted is None:
+        if notified is None:
             self._all_read_at = asked_at
             self._due = None
             await self._free_lapsed()
         held = {hook.session_id for hook in self._under_way.values()}
-        self._missed |= held if hinted is None else hinted & held
+        self._missed |= held if notified is None else notified & held
         taken = await self._stores.webhooks.take(
             lease=lease,
             lease_for=self._courier.lease_for,
@@ -194,9 +194,9 @@ class Dispatcher:
             room_each=each,
             rule=self._courier.rule,
             latest=self._latest,
-            sessions=sorted(hinted) if hinted is not None else None,
+            sessions=sorted(notified) if notified is not None else None,
         )
-        if hinted is None:
+        if notified is None:
             taken += await self._stores.webhooks.take_probes(
                 lease=lease,
                 lease_for=self._courier.lease_for,
@@ -250,11 +250,11 @@ class Dispatcher:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         hook = self._under_way.pop(task)
-        if self._full or self._hinted is None:
-            self._hinted = None
+        if self._full or self._notified is None:
+            self._notified = None
         elif hook.session_id in self._missed:
             self._missed.discard(hook.session_id)
-            self._hinted.add(hook.session_id)
+            self._notified.add(hook.session_id)
         else:
             return
         self._wake.set()
@@ -264,10 +264,10 @@ class Dispatcher:
             at_least_every=self._settings.webhooks.poll_seconds
         )
         async for sessions in notifications:
-            if sessions is None or self._hinted is None:
-                self._hinted = None
+            if sessions is None or self._notified is None:
+                self._notified = None
             else:
-                self._hinted |= sessions
+                self._notified |= sessions
             self._wake.set()
 
     async def _tidy(self) -> None:

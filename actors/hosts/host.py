@@ -54,7 +54,7 @@ _SPARE_THREADS = 64
 #: behind in the library (a database handle; a thread when it was never paired).
 _RETIRED_AFTER = 4
 #: A process owns its only session so often, one time after the other, before a fresh one does.
-_OWNED_AT_MOST = 8
+_MAX_REACQUISITIONS = 8
 #: Exit code of a process that a fresh one is to follow.
 FENCED = 70
 #: Sessions that start at once: what they do then is work for the processor.
@@ -129,8 +129,8 @@ class SessionHost:
         self._whatsapp_unreachable = whatsapp_unreachable
         self._slots: dict[int, Slot] = {}
         #: Those that this process let go of, to own them again, and the epochs that it had.
-        self._again: dict[int, int] = {}
-        self._owned = self._ended = 0
+        self._reacquired: dict[int, int] = {}
+        self._acquired = self._ended = 0
         #: The one that ended last.
         self._last: Session | None = None
         self._stores: Stores | None = None
@@ -285,7 +285,7 @@ class SessionHost:
                 slot.stop()
         if self._closing:
             return True
-        if self._assigned.alone and self._owned and wanted and not self._again:
+        if self._assigned.alone and self._acquired and wanted and not self._reacquired:
             # The library leaves threads behind (pairing that timed out, for one).
             self._exit(FENCED, "host.is_wanted_again")
         for session_id in wanted - self._slots.keys():
@@ -294,7 +294,7 @@ class SessionHost:
 
     def _begin(self, session_id: int, stores: Stores) -> None:
         assert self._factory is not None  # noqa: S101 - made with the stores
-        self._owned += 1
+        self._acquired += 1
         slot = Slot(
             session_id=session_id,
             node=self._node,
@@ -302,13 +302,13 @@ class SessionHost:
             settings=self._settings,
             client_factory=self._factory,
             switch=self._dead_man.switch(),
-            hand_over=partial(self._pass_on, session_id),
+            hand_over=partial(self._hand_over_received, session_id),
             move_away=partial(self._moves, session_id),
             whatsapp_unreachable=self._whatsapp_unreachable,
             starting=self._starting,
             disk=self._disk,
             alone=self._assigned.alone,
-            owned_before=self._again.pop(session_id, 0),
+            owned_before=self._reacquired.pop(session_id, 0),
         )
         self._slots[session_id] = slot
         slot.done.add_done_callback(lambda done: self._left(session_id, done.result()))
@@ -319,20 +319,22 @@ class SessionHost:
         self._last = slot.session or self._last
         if slot.session is not None and slot.session.may_connect:
             self._exit(CRASHED, "host.client_may_connect", session_id=session_id)
-        if after is After.AGAIN:
-            self._again[session_id] = slot.session.epoch if slot.session else 0
+        if after is After.REACQUIRE:
+            self._reacquired[session_id] = slot.session.epoch if slot.session else 0
             self._waits_for = "PostgreSQL was not reached in time"
         if self._assigned.alone:
-            if after is After.UNFIT or (after is After.AGAIN and self._owned >= _OWNED_AT_MOST):
+            if after is After.UNFIT or (
+                after is After.REACQUIRE and self._acquired >= _MAX_REACQUISITIONS
+            ):
                 self._exit(FENCED, "host.exits", session_id=session_id)
             elif after is After.GONE and slot.session is None:
                 # It was not to begin: the same process may.
-                self._owned = 0
-        if after is After.AGAIN:
-            log.warning("host.owns_again", session_id=session_id)
+                self._acquired = 0
+        if after is After.REACQUIRE:
+            log.warning("host.reacquires", session_id=session_id)
         # Whether it is to run here again; it may have ended by itself.
         asyncio.get_running_loop().call_later(
-            0.0 if after is After.AGAIN else _POLL_SECONDS, self._woken.set
+            0.0 if after is After.REACQUIRE else _POLL_SECONDS, self._woken.set
         )
 
     def _exit(self, code: int, why: str, **facts: Any) -> None:
@@ -343,7 +345,7 @@ class SessionHost:
     async def _moves(self, session_id: int, cut_off: bool, closed: int) -> bool:
         return self._move_away is not None and await self._move_away(session_id, cut_off, closed)
 
-    async def _pass_on(self, session_id: int, entries: list[bytes]) -> bool:
+    async def _hand_over_received(self, session_id: int, entries: list[bytes]) -> bool:
         """False: it stays in the spool, for the session's next owner on this node."""
         if self._hand_over is None or self._stores is None:
             return False

@@ -30,8 +30,8 @@ _PROBE = 1.0
 
 
 async def reaches_postgresql(statement: Awaitable[Any]) -> bool:
-    """Whether a statement is answered soon: then PostgreSQL was merely away for a while, or this
-    process too slow, and there is nothing to move for."""
+    """Whether a statement is answered soon: then PostgreSQL was merely unreachable for a while, or
+    this process too slow, and there is nothing to move for."""
     asking = asyncio.ensure_future(statement)
     # On a connection that was cut the call does not let itself be cancelled in time.
     await asyncio.wait({asking}, timeout=_PROBE)

@@ -40,8 +40,8 @@ class After(Enum):
 
     #: Nothing of it is left here.
     GONE = auto()
-    #: The same, and it was only that PostgreSQL was not reached in time: to be owned again.
-    AGAIN = auto()
+    #: The same, and it was only that PostgreSQL was not reached in time: to be reacquired.
+    REACQUIRE = auto()
     #: It crashed, has a newer owner, moves to another node, or could not let go.
     UNFIT = auto()
 
@@ -146,39 +146,39 @@ class Slot:
         return await self._after(self.session, await self._run_session(self.session))
 
     async def _after(self, session: Session, ended: SessionEnded) -> After:
-        after = After.GONE if session.has_let_go else After.UNFIT
+        after = After.GONE if session.released else After.UNFIT
         if ended.cut_off:
             after = await self._after_cut_off(session)
         elif ended.how == "fenced":
             after = After.UNFIT
             if not self._alone:
-                await session.abandon()
+                await session.discard()
         elif ended.disk_full:
             after = After.UNFIT
             await self._move_away(False, 0)
         if ended.how == "fenced":
-            # Load or a store that was away: not the session's fault.
+            # Load or a store that was unreachable: not the session's fault.
             await self._note(self._stores.starts.forgive(self.session_id))
         return after
 
     async def _after_cut_off(self, session: Session) -> After:
         """PostgreSQL was not reached in time."""
-        if self._alone and not session.has_let_go:
+        if self._alone and not session.released:
             # The end of the process is sure to let go; another one waits for PostgreSQL as well.
             if not await reaches_postgresql(self._stores.db.ping()):
                 await self._move_away(True, session.closed)
             return After.UNFIT
         # Beside the rest: what is left to do here may need stores that are not reached either.
-        abandoning = asyncio.ensure_future(session.abandon())
+        discarding = asyncio.ensure_future(session.discard())
         try:
             if not await self._back_or_elsewhere(session.closed):
                 if not self._alone:
-                    await abandoning
+                    await discarding
                 return After.UNFIT
-            await abandoning
+            await discarding
         finally:
-            abandoning.cancel()
-        return After.AGAIN
+            discarding.cancel()
+        return After.REACQUIRE
 
     async def _full_disk(self) -> bool:
         """Begin on no full disk: move away, or wait. True when it is not to begin here."""
@@ -226,9 +226,9 @@ class Slot:
         """It ended by an error: nothing of it may go on here."""
         try:
             if self.session is not None and not self._alone:
-                await self.session.abandon()
+                await self.session.discard()
         except Exception:
-            log.exception("slot.not_abandoned", session_id=self.session_id)
+            log.exception("slot.not_discarded", session_id=self.session_id)
         await self._note(self._stores.starts.crashed(self.session_id, error))
 
     async def _note(self, work: Coroutine[Any, Any, None]) -> None:

@@ -85,7 +85,7 @@ async def keep(
         except httpx.InvalidURL as error:
             raise Invalid("the message's attachment has no proper path") from error
         except httpx.HTTPError as error:
-            raise Unavailable("WhatsApp's media servers are away", retry_after=5) from error
+            raise Unavailable("WhatsApp's media servers are unreachable", retry_after=5) from error
         mimetype = safe_media_type(str(part.get("mimetype") or ""))
         await objects.put_file(key, file, content_type=mimetype)
     return size

@@ -124,7 +124,7 @@ async def _post(
                 },
             )
     except httpx.HTTPError as error:
-        raise Unavailable("WhatsApp's media servers are away", retry_after=5) from error
+        raise Unavailable("WhatsApp's media servers are unreachable", retry_after=5) from error
 
 
 def _place(answer: httpx.Response) -> tuple[str, str]:

@@ -66,7 +66,7 @@ class Closing:
         self._outbox.pause()
         await self._disconnect()
         cut_off = owner.claimed is not None and not owner.claimed.keeper.held
-        self._stand_down(cut_off=cut_off)
+        self._disarm(cut_off=cut_off)
         owner.end(SessionEnded(how="fenced", reason=why, cut_off=cut_off))
         if not cut_off and not owner.may_connect:
             # Its successor need not wait for the rest of the lease.
@@ -74,7 +74,7 @@ class Closing:
                 async with asyncio.timeout(_NOTICE_SECONDS):
                     await owner.stores.ownership.left(owner.id, owner.epoch)
 
-    async def let_go(self, ended: SessionEnded) -> None:
+    async def release(self, ended: SessionEnded) -> None:
         """The lease of a client that may still connect is left to the end of its process."""
         owner = self._owner
         self._outbox.pause()
@@ -82,12 +82,12 @@ class Closing:
             # What is under way to nowhere is the successor's, under the same id.
             await self._outbox.settle(0.0 if self._reach.unreachable.done() else _SETTLE)
         await self._disconnect()
-        self._stand_down(cut_off=ended.cut_off)
+        self._disarm(cut_off=ended.cut_off)
         await self._attachments.stop()
         await self._outbox.stop()
         self._reach.close()
         if ended.how == "fenced":
-            await self._pass_on_received(ended)
+            await self._hand_over_received(ended)
             # The newest store there is, unless somebody else owned the session since.
             self._release_disk(keep=True)
             return
@@ -115,7 +115,7 @@ class Closing:
             self._release_disk(keep=not clean)
         owner.log.info("session.ended", how=ended.how, reason=ended.reason, clean=clean)
 
-    async def abandon(self) -> None:
+    async def discard(self) -> None:
         """After an error, or fenced, in a process that goes on: nothing of it stays."""
         self._outbox.pause()
         try:
@@ -130,7 +130,7 @@ class Closing:
             self._reach.close()
             await self._owner.drain()
             if self._owner.device is not None:
-                await self._owner.device.device_store.abandon()
+                await self._owner.device.device_store.release()
         finally:
             # The node's agent, and the next owner here, may look into it.
             self._release_disk(keep=True)
@@ -153,7 +153,7 @@ class Closing:
         wanted = record.desired is DesiredState.RUNNING
         return SessionStatus.STARTING if wanted else SessionStatus.STOPPED
 
-    async def _pass_on_received(self, ended: SessionEnded) -> None:
+    async def _hand_over_received(self, ended: SessionEnded) -> None:
         """Fenced: commit what was received if the epoch is still the newest, else hand it over.
         What is on disk, the next process on this node or its agent sees to."""
         owner = self._owner
@@ -173,7 +173,7 @@ class Closing:
             for ticket in left:
                 spool.done(ticket)
             left = {}
-        owner.log.info("session.passed_on", left_in_spool=len(left))
+        owner.log.info("session.handed_over", left_in_spool=len(left))
 
     def _release_disk(self, *, keep: bool) -> None:
         device = self._owner.device
@@ -185,7 +185,7 @@ class Closing:
             device.folder.discard()
         device.folder.release()
 
-    def _stand_down(self, *, cut_off: bool) -> None:
+    def _disarm(self, *, cut_off: bool) -> None:
         """Not connected any more: there is nothing left to kill the process for, unless it is stuck
         in calls to a PostgreSQL that it does not reach while everything it has is on disk."""
         if self._dead_man is None or self._owner.may_connect:

@@ -22,7 +22,7 @@ from typing import IO
 from actors.process_identity import boot_id
 from actors.session.spool import Spool
 
-__all__ = ["DeviceFolder", "DeviceStoreBusy", "abandoned"]
+__all__ = ["DeviceFolder", "DeviceStoreBusy", "orphaned"]
 
 
 class DeviceStoreBusy(RuntimeError):
@@ -112,7 +112,7 @@ class DeviceFolder:
         return self
 
 
-def abandoned(root: Path) -> list[tuple[int, Path]]:
+def orphaned(root: Path) -> list[tuple[int, Path]]:
     """(session id, folder) of every epoch on this node whose process is gone, oldest first."""
     found = []
     for session in _within(root / "devices"):

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.checkpoint.checkpointer import Checkpointer
+from actors.checkpoint.restore import restore
+from actors.checkpoint.sealer import Sealer
 from actors.session.checkpoint_events import CheckpointEvents
 from actors.session.device_store import DeviceFolder
 from cluster.domain.errors import GatewayError, NotOwner
@@ -112,7 +114,7 @@ class DeviceStoreManager:
             await self._checkpointer.stop()
         return True
 
-    async def abandon(self) -> None:
+    async def release(self) -> None:
         """No checkpoint any more; the store stays as it is."""
         await self._checkpointer.stop()
 

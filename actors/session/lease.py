@@ -67,7 +67,7 @@ class LeaseKeeper:
         may_stay: Callable[[], bool] = lambda: False,
     ) -> None:
         """`renew`, given how much longer than usual the lease is to be, says whether the epoch is
-        still the newest, and raises `Unavailable` when the store is away; `claimed_at`: monotonic
+        still the newest, and raises `Unavailable` without the store; `claimed_at`: monotonic
         time from before the claim was sent; `dead_man` is armed from `start` on, and left to the
         caller when the lease is lost; `alone`: the claim made a longer lease; `may_stay`: asked
         while there is no proof."""

@@ -62,7 +62,7 @@ _RECEIPTS = 500
 
 
 class Recorder:
-    """The owner's pen. A store that is away is waited for: the order of events is kept."""
+    """The owner's pen. A store that is unreachable is waited for: the order of events is kept."""
 
     def __init__(
         self,
@@ -265,7 +265,7 @@ class Recorder:
         await self.until_available(lambda: self._append("chat.archive", payload, ids))
 
     async def emit(self, name: str, payload: dict[str, Any]) -> None:
-        """An event of the gateway's own. Raises `NotOwner`; waits while PostgreSQL is away."""
+        """An event of the gateway's own. Raises `NotOwner`; waits for PostgreSQL."""
         ids = EventIds()
         await self.until_available(lambda: self._append(name, payload, ids))
 

@@ -222,7 +222,7 @@ class Serving:
             await owner.fence(error.detail)
             return
         except Unavailable as error:
-            # A cache that is away must not stop the status from moving on.
+            # A cache that is unreachable must not stop the status from moving on.
             owner.log.warning("session.event_store_unreachable", error=error.detail)
         following = step(
             owner.status, event, contested=isinstance(event, Replaced) and self._contested()
@@ -231,7 +231,7 @@ class Serving:
             await self._take_step(following)
 
     async def _record(self, event: WhatsAppEvent, ids: EventIds) -> None:
-        """Raises `NotOwner`; waits while PostgreSQL is away."""
+        """Raises `NotOwner`; waits while PostgreSQL is unreachable."""
         recorder = self._recorder
         match event:
             case Received():

@@ -69,7 +69,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         #: The spool could not be written.
         #: After `run`: nothing of the session is under way any more, and no connection follows.
-        self.has_let_go = False
+        self.released = False
         self._attachments = EagerDownloads(
             stores=stores, settings=settings.media, session_id=record.id
         )
@@ -142,13 +142,13 @@ class Session:
         finally:
             for watchdog in watchdogs:
                 watchdog.cancel()
-        letting_go = asyncio.ensure_future(self._closing.let_go(ended))
+        releasing = asyncio.ensure_future(self._closing.release(ended))
         # Calls that hang on a cut connection are not waited for when everything is on disk.
         hopeless = ended.cut_off and self._closing.all_on_disk
-        await asyncio.wait({letting_go}, timeout=_STUCK if hopeless else None)
-        if letting_go.done():
-            letting_go.result()
-            self.has_let_go = not self.may_connect
+        await asyncio.wait({releasing}, timeout=_STUCK if hopeless else None)
+        if releasing.done():
+            releasing.result()
+            self.released = not self.may_connect
         if owner.broken is not None:
             raise owner.broken
         return ended
@@ -157,9 +157,9 @@ class Session:
         """Ask for a clean end; `run` returns when it is done."""
         self._owner.end(SessionEnded(how="stopped", reason=reason))
 
-    async def abandon(self) -> None:
+    async def discard(self) -> None:
         """After `run` raised or was fenced, in a process that goes on: nothing of it stays."""
-        await self._closing.abandon()
+        await self._closing.discard()
 
     @property
     def closed(self) -> int:

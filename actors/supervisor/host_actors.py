@@ -26,8 +26,8 @@ T = TypeVar("T")
 _SLOTS = "session_slots"
 #: Bound on asking about one actor, seconds.
 _STATE_SECONDS = 5.0
-#: Bound on everything that Ray's control store (GCS) answers, seconds: while it is away such calls
-#: block for a minute, and those who make them hold a session's lock.
+#: Bound on everything that Ray's control store (GCS) answers, seconds: while it is unreachable such
+#: calls block for a minute, and those who make them hold a session's lock.
 _GCS_SECONDS = 10.0
 #: Bound on waiting for a name that an ended actor still has, and between looks; seconds.
 _NAME_SECONDS, _NAME_POLL = 5.0, 0.1
@@ -163,7 +163,7 @@ class HostActors:
         return True
 
     async def _state(self, name: str) -> NamedActor | None:
-        """What Ray says of it; None when its control store is away, or knows no living one."""
+        """What Ray says of it; None when the GCS is unreachable, or knows no living one."""
         gcs = ray.get_runtime_context().gcs_address
         try:
             return await asyncio.to_thread(

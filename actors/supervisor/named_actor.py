@@ -1,7 +1,7 @@
 """What Ray's control store (GCS) says of an actor, asked directly.
 
 Ray's own state API asks the dashboard, which listens on the head alone, and on loopback there: on
-another machine it is away. The GCS is where every node joined (gcs_service.proto,
+another machine it does not answer. The GCS is where every node joined (gcs_service.proto,
 `GetNamedActorInfo`)."""
 
 from __future__ import annotations

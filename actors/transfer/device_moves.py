@@ -20,7 +20,9 @@ from typing import Any
 
 import structlog
 
-from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.checkpoint.checkpointer import Checkpointer
+from actors.checkpoint.restore import restore
+from actors.checkpoint.sealer import Sealer
 from actors.process_identity import holder_id, is_dead
 from actors.transfer.archive import ArchiveLock, seal_archive
 from actors.transfer.library_store import identity_of

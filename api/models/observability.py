@@ -66,8 +66,8 @@ class Health(WahaModel):
         return Health(status=self.status, info={}, error={}, details={})
 
 
-#: What waits while a store is away. The rest (PostgreSQL, or no store could be reached at all)
-#: keeps a replica from being ready.
+#: What waits while a store is unreachable. The rest (PostgreSQL, or no store could be reached at
+#: all) keeps a replica from being ready.
 _EFFECTS = {
     "redis": "QR codes are not shared between replicas, limits are counted by each for itself",
     "s3": "checkpoints wait, a session that must move waits, media is not stored",

@@ -137,7 +137,7 @@ async def stream_events(
     operation_id="EventsController_streamAll",
     summary="Follow events of all sessions (server-sent events)",
     description="Of every session that the caller sees, from now on: each session's in order. What "
-    "happened before, or while the connection was away, is under `GET /api/{session}/events`.",
+    "happened before, or while the connection was down, is under `GET /api/{session}/events`.",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "The events"}},
 )

@@ -63,7 +63,7 @@ class HealthProbe:
 
 
 async def _ownerless(gateway: Gateway) -> int:
-    """None are known while PostgreSQL is away, which is reported as that."""
+    """None are known while PostgreSQL is unreachable, which is reported as that."""
     try:
         return await gateway.ownerless()
     except Unavailable:
@@ -135,8 +135,8 @@ router.include_router(probes)
     summary="Whether this replica can take requests",
     response_model=Readiness,
     description="Ours, for probes and load balancers. `degraded` (200): requests are served, and "
-    "something waits. `unready` (503): PostgreSQL is away, so sends would be refused. Without the "
-    "operator's key the state only.",
+    "something waits. `unready` (503): PostgreSQL is unreachable, so sends would be refused. "
+    "Without the operator's key the state only.",
     responses={503: {"model": Readiness, "description": "Not ready."}},
 )
 async def ready(request: Request) -> JSONResponse:

@@ -25,7 +25,7 @@ _RAW = HEADER.lower().encode()
 _CHATWOOT = "/webhooks/chatwoot/"
 #: A key that was taken back is refused everywhere after this long.
 KEPT_SECONDS = 2.0
-#: Known keys come in this long while PostgreSQL is away: what reads Redis or answers 503 by
+#: Known keys come in this long while PostgreSQL is unreachable: what reads Redis or answers 503 by
 #: itself goes on saying why.
 _UNREACHABLE_SECONDS = 60.0
 _MOST_KEPT = 4096

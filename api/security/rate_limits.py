@@ -2,7 +2,7 @@
 
 Counted in Redis by `limits` (sliding windows), so that all replicas count together. Who asks often
 is counted in blocks: a replica takes as many requests as its caller makes in half a second at once,
-never more than a fiftieth of the limit, and admits them by itself. While Redis is away, what
+never more than a fiftieth of the limit, and admits them by itself. While Redis is unreachable, what
 `LIMIT_WITHOUT_REDIS` says holds.
 """
 
@@ -113,8 +113,8 @@ class RateLimits:
     async def take(self, *counted: tuple[str, str]) -> Standing | None:
         """Count one request against (kind, whose) each. Returns how the first that is limited
         stands, None when nothing is; to ask for the others as well would cost as much as counting.
-        Raises `RateLimited`, which names the one that was hit; `Unavailable` when Redis is away
-        and no request may come in without it."""
+        Raises `RateLimited`, which names the one that was hit; `Unavailable` when Redis is
+        unreachable and no request may come in without it."""
         first: Standing | None = None
         for kind, whose in counted:
             item = self._items[kind]
@@ -142,7 +142,7 @@ class RateLimits:
         size = 1 if block is None else block.next_size(now, most)
         limiter = self._limiter()
         if limiter is None:
-            raise Unavailable("requests cannot be counted: Redis is away", retry_after=2)
+            raise Unavailable("requests cannot be counted: Redis is unreachable", retry_after=2)
         try:
             size, standing = await self._count(limiter, item, kind, whose, size, asked=asked)
         except REDIS_ERRORS as error:
@@ -195,7 +195,7 @@ class RateLimits:
 
     def _note_unreachable(self, error: Exception) -> None:
         self._unreachable_until = time.monotonic() + _PAUSE_SECONDS
-        log.warning("limits.redis_away", error=type(error).__name__)
+        log.warning("limits.redis_unreachable", error=type(error).__name__)
 
 
 def sessions_of(path: str, query: Sequence[tuple[str, str]]) -> set[str]:

@@ -133,7 +133,7 @@ class NotPermitted(GatewayError):
 
 
 class Unavailable(GatewayError):
-    """A part of the gateway is away for the moment. Fields: `retry_after` (seconds)."""
+    """A part of the gateway is unreachable for the moment. Fields: `retry_after` (seconds)."""
 
     code = "unavailable"
 

@@ -27,8 +27,8 @@ _RECHECK_SECONDS = 10.0
 
 
 class JwksSource:
-    """The keys of an issuer, kept for `lifetime` seconds. An issuer that is away for a while does
-    not lock anybody out: the last set is used on."""
+    """The keys of an issuer, kept for `lifetime` seconds. An issuer that is unreachable for a while
+    does not lock anybody out: the last set is used on."""
 
     def __init__(self, place: str, *, lifetime: float) -> None:
         self._place = place

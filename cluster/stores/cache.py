@@ -102,21 +102,17 @@ class Cache:
                         pipe.set(f"status:{session_id}", json.dumps(status), px=milliseconds)
                     await pipe.execute()
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
-
-    async def status_get(self, session_id: int) -> dict[str, Any] | None:
-        """None when there is none, or Redis is away."""
-        return await self._quiet_get(f"status:{session_id}")
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
 
     async def status_many(self, session_ids: Sequence[int]) -> list[dict[str, Any] | None]:
-        """The same of several, in their order."""
+        """By session, in their order; None where there is none, or Redis is not reached."""
         if not session_ids:
             return []
         try:
             with _translated():
                 texts = await self._redis.mget([f"status:{one}" for one in session_ids])
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
             return [None] * len(session_ids)
         return [dict(json.loads(text)) if text else None for text in texts]
 
@@ -125,7 +121,7 @@ class Cache:
         await self._quiet_put(f"worker:{node}", health, seconds)
 
     async def worker_get(self, node: str) -> dict[str, Any] | None:
-        """None when the node is silent, or Redis is away."""
+        """None when the node is silent, or Redis is unreachable."""
         return await self._quiet_get(f"worker:{node}")
 
     async def library_put(self, facts: dict[str, Any]) -> None:
@@ -139,17 +135,17 @@ class Cache:
                     pipe.expire(_LIBRARY, _LIBRARY_SECONDS)
                     await pipe.execute()
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
 
     async def library(self) -> list[dict[str, Any]]:
-        """What processes reported lately, each kind once; empty while Redis is away."""
+        """What processes reported lately, each kind once; empty while Redis is unreachable."""
         try:
             with _translated():
                 texts = await self._redis.zrangebyscore(
                     _LIBRARY, time.time() - _LIBRARY_SECONDS, "+inf"
                 )
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
             return []
         return [dict(json.loads(str(text))) for text in texts]
 
@@ -158,14 +154,14 @@ class Cache:
             with _translated():
                 await self._redis.set(key, json.dumps(value), px=int(seconds * 1000))
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
 
     async def _quiet_get(self, key: str) -> dict[str, Any] | None:
         try:
             with _translated():
                 text = await self._redis.get(key)
         except Unavailable as error:
-            log.warning("cache.away", error=type(error.__cause__).__name__)
+            log.warning("cache.unreachable", error=type(error.__cause__).__name__)
             return None
         return dict(json.loads(text)) if text else None
 
@@ -178,4 +174,4 @@ def _translated() -> Iterator[None]:
         yield
     except REDIS_ERRORS as error:
         METER.count("store_errors", "redis")
-        raise Unavailable("Redis is away", retry_after=2) from error
+        raise Unavailable("Redis is unreachable", retry_after=2) from error

@@ -59,7 +59,7 @@ class ChatStore:
         await self._db.run(
             """
             UPDATE chats SET archived = %(archived)s
-            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "archived": archived},
         )
@@ -70,7 +70,7 @@ class ChatStore:
             """
             UPDATE chats SET marked_unread = %(marked)s,
                    unread = CASE WHEN %(marked)s THEN unread ELSE 0 END
-            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "marked": marked},
         )
@@ -80,10 +80,11 @@ class ChatStore:
         await self._db.run(
             """
             WITH gone AS (
-                DELETE FROM messages WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+                DELETE FROM messages
+                WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             )
             UPDATE chats SET unread = 0, marked_unread = false, last_message = ''
-            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat},
         )
@@ -93,9 +94,10 @@ class ChatStore:
         await self._db.run(
             """
             WITH gone AS (
-                DELETE FROM messages WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+                DELETE FROM messages
+                WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             )
-            DELETE FROM chats WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            DELETE FROM chats WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat},
         )
@@ -107,7 +109,7 @@ async def _is_overruled(connection: Connection, session_id: int, group: str, by:
         SELECT 1 FROM groups g WHERE session_id = %(id)s AND jid = %(group)s
           AND EXISTS (SELECT 1 FROM jsonb_each_text(g.members) AS member(jid, role)
                       WHERE role IN ('admin', 'superadmin'))
-          AND NOT is_group_admin(%(id)s, %(group)s, kept_as(%(id)s, %(by)s))
+          AND NOT is_group_admin(%(id)s, %(group)s, canonical_chat(%(id)s, %(by)s))
         """,
         {"id": session_id, "group": group, "by": by},
     )
@@ -123,10 +125,11 @@ async def write_timers(
     await connection.execute(
         """
         INSERT INTO chat_timers AS t (session_id, chat, seconds, set_at)
-        SELECT DISTINCT ON (kept_as(%(id)s, chat)) %(id)s, kept_as(%(id)s, chat), seconds, set_at
+        SELECT DISTINCT ON (canonical_chat(%(id)s, chat))
+               %(id)s, canonical_chat(%(id)s, chat), seconds, set_at
         FROM unnest(%(chats)s::text[], %(seconds)s::integer[], %(set_at)s::timestamptz[])
              AS timers(chat, seconds, set_at)
-        ORDER BY kept_as(%(id)s, chat), set_at DESC
+        ORDER BY canonical_chat(%(id)s, chat), set_at DESC
         ON CONFLICT (session_id, chat) DO UPDATE
             SET seconds = excluded.seconds, set_at = excluded.set_at
             WHERE t.set_at <= excluded.set_at
@@ -152,7 +155,7 @@ _SELECT: LiteralString = """
                    coalesce(nullif(k.name, ''), nullif(chats.name, ''), k.push_name, '') AS called
             FROM chats LEFT JOIN contacts k ON k.session_id = %(id)s AND k.jid = chat
             WHERE chats.session_id = %(id)s AND (%(ids)s::text[] IS NULL OR chat = ANY(
-                SELECT kept_as(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
+                SELECT canonical_chat(%(id)s, one) FROM unnest(%(ids)s::text[]) AS one))
         ) AS c
         ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s
     ) AS c

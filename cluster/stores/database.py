@@ -124,7 +124,7 @@ class Database:
         except PoolTimeout as error:
             await pool.close()
             await first.close()
-            raise Unavailable("PostgreSQL is away", retry_after=2) from error
+            raise Unavailable("PostgreSQL is unreachable", retry_after=2) from error
         return cls(pool, timeout, plans_once=plan_once)
 
     async def close(self) -> None:
@@ -275,13 +275,13 @@ def _named(error: Exception, *, reached: bool) -> GatewayError:
         log.error("database.refused", sqlstate=sqlstate, error=type(error).__name__)
         METER.count("values_refused")
         return Unstorable(f"PostgreSQL does not take these values ({sqlstate or 'not sent'})")
-    log.warning("database.away", sqlstate=sqlstate, error=type(error).__name__)
+    log.warning("database.unreachable", sqlstate=sqlstate, error=type(error).__name__)
     METER.count("store_errors", "postgresql")
     if sqlstate == _CANCELED:
         return TooSlow("PostgreSQL took too long", retry_after=2)
     if not reached:
         return NotReached("PostgreSQL is not reached from here", retry_after=1)
-    return Unavailable("PostgreSQL is away", retry_after=2)
+    return Unavailable("PostgreSQL is unreachable", retry_after=2)
 
 
 def _was_refused(error: Exception, *, ends: bool) -> bool:
@@ -333,7 +333,7 @@ async def _connected(url: str, options: dict[str, Any], timeout: float) -> Conne
     except (psycopg.Error, TimeoutError) as error:
         if "unsupported startup parameter" in str(error):
             raise Unavailable(_POOLER, retry_after=60) from error
-        raise Unavailable("PostgreSQL is away", retry_after=2) from error
+        raise Unavailable("PostgreSQL is unreachable", retry_after=2) from error
     if not heard:
         await connection.close()
         raise Unavailable(_POOLER, retry_after=60)

@@ -70,7 +70,7 @@ class GroupCommit:
             async with asyncio.timeout(self._timeout):
                 return await done
         except TimeoutError as error:
-            raise Unavailable("PostgreSQL is away", retry_after=2) from error
+            raise Unavailable("PostgreSQL is unreachable", retry_after=2) from error
 
     async def close(self) -> None:
         """Wait for what is under way."""

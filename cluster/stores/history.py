@@ -40,7 +40,7 @@ class HistoryStore:
             await write_timers(connection, session_id, chunk.timers)
             cursor = await connection.execute(
                 "SELECT chat FROM chats WHERE session_id = %(id)s AND chat = ANY("
-                "SELECT kept_as(%(id)s, one) FROM unnest(%(chats)s::text[]) AS one)",
+                "SELECT canonical_chat(%(id)s, one) FROM unnest(%(chats)s::text[]) AS one)",
                 {"id": session_id, "chats": [chat.jid for chat in chunk.chats]},
             )
             known = [row["chat"] for row in await cursor.fetchall()]
@@ -83,11 +83,11 @@ async def _write_names(connection: Connection, session_id: int, chunk: HistoryCh
         await connection.execute(
             """
             INSERT INTO contacts AS c (session_id, jid, name, push_name)
-            SELECT DISTINCT ON (kept_as(%(id)s, jid)) %(id)s, kept_as(%(id)s, jid),
+            SELECT DISTINCT ON (canonical_chat(%(id)s, jid)) %(id)s, canonical_chat(%(id)s, jid),
                    CASE %(column)s WHEN 'name' THEN known ELSE '' END,
                    CASE %(column)s WHEN 'name' THEN '' ELSE known END
             FROM unnest(%(jids)s::text[], %(names)s::text[]) AS people(jid, known)
-            ORDER BY kept_as(%(id)s, jid)
+            ORDER BY canonical_chat(%(id)s, jid)
             ON CONFLICT (session_id, jid) DO UPDATE SET
                 name = CASE WHEN excluded.name <> '' THEN excluded.name ELSE c.name END,
                 push_name = CASE WHEN c.push_name = '' THEN excluded.push_name
@@ -119,7 +119,7 @@ async def _write_messages(
         ), further AS (
             UPDATE messages m SET ack = sent.ack FROM sent
             WHERE m.session_id = %(id)s AND m.message_id = sent.message_id
-              AND m.chat = kept_as(%(id)s, sent.chat) AND m.from_me AND sent.from_me
+              AND m.chat = canonical_chat(%(id)s, sent.chat) AND m.from_me AND sent.from_me
               AND m.ack BETWEEN 0 AND sent.ack - 1
         ), fresh AS (
             INSERT INTO messages (session_id, chat, message_id, from_me, sender, sent_at, kind,
@@ -148,11 +148,12 @@ async def _write_chats(
     await connection.execute(
         """
         INSERT INTO chats AS c (session_id, chat, name, last_at, archived, marked_unread)
-        SELECT DISTINCT ON (kept_as(%(id)s, sent.jid)) %(id)s, kept_as(%(id)s, sent.jid), sent.name,
-               sent.last_at, sent.archived, sent.marked_unread
+        SELECT DISTINCT ON (canonical_chat(%(id)s, sent.jid))
+               %(id)s, canonical_chat(%(id)s, sent.jid), sent.name, sent.last_at,
+               sent.archived, sent.marked_unread
         FROM jsonb_to_recordset(%(rows)s::jsonb) AS sent (
             jid text, name text, last_at timestamptz, archived boolean, marked_unread boolean)
-        ORDER BY kept_as(%(id)s, sent.jid), sent.last_at DESC
+        ORDER BY canonical_chat(%(id)s, sent.jid), sent.last_at DESC
         ON CONFLICT (session_id, chat) DO UPDATE SET
             name = CASE WHEN c.name = '' OR (excluded.name <> '' AND c.chat <> ALL (%(known)s))
                         THEN excluded.name ELSE c.name END,

@@ -122,12 +122,12 @@ class InboxStore:
                 SELECT message_id, chat FROM messages
                 WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
                   AND message_id = ANY(%(messages)s) AND from_me
-                  AND chat = (SELECT kept_as(%(id)s, %(chat)s))
+                  AND chat = (SELECT canonical_chat(%(id)s, %(chat)s))
             ), raised AS (
                 UPDATE messages SET ack = %(ack)s
                 WHERE session_id = %(id)s AND EXISTS (SELECT 1 FROM fence)
                   AND message_id = ANY(%(messages)s) AND from_me
-                  AND chat = (SELECT kept_as(%(id)s, %(chat)s)) AND ack < %(ack)s
+                  AND chat = (SELECT canonical_chat(%(id)s, %(chat)s)) AND ack < %(ack)s
                 RETURNING message_id, chat
             ), sent AS (
                 UPDATE outbox SET state = %(state)s

@@ -75,7 +75,7 @@ class MessageStore:
             SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
                    reply_to, push_name, payload, edited_at, revoked_at
             FROM messages WHERE session_id = %(id)s AND message_id = %(message)s
-              AND (%(chat)s = '' OR chat = kept_as(%(id)s, %(chat)s))
+              AND (%(chat)s = '' OR chat = canonical_chat(%(id)s, %(chat)s))
             ORDER BY stored_at LIMIT 10
             """,
             {"id": session_id, "message": message_id, "chat": chat},
@@ -91,7 +91,7 @@ class MessageStore:
             SELECT message_id, chat, sender, from_me, sent_at, kind, body, ack, via_api, has_media,
                    reply_to, push_name, payload, edited_at, revoked_at
             FROM messages
-            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
               AND NOT from_me AND ack < 3
               AND kind <> ALL (messages_about_messages())
               AND (%(since)s::timestamptz IS NULL OR sent_at >= %(since)s)
@@ -107,13 +107,13 @@ class MessageStore:
             """
             WITH seen AS (
                 UPDATE messages SET ack = 3
-                WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+                WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
                   AND message_id = ANY(%(ids)s) AND NOT from_me AND ack < 3
                 RETURNING message_id
             )
             UPDATE chats SET marked_unread = false,
                    unread = greatest(0, unread - (SELECT count(*) FROM seen))
-            WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s)
+            WHERE session_id = %(id)s AND chat = canonical_chat(%(id)s, %(chat)s)
             """,
             {"id": session_id, "chat": chat, "ids": list(message_ids)},
         )
@@ -155,7 +155,7 @@ def _listing(wanted: MessageFilter) -> LiteralString:
         "kind <> ALL (messages_about_messages())",
     ]
     if wanted.chat is not None:
-        conditions.append("chat = kept_as(%(id)s, %(chat)s)")
+        conditions.append("chat = canonical_chat(%(id)s, %(chat)s)")
     if wanted.from_me is not None:
         conditions.append("from_me = %(from_me)s")
     if wanted.timestamp_gte is not None:

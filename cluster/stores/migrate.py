@@ -22,7 +22,7 @@ def migrate(database_url: str) -> int:
     """Bring the database to the newest schema; returns how many migrations were applied.
 
     Several processes may call it at once: one works, under an advisory lock that ends with its
-    connection, and the others wait. Raises `Unavailable` when PostgreSQL is away.
+    connection, and the others wait. Raises `Unavailable` when PostgreSQL is unreachable.
     """
     parts = urlsplit(database_url)
     try:
@@ -30,7 +30,7 @@ def migrate(database_url: str) -> int:
             guard.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             return _apply(urlunsplit(parts._replace(scheme="postgresql+psycopg")))
     except psycopg.OperationalError as error:
-        raise Unavailable("PostgreSQL is away", retry_after=2) from error
+        raise Unavailable("PostgreSQL is unreachable", retry_after=2) from error
 
 
 def _apply(yoyo_url: str) -> int:

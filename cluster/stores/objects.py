@@ -186,6 +186,6 @@ class ObjectStore:
             METER.count("store_errors", "s3")
             raise Unavailable(f"the S3 server refused: {error.code}", retry_after=5) from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-            log.warning("objects.away", error=type(error).__name__)
+            log.warning("objects.unreachable", error=type(error).__name__)
             METER.count("store_errors", "s3")
-            raise Unavailable("the S3 server is away", retry_after=5) from error
+            raise Unavailable("the S3 server is unreachable", retry_after=5) from error

@@ -145,7 +145,7 @@ class OutboxStore:
         first = await self._db.one(
             """
             SELECT seq, message_id, chat, content, state, attempts, error, failure, accepted_at,
-                   trace, account, fingerprint, kept_as(%(id)s, chat) AS kept_in
+                   trace, account, fingerprint, canonical_chat(%(id)s, chat) AS kept_in
             FROM outbox WHERE session_id = %(id)s
                AND (message_id = %(message)s OR idempotency_key = %(key)s)
             ORDER BY (idempotency_key IS NOT DISTINCT FROM %(key)s) DESC LIMIT 1
@@ -319,7 +319,8 @@ _ACCEPT = """
                    SELECT jsonb_build_object('_timer', jsonb_build_object(
                        'seconds', seconds, 'set_at', extract(epoch FROM set_at)::bigint))
                    FROM chat_timers
-                   WHERE session_id = %(id)s AND chat = kept_as(%(id)s, %(chat)s) AND seconds > 0
+                   WHERE session_id = %(id)s AND seconds > 0
+                     AND chat = canonical_chat(%(id)s, %(chat)s)
                ), '{}'),
                %(fingerprint)s, %(key)s, %(trace)s, %(sender)s
         FROM stream
@@ -336,7 +337,7 @@ _ACCEPT = """
     )
     SELECT entry.seq, entry.message_id, entry.chat, entry.content, entry.state, entry.attempts,
            entry.error, entry.accepted_at, entry.trace, entry.account,
-           kept_as(%(id)s, entry.chat) AS kept_in
+           canonical_chat(%(id)s, entry.chat) AS kept_in
     FROM stream LEFT JOIN entry ON true
 """
 
@@ -376,7 +377,7 @@ _MARK_SENT = (
     ), history AS (
         UPDATE messages m SET ack = greatest(m.ack, 1), sent_at = %(at)s
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-          AND m.chat = (SELECT kept_as(%(id)s, chat) FROM entry) AND m.from_me
+          AND m.chat = (SELECT canonical_chat(%(id)s, chat) FROM entry) AND m.from_me
         RETURNING m.message_id, m.chat, m.sender, m.from_me,
                   extract(epoch FROM m.sent_at) AS timestamp, m.kind, m.body, m.ack,
                   true AS via_api, m.has_media, m.reply_to, m.push_name, m.payload
@@ -406,11 +407,11 @@ _MARK_FAILED = (
     ), history AS (
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = %(message)s
-          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
+          AND m.chat = canonical_chat(m.session_id, entry.chat) AND m.from_me
     ), unlisted AS (
         -- A chat that it alone would have begun.
         DELETE FROM chats c USING entry
-        WHERE c.session_id = %(id)s AND c.chat = kept_as(c.session_id, entry.chat)
+        WHERE c.session_id = %(id)s AND c.chat = canonical_chat(c.session_id, entry.chat)
           AND c.last_message = %(message)s AND NOT c.archived AND NOT c.marked_unread
           AND NOT EXISTS (SELECT 1 FROM messages m
                           WHERE m.session_id = c.session_id AND m.chat = c.chat
@@ -441,7 +442,7 @@ _DISOWN = """
     ), history AS (
         UPDATE messages m SET ack = -1 FROM entry
         WHERE m.session_id = %(id)s AND m.message_id = entry.message_id
-          AND m.chat = kept_as(m.session_id, entry.chat) AND m.from_me
+          AND m.chat = canonical_chat(m.session_id, entry.chat) AND m.from_me
     ), emitted AS (
         SELECT seq, 1 AS part, trace, 'message.ack' AS type, jsonb_build_object(
                    'id', message_id, 'chat', chat, 'ack', -1) AS payload FROM entry

@@ -37,10 +37,10 @@ class PeopleStore:
         await self._db.run(
             """
             INSERT INTO contacts AS c (session_id, jid, name, push_name)
-            SELECT %(id)s, kept_as(%(id)s, jid), name, push_name
+            SELECT %(id)s, canonical_chat(%(id)s, jid), name, push_name
             FROM unnest(%(jids)s::text[], %(names)s::text[], %(push_names)s::text[])
                  AS known(jid, name, push_name)
-            WHERE jid = kept_as(%(id)s, jid)
+            WHERE jid = canonical_chat(%(id)s, jid)
             ON CONFLICT (session_id, jid) DO UPDATE SET
                 name = CASE WHEN excluded.name <> '' THEN excluded.name ELSE c.name END,
                 push_name = CASE WHEN c.push_name = '' THEN excluded.push_name

@@ -1,4 +1,4 @@
-"""What Redis' client raises while Redis is away, or was."""
+"""What Redis' client raises while Redis is unreachable, or was."""
 
 from __future__ import annotations
 

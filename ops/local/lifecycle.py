@@ -128,7 +128,7 @@ class LocalGateway:
             self._state.phase = Phase.STOPPING
             self._record()
         began = time.monotonic()
-        self._abandon_steps()
+        self._cancel_steps()
         if self._ray is not None and not self._ray.head.ended:
             self._stop_application()
         self._stop_parts(self._ray.nodes if self._ray else [])
@@ -219,9 +219,9 @@ class LocalGateway:
             supervisor.run(timeout=_STEP_SECONDS)
         self._steps.clear()
 
-    def _abandon_steps(self) -> None:
+    def _cancel_steps(self) -> None:
         for step in self._steps:
-            step.abandon()
+            step.cancel()
         self._steps.clear()
 
     def _check_closed(self) -> None:
@@ -238,7 +238,7 @@ class LocalGateway:
         """A new cluster in place of one that lost its head; sessions come back from PostgreSQL."""
         if self._ray is not None:
             self._supervised = self._served = False
-            self._abandon_steps()
+            self._cancel_steps()
             self._ray.stop()
             self._ray.begin()
             self._ray.wait()

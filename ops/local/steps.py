@@ -33,7 +33,7 @@ class _Program(Protocol):
 
 class Step:
     """The `main` of a module in a process of its own, which loads the module at once and waits for
-    `run` or `begin`. It ends with this process, and with `abandon`."""
+    `run` or `begin`. It ends with this process, and with `cancel`."""
 
     def __init__(
         self, module: str, *arguments: str, output: Path, nice: int = 0, node: Path | None = None
@@ -66,7 +66,7 @@ class Step:
         try:
             code = self._code(timeout)
         except subprocess.TimeoutExpired as error:
-            self.abandon()
+            self.cancel()
             raise Unavailable(
                 f"{self._module} took longer than {timeout:.0f} s; see {self._output}"
             ) from error
@@ -75,7 +75,7 @@ class Step:
         seconds = round(time.monotonic() - self._began, 1)
         log.info("local.step", module=self._module, seconds=seconds)
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """End it, if it has not ended."""
         # One that has no word yet ends without.
         self._close()

@@ -18,7 +18,9 @@ import pytest_asyncio
 from owned_session import Owned
 from typer.testing import CliRunner, Result
 
-from actors.checkpoint import Checkpointer, Sealer, restore
+from actors.checkpoint.checkpointer import Checkpointer
+from actors.checkpoint.restore import restore
+from actors.checkpoint.sealer import Sealer
 from actors.session.device_store import DeviceFolder
 from actors.session.device_store_manager import DeviceStoreManager
 from cluster.domain.errors import NotOwner, Unavailable
@@ -223,7 +225,7 @@ async def test_a_restore_that_is_killed_leaves_no_store_that_anybody_trusts(
         try:
             await device_store.open(handed_over=False)
         finally:
-            await device_store.abandon()
+            await device_store.release()
         return folder
 
     first = await opened(tmp_path / "lost", owned.epoch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from library_device import PATIENCE
 from linked import TEXTS, Link, Start, begun, race_both_ways
 
-from actors.checkpoint import forget_sessions
+from actors.checkpoint.forget import forget_sessions
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
 from sandbox.wire.node import Node

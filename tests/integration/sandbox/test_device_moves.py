@@ -13,7 +13,8 @@ from baileys_folder import baileys_files
 from library_device import LibraryDevice
 from pydantic import SecretStr
 
-from actors.checkpoint import Sealer, restore
+from actors.checkpoint.restore import restore
+from actors.checkpoint.sealer import Sealer
 from actors.transfer.device_moves import DeviceMoves
 from cluster.domain.device_source import DeviceSource, SourceKind
 from cluster.domain.errors import Conflict, Invalid

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from library_device import LibraryDevice
 
-from actors.checkpoint import forget_sessions
+from actors.checkpoint.forget import forget_sessions
 from actors.checkpoint.snapshot import take_snapshot
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone

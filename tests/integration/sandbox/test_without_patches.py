@@ -9,7 +9,7 @@ import pytest
 from foreign.line_process import ForeignError
 from linked import Link, Start, race_both_ways, until_acknowledged
 
-from actors.checkpoint import forget_sessions
+from actors.checkpoint.forget import forget_sessions
 from sandbox.app import Sandbox
 from sandbox.phone.phone import Phone
 

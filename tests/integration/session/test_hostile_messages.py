@@ -438,7 +438,7 @@ async def test_the_spool_of_a_dead_process_may_hold_anything(
     first.clients[-1]._stream._pumps.cancel()  # type: ignore[union-attr]
     first.task.cancel()
     await asyncio.gather(first.task, return_exceptions=True)
-    await first.session.abandon()
+    await first.session.discard()
 
     second = start(record, stores, settings, owned_before=first.session.epoch)
     await second.works()

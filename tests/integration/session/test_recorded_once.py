@@ -73,7 +73,7 @@ async def test_what_is_replayed_after_it_was_recorded(
     first.clients[-1]._stream._pumps.cancel()  # type: ignore[union-attr]
     first.task.cancel()
     await asyncio.gather(first.task, return_exceptions=True)
-    await first.session.abandon()
+    await first.session.discard()
     ending.undo()
 
     second = start(record, stores, settings, owned_before=first.session.epoch)

@@ -178,7 +178,7 @@ async def test_a_lease_that_was_not_renewed_in_time_costs_an_epoch_and_no_proces
         self: Any, session_id: int, epoch: int, ttl: timedelta, away_for: timedelta
     ) -> Standing | Renewal | None:
         if grace and epoch == 1:
-            raise Unavailable("PostgreSQL is away")
+            raise Unavailable("PostgreSQL is unreachable")
         return await renew(self, session_id, epoch, ttl, away_for)
 
     monkeypatch.setattr(how, "renew", sometimes)
@@ -262,7 +262,7 @@ async def test_where_all_nodes_are_on_one_machine_it_stays_connected(
         self: Any, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
     ) -> Standing | Renewal | None:
         if grace:
-            raise Unavailable("PostgreSQL is away")
+            raise Unavailable("PostgreSQL is unreachable")
         return await renew(self, session_id, epoch, ttl, stays)
 
     monkeypatch.setattr(how, "renew", sometimes)
@@ -403,7 +403,7 @@ async def test_a_client_that_was_closed_while_it_connected_ends_the_process(
     async def grace(
         self: OwnershipStore, session_id: int, epoch: int, ttl: timedelta, stays: timedelta
     ) -> Standing | Renewal | None:
-        raise Unavailable("PostgreSQL is away")
+        raise Unavailable("PostgreSQL is unreachable")
 
     monkeypatch.setattr(OwnershipStore, "renew", grace)
     monkeypatch.setattr(Unlinked, "gone", False)
@@ -439,7 +439,7 @@ async def test_a_node_that_is_cut_off_asks_to_be_moved_until_somebody_does_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def grace(*_: Any) -> Any:
-        raise Unavailable("PostgreSQL is away")
+        raise Unavailable("PostgreSQL is unreachable")
 
     asked: list[tuple[bool, int]] = []
 

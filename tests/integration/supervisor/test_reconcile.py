@@ -362,7 +362,7 @@ async def test_after_an_outage_for_everybody_sessions_stay_where_they_are(
     await reconciler.tick()
 
     async def away() -> list[NodeReport]:
-        raise Unavailable("PostgreSQL is away")
+        raise Unavailable("PostgreSQL is unreachable")
 
     actors.nodes = away  # type: ignore[method-assign]
     with pytest.raises(Unavailable):

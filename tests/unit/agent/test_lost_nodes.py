@@ -33,7 +33,7 @@ class _Cluster:
 
     async def _silence(self) -> Mapping[str, float]:
         if self.quiet is None:
-            raise Unavailable("PostgreSQL is away")
+            raise Unavailable("PostgreSQL is unreachable")
         return self.quiet
 
     async def _probe_one(self, raylet: Raylet) -> Found:

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.checkpoint import forget_sessions, pages
+from actors.checkpoint import pages
+from actors.checkpoint.forget import forget_sessions
 from actors.checkpoint.pages import DamagedCheckpoint, Image
 from actors.checkpoint.sealer import Binding, Sealer, SealError, UnknownKey
 from actors.checkpoint.snapshot import ROOM, Snapshotter, reserve, take_snapshot

@@ -41,6 +41,21 @@ RETIRED = {
     "news": "events",
     "complaint": "error",
     "copier": "snapshotter",
+    "abandon": "discard, release, cancel",
+    "abandoned": "orphaned, discarded",
+    "hinted": "notified",
+}
+#: The same, of several words.
+RETIRED_PHRASES = {
+    "let_go": "release",
+    "stand_down": "disarm",
+    "pass_on": "hand over",
+    "look_again": "poll",
+    "owned_at_most": "max reacquisitions",
+    "owns_again": "reacquires",
+    "way_out": "proxy connector",
+    "once_started": "wait for a status",
+    "kept_as": "canonical chat",
 }
 #: Files' own method, and a field of the sandbox's JSON.
 ALLOWED = {("", "tell"), ("sandbox/control", "spoils")}
@@ -66,9 +81,12 @@ def _words(identifier: str) -> set[str]:
 def _retired(path: str, tree: ast.AST) -> list[str]:
     found = [(0, Path(path).stem), *_identifiers(tree)]
     return [
-        f"{path}:{line}: {name}: say {RETIRED[word]}"
+        f"{path}:{line}: {name}: say {better}"
         for line, name in found
-        for word in _words(name) & RETIRED.keys()
+        for better in (
+            *(RETIRED[word] for word in _words(name) & RETIRED.keys()),
+            *(better for phrase, better in RETIRED_PHRASES.items() if phrase in name.lower()),
+        )
         if not any(path.startswith(where) and name == one for where, one in ALLOWED)
     ]
 
@@ -87,4 +105,5 @@ def test_a_retired_word_is_found_wherever_it_is() -> None:
     names = "def tell_all(told=1, *, x: 'T' = 2): self._told_at = Teller(spoils=x)"
     found = _retired("actors/some.py", ast.parse(names))
     assert len(found) == 5, found
+    assert len(_retired("actors/some.py", ast.parse("self.has_let_go = KEPT_AS"))) == 2
     assert not _retired("actors/some.py", ast.parse("file.tell(); total = untold_number"))

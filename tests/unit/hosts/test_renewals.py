@@ -33,7 +33,7 @@ class Recorded(BatchedOwnership):
         self.sent.append(dict(epochs))
         await self.answers.wait()
         if self.away:
-            raise Unavailable("PostgreSQL is away")
+            raise Unavailable("PostgreSQL is unreachable")
         return {i: Renewal(accepted=7 * i, alone=False) for i in epochs if i <= 100}
 
 

@@ -65,12 +65,12 @@ def test_two_run_at_once(program: Path) -> None:
         step.wait(timeout=60)
 
 
-async def test_one_that_is_abandoned_never_runs(program: Path) -> None:
+async def test_one_that_is_cancelled_never_runs(program: Path) -> None:
     folder = program.parent
     step = Step("of_a_test", output=folder / "log")
     await until(lambda: _loaded(folder), seconds=60)
-    step.abandon()
-    step.abandon()
+    step.cancel()
+    step.cancel()
     assert not (folder / "ran").exists()
 
 
