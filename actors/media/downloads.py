@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from cryptography.hazmat.primitives import padding
@@ -23,7 +23,9 @@ from actors.media.encryption import MAC_SIZE, Keys, cipher_of, mms_type
 from actors.media.http import CHUNK, ORIGIN, media_http
 from cluster.domain.errors import Invalid, NotFound, Unavailable, WhatsAppRefused
 from cluster.media.media_types import safe_media_type
-from cluster.stores.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from cluster.stores.objects import ObjectStore
 
 __all__ = ["keep"]
 

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import httpx
@@ -27,7 +27,9 @@ from actors.media.encryption import Encrypted, Encryptor, Keys, mms_type
 from actors.media.http import CHUNK, ORIGIN, media_http
 from actors.media.media_host import MediaHost
 from cluster.domain.errors import Unavailable, WhatsAppRefused
-from cluster.stores.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from cluster.stores.objects import ObjectStore
 
 __all__ = ["Uploads"]
 

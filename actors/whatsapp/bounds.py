@@ -18,7 +18,7 @@ from google.protobuf.message import Message as Protobuf
 
 from actors.whatsapp.port import HistoryArrived, WhatsAppEvent
 from cluster.domain.history import HistoryChunk
-from cluster.stores.database import printable
+from cluster.domain.printable import printable
 
 __all__ = ["bounded", "bounded_chunk", "bounded_id", "repaired", "repaired_answer"]
 

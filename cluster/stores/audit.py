@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from cluster.stores.database import Database, printable
+from cluster.domain.printable import printable
+from cluster.stores.database import Database
 
 __all__ = ["AuditEntry", "AuditStore"]
 

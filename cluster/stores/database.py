@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import select
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,12 +24,13 @@ from cluster.domain.errors import (
     Unavailable,
     Unstorable,
 )
+from cluster.domain.printable import printable
 from cluster.settings import StoreSettings
 from cluster.stores.circuit_breaker import CircuitBreaker
 from cluster.stores.group_commit import GroupCommit, RolledBackError
 from cluster.telemetry.metrics.meter import METER
 
-__all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb", "printable"]
+__all__ = ["Connection", "Database", "Row", "fenced", "hold_fence", "jsonb"]
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,6 @@ _POOLER = (
     "options of sessions): bounds of statements, LISTEN, locks and prepared statements need "
     "PostgreSQL itself"
 )
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -383,16 +382,6 @@ async def hold_fence(connection: Connection, session_id: int, epoch: int) -> Non
         {"id": session_id, "epoch": epoch, "silence": str(_HELD_MS)},
     )
     fenced(await cursor.fetchone(), session_id, epoch)
-
-
-def printable(text: str | bytes) -> str:
-    """`text` as PostgreSQL can hold it: no NUL, no half of a surrogate pair. Bytes, which is what
-    protobuf gives for texts that are no UTF-8, with replacements for what they do not spell."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    if not text.isascii():
-        text = _SURROGATES.sub("\ufffd", text)
-    return text.replace("\x00", "\ufffd")
 
 
 def jsonb(value: Any) -> Jsonb:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cluster.domain.history import GroupEvent
-from cluster.stores.database import Connection, Database, hold_fence, jsonb, printable
+from cluster.domain.printable import printable
+from cluster.stores.database import Connection, Database, hold_fence, jsonb
 
 __all__ = ["GroupStore", "write_group"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from cluster.domain.history import HistoryChat, HistoryChunk
 from cluster.domain.message import StoredMessage
+from cluster.domain.printable import printable
 from cluster.stores.chats import write_timers
-from cluster.stores.database import Connection, Database, hold_fence, jsonb, printable
+from cluster.stores.database import Connection, Database, hold_fence, jsonb
 from cluster.stores.groups import write_group
 from cluster.stores.people import finish_moves, insert_pairs
 

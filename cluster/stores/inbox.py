@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cluster.domain.message import Ack, OutboxState, StoredMessage
+from cluster.domain.printable import printable
 from cluster.domain.waha_id import is_shared
 from cluster.events.event_id import new_event_id
 from cluster.events.stored_message import to_event
-from cluster.stores.database import Database, fenced, jsonb, printable
+from cluster.stores.database import Database, fenced, jsonb
 from cluster.stores.notifier import EventNotifier
 
 __all__ = ["InboxStore"]

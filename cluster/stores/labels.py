@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from cluster.domain.errors import Conflict
 from cluster.domain.label import Label
-from cluster.stores.database import Database, fenced, printable
+from cluster.domain.printable import printable
+from cluster.stores.database import Database, fenced
 
 __all__ = ["LabelStore"]
 

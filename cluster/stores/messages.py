@@ -9,7 +9,8 @@ from typing import Any, LiteralString
 
 from cluster.domain.cursor import MessageCursor
 from cluster.domain.message import Ack, MessageFilter, MessagePage, StoredMessage
-from cluster.stores.database import Database, Row, printable
+from cluster.domain.printable import printable
+from cluster.stores.database import Database, Row
 
 __all__ = ["MessageStore", "message_of"]
 

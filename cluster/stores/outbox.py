@@ -20,8 +20,9 @@ from cluster.domain.errors import (
 )
 from cluster.domain.message import OutboxState
 from cluster.domain.message_kind import OWN_EVENTS
+from cluster.domain.printable import printable
 from cluster.events.event_id import new_event_id
-from cluster.stores.database import Database, Row, fenced, jsonb, printable
+from cluster.stores.database import Database, Row, fenced, jsonb
 from cluster.stores.notifier import EventNotifier
 
 __all__ = ["OutboxRow", "OutboxStore"]

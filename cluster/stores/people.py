@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.domain.contact import Contact
-from cluster.stores.database import Connection, Database, Row, hold_fence, printable
+from cluster.domain.printable import printable
+from cluster.stores.database import Connection, Database, Row, hold_fence
 
 __all__ = ["PeopleStore", "finish_moves", "insert_pairs"]
 

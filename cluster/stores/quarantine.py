@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cluster.domain.errors import NotFound
+from cluster.domain.printable import printable
 from cluster.events.event_id import new_event_id
-from cluster.stores.database import Database, fenced, jsonb, printable
+from cluster.stores.database import Database, fenced, jsonb
 from cluster.stores.notifier import EventNotifier
 
 __all__ = ["QuarantineStore", "Quarantined"]

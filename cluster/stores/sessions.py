@@ -10,8 +10,9 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 
 from cluster.domain.errors import Conflict, SessionNotFound, Unstorable
+from cluster.domain.printable import printable
 from cluster.domain.session import DesiredState, Me, SessionRecord, SessionStatus
-from cluster.stores.database import Database, Row, fenced, hold_fence, jsonb, printable
+from cluster.stores.database import Database, Row, fenced, hold_fence, jsonb
 from cluster.stores.notifier import EventNotifier
 from cluster.stores.ownership import Lease
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cluster.domain.errors import SessionNotFound, Unavailable
+from cluster.domain.printable import printable
 from cluster.domain.session import DesiredState, SessionStatus
 from cluster.domain.start_pause import StartPolicy
-from cluster.stores.database import Database, Row, printable
+from cluster.stores.database import Database, Row
 
 __all__ = ["Admission", "Start", "StartStore"]
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from cluster.domain.outcome import Outcome
+from cluster.domain.printable import printable
 from cluster.events.envelope import Event, EventSource
-from cluster.stores.database import Database, Row, jsonb, printable
+from cluster.stores.database import Database, Row, jsonb
 from cluster.stores.sessions import me_of
 
 __all__ = ["BreakerRule", "Delivery", "Holding", "LeasedWebhook", "WebhookState", "WebhookStore"]
