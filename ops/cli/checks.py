@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ops.cli.another_user import run_as_another_user
 from ops.cli.console import console, fail
@@ -21,12 +23,15 @@ _PYTHON = sys.executable
 _CHECKS = {
     "ruff check": [_PYTHON, "-m", "ruff", "check", "."],
     "ruff format": [_PYTHON, "-m", "ruff", "format", "--check", "."],
+    "import-linter": [str(Path(_PYTHON).parent / "lint-imports")],
+}
+#: Half a minute of one processor: beside the tests, which wait a third of their time.
+_SLOW_CHECKS = {
     "mypy": [_PYTHON, "-m", "mypy"],
     "bandit": [
         *(_PYTHON, "-m", "bandit", "--quiet", "--configfile", "pyproject.toml", "-ll"),
         *("--recursive", "actors", "api", "client", "cluster", "ops", "sandbox", "serve_app.py"),
     ],
-    "import-linter": [str(Path(_PYTHON).parent / "lint-imports")],
 }
 
 
@@ -69,7 +74,7 @@ def run_checks(
         bool, typer.Option("--coverage", help="Report the lines and branches that no test runs.")
     ] = False,
 ) -> None:
-    """Lint, format, types, import directions, tests; stops at the first that fails.
+    """Lint, format, import directions, then types and tests, beside each other.
 
     `unit`: the unit tests alone; `fast`: they and the checks; `attack`: what an attacker would try;
     `all`: the slow tests too. Whatever else is given goes to pytest.
@@ -80,22 +85,70 @@ def run_checks(
     if tier or not given:
         tests += ["-n", str(_workers(tier)), *_BESIDE]
     tests += _COVERAGE if coverage else []
-    checks = {
-        **({} if tier in _UNCHECKED else _CHECKS),
-        "pytest": [*tests, *(_TIERS[tier] if tier else []), *given],
-    }
+    tests += [*(_TIERS[tier] if tier else []), *given]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     # Tests start hundreds of processes: each would compile what it imports.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if tier == "all":
         environment["GATEWAY_SLOW_TESTS"] = "1"
-    for name, command in checks.items():
+    checked = tier not in _UNCHECKED
+    for name, command in _CHECKS.items() if checked else ():
         console.rule(f"[bold]{name}")
         began = time.monotonic()
-        if name == "pytest" and as_another_user:
-            code = run_as_another_user(command, environment)
+        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        _finish(name, code, began)
+    beside = _Beside(_SLOW_CHECKS if checked else {}, environment)
+    began = time.monotonic()
+    console.rule("[bold]pytest")
+    try:
+        if as_another_user:
+            code = run_as_another_user(tests, environment)
         else:
-            code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-        if code:
-            fail(f"{name} (exit code {code})")
-        console.print(f"[green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")
+            code = subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode
+    finally:
+        beside.finish()
+    _finish("pytest", code, began)
+
+
+class _Beside:
+    """Checks that run one after the other, beside something else. What one says that fails comes
+    at once."""
+
+    def __init__(self, checks: dict[str, list[str]], environment: dict[str, str]) -> None:
+        self._failed = ""
+        self._thread = threading.Thread(target=self._run, args=(checks, environment), daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for them; exits when one failed."""
+        self._thread.join()
+        if self._failed:
+            fail(self._failed)
+
+    def _run(self, checks: dict[str, list[str]], environment: dict[str, str]) -> None:
+        for name, command in checks.items():
+            began = time.monotonic()
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                console.print(f"\n{escape(done.stdout)}", soft_wrap=True)
+                self._failed = f"{name} (exit code {done.returncode})"
+                return
+            _succeeded(name, began)
+
+
+def _finish(name: str, code: int, began: float) -> None:
+    if code:
+        fail(f"{name} (exit code {code})")
+    _succeeded(name, began)
+
+
+def _succeeded(name: str, began: float) -> None:
+    console.print(f"[green]✓[/] {name} [dim]{time.monotonic() - began:.1f} s[/]")

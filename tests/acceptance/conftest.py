@@ -26,6 +26,8 @@ from ops.embedded.process import free_ports
 _names = itertools.count(1)
 #: Loopback, where nobody's URL may lead to, but not 127.0.0.1: the gateway of the tests allows it.
 _FILES = "127.0.0.2"
+#: The gateway that all share, until it goes down.
+_up: list[RunningGateway] = []
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +57,25 @@ def gateway(data_folder: Path, collector: Collector) -> Iterator[RunningGateway]
         "TRACING_DELAY_SECONDS": "0.5",
     }
     running = RunningGateway(data_folder / "main", environment=environment, dashboard=True)
+    _up.append(running)
     try:
         yield running.up()
     finally:
-        running.down()
+        if _up:
+            _up.pop().down()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Where tests run side by side, one worker has all that need the gateway, one after the other:
+    after the last of them it goes down, and not when nothing else is left to do."""
+    yield
+    if "PYTEST_XDIST_WORKER" in os.environ and _up and not _shares(nextitem):
+        _up.pop().down()
+
+
+def _shares(item: pytest.Item | None) -> bool:
+    return "gateway" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture

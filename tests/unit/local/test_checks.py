@@ -21,7 +21,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]
     commands: list[tuple[list[str], dict[str, str]]] = []
 
     def run(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
-        commands.append((command, env))
+        # What runs beside the tests is there before them, whoever is faster.
+        place = len(commands) if "pytest" in command else 0
+        commands.insert(place, (command, env))
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.delenv("GATEWAY_SLOW_TESTS", raising=False)
@@ -64,6 +66,20 @@ def test_tiers(
         assert tests[-1] == "tests/unit"
     if given == ["attack"]:
         assert tests[-3:] == ["-m", "attack", "tests"]
+
+
+def test_a_check_beside_the_tests_fails_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        ran.append(command[-1])
+        return subprocess.CompletedProcess(command, int("mypy" in command), stdout="[no] type")
+
+    monkeypatch.setattr("ops.cli.checks.subprocess.run", run)
+    done = CliRunner().invoke(application, ["test", "fast"])
+    assert done.exit_code == 1
+    assert "[no] type" in done.output
+    assert "tests/unit" in ran, "the tests ran all the same"
 
 
 def test_as_another_user_only_the_tests_are_run_by_him(
