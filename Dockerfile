@@ -31,6 +31,8 @@ COPY client ./client
 COPY cluster ./cluster
 COPY ops ./ops
 COPY sandbox ./sandbox
+# Whoever runs it may not write here: each process would compile what it imports.
+RUN /opt/venv/bin/python -m compileall -q /opt/gateway
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/gateway \
