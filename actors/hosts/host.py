@@ -128,8 +128,8 @@ class SessionHost:
         self._move_away = move_away
         self._whatsapp_unreachable = whatsapp_unreachable
         self._slots: dict[int, Slot] = {}
-        #: Those that this process let go of, to own them again, and the epochs that it had.
-        self._reacquired: dict[int, int] = {}
+        #: Those that this process released, to reacquire them, and the epochs that it had.
+        self._reacquiring: dict[int, int] = {}
         self._acquired = self._ended = 0
         #: The one that ended last.
         self._last: Session | None = None
@@ -285,7 +285,7 @@ class SessionHost:
                 slot.stop()
         if self._closing:
             return True
-        if self._assigned.alone and self._acquired and wanted and not self._reacquired:
+        if self._assigned.alone and self._acquired and wanted and not self._reacquiring:
             # The library leaves threads behind (pairing that timed out, for one).
             self._exit(FENCED, "host.is_wanted_again")
         for session_id in wanted - self._slots.keys():
@@ -308,7 +308,7 @@ class SessionHost:
             starting=self._starting,
             disk=self._disk,
             alone=self._assigned.alone,
-            owned_before=self._reacquired.pop(session_id, 0),
+            owned_before=self._reacquiring.pop(session_id, 0),
         )
         self._slots[session_id] = slot
         slot.done.add_done_callback(lambda done: self._left(session_id, done.result()))
@@ -320,7 +320,7 @@ class SessionHost:
         if slot.session is not None and slot.session.may_connect:
             self._exit(CRASHED, "host.client_may_connect", session_id=session_id)
         if after is After.REACQUIRE:
-            self._reacquired[session_id] = slot.session.epoch if slot.session else 0
+            self._reacquiring[session_id] = slot.session.epoch if slot.session else 0
             self._waits_for = "PostgreSQL was not reached in time"
         if self._assigned.alone:
             if after is After.UNFIT or (

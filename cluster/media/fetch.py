@@ -61,7 +61,7 @@ class Fetcher:
     async def _follow(self, url: str, spool: Spool, name: str) -> LocalFile:
         for _ in range(_REDIRECTS + 1):
             async with self._get(url) as response:
-                headers = {name.lower(): text for name, text in response.headers.items()}
+                headers = {k.lower().decode(): v.decode("latin-1") for k, v in response.raw_headers}
                 if response.status in _MOVED and "location" in headers:
                     url = urljoin(url, headers["location"])
                     continue

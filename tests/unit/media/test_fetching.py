@@ -67,6 +67,10 @@ _COMPRESSED = {
 }
 
 
+NAME = "fatura nº 3.pdf"
+_NAMED = {"/utf-8": "utf-8", "/latin-1": "latin-1"}
+
+
 class _Site(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _, port = self.connection.getsockname()
@@ -89,6 +93,12 @@ class _Site(BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", coding)
             self.end_headers()
             self.wfile.write(body)
+            return
+        if self.path in _NAMED:
+            self.send_response(200)
+            named = f'attachment; filename="{NAME}"'.encode(_NAMED[self.path])
+            self.send_header("Content-Disposition", named.decode("latin-1"))
+            self.end_headers()
             return
         self.send_response(200 if self.path != "/gone" else 410)
         self.send_header("Content-Type", "image/png; charset=x")
@@ -120,6 +130,13 @@ async def test_an_allowed_network_is_fetched_from(site: str) -> None:
         assert file.path.read_bytes() == b"x" * 1000
         path = file.path
     assert not path.exists(), "the spool leaves nothing"
+
+
+@pytest.mark.parametrize("path", _NAMED)
+async def test_a_name_is_read_in_whatever_bytes_it_comes(site: str, path: str) -> None:
+    async with Spool(LIMIT) as spool:
+        file = await _fetcher("127.0.0.1/32").fetch(f"{site}{path}", spool)
+        assert file.filename == NAME
 
 
 @pytest.mark.parametrize("path", ["/inside", "/v6", "/file", "/again", "/gone", "/by-name"])
