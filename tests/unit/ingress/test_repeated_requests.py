@@ -56,6 +56,12 @@ class Replica:
     address: str = ""
 
 
+class _Server(ThreadingHTTPServer):
+    #: With the usual 5 the kernel drops the sixth of a burst on a busy machine: HAProxy would take
+    #: that for a replica that is down.
+    request_queue_size = 128
+
+
 def _serve(replica: Replica, host: str) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -78,7 +84,7 @@ def _serve(replica: Replica, host: str) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer((host, 0), Handler)
+    server = _Server((host, 0), Handler)
     replica.address = f"{host}:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
