@@ -15,7 +15,7 @@ from yarl import URL
 from cluster.chatwoot.config import ChatwootConfig
 from cluster.domain.errors import Invalid
 from cluster.media.addresses import allowed_networks
-from cluster.media.guarded_resolver import GuardedResolver
+from cluster.media.guarded_resolver import GuardedResolver, guarded_session
 
 __all__ = ["ITSELF", "SOURCE", "ChatwootApi", "ChatwootConnections", "ChatwootError", "Upload"]
 
@@ -66,13 +66,12 @@ class ChatwootConnections:
 
     def opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=self.resolver, keepalive_timeout=30),
+            # What comes packed all the same is no JSON.
+            self._session = guarded_session(
+                self.resolver,
+                agent="whatsapp-session-gateway",
                 timeout=aiohttp.ClientTimeout(total=self.timeout),
-                # Unpacking has no bound of its own: what comes packed all the same is no JSON.
-                headers={"User-Agent": "whatsapp-session-gateway", "Accept-Encoding": "identity"},
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
+                keepalive_timeout=30,
             )
         return self._session
 

@@ -16,7 +16,7 @@ from yarl import URL
 
 from cluster.domain.errors import Invalid
 from cluster.media.addresses import allowed_networks
-from cluster.media.guarded_resolver import GuardedResolver
+from cluster.media.guarded_resolver import GuardedResolver, guarded_session
 from cluster.media.spool import LocalFile, Spool
 from cluster.settings import MediaSettings
 
@@ -90,15 +90,13 @@ class Fetcher:
         if parts.query:
             clean += f"?{_quoted(parts.query)}"
         async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=self._resolver, force_close=True),
+            guarded_session(
+                self._resolver,
+                agent=_AGENT,
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=_CONNECT_SECONDS, sock_read=self._settings.fetch_timeout_seconds
                 ),
-                headers={"User-Agent": _AGENT, "Accept": "*/*", "Accept-Encoding": "identity"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # A few bytes may unpack to gigabytes: see `_plain`.
-                auto_decompress=False,
+                force_close=True,
             ) as session,
             session.get(URL(clean, encoded=True), allow_redirects=False) as response,
         ):

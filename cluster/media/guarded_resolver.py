@@ -6,13 +6,15 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
+from typing import Any
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from cluster.domain.errors import Invalid
 from cluster.media.addresses import Network, permitted
 
-__all__ = ["GuardedResolver"]
+__all__ = ["GuardedResolver", "guarded_session"]
 
 
 class GuardedResolver(AbstractResolver):
@@ -57,3 +59,20 @@ class GuardedResolver(AbstractResolver):
             return
         if not permitted(address, self._allowed):
             raise Invalid("the URL leads to an address that is not public", field="url")
+
+
+def guarded_session(
+    resolver: GuardedResolver, *, agent: str, timeout: aiohttp.ClientTimeout, **connector: Any
+) -> aiohttp.ClientSession:
+    """For requests to URLs of callers. Keeps no cookies and unpacks nothing, as a few bytes may
+    unpack to gigabytes; redirects are for who asks. `connector`: of `aiohttp.TCPConnector`.
+
+    The resolver is not asked for an address in the URL itself: `GuardedResolver.check` is.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=resolver, **connector),
+        timeout=timeout,
+        headers={"User-Agent": agent, "Accept-Encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )

@@ -12,7 +12,7 @@ from yarl import URL
 from cluster.domain.errors import Invalid
 from cluster.domain.outcome import Outcome
 from cluster.media.addresses import allowed_networks
-from cluster.media.guarded_resolver import GuardedResolver
+from cluster.media.guarded_resolver import GuardedResolver, guarded_session
 
 __all__ = ["Poster"]
 
@@ -74,15 +74,12 @@ class Poster:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    resolver=self._resolver, limit=self._connections, keepalive_timeout=30
-                ),
+            self._session = guarded_session(
+                self._resolver,
+                agent=_AGENT,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
-                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                # A few bytes of an answer may unpack to gigabytes.
-                auto_decompress=False,
+                limit=self._connections,
+                keepalive_timeout=30,
             )
         return self._session
 

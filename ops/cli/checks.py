@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -97,51 +97,37 @@ def run_checks(
         began = time.monotonic()
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
         _finish(name, code, began)
-    beside = _Beside(_SLOW_CHECKS if checked else {}, environment)
-    began = time.monotonic()
-    console.rule("[bold]pytest")
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(_first_failure, _SLOW_CHECKS if checked else {}, environment)
+        console.rule("[bold]pytest")
+        began = time.monotonic()
         if as_another_user:
             code = run_as_another_user(tests, environment)
         else:
             code = subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode
-    finally:
-        beside.finish()
-    _finish("pytest", code, began)
+        _finish("pytest", code, began)
+    if failed := beside.result():
+        fail(failed)
 
 
-class _Beside:
-    """Checks that run one after the other, beside something else. What one says that fails comes
-    at once."""
-
-    def __init__(self, checks: dict[str, list[str]], environment: dict[str, str]) -> None:
-        self._failed = ""
-        self._thread = threading.Thread(target=self._run, args=(checks, environment), daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait for them; exits when one failed."""
-        self._thread.join()
-        if self._failed:
-            fail(self._failed)
-
-    def _run(self, checks: dict[str, list[str]], environment: dict[str, str]) -> None:
-        for name, command in checks.items():
-            began = time.monotonic()
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                console.print(f"\n{escape(done.stdout)}", soft_wrap=True)
-                self._failed = f"{name} (exit code {done.returncode})"
-                return
-            _succeeded(name, began)
+def _first_failure(checks: dict[str, list[str]], environment: dict[str, str]) -> str:
+    """Run them one after the other; which one failed, if any. What it says comes at once."""
+    for name, command in checks.items():
+        began = time.monotonic()
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            console.print(f"\n{escape(done.stdout)}", soft_wrap=True)
+            return f"{name} (exit code {done.returncode})"
+        _succeeded(name, began)
+    return ""
 
 
 def _finish(name: str, code: int, began: float) -> None:
